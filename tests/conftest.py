@@ -1,0 +1,16 @@
+"""Marks every test by the folder it stands in, so that `-m unit` and the like need no decorator."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+KINDS = ("unit", "integration", "flow", "browser", "device")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the marker named like its top folder below `tests/`."""
+    for item in items:
+        kind = item.path.relative_to(ROOT).parts[0]
+        if kind in KINDS:
+            item.add_marker(getattr(pytest.mark, kind))
