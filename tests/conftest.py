@@ -14,3 +14,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         kind = item.path.relative_to(ROOT).parts[0]
         if kind in KINDS:
             item.add_marker(getattr(pytest.mark, kind))
+        if item.get_closest_marker("pcsc"):  # one pcscd and its readers: one worker drives them
+            item.add_marker(pytest.mark.xdist_group("pcsc"))
