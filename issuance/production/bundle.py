@@ -1,0 +1,190 @@
+"""What a personalisation says to the world: bundles of commands, records to keep, questions to vault and office.
+
+The generators of this package (`personalise`, `inspect`, `hand_over`) yield these and are sent the answers, so that
+they know nothing of readers, links, databases or clocks. One `Send` is one round trip, however many commands it holds.
+
+| yielded | answered by |
+|---|---|
+| `Send` | `Answers` |
+| `Record` | `None`, once it is durably stored |
+| `WhoIs` | `KnownChip` or `None` |
+| `SessionKeysWanted` | `card_io.scp03.SessionKeys`; `issuance.errors.WrongCardKeys` is thrown in on a mismatch |
+| `PutKeyWanted` | `issuance.keys.port.PutKeyData` |
+| `CertificatesWanted` | mapping of key slot name to certificate (DER) |
+| `SecurityObjectWanted` | the signed security object (CMS, DER) |
+| `PinsWanted` | mapping of PIN name to `Secret` (the card's transport PINs) |
+| `Progress` | `None` |
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from issuance.keys.port import KeyRef
+
+SW_OK = 0x9000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command APDU and the status words that let the bundle go on.
+
+    `command` is the whole APDU (wrapped already, where a secure channel is open). The station follows 61xx and 6Cxx by
+    itself; any other status word outside `expect` ends the bundle. `label` is what an operator may read.
+    """
+
+    command: bytes
+    expect: tuple[int, ...] = (SW_OK,)
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A bundle: commands that go to the card in order, in one round trip.
+
+    `fresh` asks for a new connection first (the card is reset, so no session or verified PIN survives).
+    """
+
+    steps: tuple[Step, ...]
+    fresh: bool = False
+
+
+class Fault(StrEnum):
+    """Why a bundle ended early, when it was not the card's own status word."""
+
+    CARD_REMOVED = "card_removed"
+    CARD_MUTE = "card_mute"
+    READER_LOST = "reader_lost"
+    LINK_LOST = "link_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What came back for a bundle.
+
+    `responses` holds one raw response (data and SW1 SW2) for each command that was answered, in order; the last one is
+    the unexpected one when `complete` is false and `fault` is None. With a `fault`, the command after the last answer
+    may or may not have been executed by the card (after LINK_LOST: any number of them). `elapsed_ms` is one figure a
+    response, measured next to the reader.
+    """
+
+    responses: tuple[bytes, ...]
+    complete: bool
+    fault: Fault | None = None
+    atr: bytes = b""
+    elapsed_ms: tuple[int, ...] = ()
+
+
+class RecordKind(StrEnum):
+    """The journal's entries. An `..._INTENT` is stored before its bundle leaves, the outcome after its answers."""
+
+    CHIP_CLAIMED = "chip_claimed"
+    KEY_CHANGE_INTENT = "key_change_intent"
+    KEY_CHANGED = "key_changed"
+    WRITE_INTENT = "write_intent"
+    KEYS_MADE = "keys_made"
+    FINISH_INTENT = "finish_intent"
+    FINISHED = "finished"
+    INSPECTED = "inspected"
+    PIN_CHANGE_INTENT = "pin_change_intent"
+    PIN_CHANGED = "pin_changed"
+    HANDED_OVER = "handed_over"
+    SCRAPPED = "scrapped"
+    TRANSCRIPT = "transcript"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A journal entry; `facts` is plain JSON (bytes as lower-case hex), and never holds a secret."""
+
+    kind: RecordKind
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WhoIs:
+    """Which card, if any, this chip is known as. `chip_id` is derived from the chip's CPLC (hex)."""
+
+    chip_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownChip:
+    """The office's knowledge of a chip that has been claimed for a card, or spoiled, before."""
+
+    card_number: str
+    state: str
+    batch_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKeysWanted:
+    """Session keys for an SCP03 channel.
+
+    `master` is the key set the card's static keys derive from; `initialize_update_response` is the answer's data (no
+    status word). The vault checks the card cryptogram before it answers.
+    """
+
+    master: KeyRef
+    kdd: bytes
+    i: int
+    s_mode: int
+    host_challenge: bytes
+    initialize_update_response: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PutKeyWanted:
+    """Key data blocks that replace the key set of `current` by the one of `new` on the card with this `kdd`."""
+
+    current: KeyRef
+    new: KeyRef
+    kdd: bytes
+    new_kvn: int
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatesWanted:
+    """Certificates for the keys the chip has made: key slot name to SubjectPublicKeyInfo (DER)."""
+
+    card_number: str
+    chip_id: str
+    public_keys: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityObjectWanted:
+    """The issuer's signature over the SHA-256 digests of the card's data groups (number to digest)."""
+
+    card_number: str
+    digests: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class PinsWanted:
+    """The card's transport PINs by name, for instance `pin1`, `pin2`, `krp`."""
+
+    card_number: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Step `step` of `of`, with a label an operator may read."""
+
+    step: int
+    of: int
+    label: str
+
+
+Request = (
+    Send
+    | Record
+    | WhoIs
+    | SessionKeysWanted
+    | PutKeyWanted
+    | CertificatesWanted
+    | SecurityObjectWanted
+    | PinsWanted
+    | Progress
+)

@@ -1,0 +1,54 @@
+"""What a personalisation needs of the office and the vault: the port that `uec` implements."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from card_io.scp03 import SessionKeys
+from card_io.secret import Secret
+from issuance.keys.port import PutKeyData
+from issuance.production.bundle import (
+    CertificatesWanted,
+    KnownChip,
+    PinsWanted,
+    Progress,
+    PutKeyWanted,
+    Record,
+    SecurityObjectWanted,
+    SessionKeysWanted,
+    WhoIs,
+)
+
+
+class OfficePort(Protocol):
+    """Answers every request of a generator that is not a bundle.
+
+    Each method may raise an `issuance.errors.IssuanceError`; it is thrown into the generator, which ends the card's
+    session in a state that the journal knows.
+    """
+
+    def who_is(self, request: WhoIs) -> KnownChip | None:
+        """Which card this chip is known as; None for a blank nobody has used."""
+
+    def record(self, record: Record) -> None:
+        """Append to the card's journal; returns once the entry is durable (committed).
+
+        For CHIP_CLAIMED the office also binds the chip to the card, and refuses a chip that is bound already.
+        """
+
+    def session_keys(self, request: SessionKeysWanted) -> SessionKeys:
+        """Ask the vault; `WrongCardKeys` when the card cryptogram does not match."""
+
+    def put_key_data(self, request: PutKeyWanted) -> PutKeyData:
+        """Ask the vault for the key data blocks and their check values."""
+
+    def certificates(self, request: CertificatesWanted) -> Mapping[str, bytes]:
+        """One certificate (DER) a key slot: the same request gives the same certificates."""
+
+    def security_object(self, request: SecurityObjectWanted) -> bytes:
+        """The signed security object (CMS, DER) over the digests."""
+
+    def pins(self, request: PinsWanted) -> Mapping[str, Secret]:
+        """The card's transport PINs, by name."""
+
+    def progress(self, progress: Progress) -> None:
+        """Show it to whoever watches; need not be durable."""
