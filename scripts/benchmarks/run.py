@@ -1,0 +1,36 @@
+"""`scripts/bench NAME [--quick]`: runs `scripts.benchmarks.NAME.figures(quick=...)` and prints each figure as JSON.
+
+A module may yield text too: it goes to standard error (tables for people); exit code 1 when a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from scripts.benchmarks.figure import Figure
+
+NAMES = sorted(p.stem for p in Path(__file__).parent.glob("[a-z]*.py") if p.stem not in {"run", "figure"})
+
+
+def main() -> int:
+    """Run one benchmark; 0 when every goal is reached, 1 when one is missed."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--quick", action="store_true", help="a short run: fewer and smaller samples")
+    wanted = parser.parse_args()
+    module = importlib.import_module(f"scripts.benchmarks.{wanted.name}")
+    missed = 0
+    for item in module.figures(quick=wanted.quick):
+        if isinstance(item, Figure):
+            print(item.line(), flush=True)
+            missed += not item.ok
+        else:
+            print(item, file=sys.stderr, flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""The office's processes as children of one: started in order, waited for until they answer, ended together.
+
+Hides how a child is watched: its output goes to a log file of its own, its end is noticed at once, and on Linux the
+kernel ends it when the parent is killed (prctl(2), PR_SET_PDEATHSIG), so nothing lives on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from uec.domain.errors import UecError
+
+PR_SET_PDEATHSIG = 1
+STOP_TIMEOUT_S = 8.0
+
+
+class ProcessFailed(UecError):
+    """A process of the office ended, or did not answer in time; `name` and `log` say where to look."""
+
+    code = "process_failed"
+
+    def __init__(self, name: str, reason: str, log: Path) -> None:
+        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:] if log.exists() else []
+        said = f" It said: {' / '.join(last)}" if last else ""
+        super().__init__(f"The process '{name}' {reason}. Its log is {log}.{said}")
+        self.name = name
+        self.log = log
+
+
+@dataclass(frozen=True)
+class Child:
+    """One running process, and the file that its output goes to."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class ProcessGroup:
+    """Starts processes one by one and ends them all, newest first, when the block is left."""
+
+    def __init__(self, log_folder: Path) -> None:
+        log_folder.mkdir(parents=True, exist_ok=True)
+        self.log_folder = log_folder
+        self.children: list[Child] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        ready: Callable[[], bool] | None = None,
+        timeout_s: float = 30.0,
+    ) -> Child:
+        """Start `command` and wait until `ready()` holds; `ProcessFailed` when it ends first or takes too long."""
+        log = self.log_folder / f"{name}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+                # One C call, no lock taken: safe where the parent has threads too.
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+            )
+        child = Child(name, process, log)
+        self.children.append(child)
+        if ready is not None:
+            self._wait(child, ready, timeout_s)
+        return child
+
+    def _wait(self, child: Child, ready: Callable[[], bool], timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if child.process.poll() is not None:
+                raise ProcessFailed(child.name, f"ended with code {child.process.returncode}", child.log)
+            if time.monotonic() > deadline:
+                raise ProcessFailed(child.name, f"did not answer within {timeout_s:.0f} s", child.log)
+            time.sleep(0.05)
+
+    def check(self) -> None:
+        """Raise `ProcessFailed` for the first process that has ended by itself."""
+        for child in self.children:
+            if child.process.poll() is not None:
+                raise ProcessFailed(child.name, f"ended with code {child.process.returncode}", child.log)
+
+    def stop(self) -> None:
+        """Ask every process to end, newest first; kill what does not within a few seconds."""
+        for child in reversed(self.children):
+            if child.process.poll() is None:
+                child.process.terminate()
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for child in reversed(self.children):
+            try:
+                child.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+        self.children.clear()
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether something accepts TCP connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((host, port)) == 0
+
+
+def listens_unix(path: Path) -> bool:
+    """Whether something accepts connections on that Unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0.5)
+        return path.exists() and probe.connect_ex(str(path)) == 0
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
