@@ -1,0 +1,180 @@
+"""The vault port: what the rest of the house may ask of whoever keeps the keys.
+
+Hides whether keys sit in an encrypted file, in another process or in an HSM. Nothing here returns a master key or a
+private key: a vault signs, derives for one card, wraps for one card, and tells check values. The states follow NIST
+SP 800-57 part 1 rev. 5, section 7; SCP03 is GlobalPlatform Amendment D v1.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from card_io.scp03 import SessionKeys
+    from card_io.secret import Secret
+
+
+class KeyPurpose(StrEnum):
+    """What a key is for; a key never serves two purposes."""
+
+    CARD_MASTER = "card-master"
+    BLANK_TRANSPORT = "blank-transport"
+    PIN_MASTER = "pin-master"
+    CA_ROOT = "ca-root"
+    CA_ISSUING = "ca-issuing"
+    DOCUMENT_SIGNER = "document-signer"
+    AUDIT = "audit"
+    STATION = "station"
+    OCSP = "ocsp"
+
+
+class KeyAlgorithm(StrEnum):
+    """Algorithm and size of a key. Signatures hash with SHA-256, P-384 with SHA-384; Ed25519 signs the message."""
+
+    AES_128 = "aes-128"
+    AES_256 = "aes-256"
+    EC_P256 = "ec-p256"
+    EC_P384 = "ec-p384"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+    ED25519 = "ed25519"
+
+
+class KeyState(StrEnum):
+    """Where a key is in its life. Only an active key protects something new; a retired one still serves old cards."""
+
+    PRE_ACTIVE = "pre-active"
+    ACTIVE = "active"
+    RETIRED = "retired"
+    COMPROMISED = "compromised"
+    DESTROYED = "destroyed"
+
+
+@dataclass(frozen=True, order=True)
+class KeyRef:
+    """A key by purpose and version (from 1 up, never used twice)."""
+
+    purpose: KeyPurpose
+    version: int
+
+
+@dataclass(frozen=True)
+class KeyInfo:
+    """What may be told about a key. `check_value` is upper-case hex: AES KCV (3 bytes) or SHA-256 of the SPKI (8)."""
+
+    ref: KeyRef
+    algorithm: KeyAlgorithm
+    state: KeyState
+    created_at: datetime
+    check_value: str
+    uses: int
+
+
+@dataclass(frozen=True)
+class VaultIdentity:
+    """Which vault this is, and how often it has changed; an older copy shows a smaller `generation`."""
+
+    vault_id: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class CardSessionRequest:
+    """Session keys wanted for one card.
+
+    `kdd` is the 10-byte key diversification data the card's static keys are derived with; `host_challenge` is 8 bytes
+    (16 in S16 mode); `initialize_update_response` is the answer's data without status word.
+    """
+
+    master: KeyRef
+    kdd: bytes
+    host_challenge: bytes
+    initialize_update_response: bytes
+    i: int
+    s_mode: int = 8
+    derivation: str = "kdf3"
+    scp: str = "03"
+
+
+@dataclass(frozen=True)
+class PutKeyRequest:
+    """Key data wanted for a PUT KEY on one card: keys of `new`, encrypted under the card's DEK of `current`."""
+
+    current: KeyRef
+    new: KeyRef
+    kdd: bytes
+    new_kvn: int
+    derivation: str = "kdf3"
+
+
+@dataclass(frozen=True)
+class PutKeyData:
+    """The data field of PUT KEY and what the card must answer.
+
+    `key_data`: new KVN, then three key data blocks (ENC, MAC, DEK) as GlobalPlatform v2.3.1 section 11.8.2.3 and
+    Amendment D section 7.2 lay them out. `check_values`: the three KCVs of 3 bytes each.
+    """
+
+    key_data: bytes
+    check_values: tuple[bytes, bytes, bytes]
+
+
+class Vault(Protocol):
+    """Keeper of keys. Every method raises a `VaultError`; the batch forms do all or nothing."""
+
+    def identity(self) -> VaultIdentity:
+        """Return which vault this is and its generation."""
+        ...
+
+    def generate(self, purpose: KeyPurpose, algorithm: KeyAlgorithm, *, now: datetime) -> KeyRef:
+        """Make a new key version, active at once; the version that was active is retired."""
+        ...
+
+    def describe(self, purpose: KeyPurpose | None = None) -> list[KeyInfo]:
+        """Tell about all keys, or those of one purpose, by purpose and version."""
+        ...
+
+    def active(self, purpose: KeyPurpose) -> KeyRef:
+        """Return the active version; raises `UnknownKey` when there is none."""
+        ...
+
+    def public_key(self, ref: KeyRef) -> bytes:
+        """Return the SubjectPublicKeyInfo in DER."""
+        ...
+
+    def sign(self, ref: KeyRef, messages: Sequence[bytes]) -> list[bytes]:
+        """Sign each message: ECDSA in DER, RSA PKCS #1 v1.5, or Ed25519."""
+        ...
+
+    def sign_digests(self, ref: KeyRef, digests: Sequence[bytes]) -> list[bytes]:
+        """Sign digests that the caller made with the key's hash, for messages too long to send. Not for Ed25519."""
+        ...
+
+    def card_sessions(self, requests: Sequence[CardSessionRequest]) -> list[SessionKeys]:
+        """Derive session keys after checking each card's cryptogram; a mismatch raises `WrongCardKeys`."""
+        ...
+
+    def card_session(self, request: CardSessionRequest) -> SessionKeys:
+        """Derive session keys for one card; see `card_sessions`."""
+        ...
+
+    def put_key_data(self, requests: Sequence[PutKeyRequest]) -> list[PutKeyData]:
+        """Wrap each card's new static keys under its current DEK."""
+        ...
+
+    def transport_pins(self, ref: KeyRef, card_number: str, digits: Mapping[str, int]) -> dict[str, Secret]:
+        """Derive a card's transport PINs: `digits` names each (`PIN1`, `KRP`) and its length; ASCII digits come back."""
+        ...
+
+    def random(self, size_bytes: int) -> bytes:
+        """Return random bytes from the vault's generator."""
+        ...
+
+    def close(self) -> None:
+        """Forget the keys, or the connection."""
+        ...
