@@ -38,8 +38,8 @@ need_packages() {
         fi
     fi
     say "installing system packages: ${missing[*]}"
-    "${as_root[@]}" apt-get update -qq >&2 || say "apt-get update failed; trying with the lists at hand"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 </dev/null \
+    "${as_root[@]}" apt-get update -qq >/dev/null || say "apt-get update failed; trying with the lists at hand"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null \
         || stop "apt-get could not install: ${missing[*]}"
 }
 
