@@ -1,0 +1,213 @@
+"""Card profiles: what a card of one kind holds, as data (TOML) read into frozen dataclasses.
+
+A profile names applet, files, data groups, key slots, PIN rules and the secure channel; the generators of this package
+do what it says. A new data group or key slot is a change of the TOML file and of no code. Unknown keys are refused with
+the nearest known name, so that a misspelt access rule never passes for a missing one.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from issuance.production.errors import InvalidProfile
+from issuance.production.typed_toml import MisshapenTable, read_table
+
+
+class Access(StrEnum):
+    """Who may read a file: anyone, or the holder by a PIN."""
+
+    ALWAYS = "always"
+    PIN1 = "pin1"
+    PIN2 = "pin2"
+
+
+class FieldKind(StrEnum):
+    """How a data-group field is encoded (see `datagroups`)."""
+
+    TEXT = "text"
+    DATE = "date"
+    DIGITS = "digits"
+    BYTES = "bytes"
+
+
+class KeyUsage(StrEnum):
+    """ISO 7816-15 key usage, as far as the profiles need it."""
+
+    SIGN = "sign"
+    SIGN_RECOVER = "sign-recover"
+    DERIVE = "derive"
+    NON_REPUDIATION = "non-repudiation"
+
+
+@dataclass(frozen=True, slots=True)
+class SecureChannelProfile:
+    """How the issuer security domain is entered and re-keyed.
+
+    `level` is the SCP03 security level of EXTERNAL AUTHENTICATE; `initial_kvn` the key version of a blank; production
+    keys take the versions `first_kvn`..`last_kvn` in turn, by the version of the card master key.
+    """
+
+    level: int
+    initial_kvn: int
+    first_kvn: int
+    last_kvn: int
+    isd_aid: bytes
+
+    def kvn(self, master_version: int) -> int:
+        """The key version number that production keys of this master version carry on the card."""
+        return self.first_kvn + (master_version - 1) % (self.last_kvn - self.first_kvn + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class AppletProfile:
+    """The on-card code: `kind` names the layout it follows; AIDs as installed."""
+
+    kind: str
+    aid: bytes
+    alias_aid: bytes
+    package_aid: bytes
+    module_aid: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TokenProfile:
+    """What stock software shows of the card (EF.CIAInfo)."""
+
+    label: str
+    manufacturer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinProfile:
+    """A PIN: `reference` as in P2 of VERIFY, digits `min_digits`..`max_digits`, `tries` before it is blocked.
+
+    `unblocks` names the PINs that this one resets; such a code is no PIN for stock software to log in with.
+    `each_use` asks for the PIN before every use of a key it guards.
+    """
+
+    name: str
+    label: str
+    reference: int
+    min_digits: int
+    max_digits: int
+    tries: int
+    each_use: bool = False
+    unblocks: tuple[str, ...] = ()
+    chosen_by_holder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeySlot:
+    """A key pair made on the card, and its certificate's file; `pin` is empty for a key that needs none."""
+
+    name: str
+    label: str
+    reference: int
+    curve: str
+    usage: tuple[KeyUsage, ...]
+    certificate_fid: int
+    pin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DataField:
+    """One primitive object of a data group: its tag, and the fact that it holds."""
+
+    name: str
+    tag: int
+    kind: FieldKind
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DataGroup:
+    """A file of facts: BER-TLV template `tag` around `fields`, readable under `read`."""
+
+    number: int
+    name: str
+    label: str
+    fid: int
+    tag: int
+    read: Access
+    fields: tuple[DataField, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CardProfile:
+    """Everything that makes a card of this kind."""
+
+    name: str
+    title: str
+    secure_channel: SecureChannelProfile
+    applet: AppletProfile
+    token: TokenProfile
+    security_object_fid: int
+    pins: tuple[PinProfile, ...]
+    keys: tuple[KeySlot, ...]
+    data_groups: tuple[DataGroup, ...]
+
+    def pin(self, name: str) -> PinProfile:
+        """The PIN of this name; KeyError when the profile has none."""
+        return {pin.name: pin for pin in self.pins}[name]
+
+    def key(self, name: str) -> KeySlot:
+        """The key slot of this name; KeyError when the profile has none."""
+        return {key.name: key for key in self.keys}[name]
+
+    @property
+    def card_key(self) -> KeySlot:
+        """The key that answers a challenge without any PIN: the proof against clones."""
+        return next(key for key in self.keys if not key.pin)
+
+
+def load_profile(path: Path) -> CardProfile:
+    """Read and check a profile file; `InvalidProfile` names the key that is wrong, missing or unknown."""
+    name = path.stem
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        profile = read_table(CardProfile, table)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidProfile(name, "the file", str(error)) from error
+    except MisshapenTable as error:
+        raise InvalidProfile(name, error.place, error.reason) from error
+    _check(profile, name)
+    return profile
+
+
+def _check(profile: CardProfile, file_name: str) -> None:
+    def refuse_if(wrong: bool, place: str, reason: str) -> None:  # noqa: FBT001 - a condition, not a mode
+        if wrong:
+            raise InvalidProfile(file_name, place, reason)
+
+    pins = [pin.name for pin in profile.pins]
+    fids = [group.fid for group in profile.data_groups]
+    fids += [key.certificate_fid for key in profile.keys] + [profile.security_object_fid]
+    refuse_if(profile.name != file_name, "name", f"must be the file's own name, {file_name}")
+    refuse_if(len(set(fids)) != len(fids), "data_groups", "two files have the same identifier")
+    for label, values in (
+        ("pins", pins),
+        ("pins", [pin.reference for pin in profile.pins]),
+        ("keys", [key.name for key in profile.keys]),
+        ("keys", [key.reference for key in profile.keys]),
+        ("data_groups", [group.number for group in profile.data_groups]),
+    ):
+        refuse_if(len(set(values)) != len(values), label, "two entries share a name or number")
+    for group in profile.data_groups:
+        tags = [field.tag for field in group.fields]
+        refuse_if(len(set(tags)) != len(tags), f"data_groups.{group.name}", "two fields share a tag")
+    for key in profile.keys:
+        refuse_if(bool(key.pin) and key.pin not in pins, f"keys.{key.name}.pin", f"there is no PIN {key.pin!r}")
+    for group in profile.data_groups:
+        known = group.read is Access.ALWAYS or group.read.value in pins
+        refuse_if(not known, f"data_groups.{group.name}.read", f"there is no PIN {group.read.value!r}")
+    refuse_if(not any(not key.pin for key in profile.keys), "keys", "one key must answer without a PIN")
+    for pin in profile.pins:
+        place = f"pins.{pin.name}"
+        refuse_if(
+            not 4 <= pin.min_digits <= pin.max_digits <= 16, place, "lengths must run from 4 to at most 16 digits"
+        )
+        refuse_if(not 1 <= pin.tries <= 15, place, "tries must be 1 to 15")
+        refuse_if(any(other not in pins for other in pin.unblocks), place, "unblocks a PIN that is not there")
+    channel = profile.secure_channel
+    refuse_if(not 1 <= channel.first_kvn <= channel.last_kvn <= 0x7F, "secure_channel", "key versions are 1 to 0x7F")
