@@ -1,0 +1,129 @@
+"""Hides the dates, ages and periods of the law, which a region or an act may move: dated versions, no constants.
+
+Defaults: Federal Law 210-FZ, chapter 6, arts 22-28, as it stood for 2013-2016.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import date, timedelta
+from typing import Any
+
+from uec.domain.errors import InvalidSettings
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The rules in force on a day. Ages in full years, periods in calendar days unless the name says otherwise."""
+
+    # Art. 23, 25: on application, then to everybody who neither applied nor refused.
+    on_application_from: date = date(2013, 1, 1)
+    mass_emission_from: date = date(2014, 1, 1)
+    entitled_age_years: int = 14
+    validity_years: int = 5
+    production_days: int = 30
+    replacement_days: int = 30
+    refusal_window_days: int = 60
+    bank_choice_days: int = 30
+    storage_days: int = 180
+    default_bank: str = ""
+    pin1_digits: tuple[int, int] = (4, 8)
+    pin2_digits: tuple[int, int] = (6, 8)
+    krp_digits: int = 8
+    pin_tries: int = 3
+    krp_tries: int = 10
+    crl_days: int = 7
+    check_first_retry_s: int = 30
+    check_last_retry_s: int = 3600
+
+    def due_on(self, submitted_on: date) -> date:
+        """Return the last day by which the card of a request must lie at the point."""
+        return submitted_on + timedelta(days=self.production_days)
+
+    def expires_on(self, made_on: date) -> date:
+        """Return the last day of validity of a card made on a day; 29 February falls on 28 February."""
+        return add_years(made_on, self.validity_years) - timedelta(days=1)
+
+    def needs_representative(self, birth_date: date, on: date) -> bool:
+        """Tell whether the person is so young that the legal representative applies and signs."""
+        return age_on(birth_date, on) < self.entitled_age_years
+
+    def applications_open(self, on: date) -> bool:
+        """Tell whether requests are taken on the day."""
+        return on >= self.on_application_from
+
+    def mass_emission_open(self, on: date) -> bool:
+        """Tell whether cards go to those who neither applied nor refused on the day."""
+        return on >= self.mass_emission_from
+
+
+def age_on(birth_date: date, on: date) -> int:
+    """Return the full years of a person born on `birth_date`, on the day `on`."""
+    return on.year - birth_date.year - ((on.month, on.day) < (birth_date.month, birth_date.day))
+
+
+def add_years(day: date, years: int) -> date:
+    """Return the same day `years` later; 29 February becomes 28 February where it must."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return day.replace(year=day.year + years, day=28)
+
+
+@dataclass(frozen=True)
+class PolicyBook:
+    """All versions of the policy, each from its first day; sorted by that day."""
+
+    first: Policy
+    changes: tuple[tuple[date, Policy], ...] = ()
+
+    def on(self, day: date) -> Policy:
+        """Return the policy in force on the day."""
+        current = self.first
+        for valid_from, policy in self.changes:
+            if valid_from <= day:
+                current = policy
+        return current
+
+
+def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
+    kinds = {item.name: item.default for item in fields(Policy)}
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in kinds:
+            raise InvalidSettings(
+                f"{where}.{key} is not a rule of the policy; known are: {', '.join(kinds)}.",
+                key=f"{where}.{key}",
+                near=None,
+            )
+        wanted = type(kinds[key])
+        given = tuple(value) if wanted is tuple and isinstance(value, list) else value
+        if type(given) is not wanted:
+            raise InvalidSettings(
+                f"{where}.{key} must be of the kind {wanted.__name__}, like {kinds[key]!r}.",
+                key=f"{where}.{key}",
+                near=None,
+            )
+        checked[key] = given
+    return checked
+
+
+def load_policy(values: dict[str, Any]) -> PolicyBook:
+    """Build the book from the `[policy]` table; each `[[policy.changes]]` overrides from its `from` date on."""
+    base = dict(values)
+    changes: Sequence[dict[str, Any]] = base.pop("changes", [])
+    current = replace(Policy(), **_checked(base, "policy"))
+    book = PolicyBook(current)
+    dated = []
+    for change in changes:
+        entry = dict(change)
+        valid_from = entry.pop("from", None)
+        if type(valid_from) is not date:
+            raise InvalidSettings(
+                "Each [[policy.changes]] needs `from = YYYY-MM-DD`.", key="policy.changes.from", near=None
+            )
+        dated.append((valid_from, _checked(entry, "policy.changes")))
+    versions = []
+    for valid_from, entry in sorted(dated, key=lambda pair: pair[0]):
+        current = replace(current, **entry)
+        versions.append((valid_from, current))
+    return replace(book, changes=tuple(versions))

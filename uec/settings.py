@@ -1,0 +1,156 @@
+"""Hides where settings come from: one TOML file becomes frozen dataclasses; an unknown key is refused.
+
+Relative paths in the file count from its folder. Secrets never stand in it: only the names of files that hold them.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from uec.domain.errors import InvalidSettings
+from uec.domain.policy import Policy, PolicyBook, load_policy
+
+DEFAULT_FILE = "uec.toml"
+ENVIRONMENT = "UEC_SETTINGS"
+
+
+@dataclass(frozen=True)
+class PkiNames:
+    """The names written into the certificates of the authority."""
+
+    country: str = "RU"
+    organisation: str = "Уполномоченная организация"
+    root_name: str = "UEC Root CA"
+    issuing_name: str = "UEC Issuing CA"
+    document_signer_name: str = "UEC Document Signer"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything an installation may choose. Paths are absolute once loaded."""
+
+    database_url: str = ""
+    state_dir: Path = Path("state")
+    vault_socket: Path = Path("state/vault.sock")
+    vault_path: Path = Path("state/vault.json")
+    vault_passphrase_files: tuple[Path, ...] = ()
+    secret_key_file: Path = Path("state/web.key")
+    profile_dir: Path = Path("config/profiles")
+    register_gateway_url: str = "http://127.0.0.1:8082"
+    register_gateway_timeout_s: float = 5.0
+    hub_url: str = "ws://127.0.0.1:8081"
+    hub_listen: str = "127.0.0.1:8081"
+    web_listen: str = "127.0.0.1:8080"
+    base_url: str = "http://127.0.0.1:8080"
+    card_number_prefix: str = "964360"
+    default_profile: str = "uec"
+    locale: str = "ru"
+    region_ru: str = "Область"
+    region_en: str = "Region"
+    organisation_contact: str = ""
+    demo: bool = False
+    pki: PkiNames = field(default_factory=PkiNames)
+    policy: PolicyBook = field(default_factory=lambda: PolicyBook(Policy()))
+    source: Path | None = None
+
+
+def find_settings_file(path: str | os.PathLike[str] | None = None) -> Path:
+    """Return the settings file: the argument, else `UEC_SETTINGS`, else `uec.toml` here."""
+    return Path(path or os.environ.get(ENVIRONMENT) or DEFAULT_FILE)
+
+
+def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:
+    """Read the settings file; raise `InvalidSettings` when it is missing, broken, or has an unknown or wrong key."""
+    file = find_settings_file(path)
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidSettings(
+            f"There is no settings file {file}; run `uec init`, or name one by --settings or {ENVIRONMENT}.",
+            key=None,
+            near=None,
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"The settings file {file} cannot be read: {error}.", key=None, near=None) from error
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSettings(f"The settings file {file} is not valid TOML: {error}.", key=None, near=None) from error
+    return settings_from(values, file.absolute())
+
+
+def settings_from(values: Mapping[str, Any], source: Path) -> Settings:
+    """Build settings from parsed TOML; `source` is the file, whose folder relative paths count from."""
+    given = dict(values)
+    pki = replace(PkiNames(), **_checked(_section(given, "pki"), PkiNames(), "pki."))
+    policy = load_policy(_section(given, "policy"))
+    checked = _checked(given, Settings(), "")
+    settings = replace(Settings(), **checked, pki=pki, policy=policy, source=source)
+    return _absolute(settings, source.parent)
+
+
+def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
+    section = values.pop(name, {})
+    if not isinstance(section, dict):
+        raise InvalidSettings(
+            f"[{name}] must be a table; write it as [{name}] with its keys below.", key=name, near=None
+        )
+    return section
+
+
+def _checked(values: Mapping[str, Any], defaults: Any, prefix: str) -> dict[str, Any]:
+    known = {item.name for item in fields(defaults)} - {"pki", "policy", "source"}
+    checked = {}
+    for key, value in values.items():
+        if key not in known:
+            near = next(
+                iter(get_close_matches(key, sorted(known | ({"pki", "policy"} if not prefix else set())), n=1)), None
+            )
+            hint = f"; did you mean {prefix}{near}?" if near else f"; known are: {', '.join(sorted(known))}."
+            raise InvalidSettings(f"{prefix}{key} is not a setting{hint}", key=f"{prefix}{key}", near=near)
+        checked[key] = _converted(f"{prefix}{key}", value, getattr(defaults, key))
+    return checked
+
+
+def _converted(key: str, value: Any, default: Any) -> Any:
+    if isinstance(default, Path) and isinstance(value, str) and value:
+        return Path(value)
+    if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(item, str) and item for item in value):
+        return tuple(Path(item) for item in value)
+    if isinstance(default, float) and type(value) in {int, float}:
+        return float(value)
+    if type(value) is type(default):
+        return value
+    kind = (
+        "a list of paths"
+        if isinstance(default, tuple)
+        else "a path"
+        if isinstance(default, Path)
+        else type(default).__name__
+    )
+    raise InvalidSettings(f"{key} must be {kind}, like {default!r}.", key=key, near=None)
+
+
+def _absolute(settings: Settings, folder: Path) -> Settings:
+    changed: dict[str, Any] = {}
+    for item in fields(settings):
+        value = getattr(settings, item.name)
+        if isinstance(value, Path):
+            changed[item.name] = folder / value
+        elif isinstance(value, tuple):
+            changed[item.name] = tuple(folder / path for path in value)
+    if "state_dir" in changed:
+        state = changed["state_dir"]
+        for name, file in (
+            ("vault_socket", "vault.sock"),
+            ("vault_path", "vault.json"),
+            ("secret_key_file", "web.key"),
+        ):
+            # Left at its default, a file of the state follows the state folder.
+            if getattr(settings, name) == getattr(Settings(), name):
+                changed[name] = state / file
+        if not settings.database_url:
+            changed["database_url"] = f"sqlite:///{state / 'uec.db'}"
+    return replace(settings, **changed)

@@ -1,0 +1,112 @@
+"""Hides which database it is: pragmas, write locks and drivers of SQLite and PostgreSQL, and how each says "not now".
+
+SQLite: WAL, foreign keys on, every transaction begins IMMEDIATE, so that two writers queue instead of failing half way.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from uec.domain.errors import InvalidSettings, StoreUnavailable
+
+BUSY_TIMEOUT_S = 10.0
+
+
+def database_url(url: str | URL) -> URL:
+    """Return the URL with the project's driver (psycopg 3) filled in; raise `InvalidSettings` for another database."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise InvalidSettings(
+            "database_url is not a database address; write sqlite:///PATH or postgresql://HOST/NAME.",
+            key="database_url",
+            near=None,
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite":
+        return parsed.set(drivername="sqlite+pysqlite")
+    raise InvalidSettings(
+        f"database_url names the database {backend}; use sqlite or postgresql.", key="database_url", near=None
+    )
+
+
+def make_engine(url: str | URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
+    """Return an engine for the address; nothing is opened yet."""
+    parsed = database_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database and parsed.database != ":memory:":
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed, connect_args={"timeout": busy_timeout_s})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_immediate)
+    else:
+        engine = create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    event.listen(engine, "handle_error", _translate)
+    return engine
+
+
+def session_factory(engine: Engine) -> sessionmaker[Session]:
+    """Return the factory of sessions; rows stay readable after the commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    # The driver must not begin transactions by itself: `_begin_immediate` does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA synchronous = FULL")
+    finally:
+        cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    connection.exec_driver_sql("BEGIN" if options.get("sqlite_read_only") else "BEGIN IMMEDIATE")
+
+
+_BUSY = ("database is locked", "database table is locked", "lock timeout", "deadlock detected")
+_FULL = ("database or disk is full", "disk i/o error", "no space left on device", "could not extend file")
+_AWAY = ("unable to open database file", "connection", "server closed", "attempt to write a readonly database")
+
+
+def explain(error: DBAPIError) -> StoreUnavailable | None:
+    """Return the clear error for a database that cannot be used now, or None for an error of another kind."""
+    text = str(error.orig).lower()
+    if any(mark in text for mark in _FULL):
+        return StoreUnavailable("The disk of the database is full; free some space and run it again. Nothing was kept.")
+    if any(mark in text for mark in _BUSY):
+        return StoreUnavailable(
+            "The database is locked by another process; wait for it to end, or stop it, and run it again."
+        )
+    if isinstance(error, OperationalError) and any(mark in text for mark in _AWAY):
+        return StoreUnavailable(
+            "The database cannot be reached or opened; check database_url, the folder's rights, and the server."
+        )
+    return None
+
+
+def _translate(context: Any) -> None:
+    if isinstance(context.sqlalchemy_exception, DBAPIError):
+        clear = explain(context.sqlalchemy_exception)
+        if clear is not None:
+            context.chained_exception = clear
+
+
+@contextmanager
+def reading(factory: sessionmaker[Session]) -> Iterator[Session]:
+    """Give a session that only reads: on SQLite it takes no write lock, so pages never wait for a writer."""
+    with factory() as session:
+        session.connection(execution_options={"sqlite_read_only": True})
+        yield session

@@ -1,0 +1,53 @@
+"""All tables of the office, by theme; import them from here."""
+
+from uec.store.columns import Table
+from uec.store.tables.applications import Application, Notice, RegisterCheck
+from uec.store.tables.people import Cohort, CohortMember, Refusal, RegisterImport, Resident
+from uec.store.tables.places import IssuancePoint, Municipality, Staff, StaffRole
+from uec.store.tables.production import (
+    Batch,
+    Card,
+    CardData,
+    CardOperation,
+    HubInstance,
+    JournalEntry,
+    Station,
+)
+from uec.store.tables.records import AuditChain, AuditEntry, AuditHead, NumberSeries, ScheduledRun
+from uec.store.tables.trust import Certificate, Crl, Revocation, StopListEntry, StopListSnapshot
+
+metadata = Table.metadata
+
+__all__ = [
+    "Application",
+    "AuditChain",
+    "AuditEntry",
+    "AuditHead",
+    "Batch",
+    "Card",
+    "CardData",
+    "CardOperation",
+    "Certificate",
+    "Cohort",
+    "CohortMember",
+    "Crl",
+    "HubInstance",
+    "IssuancePoint",
+    "JournalEntry",
+    "Municipality",
+    "Notice",
+    "NumberSeries",
+    "Refusal",
+    "RegisterCheck",
+    "RegisterImport",
+    "Resident",
+    "Revocation",
+    "ScheduledRun",
+    "Staff",
+    "StaffRole",
+    "Station",
+    "StopListEntry",
+    "StopListSnapshot",
+    "Table",
+    "metadata",
+]

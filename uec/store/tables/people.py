@@ -1,0 +1,98 @@
+"""The register of residents, its imports, refusals, and the lists for mass emission."""
+
+from datetime import date, datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from uec.domain.lifecycle import CohortState
+from uec.store.columns import Coded, Table, one_of
+
+
+class Resident(Table):
+    """A resident of the region as the register says; the columns of the CSV, checked."""
+
+    __tablename__ = "resident"
+    __table_args__ = (CheckConstraint("sex IN ('M', 'F')", name="sex"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    register_id: Mapped[str] = mapped_column(String(64), unique=True, comment="key of the register, for updates")
+    surname: Mapped[str] = mapped_column(String(100), comment="surname")
+    name: Mapped[str] = mapped_column(String(100), comment="given name")
+    patronymic: Mapped[str | None] = mapped_column(String(100), comment="patronymic, if any")
+    birth_date: Mapped[date] = mapped_column(comment="date of birth")
+    birth_place: Mapped[str] = mapped_column(String(255), comment="place of birth, as in the document")
+    sex: Mapped[str] = mapped_column(String(1), comment="M or F")
+    snils: Mapped[str] = mapped_column(String(11), index=True, comment="11 digits")
+    oms: Mapped[str | None] = mapped_column(String(16), comment="unified number of the OMS policy, 16 digits")
+    doc_type: Mapped[str] = mapped_column(String(20), comment="passport or birth_certificate")
+    doc_series: Mapped[str] = mapped_column(String(12), comment="4 digits, or like II-ИК")
+    doc_number: Mapped[str] = mapped_column(String(6), comment="6 digits")
+    doc_date: Mapped[date] = mapped_column(comment="date of issue")
+    doc_issuer: Mapped[str] = mapped_column(String(255), comment="who issued it")
+    oktmo: Mapped[str] = mapped_column(String(11), index=True, comment="municipality of residence")
+    fias: Mapped[str | None] = mapped_column(String(36), comment="address object id, a UUID")
+    address: Mapped[str] = mapped_column(String(400), comment="address of residence")
+    phone: Mapped[str | None] = mapped_column(String(16), comment="E.164")
+    email: Mapped[str | None] = mapped_column(String(254), comment="e-mail")
+    death_date: Mapped[date | None] = mapped_column(comment="date of death")
+    row_digest: Mapped[bytes] = mapped_column(comment="digest of the checked row: equal means unchanged")
+    updated_at: Mapped[datetime] = mapped_column(comment="last import that changed the row")
+
+
+class RegisterImport(Table):
+    """One run of the import of the register."""
+
+    __tablename__ = "register_import"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file_digest: Mapped[str] = mapped_column(String(64), index=True, comment="SHA-256 of the file, hex")
+    file_name: Mapped[str] = mapped_column(String(255), comment="name of the file without its folder")
+    started_at: Mapped[datetime] = mapped_column(comment="start")
+    finished_at: Mapped[datetime | None] = mapped_column(comment="end; empty for a run that did not end")
+    rows: Mapped[int] = mapped_column(default=0, comment="data rows read")
+    imported: Mapped[int] = mapped_column(default=0, comment="new residents")
+    updated: Mapped[int] = mapped_column(default=0, comment="changed residents")
+    unchanged: Mapped[int] = mapped_column(default=0, comment="rows equal to what is known")
+    rejected: Mapped[int] = mapped_column(default=0, comment="rows in the reject file")
+
+
+class Cohort(Table):
+    """A list of residents for mass emission, approved as one."""
+
+    __tablename__ = "cohort"
+    __table_args__ = (one_of("state", CohortState),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(String(30), unique=True, comment="number of the list")
+    state: Mapped[CohortState] = mapped_column(Coded(CohortState), index=True, default=CohortState.DRAFT)
+    as_of: Mapped[date] = mapped_column(comment="the day whose register and policy it was computed by")
+    count: Mapped[int] = mapped_column(comment="members")
+    digest: Mapped[str] = mapped_column(String(64), comment="Merkle root over the members, hex")
+    proposed_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="who proposed it")
+    approved_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="another person")
+    created_at: Mapped[datetime] = mapped_column(comment="when it was computed")
+    approved_at: Mapped[datetime | None] = mapped_column(comment="when it was approved")
+
+
+class CohortMember(Table):
+    """One resident on a list."""
+
+    __tablename__ = "cohort_member"
+
+    cohort_id: Mapped[int] = mapped_column(ForeignKey("cohort.id"), primary_key=True)
+    resident_id: Mapped[int] = mapped_column(ForeignKey("resident.id"), primary_key=True, index=True)
+
+
+class Refusal(Table):
+    """A refusal to receive a card, filed by any channel; asks the least data possible."""
+
+    __tablename__ = "refusal"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(String(30), unique=True, comment="number of the written confirmation")
+    resident_id: Mapped[int | None] = mapped_column(ForeignKey("resident.id"), index=True, comment="when recognised")
+    snils: Mapped[str] = mapped_column(String(11), index=True, comment="11 digits")
+    channel: Mapped[str] = mapped_column(String(20), comment="how it came: web, window, post...")
+    filed_at: Mapped[datetime] = mapped_column(comment="when it was filed")
+    note: Mapped[str | None] = mapped_column(Text, comment="what the clerk added")
