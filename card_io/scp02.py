@@ -1,0 +1,209 @@
+"""Secure Channel Protocol 02: session keys, cryptograms, wrapping of commands, unwrapping of answers. No I/O.
+
+GlobalPlatform Card Specification 2.3.1 annex E, explicit initiation with three keys: i = 15, 55, and 35, 75 with R-MAC
+(deprecated by GlobalPlatform, present on many cards in use). Hides ICV chaining, ICV encryption and the R-MAC chain.
+"""
+
+import hmac
+from collections import deque
+from dataclasses import dataclass
+
+from card_io.apdu import CommandAPDU, channel_of, class_on_channel
+from card_io.ciphers import (
+    DES_BLOCK,
+    des3_cbc_encrypt,
+    des3_ecb_encrypt,
+    des_encrypt,
+    mac_des3,
+    mac_des_des3,
+    pad80,
+)
+from card_io.errors import InvalidApdu, SecureChannelError, UnexpectedAnswer, WrongCryptogram
+from card_io.keyset import KeySet, SessionKeys
+from card_io.scp03 import Level
+from card_io.secret import Secret
+
+_C_MAC, _R_MAC, _S_ENC, _S_DEK = b"\x01\x01", b"\x01\x02", b"\x01\x82", b"\x01\x81"
+_LEVELS = (0x00, 0x01, 0x03, 0x10, 0x11, 0x13)
+_OPTIONS = (0x15, 0x35, 0x55, 0x75)
+_I_R_MAC = 0x20
+_SHORT_MAX = 255
+
+
+@dataclass(frozen=True, slots=True)
+class InitializeUpdateResponse:
+    """What the card answers to INITIALIZE UPDATE under SCP02 (table E-9)."""
+
+    kdd: bytes
+    kvn: int
+    scp: int
+    sequence_counter: int
+    card_challenge: bytes
+    card_cryptogram: bytes
+
+
+def parse_initialize_update(data: bytes) -> InitializeUpdateResponse:
+    """Read the 28 bytes of answer data; `UnexpectedAnswer` for another protocol or length."""
+    if len(data) != 28 or data[11] != 0x02:
+        raise UnexpectedAnswer("this is no SCP02 answer to INITIALIZE UPDATE; choose the profile of this card")
+    return InitializeUpdateResponse(
+        kdd=data[:10],
+        kvn=data[10],
+        scp=data[11],
+        sequence_counter=int.from_bytes(data[12:14], "big"),
+        card_challenge=data[14:20],
+        card_cryptogram=data[20:28],
+    )
+
+
+def _session_key(key: Secret, constant: bytes, counter: int) -> Secret:
+    return Secret(des3_cbc_encrypt(key.reveal(), constant + counter.to_bytes(2, "big") + bytes(12)))
+
+
+def derive_session_keys(keys: KeySet, sequence_counter: int) -> SessionKeys:
+    """The four session keys for this value of the sequence counter (E.4.1); for the keeper of the static keys."""
+    return SessionKeys(
+        enc=_session_key(keys.enc, _S_ENC, sequence_counter),
+        mac=_session_key(keys.mac, _C_MAC, sequence_counter),
+        rmac=_session_key(keys.mac, _R_MAC, sequence_counter),
+        dek=_session_key(keys.dek, _S_DEK, sequence_counter),
+    )
+
+
+def calculate_card_challenge(keys: SessionKeys, aid: bytes) -> bytes:
+    """The six bytes that a card with the well-known pseudo-random algorithm (i = 55, 75) will answer (E.4.2.3)."""
+    return mac_des_des3(keys.mac.reveal(), aid, bytes(DES_BLOCK))[:6]
+
+
+def encrypt_sensitive(keys: SessionKeys, data: bytes) -> bytes:
+    """Sensitive data (whole 8-byte blocks, such as a key for PUT KEY) under the session DEK (E.4.7)."""
+    if keys.dek is None:
+        raise SecureChannelError("these session keys have no DEK; ask the vault to encrypt the data instead")
+    return des3_ecb_encrypt(keys.dek.reveal(), data)
+
+
+def card_cryptogram(keys: SessionKeys, host_challenge: bytes, card: InitializeUpdateResponse) -> bytes:
+    """What proves that the card has the keys (E.4.2.1)."""
+    return mac_des3(keys.enc.reveal(), host_challenge + _counter(card) + card.card_challenge)
+
+
+def host_cryptogram(keys: SessionKeys, host_challenge: bytes, card: InitializeUpdateResponse) -> bytes:
+    """What proves to the card that the host has the keys (E.4.2.2)."""
+    return mac_des3(keys.enc.reveal(), _counter(card) + card.card_challenge + host_challenge)
+
+
+def _counter(card: InitializeUpdateResponse) -> bytes:
+    return card.sequence_counter.to_bytes(2, "big")
+
+
+def check_level(level: int, i: int) -> Level:
+    """The level when SCP02 has it and a card with this "i" can do it; else `SecureChannelError`."""
+    if i not in _OPTIONS:
+        raise SecureChannelError(f"SCP02 with i={i:02X} is not spoken here; use a card with i=15, 35, 55 or 75")
+    if level not in _LEVELS:
+        raise SecureChannelError(f"SCP02 has no security level {level:02X}; use 00, 01, 03, 10, 11 or 13")
+    if level & Level.R_MAC and not i & _I_R_MAC:
+        raise SecureChannelError(f"a card with i={i:02X} returns no R-MAC; use level 01 or 03")
+    return Level(level)
+
+
+class Scp02Session:
+    """One open session on the host side; made from session keys and the answer to INITIALIZE UPDATE.
+
+    `i` is the option of the card, from its recognition data or its profile (the answer does not tell it).
+    Raises `WrongCryptogram` when the card did not prove the same keys: nothing was sent yet, no try is spent.
+    """
+
+    def __init__(
+        self,
+        keys: SessionKeys,
+        level: int,
+        *,
+        host_challenge: bytes,
+        card: InitializeUpdateResponse,
+        i: int = 0x15,
+    ) -> None:
+        if not hmac.compare_digest(card_cryptogram(keys, host_challenge, card), card.card_cryptogram):
+            raise WrongCryptogram("the card has other keys than these; check its key version and diversification")
+        self.level = check_level(level, i)
+        self._keys = keys
+        self._host_cryptogram = host_cryptogram(keys, host_challenge, card)
+        self._icv = bytes(DES_BLOCK)
+        self._ricv = bytes(DES_BLOCK)
+        self._expected: deque[bytes] = deque()
+        self._broken = False
+
+    @property
+    def data_max(self) -> int:
+        """How many bytes of data a short command can carry at this level."""
+        room = _SHORT_MAX - (DES_BLOCK if self.level & Level.C_MAC else 0)
+        return room // DES_BLOCK * DES_BLOCK - 1 if self.level & Level.C_DECRYPTION else room
+
+    @property
+    def pending(self) -> int:
+        """Commands wrapped whose answers have not been unwrapped (counted at levels with R-MAC only)."""
+        return len(self._expected)
+
+    def external_authenticate(self) -> bytes:
+        """The EXTERNAL AUTHENTICATE command; its C-MAC opens both MAC chains."""
+        command = CommandAPDU(0x80, 0x82, int(self.level), 0x00, self._host_cryptogram)
+        raw = self._with_mac(command, command.data)
+        self._ricv = self._mac
+        return raw
+
+    def wrap(self, command: CommandAPDU | bytes) -> bytes:
+        """The command as the card wants it at this level; errors as in SCP03."""
+        if self._broken:
+            raise SecureChannelError("an answer failed its check, so this channel is closed; open a new one")
+        plain = CommandAPDU.decode(command) if isinstance(command, bytes) else command
+        if plain.extended and self.level:
+            raise InvalidApdu("SCP02 has no extended length; send the data in blocks")
+        if len(plain.data) > self.data_max:
+            raise InvalidApdu(
+                f"{len(plain.data)} bytes do not fit a command at level {self.level:02X}; send at most {self.data_max}"
+            )
+        if self.level & Level.R_MAC:
+            self._expected.append(_stripped(plain))
+        if not self.level & Level.C_MAC:
+            return plain.encode()
+        data = plain.data
+        if self.level & Level.C_DECRYPTION and data:
+            data = des3_cbc_encrypt(self._keys.enc.reveal(), pad80(data, DES_BLOCK))
+        return self._with_mac(plain, data)
+
+    def _with_mac(self, plain: CommandAPDU, data: bytes) -> bytes:
+        """C-MAC over the modified header and the plain data (E.4.4); `data` is what is sent."""
+        key = self._keys.mac.reveal()
+        header = bytes([plain.cla & 0x90 | 0x04, plain.ins, plain.p1, plain.p2])
+        self._mac = mac_des_des3(key, header + bytes([len(plain.data) + DES_BLOCK]) + plain.data, self._icv)
+        # The first ICV is plain zeros, every later one the C-MAC before, enciphered (E.3.4).
+        self._icv = des_encrypt(key[:DES_BLOCK], self._mac)
+        sent = class_on_channel(header[0], channel_of(plain.cla))
+        le = b"" if plain.le is None else b"\x00"
+        return bytes([sent]) + header[1:] + bytes([len(data) + DES_BLOCK]) + data + self._mac + le
+
+    def unwrap(self, answer: bytes) -> bytes:
+        """The answer (data and status word) in plain; answers come in the order of the commands.
+
+        A refusal without R-MAC passes, but moves the R-MAC chain as the card moves it. Raises `WrongCryptogram`.
+        """
+        if not self.level & Level.R_MAC:
+            return answer
+        if not self._expected:
+            raise SecureChannelError("an answer without a command; unwrap each answer once and in order")
+        command = self._expected.popleft()
+        sw = answer[-2:]
+        failed = sw != b"\x90\x00" and sw[:1] not in (b"\x62", b"\x63")
+        bare = failed and len(answer) == 2
+        body, mac = (b"", b"") if bare else (answer[: -2 - DES_BLOCK], answer[-2 - DES_BLOCK : -2])
+        block = command + bytes([len(body) % 256]) + body + sw
+        self._ricv = mac_des_des3(self._keys.rmac.reveal(), block, self._ricv)
+        if not bare and not hmac.compare_digest(self._ricv, mac):
+            self._broken = True
+            raise WrongCryptogram("the R-MAC of the answer is wrong; open a new secure channel and read back")
+        return body + sw
+
+
+def _stripped(plain: CommandAPDU) -> bytes:
+    """The command as the R-MAC sees it: channel 0, no secure messaging, Lc always there (E.4.5)."""
+    return bytes([plain.cla & 0x90, plain.ins, plain.p1, plain.p2, len(plain.data)]) + plain.data
