@@ -1,4 +1,4 @@
-"""Hides how values of the domain lie in columns: aware UTC times, enums by value with a CHECK, JSON, constraint names."""
+"""Hides how values lie in columns: aware UTC times, enums by value with a CHECK, JSON; and how constraints are named."""
 
 from datetime import UTC, date, datetime
 from enum import StrEnum

@@ -14,7 +14,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from uec.domain.errors import InvalidSettings, StoreUnavailable
+from uec.domain.errors import IllegalMove, InvalidSettings, StoreUnavailable, UecError
+from uec.store.guards import ILLEGAL_BIRTH, ILLEGAL_MOVE
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -81,9 +82,11 @@ _FULL = ("database or disk is full", "disk i/o error", "no space left on device"
 _AWAY = ("unable to open database file", "connection", "server closed", "attempt to write a readonly database")
 
 
-def explain(error: DBAPIError) -> StoreUnavailable | None:
-    """Return the clear error for a database that cannot be used now, or None for an error of another kind."""
+def explain(error: DBAPIError) -> UecError | None:
+    """Return the clear error for a refused move or a database that cannot be used now, or None for another kind."""
     text = str(error.orig).lower()
+    if ILLEGAL_MOVE in text or ILLEGAL_BIRTH in text:
+        return IllegalMove(f"The database refused an {error.orig}; reload the page and look at the present state.")
     if any(mark in text for mark in _FULL):
         return StoreUnavailable("The disk of the database is full; free some space and run it again. Nothing was kept.")
     if any(mark in text for mark in _BUSY):

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, deferred, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from uec.domain.lifecycle import ApplicationReason, ApplicationState, CheckOutcome, CheckRegister, Route
 from uec.store.columns import Coded, Table, one_of
@@ -47,7 +47,7 @@ class Application(Table):
     point_id: Mapped[int] = mapped_column(
         ForeignKey("issuance_point.id"), index=True, comment="where it is handed over"
     )
-    photo: Mapped[bytes | None] = deferred(mapped_column(LargeBinary, comment="JPEG, application route only"))
+    photo: Mapped[bytes | None] = mapped_column(LargeBinary, comment="JPEG, application route only", deferred=True)
     representative_name: Mapped[str | None] = mapped_column(String(300), comment="legal representative, under 14")
     secret_hash: Mapped[str] = mapped_column(String(200), comment="hash of the secret on the receipt")
     submitted_at: Mapped[datetime] = mapped_column(comment="date of registration")

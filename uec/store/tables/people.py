@@ -37,7 +37,8 @@ class Resident(Table):
     email: Mapped[str | None] = mapped_column(String(254), comment="e-mail")
     death_date: Mapped[date | None] = mapped_column(comment="date of death")
     row_digest: Mapped[bytes] = mapped_column(comment="digest of the checked row: equal means unchanged")
-    updated_at: Mapped[datetime] = mapped_column(comment="last import that changed the row")
+    updated_at: Mapped[datetime] = mapped_column(comment="moment of the import that last changed the row")
+    import_id: Mapped[int] = mapped_column(ForeignKey("register_import.id"), index=True, comment="that import")
 
 
 class RegisterImport(Table):

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, deferred, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from uec.domain.lifecycle import BatchState, CardState, OperationKind, OperationState
 from uec.store.columns import Coded, Table, one_of
@@ -82,7 +82,7 @@ class CardData(Table):
 
     card_id: Mapped[int] = mapped_column(ForeignKey("card.id"), primary_key=True)
     kind: Mapped[str] = mapped_column(String(20), primary_key=True, comment="DG1..DG4 or another file of the profile")
-    content: Mapped[bytes] = deferred(mapped_column(LargeBinary, comment="bytes that go to the card"))
+    content: Mapped[bytes] = mapped_column(LargeBinary, comment="bytes that go to the card", deferred=True)
     digest: Mapped[bytes] = mapped_column(comment="SHA-256 of the content")
 
 

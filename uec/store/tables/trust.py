@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, deferred, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from uec.domain.lifecycle import CertificateState
 from uec.store.columns import Coded, Table, one_of
@@ -60,7 +60,7 @@ class Crl(Table):
     __tablename__ = "crl"
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="CRL number, rising")
-    der: Mapped[bytes] = deferred(mapped_column(LargeBinary))
+    der: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     this_update: Mapped[datetime] = mapped_column()
     next_update: Mapped[datetime] = mapped_column()
     entries: Mapped[int] = mapped_column(comment="revoked certificates in it")
@@ -87,5 +87,5 @@ class StopListSnapshot(Table):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="rising")
     last_seq: Mapped[int] = mapped_column(comment="last change included")
     cards: Mapped[int] = mapped_column(comment="cards on it")
-    content: Mapped[bytes] = deferred(mapped_column(LargeBinary, comment="signed file as published"))
+    content: Mapped[bytes] = mapped_column(LargeBinary, comment="signed file as published", deferred=True)
     published_at: Mapped[datetime] = mapped_column()

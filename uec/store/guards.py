@@ -1,0 +1,103 @@
+"""Hides how the database itself refuses illegal moves and edits of what is append-only, on SQLite and on PostgreSQL.
+
+The triggers are generated from `uec.domain.lifecycle`; a migration that changes a machine drops and creates them again.
+"""
+
+from collections.abc import Iterator
+
+from uec.domain.lifecycle import INITIAL, MACHINES, allowed_moves
+
+# Rows of these tables are written once and never touched again.
+APPEND_ONLY = ("audit_entry", "audit_head", "journal_entry", "stop_list_entry")
+
+ILLEGAL_MOVE = "illegal move of"
+ILLEGAL_BIRTH = "illegal first state of"
+ILLEGAL_EDIT = "append-only table"
+
+
+def create_guards(dialect: str) -> list[str]:
+    """Return the statements that create all guards; `dialect` is `sqlite` or `postgresql`."""
+    return list(_sqlite() if dialect == "sqlite" else _postgresql())
+
+
+def drop_guards(dialect: str) -> list[str]:
+    """Return the statements that drop what `create_guards` created."""
+    triggers = [(f"guard_{table}_{part}", table) for table in MACHINES for part in ("birth", "move")]
+    triggers += [(f"guard_{table}_{part}", table) for table in APPEND_ONLY for part in ("update", "delete")]
+    triggers.append(("guard_audit_chain_move", "audit_chain"))
+    if dialect == "sqlite":
+        return [f"DROP TRIGGER IF EXISTS {name}" for name, _ in triggers]
+    triggers += [(f"guard_{table}_truncate", table) for table in APPEND_ONLY]
+    functions = [f"DROP FUNCTION IF EXISTS guard_{name}()" for name in ("move", "birth", "edit")]
+    return [f"DROP TRIGGER IF EXISTS {name} ON {table}" for name, table in triggers] + functions
+
+
+def _listed(values: list[str]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
+def _moves(table: str) -> str:
+    return _listed([f"{state}>{target}" for state, target in allowed_moves(table)])
+
+
+def _sqlite() -> Iterator[str]:
+    for table in MACHINES:
+        refuse_move = f"SELECT RAISE(ABORT, '{ILLEGAL_MOVE} {table}');"
+        yield (
+            f"CREATE TRIGGER guard_{table}_move BEFORE UPDATE OF state ON {table} FOR EACH ROW "
+            f"WHEN NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({_moves(table)}) "
+            f"BEGIN {refuse_move} END"
+        )
+        yield (
+            f"CREATE TRIGGER guard_{table}_birth BEFORE INSERT ON {table} FOR EACH ROW "
+            f"WHEN NEW.state NOT IN ({_listed(sorted(INITIAL[table]))}) "
+            f"BEGIN SELECT RAISE(ABORT, '{ILLEGAL_BIRTH} {table}'); END"
+        )
+    for table in APPEND_ONLY:
+        for verb in ("update", "delete"):
+            yield (
+                f"CREATE TRIGGER guard_{table}_{verb} BEFORE {verb.upper()} ON {table} FOR EACH ROW "
+                f"BEGIN SELECT RAISE(ABORT, '{ILLEGAL_EDIT} {table}'); END"
+            )
+    yield (
+        "CREATE TRIGGER guard_audit_chain_move BEFORE UPDATE ON audit_chain FOR EACH ROW "
+        "WHEN NEW.seq < OLD.seq OR NEW.chain <> OLD.chain "
+        f"BEGIN SELECT RAISE(ABORT, '{ILLEGAL_EDIT} audit_chain'); END"
+    )
+
+
+def _postgresql() -> Iterator[str]:
+    yield _function("move", f"'{ILLEGAL_MOVE} % from % to %', TG_TABLE_NAME, OLD.state, NEW.state")
+    yield _function("birth", f"'{ILLEGAL_BIRTH} %: %', TG_TABLE_NAME, NEW.state")
+    yield _function("edit", f"'{ILLEGAL_EDIT} %', TG_TABLE_NAME")
+    for table in MACHINES:
+        yield (
+            f"CREATE TRIGGER guard_{table}_move BEFORE UPDATE OF state ON {table} FOR EACH ROW "
+            f"WHEN (NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({_moves(table)})) "
+            "EXECUTE FUNCTION guard_move()"
+        )
+        yield (
+            f"CREATE TRIGGER guard_{table}_birth BEFORE INSERT ON {table} FOR EACH ROW "
+            f"WHEN (NEW.state NOT IN ({_listed(sorted(INITIAL[table]))})) EXECUTE FUNCTION guard_birth()"
+        )
+    for table in APPEND_ONLY:
+        for verb in ("update", "delete"):
+            yield (
+                f"CREATE TRIGGER guard_{table}_{verb} BEFORE {verb.upper()} ON {table} FOR EACH ROW "
+                "EXECUTE FUNCTION guard_edit()"
+            )
+        yield (
+            f"CREATE TRIGGER guard_{table}_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT "
+            "EXECUTE FUNCTION guard_edit()"
+        )
+    yield (
+        "CREATE TRIGGER guard_audit_chain_move BEFORE UPDATE ON audit_chain FOR EACH ROW "
+        "WHEN (NEW.seq < OLD.seq OR NEW.chain <> OLD.chain) EXECUTE FUNCTION guard_edit()"
+    )
+
+
+def _function(name: str, message: str) -> str:
+    return (
+        f"CREATE FUNCTION guard_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        f"BEGIN RAISE EXCEPTION {message} USING ERRCODE = 'check_violation'; END $$"
+    )

@@ -1,0 +1,70 @@
+"""Hides how a database gets the tables of this version of the program: Alembic, one transaction, one migrator at a time."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import URL
+
+from uec.domain.errors import StoreUnavailable
+from uec.store.engine import make_engine
+
+# Any fixed number: the key of PostgreSQL's advisory lock that keeps two migrators apart.
+_LOCK = 20_111_2010
+
+
+def configuration(connection: Connection) -> Config:
+    """Return Alembic's configuration for one open connection."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade(url: str | URL, revision: str = "head") -> None:
+    """Bring the database up to the revision; a database that is there already is left as it is."""
+    engine = make_engine(url)
+    try:
+        with engine.begin() as connection:
+            _wait_for_other_migrators(connection)
+            command.upgrade(configuration(connection), revision)
+    except CommandError as error:
+        raise StoreUnavailable(
+            f"The database cannot be upgraded: {error}; it was made by a newer version of the program."
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def downgrade(url: str | URL, revision: str = "base") -> None:
+    """Take the tables back to an earlier revision; everything in dropped tables is lost."""
+    engine = make_engine(url)
+    try:
+        with engine.begin() as connection:
+            command.downgrade(configuration(connection), revision)
+    finally:
+        engine.dispose()
+
+
+def require_current(url: str | URL) -> None:
+    """Raise `StoreUnavailable` unless the database stands at the newest revision."""
+    engine = make_engine(url)
+    try:
+        with engine.connect() as connection:
+            present = MigrationContext.configure(connection).get_current_revision()
+            wanted = ScriptDirectory.from_config(configuration(connection)).get_current_head()
+    finally:
+        engine.dispose()
+    if present != wanted:
+        raise StoreUnavailable(
+            f"The database is at the revision {present or 'none'}, the program needs {wanted}; run `uec init`."
+        )
+
+
+def _wait_for_other_migrators(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
