@@ -5,17 +5,14 @@ private key: a vault signs, derives for one card, wraps for one card, and tells 
 SP 800-57 part 1 rev. 5, section 7; SCP03 is GlobalPlatform Amendment D v1.2.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from card_io.scp03 import SessionKeys
-    from card_io.secret import Secret
+from card_io.keyset import SessionKeys
+from card_io.secret import Secret
 
 
 class KeyPurpose(StrEnum):
@@ -101,6 +98,13 @@ class CardSessionRequest:
     scp: str = "03"
 
 
+class AesForm(StrEnum):
+    """AES keys in PUT KEY: with Amendment D's inner length byte (`88 11 10 ...`), or without (`88 10 ...`)."""
+
+    INNER_LENGTH = "inner-length"
+    PLAIN = "plain"
+
+
 @dataclass(frozen=True)
 class PutKeyRequest:
     """Key data wanted for a PUT KEY on one card: keys of `new`, encrypted under the card's DEK of `current`."""
@@ -110,6 +114,7 @@ class PutKeyRequest:
     kdd: bytes
     new_kvn: int
     derivation: str = "kdf3"
+    aes_form: AesForm = AesForm.INNER_LENGTH
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,7 @@ class Vault(Protocol):
         ...
 
     def transport_pins(self, ref: KeyRef, card_number: str, digits: Mapping[str, int]) -> dict[str, Secret]:
-        """Derive a card's transport PINs: `digits` names each (`PIN1`, `KRP`) and its length; ASCII digits come back."""
+        """Derive a card's transport PINs in ASCII; `digits` names each (`pin1`, `krp`) and its length."""
         ...
 
     def random(self, size_bytes: int) -> bytes:

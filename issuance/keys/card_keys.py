@@ -1,0 +1,100 @@
+"""What a vault computes for one card from a master key: session keys, PUT KEY data, transport PINs. Pure functions.
+
+GlobalPlatform Amendment D v1.2 sections 6.2 (session keys, cryptograms) and 7.2 (PUT KEY with AES); key check values
+are section 7.2.2's. PINs: HMAC-SHA-256 under the PIN master over name and card number, reduced to decimal digits (the
+bias of 256 bits taken modulo 10^12 is far below 2^-200).
+"""
+
+import hashlib
+import hmac
+
+from card_io.ciphers import aes_cbc_encrypt, kcv_aes
+from card_io.diversification import diversify
+from card_io.errors import CardError
+from card_io.keyset import KeySet, SessionKeys
+from card_io.scp03 import card_cryptogram, derive_session_keys, parse_initialize_update
+from card_io.secret import Secret
+from issuance.errors import BadComponent, VaultError, WrongCardKeys
+from issuance.keys.port import AesForm, CardSessionRequest, PutKeyData, PutKeyRequest
+
+_AES_KEY_TYPE = 0x88
+_BLOCK_BYTES = 16
+_MAX_PIN_DIGITS = 12
+_PIN_LABEL = b"uec transport pin"
+
+
+def static_keys(master: Secret, derivation: str, kdd: bytes) -> KeySet:
+    """Derive a card's static keys; raises `VaultError` for an unknown derivation or data that are not 10 bytes."""
+    try:
+        return diversify(derivation, KeySet.same(master), kdd)
+    except CardError as error:
+        raise VaultError(f"no card keys: {error}") from error
+
+
+def session_keys(master: Secret, request: CardSessionRequest) -> SessionKeys:
+    """Derive session keys and check the card's cryptogram with them.
+
+    Raises `WrongCardKeys` when the card has other keys, `VaultError` for an answer that is not SCP03's.
+    """
+    keys = static_keys(master, request.derivation, request.kdd)
+    try:
+        card = parse_initialize_update(request.initialize_update_response)
+        session = derive_session_keys(keys, request.host_challenge, card.card_challenge, request.s_mode)
+    except CardError as error:
+        raise VaultError(f"no session keys: {error}") from error
+    expected = card_cryptogram(session, request.host_challenge, card.card_challenge)
+    if not hmac.compare_digest(expected, card.card_cryptogram):
+        ref = request.master
+        raise WrongCardKeys(
+            f"the card's key set {card.kvn} does not come from {ref.purpose} version {ref.version}: "
+            "check which blank stock, and which vault, this card belongs to; do not try again with this key",
+            purpose=ref.purpose,
+            version=ref.version,
+            kvn=card.kvn,
+        )
+    return session
+
+
+def put_key_data(current: Secret, new: Secret, request: PutKeyRequest) -> PutKeyData:
+    """Return the PUT KEY data field that replaces a card's keys, and the check values the card must answer."""
+    if not 1 <= request.new_kvn <= 0x7F:
+        raise VaultError(f"key version number {request.new_kvn} is not between 1 and 127: choose another")
+    dek = static_keys(current, request.derivation, request.kdd).dek.reveal()
+    keys = [key.reveal() for key in static_keys(new, request.derivation, request.kdd).in_order()]
+    enc, mac, dek_value = (kcv_aes(key) for key in keys)
+    blocks = b"".join(_key_block(dek, key, request.aes_form) for key in keys)
+    return PutKeyData(bytes([request.new_kvn]) + blocks, (enc, mac, dek_value))
+
+
+def _key_block(dek: bytes, key: bytes, form: AesForm) -> bytes:
+    """Key type, length, the key under the DEK (CBC, zero IV, zero padding to whole blocks), check value."""
+    encrypted = aes_cbc_encrypt(dek, bytes(_BLOCK_BYTES), key + bytes(-len(key) % _BLOCK_BYTES))
+    if form is AesForm.INNER_LENGTH:
+        encrypted = bytes([len(key)]) + encrypted
+    kcv = kcv_aes(key)
+    return bytes([_AES_KEY_TYPE, len(encrypted)]) + encrypted + bytes([len(kcv)]) + kcv
+
+
+def transport_pin(master: Secret, card_number: str, name: str, digits: int) -> Secret:
+    """Derive one transport PIN as ASCII digits; raises `VaultError` for an impossible length or an empty number."""
+    if not 4 <= digits <= _MAX_PIN_DIGITS:
+        raise VaultError(f"a PIN of {digits} digits is not possible: choose 4 to {_MAX_PIN_DIGITS}")
+    if not card_number.isascii() or not card_number.isdigit() or not name:
+        raise VaultError("a PIN belongs to a card number in digits and has a name")
+    text = b"\x00".join((_PIN_LABEL, name.encode(), card_number.encode(), str(digits).encode()))
+    value = int.from_bytes(hmac.new(master.reveal(), text, hashlib.sha256).digest(), "big") % 10**digits
+    return Secret(f"{value:0{digits}d}".encode())
+
+
+def combine(components: tuple[Secret, ...], size_bytes: int) -> Secret:
+    """XOR two or more components into a key; raises `BadComponent` for a wrong count, length or repeated component."""
+    if len(components) < 2:
+        raise BadComponent("a key comes in two or more components, each with its own custodian")
+    if any(len(component) != size_bytes for component in components):
+        raise BadComponent(f"each component has {size_bytes} bytes, {2 * size_bytes} hex digits")
+    value = 0
+    for position, component in enumerate(components):
+        if component in components[:position]:
+            raise BadComponent("two components are the same: each custodian enters their own")
+        value ^= int.from_bytes(component.reveal(), "big")
+    return Secret(value.to_bytes(size_bytes, "big"))

@@ -1,0 +1,161 @@
+"""The vault process: serves the port on Unix sockets, one for each kind of client.
+
+Hides connections and threads. Requests are done one after the other, in the order they come; each may be a batch.
+A socket is open to its owner only (mode 0600); an administrator gives each socket to the user its process runs as.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Self
+
+from issuance.errors import VaultProtocolError, VaultUnavailable
+from issuance.keys import frames, wire
+from issuance.keys.access import ClientKind, socket_for
+from issuance.keys.port import Vault
+
+log = logging.getLogger(__name__)
+
+_PATH_MAX_BYTES = 107  # sockaddr_un.sun_path on Linux, less its final zero
+_GRACE_S = 5.0
+
+Answer = Callable[[ClientKind, frames.Frame], frames.Frame]
+
+
+class _Listener:
+    """The socket of one kind of client, and the connections made to it."""
+
+    def __init__(self, path: Path, client: ClientKind, answer: Answer) -> None:
+        self._path, self._client, self._answer = path, client, answer
+        self._socket = _bind(path)
+        self._sessions: dict[threading.Thread, socket.socket] = {}
+        self._accepting = threading.Thread(target=self._accept, name=f"vault-{client}", daemon=True)
+        self._accepting.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return  # stop() has shut the listening socket
+            session = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._sessions[session] = connection
+            session.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        """Answer requests until the client closes, sends what is no frame, or the service stops."""
+        with connection, contextlib.suppress(OSError):
+            try:
+                while (frame := frames.receive(connection)) is not None:
+                    frames.send(connection, *self._answer(self._client, frame))
+            except VaultProtocolError as error:
+                log.warning("vault: closed a connection of %s: %s", self._client, error)
+                frames.send(connection, *wire.error_out(error))
+        self._sessions.pop(threading.current_thread(), None)
+
+    def stop(self) -> None:
+        """Take no more requests, finish the one being answered, remove the socket."""
+        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._accepting.join(_GRACE_S)
+        self._socket.close()
+        for session, connection in list(self._sessions.items()):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+            session.join(_GRACE_S)
+
+
+class VaultService:
+    """All listeners of one vault. Use as a context manager, or call `start` and `stop`."""
+
+    def __init__(self, vault: Vault, socket_path: Path, clients: Iterable[ClientKind] = ClientKind) -> None:
+        self._vault = vault
+        self._paths = {client: socket_for(Path(socket_path), client) for client in clients}
+        self._listeners: list[_Listener] = []
+        self._turn = threading.Lock()
+
+    def start(self) -> None:
+        """Open every socket and answer in the background; raises `VaultUnavailable` when a socket cannot be made."""
+        try:
+            for client, path in self._paths.items():
+                self._listeners.append(_Listener(path, client, self._answer))
+        except OSError as error:
+            self.stop()
+            raise VaultUnavailable(
+                f"the vault cannot open its socket {path} ({error}): change the setting vault_socket", path=str(path)
+            ) from error
+
+    def _answer(self, client: ClientKind, frame: frames.Frame) -> frames.Frame:
+        with self._turn:
+            header, blobs = wire.answer(self._vault, client, frame)
+        if "error" in header:
+            log.warning("vault: refused %s: %s", client, header["error"])
+        return header, blobs
+
+    def stop(self) -> None:
+        """Close every socket and remove it; a request that is being answered is finished first."""
+        while self._listeners:
+            self._listeners.pop().stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def serve(vault: Vault, socket_path: Path, *, on_ready: Callable[[], None] = lambda: None) -> None:
+    """Serve until SIGTERM or SIGINT, then close the sockets and the vault. For the main thread of a process."""
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    try:
+        with VaultService(vault, socket_path):
+            log.info("vault: ready on %s", socket_path)
+            on_ready()
+            stopping.wait()
+    finally:
+        vault.close()
+    log.info("vault: closed")
+
+
+def _bind(path: Path) -> socket.socket:
+    """Open a listening socket with mode 0600; a socket nobody answers on any more is replaced."""
+    if len(os.fsencode(path)) > _PATH_MAX_BYTES:
+        raise OSError(f"the path is longer than {_PATH_MAX_BYTES} bytes")
+    if _answers(path):
+        raise OSError("another vault process answers there")
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+        listener.listen(64)
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    return listener
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
