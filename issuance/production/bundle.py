@@ -162,10 +162,10 @@ class SecurityObjectWanted:
 
 @dataclass(frozen=True, slots=True)
 class PinsWanted:
-    """The card's transport PINs by name, for instance `pin1`, `pin2`, `krp`."""
+    """The card's transport PINs: `digits` names each (`pin1`, `pin2`, `krp`) and how many digits it has."""
 
     card_number: str
-    names: tuple[str, ...]
+    digits: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,10 @@ from pathlib import Path
 from issuance.production.errors import InvalidProfile
 from issuance.production.typed_toml import MisshapenTable, read_table
 
+LEVELS = (0x03, 0x13, 0x33)
+"""Security levels that encipher what goes to the card: PINs and keys travel there."""
+APPLET_KINDS = ("uec",)
+
 
 class Access(StrEnum):
     """Who may read a file: anyone, or the holder by a PIN."""
@@ -31,28 +35,34 @@ class FieldKind(StrEnum):
     BYTES = "bytes"
 
 
-class KeyUsage(StrEnum):
-    """ISO 7816-15 key usage, as far as the profiles need it."""
+class KeyAlgorithm(StrEnum):
+    """Algorithm of a key pair made on the card."""
+
+    EC_P256 = "ec-p256"
+    EC_P384 = "ec-p384"
+
+
+class KeyUse(StrEnum):
+    """The one thing a key on the card does."""
 
     SIGN = "sign"
-    SIGN_RECOVER = "sign-recover"
-    DERIVE = "derive"
-    NON_REPUDIATION = "non-repudiation"
+    AGREE = "agree"
+    INTERNAL_AUTHENTICATE = "internal-authenticate"
 
 
 @dataclass(frozen=True, slots=True)
 class SecureChannelProfile:
     """How the issuer security domain is entered and re-keyed.
 
-    `level` is the SCP03 security level of EXTERNAL AUTHENTICATE; `initial_kvn` the key version of a blank; production
-    keys take the versions `first_kvn`..`last_kvn` in turn, by the version of the card master key.
+    `level` is the SCP03 security level of EXTERNAL AUTHENTICATE; `blank_kvns` are the key versions that makers deliver
+    blanks with; production keys take the versions `first_kvn`..`last_kvn` in turn, by the version of the card master.
     """
 
+    isd_aid: bytes
     level: int
-    initial_kvn: int
+    blank_kvns: tuple[int, ...]
     first_kvn: int
     last_kvn: int
-    isd_aid: bytes
 
     def kvn(self, master_version: int) -> int:
         """The key version number that production keys of this master version carry on the card."""
@@ -65,7 +75,6 @@ class AppletProfile:
 
     kind: str
     aid: bytes
-    alias_aid: bytes
     package_aid: bytes
     module_aid: bytes
 
@@ -82,8 +91,8 @@ class TokenProfile:
 class PinProfile:
     """A PIN: `reference` as in P2 of VERIFY, digits `min_digits`..`max_digits`, `tries` before it is blocked.
 
-    `unblocks` names the PINs that this one resets; such a code is no PIN for stock software to log in with.
-    `each_use` asks for the PIN before every use of a key it guards.
+    `transport_digits` is the length of the random PIN the card is made with; `unblocked_by` names the PIN that resets
+    this one; `each_use` asks for the PIN before every use of a key it guards.
     """
 
     name: str
@@ -91,10 +100,11 @@ class PinProfile:
     reference: int
     min_digits: int
     max_digits: int
+    transport_digits: int
     tries: int
-    each_use: bool = False
-    unblocks: tuple[str, ...] = ()
+    unblocked_by: str = ""
     chosen_by_holder: bool = False
+    each_use: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +114,8 @@ class KeySlot:
     name: str
     label: str
     reference: int
-    curve: str
-    usage: tuple[KeyUsage, ...]
+    algorithm: KeyAlgorithm
+    use: KeyUse
     certificate_fid: int
     pin: str = ""
 
@@ -155,10 +165,14 @@ class CardProfile:
         """The key slot of this name; KeyError when the profile has none."""
         return {key.name: key for key in self.keys}[name]
 
+    def group(self, number: int) -> DataGroup:
+        """The data group of this number; KeyError when the profile has none."""
+        return {group.number: group for group in self.data_groups}[number]
+
     @property
     def card_key(self) -> KeySlot:
         """The key that answers a challenge without any PIN: the proof against clones."""
-        return next(key for key in self.keys if not key.pin)
+        return next(key for key in self.keys if key.use is KeyUse.INTERNAL_AUTHENTICATE)
 
 
 def load_profile(path: Path) -> CardProfile:
@@ -197,17 +211,27 @@ def _check(profile: CardProfile, file_name: str) -> None:
         tags = [field.tag for field in group.fields]
         refuse_if(len(set(tags)) != len(tags), f"data_groups.{group.name}", "two fields share a tag")
     for key in profile.keys:
-        refuse_if(bool(key.pin) and key.pin not in pins, f"keys.{key.name}.pin", f"there is no PIN {key.pin!r}")
+        guarded = key.pin in pins or key.use is KeyUse.INTERNAL_AUTHENTICATE
+        refuse_if(not guarded, f"keys.{key.name}.pin", f"there is no PIN {key.pin!r}")
+    challenged = [key for key in profile.keys if key.use is KeyUse.INTERNAL_AUTHENTICATE]
+    refuse_if(
+        len(challenged) != 1 or bool(challenged[0].pin), "keys", "one key must internal-authenticate, without a PIN"
+    )
     for group in profile.data_groups:
         known = group.read is Access.ALWAYS or group.read.value in pins
         refuse_if(not known, f"data_groups.{group.name}.read", f"there is no PIN {group.read.value!r}")
-    refuse_if(not any(not key.pin for key in profile.keys), "keys", "one key must answer without a PIN")
     for pin in profile.pins:
         place = f"pins.{pin.name}"
-        refuse_if(
-            not 4 <= pin.min_digits <= pin.max_digits <= 16, place, "lengths must run from 4 to at most 16 digits"
-        )
+        lengths = 4 <= pin.min_digits <= pin.transport_digits <= pin.max_digits <= 16
+        refuse_if(not lengths, place, "lengths must run from 4 to at most 16 digits, the transport length among them")
         refuse_if(not 1 <= pin.tries <= 15, place, "tries must be 1 to 15")
-        refuse_if(any(other not in pins for other in pin.unblocks), place, "unblocks a PIN that is not there")
+        refuse_if(bool(pin.unblocked_by) and pin.unblocked_by not in pins, place, "is unblocked by a PIN not there")
     channel = profile.secure_channel
-    refuse_if(not 1 <= channel.first_kvn <= channel.last_kvn <= 0x7F, "secure_channel", "key versions are 1 to 0x7F")
+    refuse_if(
+        channel.level not in LEVELS, "secure_channel.level", "SCP03 has no security level of this number that protects"
+    )
+    refuse_if(profile.applet.kind not in APPLET_KINDS, "applet.kind", f"known kinds are {', '.join(APPLET_KINDS)}")
+    versions = 1 <= channel.first_kvn <= channel.last_kvn <= 0x7F
+    refuse_if(not versions, "secure_channel", "production key versions must lie in 0x01 to 0x7F")
+    shared = any(channel.first_kvn <= kvn <= channel.last_kvn for kvn in channel.blank_kvns)
+    refuse_if(shared, "secure_channel.blank_kvns", "a blank's key version must not be one of production")

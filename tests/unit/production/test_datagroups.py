@@ -1,0 +1,128 @@
+"""Data groups: what goes in comes out, the bytes are compact, what does not belong is refused without being shown."""
+
+import hashlib
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from card_io import tlv
+from issuance.production.datagroups import Fact, build_data_groups, digests, read_data_group
+from issuance.production.errors import InvalidCardData
+from issuance.production.profile import CardProfile, load_profile
+
+PROFILE = load_profile(Path(__file__).parents[3] / "config" / "profiles" / "uec.toml")
+FACTS: dict[str, Fact] = {
+    "card_number": "7800000000000014",
+    "printed_name": "АННА ИВАНОВА",
+    "issuer": "УОС",
+    "issued_on": date(2013, 1, 9),
+    "expires_on": date(2018, 1, 9),
+    "surname": "Иванова",
+    "name": "Анна",
+    "patronymic": "Петровна",
+    "sex": "F",
+    "birth_date": date(1980, 2, 29),
+    "birth_place": "г. Тюмень",
+    "snils": "11223344595",
+    "oms": "7200000000000007",
+    "photo": b"\xff\xd8picture\xff\xd9",
+}
+
+
+def groups_of(profile: CardProfile, content: dict[int, bytes]) -> dict[str, Fact]:
+    facts: dict[str, Fact] = {}
+    for number, group in content.items():
+        facts |= read_data_group(profile.group(number), group)
+    return facts
+
+
+def test_what_goes_in_comes_out() -> None:
+    content = build_data_groups(PROFILE, FACTS)
+    assert set(content) == {1, 2, 3, 4}
+    assert groups_of(PROFILE, content) == FACTS
+
+
+def test_the_bytes_are_as_documented() -> None:
+    group = build_data_groups(PROFILE, FACTS)[3]
+    assert group == bytes.fromhex("63 12 80 06 11223344595F 81 08 7200000000000007")
+
+
+@given(
+    snils=st.text("0123456789", min_size=1, max_size=20),
+    surname=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80),
+    birth_date=st.dates(min_value=date(1, 1, 1)),
+    photo=st.binary(max_size=2000),
+)
+def test_any_fact_survives(snils: str, surname: str, birth_date: date, photo: bytes) -> None:
+    facts = FACTS | {"snils": snils, "surname": surname, "birth_date": birth_date, "photo": photo}
+    content = build_data_groups(PROFILE, facts)
+    assert groups_of(PROFILE, content) == {name: fact for name, fact in facts.items() if fact != b""}
+    assert (4 in content) is bool(photo)
+
+
+def test_optional_facts_may_be_absent() -> None:
+    facts = {name: fact for name, fact in FACTS.items() if name not in {"photo", "patronymic", "oms"}}
+    content = build_data_groups(PROFILE, facts)
+    assert set(content) == {1, 2, 3}
+    assert groups_of(PROFILE, content) == facts
+
+
+@pytest.mark.parametrize("name", ["surname", "birth_date", "snils", "expires_on"])
+@pytest.mark.parametrize("gone", [None, ""])
+def test_a_missing_fact_is_named(name: str, gone: str | None) -> None:
+    facts = dict(FACTS)
+    if gone is None:
+        del facts[name]
+    else:
+        facts[name] = gone
+    with pytest.raises(InvalidCardData, match=f"field {name} is missing") as caught:
+        build_data_groups(PROFILE, facts)
+    assert caught.value.field == name
+
+
+@pytest.mark.parametrize(
+    ("name", "fact"), [("snils", "112-233"), ("snils", "١٢٣"), ("birth_date", "1980-02-29"), ("surname", b"x")]
+)
+def test_an_unfit_fact_is_named_and_not_shown(name: str, fact: Fact) -> None:
+    with pytest.raises(InvalidCardData) as caught:
+        build_data_groups(PROFILE, FACTS | {name: fact})
+    assert caught.value.field == name
+    assert str(fact) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "62 00",
+        "63 00",
+        "63 03 80 01 1A",
+        "63 03 80 01 FF",
+        "63 06 80 01 12 80 01 12",
+        "63 06 80 01 12 85 01 12",
+        "63 03 80 01 12 00",
+        "63 05 80 01 12",
+        "",
+    ],
+)
+def test_a_group_built_otherwise_is_refused(content: str) -> None:
+    with pytest.raises(InvalidCardData):
+        read_data_group(PROFILE.group(3), bytes.fromhex(content))
+
+
+def test_bad_text_and_bad_dates_are_refused() -> None:
+    for inner in (
+        tlv.encode(0x80, b"\xff\xfe"),
+        tlv.encode(0x84, bytes.fromhex("19800230")),
+        tlv.encode(0x84, b"\x01"),
+    ):
+        with pytest.raises(InvalidCardData):
+            read_data_group(PROFILE.group(2), tlv.encode(0x62, inner))
+
+
+def test_digests_are_those_of_the_files() -> None:
+    content = build_data_groups(PROFILE, FACTS)
+    assert digests(content) == {number: hashlib.sha256(data).digest() for number, data in content.items()}
+    assert list(digests(dict(reversed(content.items())))) == [1, 2, 3, 4]

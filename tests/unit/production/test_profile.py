@@ -1,0 +1,123 @@
+"""Profiles: the shipped one agrees with the layout; what is misspelt or contradicts itself is refused by name."""
+
+from pathlib import Path
+
+import pytest
+
+from card_io.applets.uec import layout
+from issuance.production.errors import InvalidProfile
+from issuance.production.profile import Access, KeyUse, load_profile
+
+PROFILES = Path(__file__).parents[3] / "config" / "profiles"
+UEC = PROFILES / "uec.toml"
+
+
+def changed(tmp_path: Path, old: str, new: str) -> Path:
+    text = UEC.read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "uec.toml"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return path
+
+
+def test_the_shipped_profile_agrees_with_the_layout() -> None:
+    profile = load_profile(UEC)
+    assert profile.applet.aid == layout.APPLET_AID
+    assert profile.applet.package_aid == layout.PACKAGE_AID
+    assert profile.applet.module_aid == layout.MODULE_AID
+    for key in profile.keys:
+        assert layout.CERTIFICATE_FILE[layout.KeySlot(key.reference)] == key.certificate_fid
+    for group in profile.data_groups:
+        place = layout.PLACES[layout.Fid(group.fid)]
+        assert place.parent == layout.Fid.UEC
+        assert group.read is (Access.PIN1 if place.read else Access.ALWAYS)
+    assert {pin.name: pin.reference for pin in profile.pins} == {ref.name.lower(): int(ref) for ref in layout.PinRef}
+    assert profile.security_object_fid == layout.Fid.SECURITY_OBJECT
+
+
+def test_names_lead_to_entries() -> None:
+    profile = load_profile(UEC)
+    assert profile.pin("pin2").each_use
+    assert profile.key("agreement").use is KeyUse.AGREE
+    assert profile.card_key.name == "card"
+    assert profile.group(3).name == "documents"
+    with pytest.raises(KeyError):
+        profile.key("nothing")
+
+
+def test_key_versions_run_through_their_range_and_start_again() -> None:
+    channel = load_profile(UEC).secure_channel
+    assert [channel.kvn(version) for version in (1, 2, 16, 17)] == [0x30, 0x31, 0x3F, 0x30]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "words"),
+    [
+        ("level = 0x33", "levle = 0x33", "secure_channel.levle", "did you mean level?"),
+        ("level = 0x33", 'level = "33"', "secure_channel.level", "must be int"),
+        ("level = 0x33", "level = true", "secure_channel.level", "must be int"),
+        ("level = 0x33 ", "# ", "secure_channel.level", "is missing"),
+        ("level = 0x33 ", "level = 0x01 # ", "secure_channel.level", "no security level"),
+        ('isd_aid = "A000000151000000"', 'isd_aid = "A00"', "secure_channel.isd_aid", "hex"),
+        ("blank_kvns = [0x01, 0xFF]", "blank_kvns = 1", "secure_channel.blank_kvns", "a list"),
+        ("blank_kvns = [0x01, 0xFF]", "blank_kvns = [0x30]", "secure_channel.blank_kvns", "production"),
+        ("last_kvn = 0x3F", "last_kvn = 0x80", "secure_channel", "0x7F"),
+        ('kind = "uec"', 'kind = "other"', "applet.kind", "known"),
+        ('name = "uec"', 'name = "other"', "name", "file's own name"),
+        ('read = "always"', 'read = "sometimes"', "data_groups[card].read", "one of always"),
+        ("number = 2", "number = 1", "data_groups", "share"),
+        ("fid = 0x0102", "fid = 0x0101", "data_groups", "same identifier"),
+        ("tag = 0x81", "tag = 0x80", "data_groups.card", "share a tag"),
+        ('pin = "pin1"', 'pin = "pin7"', "keys.authentication.pin", "no PIN 'pin7'"),
+        ('use = "internal-authenticate"', 'use = "sign"', "keys.card.pin", "no PIN"),
+        ("transport_digits = 8", "transport_digits = 9", "pins.pin1", "lengths"),
+        ("tries = 3", "tries = 0", "pins.pin1", "tries"),
+        ('unblocked_by = "krp"', 'unblocked_by = "puk"', "pins.pin1", "not there"),
+        ("[token]", "[[token]]", "token", "must be a table"),
+        ("[token]", "[token", "the file", ""),
+    ],
+)
+def test_a_wrong_profile_is_refused_by_the_name_of_its_key(
+    tmp_path: Path, old: str, new: str, place: str, words: str
+) -> None:
+    with pytest.raises(InvalidProfile) as caught:
+        load_profile(changed(tmp_path, old, new))
+    assert caught.value.place == place
+    assert words in caught.value.reason
+    assert "Correct the profile file" in str(caught.value)
+
+
+def test_a_profile_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(InvalidProfile, match="the file"):
+        load_profile(tmp_path / "none.toml")
+
+
+def test_a_new_data_group_and_a_new_key_need_no_code(tmp_path: Path) -> None:
+    path = tmp_path / "uec.toml"
+    more = """
+[[data_groups]]
+number = 5
+name = "benefits"
+label = "Benefits"
+fid = 0x0105
+tag = 0x65
+read = "pin1"
+
+[[data_groups.fields]]
+name = "benefit"
+tag = 0x80
+kind = "text"
+
+[[keys]]
+name = "transport"
+label = "Transport"
+reference = 5
+algorithm = "ec-p256"
+use = "sign"
+pin = "pin1"
+certificate_fid = 0x4505
+"""
+    path.write_text(UEC.read_text(encoding="utf-8") + more, encoding="utf-8")
+    profile = load_profile(path)
+    assert profile.group(5).fields[0].name == "benefit"
+    assert profile.key("transport").reference == 5
