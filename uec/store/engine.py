@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -100,11 +100,11 @@ def explain(error: DBAPIError) -> UecError | None:
     return None
 
 
-def _translate(context: Any) -> None:
+def _translate(context: ExceptionContext) -> None:
     if isinstance(context.sqlalchemy_exception, DBAPIError):
         clear = explain(context.sqlalchemy_exception)
         if clear is not None:
-            context.chained_exception = clear
+            raise clear from context.sqlalchemy_exception
 
 
 @contextmanager

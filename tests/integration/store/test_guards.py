@@ -1,0 +1,132 @@
+"""The database itself refuses what the lifecycle tables do not know, whoever writes to it."""
+
+from collections import deque
+
+import pytest
+from sqlalchemy import Connection, Engine, delete, text, update
+from sqlalchemy.exc import DBAPIError
+
+from tests.support.rows import NOW, make_row, read
+from uec.domain.errors import IllegalMove
+from uec.domain.lifecycle import INITIAL, MACHINES, allowed_moves
+from uec.store.guards import APPEND_ONLY
+from uec.store.tables import metadata
+
+
+def paths(machine: str) -> dict[str, list[str]]:
+    """Return for each reachable state the states to pass from a first one to it."""
+    found = {state: [state] for state in sorted(INITIAL[machine])}
+    queue = deque(found)
+    while queue:
+        state = queue.popleft()
+        for source, target in allowed_moves(machine):
+            if source == state and target not in found:
+                found[target] = [*found[state], target]
+                queue.append(target)
+    return found
+
+
+def move(connection: Connection, machine: str, key: int, state: str) -> None:
+    table = metadata.tables[machine]
+    connection.execute(update(table).where(table.c.id == key).values(state=state))
+
+
+def all_states(machine: str) -> list[str]:
+    return [str(state) for state in metadata.tables[machine].c.state.type.kind]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("machine", sorted(MACHINES))
+def test_every_state_is_reachable(machine: str) -> None:
+    assert set(paths(machine)) == set(all_states(machine))
+
+
+@pytest.mark.parametrize("machine", sorted(MACHINES))
+def test_moves_in_the_database_are_those_of_the_table(engine: Engine, machine: str) -> None:
+    legal = set(allowed_moves(machine))
+    with engine.connect() as connection:
+        for path in paths(machine).values():
+            outer = connection.begin_nested() if connection.in_transaction() else connection.begin()
+            key = make_row(connection, machine, state=path[0])
+            for state in path[1:]:
+                move(connection, machine, key, state)
+            for target in all_states(machine):
+                attempt = connection.begin_nested()
+                if target == path[-1] or (path[-1], target) in legal:
+                    move(connection, machine, key, target)
+                    assert read(connection, machine, key, "state") == target
+                else:
+                    with pytest.raises(IllegalMove, match="refused"):
+                        move(connection, machine, key, target)
+                attempt.rollback()
+            outer.rollback()
+
+
+@pytest.mark.parametrize("machine", sorted(MACHINES))
+def test_rows_are_born_in_a_first_state_only(engine: Engine, machine: str) -> None:
+    with engine.connect() as connection:
+        for state in all_states(machine):
+            attempt = connection.begin()
+            if state in INITIAL[machine]:
+                assert make_row(connection, machine, state=state) > 0
+            else:
+                with pytest.raises(IllegalMove):
+                    make_row(connection, machine, state=state)
+            attempt.rollback()
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_append_only_tables_take_no_edit(engine: Engine, table: str) -> None:
+    target = metadata.tables[table]
+    column = next(item for item in target.columns if item.name in {"at", "reason"})
+    with engine.begin() as connection:
+        if table == "audit_entry":
+            make_row(connection, table, chain=3)
+        elif table == "stop_list_entry":
+            make_row(connection, table, action="ADD")
+        else:
+            make_row(connection, table)
+    attempts = [update(target).values({column.name: "x" if column.name == "reason" else NOW}), delete(target)]
+    for statement in attempts:
+        with engine.connect() as connection, pytest.raises(DBAPIError, match=f"append-only table {table}"):
+            connection.execute(statement)
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection, pytest.raises(DBAPIError, match="append-only table"):
+            connection.execute(text(f"TRUNCATE {table} CASCADE"))
+
+
+def test_an_audit_chain_never_goes_back(engine: Engine) -> None:
+    chain = metadata.tables["audit_chain"]
+    with engine.begin() as connection:
+        connection.execute(update(chain).where(chain.c.chain == 2).values(seq=5))
+    with engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+        connection.execute(update(chain).where(chain.c.chain == 2).values(seq=4))
+
+
+def test_one_application_has_one_card_at_a_time(engine: Engine) -> None:
+    with engine.begin() as connection:
+        application = make_row(connection, "application")
+        first = make_row(connection, "card", application_id=application)
+    with engine.connect() as connection, pytest.raises(DBAPIError, match=r"(?i)unique"):
+        make_row(connection, "card", application_id=application)
+    with engine.begin() as connection:
+        move(connection, "card", first, "PREPARED")
+        move(connection, "card", first, "SPOILED")
+        assert make_row(connection, "card", application_id=application) > first
+
+
+def test_one_chip_carries_one_live_card(engine: Engine) -> None:
+    with engine.begin() as connection:
+        first = make_row(connection, "card", chip_id="47905168")
+    with engine.connect() as connection, pytest.raises(DBAPIError, match=r"(?i)unique"):
+        make_row(connection, "card", chip_id="47905168")
+    with engine.begin() as connection:
+        move(connection, "card", first, "PREPARED")
+        move(connection, "card", first, "SPOILED")
+        assert make_row(connection, "card", chip_id="47905168") > first
+
+
+def test_one_key_never_serves_two_cards(engine: Engine) -> None:
+    with engine.begin() as connection:
+        make_row(connection, "certificate", public_key_digest="ab" * 32, profile="authentication")
+    with engine.connect() as connection, pytest.raises(DBAPIError, match=r"(?i)unique"):
+        make_row(connection, "certificate", public_key_digest="ab" * 32, profile="authentication")
