@@ -1,4 +1,4 @@
-"""A private PostgreSQL for a test run: in a temporary folder, on a free port, without fsync; a fresh copy for each test.
+"""A private PostgreSQL for a test run: a temporary folder, a free port, no fsync; a fresh copy for each test.
 
 It is the server of the machine's packages (Debian: /usr/lib/postgresql/*/bin). As it refuses to run as root, a root
 run hands it over to the user `postgres`.
@@ -45,8 +45,20 @@ class Server:
             os.chown(folder, owner.pw_uid, owner.pw_gid)
         data = folder / "data"
         subprocess.run(
-            [*self._as_user(), programs / "initdb", "-D", data, "-U", "uec", "-A", "trust", "-E", "UTF8", "--no-locale"]
-            + ["--no-sync"],
+            [
+                *self._as_user(),
+                programs / "initdb",
+                "-D",
+                data,
+                "-U",
+                "uec",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--no-locale",
+                "--no-sync",
+            ],
             check=True,
             capture_output=True,
             cwd=folder,
