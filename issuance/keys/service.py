@@ -56,7 +56,7 @@ class _Listener:
                     frames.send(connection, *self._answer(self._client, frame))
             except VaultProtocolError as error:
                 log.warning("vault: closed a connection of %s: %s", self._client, error)
-                frames.send(connection, *wire.error_out(error))
+                frames.send(connection, wire.error_out(error))
         self._sessions.pop(threading.current_thread(), None)
 
     def stop(self) -> None:

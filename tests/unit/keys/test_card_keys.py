@@ -1,0 +1,164 @@
+"""Derivation for one card, against published check values and an independent rebuild of the formulas."""
+
+import hashlib
+import hmac
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from hypothesis import given
+from hypothesis import strategies as st
+
+from card_io.secret import Secret
+from issuance.errors import BadComponent, VaultError, WrongCardKeys
+from issuance.keys import card_keys
+from issuance.keys.port import AesForm, CardSessionRequest, KeyPurpose, KeyRef, PutKeyRequest
+from tests.support.keys import HOST_CHALLENGE, KDD, TRANSPORT_MASTER, initialize_update_response
+
+BLANK = KeyRef(KeyPurpose.BLANK_TRANSPORT, 1)
+CARD = KeyRef(KeyPurpose.CARD_MASTER, 1)
+MASTER = Secret(TRANSPORT_MASTER)
+
+
+def session_request(response: bytes, **changes: object) -> CardSessionRequest:
+    values = {
+        "master": BLANK,
+        "kdd": KDD,
+        "host_challenge": HOST_CHALLENGE,
+        "initialize_update_response": response,
+        "i": 0x70,
+        **changes,
+    }
+    return CardSessionRequest(**values)  # type: ignore[arg-type]
+
+
+def test_static_keys_have_the_published_check_values() -> None:
+    keys = card_keys.static_keys(MASTER, "kdf3", KDD)
+    values = [card_keys.kcv_aes(key.reveal()).hex().upper() for key in keys.in_order()]
+    assert values == ["E79C05", "D1BD77", "3FDE8C"]
+
+
+def test_a_session_opens_with_the_right_master() -> None:
+    session = card_keys.session_keys(MASTER, session_request(initialize_update_response(TRANSPORT_MASTER)))
+    assert [len(key) for key in (session.enc, session.mac, session.rmac)] == [16, 16, 16]
+    assert session.dek is None
+
+
+def test_another_master_is_refused_with_the_facts() -> None:
+    response = initialize_update_response(bytes(16))
+    with pytest.raises(WrongCardKeys) as caught:
+        card_keys.session_keys(MASTER, session_request(response))
+    assert caught.value.facts == {"purpose": "blank-transport", "version": 1, "kvn": 1}
+    assert "do not try again" in str(caught.value)
+
+
+def test_every_flipped_bit_of_the_cryptogram_is_refused() -> None:
+    response = initialize_update_response(TRANSPORT_MASTER)
+    for bit in range(64):
+        altered = bytearray(response)
+        altered[21 + bit // 8] ^= 1 << bit % 8
+        with pytest.raises(WrongCardKeys):
+            card_keys.session_keys(MASTER, session_request(bytes(altered)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"initialize_update_response": b""},
+        {"initialize_update_response": bytes(29)},
+        {"kdd": b"short"},
+        {"host_challenge": b"1234567"},
+        {"derivation": "nothing-known"},
+        {"s_mode": 16},
+    ],
+)
+def test_what_is_no_scp03_answer_is_refused(changes: dict[str, object]) -> None:
+    request = session_request(initialize_update_response(TRANSPORT_MASTER), **changes)
+    with pytest.raises(VaultError) as caught:
+        card_keys.session_keys(MASTER, request)
+    assert not isinstance(caught.value, WrongCardKeys)
+
+
+def decrypt(dek: bytes, encrypted: bytes) -> bytes:
+    decryptor = Cipher(algorithms.AES(dek), modes.CBC(bytes(16))).decryptor()
+    return decryptor.update(encrypted) + decryptor.finalize()
+
+
+@pytest.mark.parametrize(("form", "header"), [(AesForm.INNER_LENGTH, "881110"), (AesForm.PLAIN, "8810")])
+def test_put_key_data_carry_the_new_keys_under_the_old_dek(form: AesForm, header: str) -> None:
+    new_master = Secret(bytes(range(16)))
+    data = card_keys.put_key_data(MASTER, new_master, PutKeyRequest(BLANK, CARD, KDD, 0x30, aes_form=form))
+    dek = card_keys.static_keys(MASTER, "kdf3", KDD).dek.reveal()
+    expected = card_keys.static_keys(new_master, "kdf3", KDD).in_order()
+    assert data.key_data[0] == 0x30
+    rest = data.key_data[1:]
+    for key, kcv in zip(expected, data.check_values, strict=True):
+        start = bytes.fromhex(header)
+        assert rest.startswith(start)
+        rest = rest[len(start) :]
+        assert decrypt(dek, rest[:16]) == key.reveal()
+        assert rest[16:20] == b"\x03" + kcv
+        assert kcv == card_keys.kcv_aes(key.reveal())
+        rest = rest[20:]
+    assert rest == b""
+
+
+def test_put_key_of_a_256_bit_set_is_two_blocks_a_key() -> None:
+    master = Secret(bytes(range(32)))
+    data = card_keys.put_key_data(master, Secret(bytes(32)), PutKeyRequest(BLANK, CARD, KDD, 1))
+    assert data.key_data[1:4] == bytes([0x88, 0x21, 0x20])
+    assert len(data.key_data) == 1 + 3 * (3 + 32 + 4)
+
+
+@pytest.mark.parametrize("kvn", [0, 0x80])
+def test_an_impossible_key_version_is_refused(kvn: int) -> None:
+    with pytest.raises(VaultError):
+        card_keys.put_key_data(MASTER, MASTER, PutKeyRequest(BLANK, CARD, KDD, kvn))
+
+
+@given(number=st.from_regex(r"[0-9]{8,19}", fullmatch=True), digits=st.integers(4, 12))
+def test_pins_are_digits_of_the_asked_length_and_repeat(number: str, digits: int) -> None:
+    pin = card_keys.transport_pin(MASTER, number, "pin1", digits)
+    assert len(pin) == digits
+    assert pin.reveal().isdigit()
+    assert pin == card_keys.transport_pin(MASTER, number, "pin1", digits)
+
+
+def test_a_pin_follows_the_written_formula() -> None:
+    text = b"uec transport pin\x00krp\x009643123456789\x008"
+    value = int.from_bytes(hmac.new(TRANSPORT_MASTER, text, hashlib.sha256).digest(), "big") % 10**8
+    assert card_keys.transport_pin(MASTER, "9643123456789", "krp", 8).reveal() == b"%08d" % value
+
+
+def test_pins_differ_by_name_and_by_card() -> None:
+    pins = {
+        card_keys.transport_pin(MASTER, number, name, 12).reveal()
+        for number in ("9643000000001", "9643000000002")
+        for name in ("pin1", "pin2", "krp")
+    }
+    assert len(pins) == 6
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "digits"), [("12a", "pin1", 4), ("", "pin1", 4), ("1", "", 4), ("1", "p", 3)]
+)
+def test_an_impossible_pin_is_refused(number: str, name: str, digits: int) -> None:
+    with pytest.raises(VaultError):
+        card_keys.transport_pin(MASTER, number, name, digits)
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16), min_size=2, max_size=3, unique=True))
+def test_components_give_their_xor(parts: list[bytes]) -> None:
+    key = card_keys.combine(tuple(Secret(part) for part in parts), 16).reveal()
+    for position in range(16):
+        expected = 0
+        for part in parts:
+            expected ^= part[position]
+        assert key[position] == expected
+
+
+@pytest.mark.parametrize(
+    "parts", [(b"1" * 16,), (b"1" * 16, b"2" * 15), (b"1" * 16, b"1" * 16), ()], ids=["one", "short", "twice", "none"]
+)
+def test_bad_components_are_refused(parts: tuple[bytes, ...]) -> None:
+    with pytest.raises(BadComponent):
+        card_keys.combine(tuple(Secret(part) for part in parts), 16)

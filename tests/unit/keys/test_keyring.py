@@ -1,0 +1,117 @@
+"""Versions, states and what a key may be used for."""
+
+import json
+from itertools import product
+
+import pytest
+
+from card_io.secret import Secret
+from issuance.errors import UnknownKey, UnusableKey
+from issuance.keys import material
+from issuance.keys.keyring import ALLOWED_PURPOSES, ALLOWED_STATES, KeyRing, Work
+from issuance.keys.lifecycle import KeyEvent
+from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef, KeyState
+from tests.support.keys import NOW
+
+AES = Secret(bytes(range(0x40, 0x50)))
+
+
+def ring_with_card_master() -> tuple[KeyRing, KeyRef]:
+    ring = KeyRing()
+    return ring, ring.add(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, AES, NOW)
+
+
+def test_a_new_version_retires_the_one_before() -> None:
+    ring, first = ring_with_card_master()
+    second = ring.add(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, Secret(bytes(16)), NOW)
+    assert (first.version, second.version) == (1, 2)
+    assert [info.state for info in ring.infos(KeyPurpose.CARD_MASTER)] == [KeyState.RETIRED, KeyState.ACTIVE]
+    assert ring.active(KeyPurpose.CARD_MASTER) == second
+
+
+def test_a_version_is_not_given_twice_even_after_destruction() -> None:
+    ring, first = ring_with_card_master()
+    ring.add(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, Secret(bytes(16)), NOW)
+    ring.move(first, KeyEvent.DESTROY)
+    assert ring.add(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, Secret(bytes(16)), NOW).version == 3
+
+
+def test_a_destroyed_key_has_no_material_left() -> None:
+    ring, first = ring_with_card_master()
+    ring.move(first, KeyEvent.RETIRE)
+    ring.move(first, KeyEvent.DESTROY)
+    assert ring.get(first).material is None
+    assert AES.reveal().hex() not in json.dumps(ring.to_json())
+
+
+def test_the_check_value_is_the_published_one() -> None:
+    ring, first = ring_with_card_master()
+    assert ring.get(first).check_value == "504A77"
+
+
+@pytest.mark.parametrize(("work", "purpose"), list(product(Work, KeyPurpose)))
+def test_a_key_works_for_its_purpose_only(work: Work, purpose: KeyPurpose) -> None:
+    algorithm = KeyAlgorithm.AES_128 if purpose in material.SYMMETRIC_PURPOSES else KeyAlgorithm.EC_P256
+    ring = KeyRing()
+    ref = ring.add(purpose, algorithm, Secret(material.make(algorithm)), NOW)
+    if purpose in ALLOWED_PURPOSES[work]:
+        ring.use(ref, work, 3)
+        assert ring.get(ref).uses == 3
+        return
+    with pytest.raises(UnusableKey):
+        ring.use(ref, work, 1)
+    assert ring.get(ref).uses == 0
+
+
+@pytest.mark.parametrize("events", [[], [KeyEvent.RETIRE], [KeyEvent.COMPROMISE], [KeyEvent.RETIRE, KeyEvent.DESTROY]])
+def test_a_key_works_in_allowed_states_only(events: list[KeyEvent]) -> None:
+    ring, ref = ring_with_card_master()
+    for event in events:
+        ring.move(ref, event)
+    state = ring.get(ref).state
+    for work in (Work.OPEN_CARD, Work.KEY_CARD):
+        if state in ALLOWED_STATES[work]:
+            assert ring.use(ref, work, 1)[1] == AES
+            continue
+        with pytest.raises(UnusableKey) as caught:
+            ring.use(ref, work, 1)
+        assert state.value in str(caught.value)
+
+
+def test_a_compromised_master_opens_cards_but_keys_no_new_ones() -> None:
+    assert KeyState.COMPROMISED in ALLOWED_STATES[Work.OPEN_CARD]
+    assert KeyState.COMPROMISED not in ALLOWED_STATES[Work.KEY_CARD]
+    assert KeyState.COMPROMISED not in ALLOWED_STATES[Work.SIGN]
+
+
+def test_a_symmetric_purpose_takes_no_private_key_and_the_other_way_round() -> None:
+    for purpose, algorithm in product(KeyPurpose, KeyAlgorithm):
+        symmetric = algorithm in (KeyAlgorithm.AES_128, KeyAlgorithm.AES_256)
+        assert material.fits(purpose, algorithm) is (symmetric == (purpose in material.SYMMETRIC_PURPOSES))
+    with pytest.raises(UnusableKey):
+        KeyRing().add(KeyPurpose.CA_ROOT, KeyAlgorithm.AES_128, AES, NOW)
+
+
+def test_unknown_and_missing_keys_are_told_apart_from_unusable_ones() -> None:
+    ring, _ = ring_with_card_master()
+    with pytest.raises(UnknownKey):
+        ring.get(KeyRef(KeyPurpose.CARD_MASTER, 9))
+    with pytest.raises(UnknownKey) as caught:
+        ring.active(KeyPurpose.OCSP)
+    assert caught.value.version is None
+
+
+def test_json_gives_the_same_ring_back() -> None:
+    ring, first = ring_with_card_master()
+    ring.add(KeyPurpose.OCSP, KeyAlgorithm.EC_P256, Secret(material.make(KeyAlgorithm.EC_P256)), NOW)
+    ring.use(first, Work.OPEN_CARD, 5)
+    again = KeyRing.from_json(json.loads(json.dumps(ring.to_json())))
+    assert again.to_json() == ring.to_json()
+    assert again.get(first) == ring.get(first)
+
+
+def test_a_copy_does_not_follow_its_original() -> None:
+    ring, first = ring_with_card_master()
+    copy = ring.copy()
+    ring.move(first, KeyEvent.RETIRE)
+    assert copy.get(first).state is KeyState.ACTIVE
