@@ -109,7 +109,7 @@ def answer(vault: Vault, client: ClientKind, frame: Frame) -> Frame:
         return _ANSWERS[request](vault, client, header, blobs)
     except IssuanceError as error:
         return error_out(error), []
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         # Only the kind of mistake: its text could quote what was sent.
         return error_out(VaultProtocolError(f"the request is malformed ({type(error).__name__})")), []
 
