@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.support.postgres", "tests.support.databases"]
+
 ROOT = Path(__file__).parent
 KINDS = ("unit", "integration", "flow", "browser", "device")
 
