@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from card_io.scp03 import SessionKeys
+from card_io.keyset import SessionKeys
 from card_io.secret import Secret
 from issuance.keys.port import PutKeyData
 from issuance.production.bundle import (

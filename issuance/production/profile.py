@@ -56,6 +56,7 @@ class SecureChannelProfile:
 
     `level` is the SCP03 security level of EXTERNAL AUTHENTICATE; `blank_kvns` are the key versions that makers deliver
     blanks with; production keys take the versions `first_kvn`..`last_kvn` in turn, by the version of the card master.
+    `challenge_bytes` is 8, or 16 for chips in S16 mode.
     """
 
     isd_aid: bytes
@@ -63,6 +64,7 @@ class SecureChannelProfile:
     blank_kvns: tuple[int, ...]
     first_kvn: int
     last_kvn: int
+    challenge_bytes: int = 8
 
     def kvn(self, master_version: int) -> int:
         """The key version number that production keys of this master version carry on the card."""

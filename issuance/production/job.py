@@ -1,0 +1,73 @@
+"""Orders to the generators and what they hand back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from card_io.secret import Secret
+from issuance.keys.port import KeyRef
+from issuance.production.bundle import Record
+
+Random = Callable[[int], bytes]
+"""So many random bytes: challenges for the card, nothing that becomes a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardJob:
+    """One card to personalise.
+
+    `data_groups` are the prepared files by number. `blank_master` is the key set that the blanks' keys derive from,
+    `card_master` the one for production keys. `journal` is everything recorded for this card so far, oldest first:
+    empty for a fresh card, and all that a card put back is finished from.
+    """
+
+    card_number: str
+    batch_number: str
+    data_groups: Mapping[int, bytes]
+    blank_master: KeyRef
+    card_master: KeyRef
+    journal: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalisedCard:
+    """A finished card: what the office keeps of it. Public keys are SubjectPublicKeyInfo (DER), by slot name."""
+
+    card_number: str
+    chip_id: str
+    kvn: int
+    key_version: int
+    public_keys: Mapping[str, bytes]
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionJob:
+    """One card to inspect: what it must be. `public_keys` by slot name (DER), `data_groups` by number."""
+
+    card_number: str
+    chip_id: str
+    data_groups: Mapping[int, bytes]
+    public_keys: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class HandOverJob:
+    """One card to hand over; `card_key` is the public half of its card-authentication key (DER).
+
+    `pins` are those the holder has chosen, by name. `journal` as in `CardJob`.
+    """
+
+    card_number: str
+    chip_id: str
+    card_key: bytes
+    pins: Mapping[str, Secret] = field(repr=False)
+    journal: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """The card answered the challenge, and its PINs are the holder's."""
+
+    card_number: str
+    chip_id: str
+    resumed: bool

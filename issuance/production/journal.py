@@ -1,0 +1,46 @@
+"""What the journal of one card says: the only memory a personalisation has of what was begun before."""
+
+from collections.abc import Sequence
+
+from issuance.production.bundle import Record, RecordKind
+
+
+class Journal:
+    """Reads the records of one card, oldest first."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        """Take them as the office keeps them."""
+        self._records = tuple(records)
+
+    def has(self, kind: RecordKind) -> bool:
+        """Whether there is an entry of this kind."""
+        return self.count(kind) > 0
+
+    def count(self, kind: RecordKind) -> int:
+        """How many entries there are of this kind."""
+        return sum(record.kind == kind for record in self._records)
+
+    @property
+    def claimed_chip(self) -> str | None:
+        """The chip that this card was begun on, if any."""
+        record = self._last(RecordKind.CHIP_CLAIMED)
+        return None if record is None else str(record.facts["chip_id"])
+
+    def key_version_of(self, kvn: int) -> int | None:
+        """The card master's version that key version `kvn` on this card must derive from; the latest intent counts."""
+        for record in reversed(self._records):
+            if record.kind is RecordKind.KEY_CHANGE_INTENT and record.facts["kvn"] == kvn:
+                return int(str(record.facts["key_version"]))
+        return None
+
+    @property
+    def public_keys(self) -> dict[str, bytes]:
+        """The public keys (DER) of the key pairs that the card is known to have made, by slot; empty before."""
+        record = self._last(RecordKind.KEYS_MADE)
+        keys = record.facts["public_keys"] if record else {}
+        if not isinstance(keys, dict):
+            raise TypeError("the journal entry keys_made holds no mapping")
+        return {str(slot): bytes.fromhex(str(key)) for slot, key in keys.items()}
+
+    def _last(self, kind: RecordKind) -> Record | None:
+        return next((record for record in reversed(self._records) if record.kind is kind), None)

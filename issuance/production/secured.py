@@ -1,0 +1,63 @@
+"""Bundles under SCP03: keys from the vault, commands wrapped ahead, answers checked in order when they are back.
+
+GlobalPlatform Amendment D 1.1.1, section 6. Hides the session from those who write; a wrong MAC on an answer closes it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from card_io.errors import CardError, SecureChannelError
+from card_io.scp03 import Scp03Session, parse_initialize_update
+from issuance.errors import WrongCardKeys
+from issuance.keys.port import KeyRef
+from issuance.production.asking import Talk, body, bundle, session_keys
+from issuance.production.bundle import SessionKeysWanted, Step
+from issuance.production.errors import Counterfeit, ForeignCard, UnknownKeys
+from issuance.production.writing import Write
+
+
+@dataclass(slots=True)
+class SecureChannel:
+    """A channel whose EXTERNAL AUTHENTICATE goes in front of the first bundle."""
+
+    session: Scp03Session
+    kvn: int
+    opening: list[Step] = field(default_factory=list)
+
+
+def open_channel(
+    response: bytes, *, host_challenge: bytes, master: KeyRef, level: int, chip_id: str
+) -> Talk[SecureChannel]:
+    """A channel from the data of an INITIALIZE UPDATE answer and the vault's session keys for it.
+
+    Raises `UnknownKeys` when the card's cryptogram is not that of `master` (nothing was sent to the card),
+    `ForeignCard` when the card cannot do `level`.
+    """
+    card = parse_initialize_update(response)
+    wanted = SessionKeysWanted(master, card.kdd, card.i, card.s_mode, host_challenge, response)
+    try:
+        session = Scp03Session((yield from session_keys(wanted)), level, host_challenge=host_challenge, card=card)
+    except WrongCardKeys as error:
+        raise UnknownKeys(chip_id, card.kvn) from error
+    except SecureChannelError as error:
+        raise ForeignCard(f"its secure channel does not fit ({error})") from error
+    return SecureChannel(session, card.kvn, [Step(session.external_authenticate(), label="open_channel")])
+
+
+def write(
+    channel: SecureChannel, writes: Sequence[Write], *, then: Sequence[Step] = ()
+) -> Talk[tuple[list[bytes], ...]]:
+    """Send the commands wrapped, in one trip, and then the plain steps `then`.
+
+    Answers two lists: the plain response data of the writes, and the raw responses of the steps after them.
+    `Counterfeit` when an answer's MAC is wrong.
+    """
+    opening, channel.opening = channel.opening, []
+    wrapped = [Step(channel.session.wrap(item.command), item.expect, item.label) for item in writes]
+    responses = yield from bundle([*opening, *wrapped, *then])
+    end = len(opening) + len(wrapped)
+    try:
+        answers = [body(channel.session.unwrap(response)) for response in responses[len(opening) : end]]
+    except CardError as error:
+        raise Counterfeit("secure channel", str(error)) from error
+    return answers, list(responses[end:])
