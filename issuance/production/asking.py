@@ -56,7 +56,7 @@ def bundle(steps: Sequence[Step], *, fresh: bool = False) -> Talk[tuple[bytes, .
             raise CardRefused(step.label, status(response))
     if len(answers.responses) < len(steps):
         fault = answers.fault.value if answers.fault else "answers missing"
-        raise CardLost(steps[len(answers.responses)].label, fault)
+        raise CardLost(steps[len(answers.responses)].label, fault, answers.detail)
     return answers.responses
 
 

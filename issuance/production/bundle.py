@@ -64,13 +64,14 @@ class Answers:
 
     `responses` holds one raw response (data and SW1 SW2) for each command that was answered, in order; the last one is
     the unexpected one when `complete` is false and `fault` is None. With a `fault`, the command after the last answer
-    may or may not have been executed by the card (after LINK_LOST: any number of them). `elapsed_ms` is one figure a
-    response, measured next to the reader.
+    may or may not have been executed by the card (after LINK_LOST: any number of them). `detail` is the
+    reader's own sentence about it. `elapsed_ms` is one figure a response, measured next to the reader.
     """
 
     responses: tuple[bytes, ...]
     complete: bool
     fault: Fault | None = None
+    detail: str = ""
     atr: bytes = b""
     elapsed_ms: tuple[int, ...] = ()
 

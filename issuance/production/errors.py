@@ -174,10 +174,10 @@ class CardLost(ProductionError):
     label: str
     fault: str
 
-    def __init__(self, label: str, fault: str) -> None:
-        """Name the step after whose predecessor nothing is known."""
+    def __init__(self, label: str, fault: str, detail: str = "") -> None:
+        """Name the step after whose predecessor nothing is known; `detail` is the reader's own sentence."""
         super().__init__(
-            f"The card stopped answering at “{label}” ({fault}). Put the same card in again to finish it.",
+            f"The card stopped answering at “{label}” ({detail or fault}). Put the same card in again to finish it.",
             label=label,
             fault=fault,
         )

@@ -1,0 +1,106 @@
+"""Running a generator: its bundles go to a card, its questions to the office.
+
+`drive` is the one loop; what differs is where bundles go: to a slot in this process (`run_local`) or to a station.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from issuance.errors import IssuanceError
+from issuance.production.asking import Talk
+from issuance.production.bundle import (
+    Answers,
+    CertificatesWanted,
+    PinsWanted,
+    Progress,
+    PutKeyWanted,
+    Record,
+    RecordKind,
+    Request,
+    SecurityObjectWanted,
+    Send,
+    SessionKeysWanted,
+    WhoIs,
+)
+from issuance.production.office import OfficePort
+from issuance.production.relay import Slot, play
+from issuance.production.transcript import Transcript
+
+__all__ = ["OfficePort", "drive", "run_local"]
+
+T = TypeVar("T")
+
+
+def run_local(talk: Talk[T], slot: Slot, office: OfficePort, *, transcript: Transcript | None = None) -> T:
+    """Run a generator against the card in a slot of this process; its result, or its error."""
+    try:
+        return drive(talk, lambda bundle: play(slot, bundle), office, transcript=transcript)
+    finally:
+        slot.close()
+
+
+def drive(
+    talk: Talk[T], send: Callable[[Send], Answers], office: OfficePort, *, transcript: Transcript | None = None
+) -> T:
+    """Answer a generator until it ends.
+
+    An `IssuanceError` of office or vault is thrown into the generator; any other error ends it where it stands, as a
+    killed process would. The transcript is recorded when the generator ends by itself, well or not.
+    """
+    kept = transcript or Transcript()
+
+    def counted(bundle: Send) -> Answers:
+        answers = send(bundle)
+        kept.add(bundle, answers)
+        return answers
+
+    try:
+        result = _loop(talk, counted, office)
+    except IssuanceError:
+        if kept.round_trips:
+            office.record(Record(RecordKind.TRANSCRIPT, kept.facts()))
+        raise
+    finally:
+        talk.close()
+    office.record(Record(RecordKind.TRANSCRIPT, kept.facts()))
+    return result
+
+
+def _loop(talk: Talk[T], send: Callable[[Send], Answers], office: OfficePort) -> T:
+    try:
+        request = next(talk)
+        while True:
+            try:
+                answer = _answer(request, send, office)
+            except IssuanceError as error:
+                request = talk.throw(error)
+            else:
+                request = talk.send(answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+def _answer(request: Request, send: Callable[[Send], Answers], office: OfficePort) -> object:  # noqa: PLR0911
+    """One way for each kind of request."""
+    match request:
+        case Send():
+            return send(request)
+        case Record():
+            office.record(request)
+            return None
+        case WhoIs():
+            return office.who_is(request)
+        case SessionKeysWanted():
+            return office.session_keys(request)
+        case PutKeyWanted():
+            return office.put_key_data(request)
+        case CertificatesWanted():
+            return dict(office.certificates(request))
+        case SecurityObjectWanted():
+            return office.security_object(request)
+        case PinsWanted():
+            return dict(office.pins(request))
+        case Progress():
+            office.progress(request)
+            return None
