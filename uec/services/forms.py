@@ -7,20 +7,31 @@ An error is a key such as `form.required`; the web translates it, the command li
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date
+from typing import Any
 
-from uec.domain import names, numbers
 from uec.domain.errors import InvalidInput, InvalidNumber
 from uec.domain.lifecycle import ApplicationReason
+from uec.domain.names import parse_name
+from uec.domain.numbers import parse_document, parse_email, parse_oms, parse_phone, parse_snils
 from uec.domain.policy import Policy
 
-TEXT_LIMIT = 200
-ADDRESS_LIMIT = 500
+TEXT_LIMIT = 255
+NAME_LIMIT = 100
+ADDRESS_LIMIT = 400
 PHOTO_LIMIT_BYTES = 2 * 1024 * 1024
 EARLIEST_BIRTH = date(1890, 1, 1)
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 PASSPORT = "passport"
-BIRTH_CERTIFICATE = "birth_certificate"
+_PARSERS: Mapping[str, Callable[[str], str]] = {
+    "surname": parse_name,
+    "name": parse_name,
+    "patronymic": parse_name,
+    "snils": parse_snils,
+    "oms": parse_oms,
+    "phone": parse_phone,
+    "email": parse_email,
+}
 
 
 class InvalidForm(InvalidInput):
@@ -66,22 +77,33 @@ class ApplicationForm:
         form = self._trimmed()
         errors = form._missing() | form._too_long()
         normal: dict[str, str] = {}
-        for field, parse in form._parsers().items():
+        for field, parse in _PARSERS.items():
             value = getattr(form, field)
             if field in errors or not value:
                 continue
             try:
                 normal[field] = parse(value)
-            except InvalidNumber:
+            except InvalidInput:
                 errors[field] = f"form.{field}"
-        errors = form._wrong_dates(today) | form._wrong_rest(today, policy) | errors
+        document, wrong = form._document()
+        errors = form._wrong_dates(today) | form._wrong_rest(today, policy) | wrong | errors
         if errors:
             raise InvalidForm(errors)
-        return replace(form, **normal)  # type: ignore[arg-type]
+        changes: dict[str, Any] = {**normal, **document}
+        return replace(form, **changes)
+
+    def _document(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Series and number as stored, or the field that is wrong."""
+        try:
+            series, number = parse_document(self.doc_type, self.doc_series, self.doc_number)
+        except InvalidNumber as error:
+            field = next((name for name in ("type", "number") if str(error.kind).endswith(name)), "series")
+            return {}, {f"doc_{field}": f"form.doc_{field}"}
+        return {"doc_series": series, "doc_number": number}, {}
 
     def _trimmed(self) -> "ApplicationForm":
         texts = {item.name: getattr(self, item.name) for item in fields(self)}
-        trimmed = {name: " ".join(value.split()) for name, value in texts.items() if type(value) is str}
+        trimmed: dict[str, Any] = {name: " ".join(value.split()) for name, value in texts.items() if type(value) is str}
         return replace(self, **trimmed)
 
     def _missing(self) -> dict[str, str]:
@@ -92,27 +114,12 @@ class ApplicationForm:
         return errors
 
     def _too_long(self) -> dict[str, str]:
-        limits = {item.name: TEXT_LIMIT for item in fields(self)} | {"address": ADDRESS_LIMIT}
+        limits = {item.name: TEXT_LIMIT for item in fields(self)} | {"address": ADDRESS_LIMIT, "bank": NAME_LIMIT}
         return {
             name: "form.too_long"
             for name, limit in limits.items()
             if isinstance(getattr(self, name), str) and len(getattr(self, name)) > limit
         }
-
-    def _parsers(self) -> dict[str, Callable[[str], str]]:
-        parsers: dict[str, Callable[[str], str]] = {
-            "snils": numbers.parse_snils,
-            "oms": numbers.parse_oms,
-            "phone": numbers.parse_phone,
-        }
-        if self.doc_type == PASSPORT:
-            parsers |= {"doc_series": numbers.parse_passport_series, "doc_number": numbers.parse_passport_number}
-        elif self.doc_type == BIRTH_CERTIFICATE:
-            parsers |= {
-                "doc_series": numbers.parse_birth_certificate_series,
-                "doc_number": numbers.parse_birth_certificate_number,
-            }
-        return parsers
 
     def _wrong_dates(self, today: date) -> dict[str, str]:
         errors = {}
@@ -123,27 +130,14 @@ class ApplicationForm:
         return errors
 
     def _wrong_rest(self, today: date, policy: Policy) -> dict[str, str]:
-        errors = {
-            field: "form.name"
-            for field in ("surname", "name", "patronymic")
-            if getattr(self, field) and not names.is_person_name(getattr(self, field))
-        }
+        errors = {}
         if self.sex not in {"M", "F"}:
             errors["sex"] = "form.sex"
-        if self.doc_type not in {PASSPORT, BIRTH_CERTIFICATE}:
-            errors["doc_type"] = "form.doc_type"
-        if self.email and not _looks_like_email(self.email):
-            errors["email"] = "form.email"
         if self.photo is not None and not _is_photo(self.photo):
             errors["photo"] = "form.photo"
         if policy.needs_representative(self.birth_date, today) and not self.representative_name:
             errors["representative_name"] = "form.representative_required"
         return errors
-
-
-def _looks_like_email(text: str) -> bool:
-    local, at, host = text.rpartition("@")
-    return bool(local and at) and "." in host.strip(".") and " " not in text
 
 
 def _is_photo(content: bytes) -> bool:

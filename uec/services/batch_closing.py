@@ -1,0 +1,25 @@
+"""A batch closes by itself when the last of its cards is made, spoiled or called off."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from uec.domain.actors import Actor
+from uec.domain.lifecycle import BatchEvent, BatchState, CardState
+from uec.services.moves import move
+from uec.services.rows import locked
+from uec.store.tables import Batch, Card
+
+UNFINISHED = (CardState.PLANNED, CardState.PREPARED, CardState.WRITING)
+
+
+def close_if_done(session: Session, batch_id: int, *, actor: Actor, now: datetime) -> None:
+    """Close a batch in production that has nothing left to write; the caller commits."""
+    left = select(Card.id).where(Card.batch_id == batch_id, Card.state.in_(UNFINISHED)).limit(1)
+    if session.scalar(left) is not None:
+        return
+    batch = locked(session, Batch, batch_id)
+    if batch.state is BatchState.IN_PRODUCTION:
+        batch.closed_at = now
+        move(session, batch, BatchEvent.CLOSE, actor=actor, now=now)

@@ -1,0 +1,220 @@
+"""The mass way in: residents who neither applied nor refused, as one list that two people put their names to.
+
+210-FZ, article 26. The list is computed by one query from the register; what is approved is the Merkle root over its
+members (`uec.services.merkle`), so that any edit, through this module or behind its back, voids the approval.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, delete, exists, insert, literal, or_, select
+from sqlalchemy.orm import Session
+
+from uec.domain.actors import Actor
+from uec.domain.errors import InvalidInput, SamePerson, UecError
+from uec.domain.lifecycle import COHORT, CardState, CohortEvent, CohortState, advance
+from uec.domain.permissions import Permission
+from uec.domain.policy import Policy, add_years
+from uec.services import numbering
+from uec.services.cohort_applications import open_all
+from uec.services.intake import CLOSED
+from uec.services.merkle import merkle_root
+from uec.services.refusals import refused
+from uec.services.rows import locked
+from uec.services.views import CohortView
+from uec.store import audit
+from uec.store.tables import Application, Card, Cohort, CohortMember, Resident, Staff
+
+GONE = (CardState.ANNULLED, CardState.REPLACED, CardState.EXPIRED, CardState.SPOILED, CardState.DESTROYED)
+CHUNK = 10_000
+
+
+class CohortChanged(UecError):
+    """The list is no longer what was approved; it is void now. Facts: `number`."""
+
+    code = "uec.cohort_changed"
+
+
+def entitled(as_of: date, policy: Policy) -> list[ColumnElement[bool]]:
+    """The conditions under which a resident belongs on a list: of age, alive, no card, not applied, not refused."""
+    same_person = or_(Application.resident_id == Resident.id, Application.snils == Resident.snils)
+    has_card = exists().where(Card.application_id == Application.id, Card.state.not_in(GONE))
+    return [
+        Resident.birth_date <= add_years(as_of, -policy.entitled_age_years),
+        Resident.death_date.is_(None),
+        ~exists().where(same_person, or_(Application.state.not_in(CLOSED), has_card)),
+        ~refused(Resident.snils),
+    ]
+
+
+def compute(
+    session: Session,
+    *,
+    actor: Actor,
+    as_of: date,
+    policy: Policy,
+    now: datetime,
+    oktmo: Sequence[str] = (),
+    limit: int | None = None,
+) -> CohortView:
+    """Make a DRAFT list of everybody entitled on the day, or of some municipalities, oldest register ids first.
+
+    Raises `InvalidInput` before the policy opens mass emission.
+    """
+    actor.require(Permission.MANAGE_COHORT)
+    if not policy.mass_emission_open(as_of):
+        raise InvalidInput(
+            f"Mass emission begins on {policy.mass_emission_from:%d.%m.%Y}: choose a later day.", field="as_of"
+        )
+    number = f"C-{numbering.take(session, 'cohort')[0]:05d}"
+    cohort = Cohort(number=number, as_of=as_of, count=0, digest="", created_at=now)
+    session.add(cohort)
+    session.flush()
+    chosen = select(literal(cohort.id), Resident.id).where(*entitled(as_of, policy))
+    if oktmo:
+        chosen = chosen.where(Resident.oktmo.in_(oktmo))
+    chosen = chosen.order_by(Resident.id).limit(limit)
+    session.execute(insert(CohortMember).from_select(["cohort_id", "resident_id"], chosen))
+    cohort.count, cohort.digest = _measure(session, cohort.id)
+    _tell(session, cohort, "compute", actor, now)
+    return _committed(session, cohort)
+
+
+def propose(session: Session, cohort_id: int, *, actor: Actor, now: datetime) -> CohortView:
+    """Put one's name to a drafted list."""
+    actor.require(Permission.MANAGE_COHORT)
+    cohort = locked(session, Cohort, cohort_id)
+    cohort.state = advance(COHORT, cohort.state, CohortEvent.PROPOSE)
+    cohort.proposed_by = actor.staff_id
+    _tell(session, cohort, "propose", actor, now)
+    return _committed(session, cohort)
+
+
+def approve(session: Session, cohort_id: int, *, actor: Actor, digest: str, now: datetime) -> CohortView:
+    """Approve a proposed list by its root, as another person; `digest` is the root the approver has seen."""
+    actor.require(Permission.APPROVE_COHORT)
+    cohort = locked(session, Cohort, cohort_id)
+    if actor.staff_id is not None and cohort.proposed_by == actor.staff_id:
+        raise SamePerson(
+            f"{actor.display} proposed this list and may not also approve it: ask a colleague.",
+            actor=actor.reference,
+            earlier="propose",
+            now="approve",
+        )
+    _refuse_changed(session, cohort, digest, actor, now)
+    cohort.state = advance(COHORT, cohort.state, CohortEvent.APPROVE)
+    cohort.approved_by, cohort.approved_at = actor.staff_id, now
+    _tell(session, cohort, "approve", actor, now)
+    return _committed(session, cohort)
+
+
+def remove_member(session: Session, cohort_id: int, resident_id: int, *, actor: Actor, now: datetime) -> CohortView:
+    """Take somebody off the list; a proposed or approved list is void from then on."""
+    actor.require(Permission.MANAGE_COHORT)
+    cohort = locked(session, Cohort, cohort_id)
+    if cohort.state is not CohortState.DRAFT:
+        cohort.state = advance(COHORT, cohort.state, CohortEvent.EDIT)
+    session.execute(
+        delete(CohortMember).where(CohortMember.cohort_id == cohort_id, CohortMember.resident_id == resident_id)
+    )
+    cohort.count, cohort.digest = _measure(session, cohort_id)
+    _tell(session, cohort, "remove-member", actor, now, resident_id=resident_id)
+    return _committed(session, cohort)
+
+
+def open_applications(session: Session, cohort_id: int, *, actor: Actor, policy: Policy, now: datetime) -> int:
+    """Open an approved application for everybody on an approved list who is still entitled; returns how many.
+
+    Set-based; running it again opens none twice. Raises `CohortChanged` when the members are not those approved.
+    """
+    actor.require(Permission.MANAGE_COHORT)
+    cohort = locked(session, Cohort, cohort_id)
+    if cohort.state is not CohortState.APPROVED:
+        raise InvalidInput(
+            f"List {cohort.number} is {cohort.state}: only an approved list opens applications.", field="state"
+        )
+    _refuse_changed(session, cohort, cohort.digest, actor, now)
+    opened = open_all(
+        session, cohort, actor=actor, policy=policy, now=now, still_entitled=entitled(cohort.as_of, policy)
+    )
+    _tell(session, cohort, "open-applications", actor, now)
+    session.commit()
+    return opened
+
+
+def list_cohorts(session: Session, *, actor: Actor) -> list[CohortView]:
+    """All lists, the newest first."""
+    actor.require(Permission.VIEW_BATCHES)
+    return [_view(session, cohort) for cohort in session.scalars(select(Cohort).order_by(Cohort.id.desc()))]
+
+
+def _measure(session: Session, cohort_id: int) -> tuple[int, str]:
+    """Count the members and hash them in the order of the register's own ids."""
+    count = 0
+
+    def leaves() -> Iterator[bytes]:
+        nonlocal count
+        members = (
+            select(Resident.register_id)
+            .join(CohortMember, CohortMember.resident_id == Resident.id)
+            .where(CohortMember.cohort_id == cohort_id)
+            .order_by(Resident.id)
+            .execution_options(yield_per=CHUNK)
+        )
+        for register_id in session.scalars(members):
+            count += 1
+            yield register_id.encode()
+
+    root = merkle_root(leaves())
+    return count, root.hex()
+
+
+def _refuse_changed(session: Session, cohort: Cohort, digest: str, actor: Actor, now: datetime) -> None:
+    """Void the list and raise `CohortChanged` unless its members hash to `digest`."""
+    if _measure(session, cohort.id)[1] == digest == cohort.digest:
+        return
+    cohort.state = advance(COHORT, cohort.state, CohortEvent.EDIT)
+    _tell(session, cohort, "void", actor, now)
+    session.commit()
+    raise CohortChanged(
+        f"List {cohort.number} is not the one that was shown and is void now: compute a new one.", number=cohort.number
+    )
+
+
+def _tell(
+    session: Session, cohort: Cohort, action: str, actor: Actor, now: datetime, *, resident_id: int | None = None
+) -> None:
+    audit.record(
+        session,
+        actor=actor.reference,
+        action=f"cohort.{action}",
+        subject_kind="cohort",
+        subject_id=cohort.id,
+        person_id=resident_id,
+        details={"number": cohort.number, "count": cohort.count, "root": cohort.digest, "state": cohort.state.value},
+        now=now,
+    )
+
+
+def _committed(session: Session, cohort: Cohort) -> CohortView:
+    view = _view(session, cohort)
+    session.commit()
+    return view
+
+
+def _view(session: Session, cohort: Cohort) -> CohortView:
+    return CohortView(
+        id=cohort.id,
+        number=cohort.number,
+        state=cohort.state,
+        as_of=cohort.as_of,
+        count=cohort.count,
+        digest=cohort.digest,
+        proposed_by=_name(session, cohort.proposed_by),
+        approved_by=_name(session, cohort.approved_by),
+        approved_at=cohort.approved_at,
+    )
+
+
+def _name(session: Session, staff_id: int | None) -> str | None:
+    return session.scalar(select(Staff.display_name).where(Staff.id == staff_id)) if staff_id else None

@@ -1,0 +1,140 @@
+"""Opens the applications of an approved list in one statement, however long it is.
+
+Personal data come from the register (210-FZ, article 26). The one who proposed the list stands for taking, the one who
+approved it for deciding, so that the rule "nobody alone" holds for these cards as well.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, CursorResult, Insert, String, cast, func, insert, literal, select
+from sqlalchemy.orm import Session
+
+from uec.domain.actors import Actor
+from uec.domain.errors import InvalidInput
+from uec.domain.lifecycle import ApplicationReason, ApplicationState, Route
+from uec.domain.policy import Policy
+from uec.services import numbering
+from uec.store import audit
+from uec.store.audit import Note
+from uec.store.tables import Application, Cohort, CohortMember, IssuancePoint, Resident
+
+CHUNK = 10_000
+# Columns that an application takes from the register as they are.
+SAME = [
+    "surname",
+    "name",
+    "patronymic",
+    "birth_date",
+    "birth_place",
+    "sex",
+    "snils",
+    "oms",
+    "doc_type",
+    "doc_series",
+    "doc_number",
+    "doc_date",
+    "doc_issuer",
+    "address",
+    "phone",
+    "email",
+]
+
+
+def open_all(
+    session: Session,
+    cohort: Cohort,
+    *,
+    actor: Actor,
+    policy: Policy,
+    now: datetime,
+    still_entitled: list[ColumnElement[bool]],
+) -> int:
+    """Insert an APPROVED application for every member that still fulfils the conditions; returns how many.
+
+    The caller commits. Numbers follow the series without a gap: it is locked first and raised by what was inserted.
+    """
+    point = session.scalar(select(func.min(IssuancePoint.id)))
+    if point is None:
+        raise InvalidInput("There is no issuance point yet: add one before opening applications.", field="point")
+    series = f"application-{now:%Y}"
+    first = numbering.take(session, series, count=0).start
+    values = _register_columns() | _fixed_columns(cohort, policy, now)
+    values["number"] = _number(session, now, first)
+    values["point_id"] = func.coalesce(_nearest_point(), point)
+    opened = session.execute(_insert(cohort, values, still_entitled))
+    assert isinstance(opened, CursorResult)
+    numbering.take(session, series, count=opened.rowcount)
+    _tell(session, cohort, actor, now)
+    return opened.rowcount
+
+
+def _insert(cohort: Cohort, values: Mapping[str, Any], conditions: list[ColumnElement[bool]]) -> Insert:
+    chosen = (
+        select(*values.values())
+        .select_from(Resident)
+        .join(CohortMember, CohortMember.resident_id == Resident.id)
+        .where(CohortMember.cohort_id == cohort.id, *conditions)
+    )
+    return insert(Application).from_select(list(values), chosen, include_defaults=False)
+
+
+def _register_columns() -> dict[str, Any]:
+    return {name: getattr(Resident, name) for name in SAME} | {"resident_id": Resident.id}
+
+
+def _fixed_columns(cohort: Cohort, policy: Policy, now: datetime) -> dict[str, Any]:
+    fixed = {
+        "route": Route.MASS,
+        "reason": ApplicationReason.FIRST,
+        "state": ApplicationState.APPROVED,
+        "bank": policy.default_bank or None,
+        # Nobody got a receipt, so no secret opens the status page.
+        "secret_hash": "",
+        "submitted_at": now,
+        "due_on": policy.due_on(now.date()),
+        "taken_by": cohort.proposed_by,
+        "decided_by": cohort.approved_by,
+        "decided_at": cohort.approved_at,
+        "decision_reason": cohort.number,
+        "cohort_id": cohort.id,
+        "remake": False,
+        "version": 1,
+    }
+    columns = Application.__table__.c
+    return {name: literal(value, columns[name].type) for name, value in fixed.items()}
+
+
+def _number(session: Session, now: datetime, first: int) -> ColumnElement[str]:
+    """`YYYY-NNNNNNN`, counting from `first` in the order of the register."""
+    position = first - 1 + func.row_number().over(order_by=Resident.id)
+    if session.get_bind().dialect.name == "postgresql":
+        return literal(f"{now:%Y}-") + func.lpad(cast(position, String), 7, "0")
+    return func.printf(f"{now:%Y}-%07d", position)
+
+
+def _nearest_point() -> ColumnElement[int | None]:
+    """The first point of the resident's own municipality (the first 8 digits of the OKTMO)."""
+    same_place = func.substr(IssuancePoint.oktmo, 1, 8) == func.substr(Resident.oktmo, 1, 8)
+    return select(func.min(IssuancePoint.id)).where(same_place).correlate(Resident).scalar_subquery()
+
+
+def _tell(session: Session, cohort: Cohort, actor: Actor, now: datetime) -> None:
+    opened = (
+        select(Application.id, Application.resident_id)
+        .where(Application.cohort_id == cohort.id, Application.submitted_at == now)
+        .order_by(Application.id)
+        .execution_options(yield_per=CHUNK)
+    )
+    for part in session.execute(opened).partitions():
+        details = {"cohort": cohort.number}
+        audit.record_many(
+            session,
+            [
+                Note(actor.reference, "application.open-from-cohort", "application", str(row), now, person, details)
+                for row, person in part
+            ],
+        )
+        # Chained part by part, so that a list of a million needs no memory for all its entries.
+        audit.write_pending(session)

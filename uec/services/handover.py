@@ -1,0 +1,65 @@
+"""Hands a card over: holder checked, card challenged, and the holder's own PINs replace those of transport.
+
+The PINs come sealed to the hub's key (`issuance.production.sealing`) and are wiped when the operation ends; neither the
+web process nor the database can read them.
+"""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from uec.domain.actors import Actor
+from uec.domain.errors import InvalidInput
+from uec.domain.lifecycle import OperationKind
+from uec.domain.policy import Policy
+from uec.services.operations import request_operation
+
+_RUNS = ("0123456789", "9876543210")
+
+
+def request(
+    session: Session,
+    card_id: int,
+    *,
+    actor: Actor,
+    station_id: int | None,
+    reader: str | None,
+    sealed_pins: bytes,
+    holder_checked: bool,
+    now: datetime,
+) -> int:
+    """Ask the hub to hand the card in the reader over; returns the operation's id.
+
+    `holder_checked` is the operator's word that the person in front of the window is the holder. Raises
+    `InvalidInput` without it, and whatever `request_operation` raises.
+    """
+    if not holder_checked:
+        raise InvalidInput("Check the holder's document first, and confirm it.", field="holder_checked")
+    if not sealed_pins:
+        raise InvalidInput("Let the holder choose the PINs first.", field="pin1")
+    return request_operation(
+        session,
+        kind=OperationKind.HAND_OVER,
+        card_id=card_id,
+        station_id=station_id,
+        reader=reader,
+        actor=actor,
+        sealed_pins=sealed_pins,
+        now=now,
+    )
+
+
+def pin_errors(pin1: str, pin2: str, *, policy: Policy) -> dict[str, str]:
+    """What is wrong with the chosen PINs, by field, as message keys: length, digits, easily guessed, both the same."""
+    limits = {"pin1": (pin1, policy.pin1_digits), "pin2": (pin2, policy.pin2_digits)}
+    errors = {}
+    for field, (pin, (shortest, longest)) in limits.items():
+        if not (pin.isascii() and pin.isdigit()):
+            errors[field] = "pin.digits"
+        elif not shortest <= len(pin) <= longest:
+            errors[field] = "pin.length"
+        elif len(set(pin)) == 1 or any(pin in run for run in _RUNS):
+            errors[field] = "pin.guessed"
+    if not errors and pin1 == pin2:
+        errors["pin2"] = "pin.same"
+    return errors

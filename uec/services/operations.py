@@ -1,0 +1,310 @@
+"""Work on one card in one reader: asked for by a person, claimed by a hub, finished or failed on evidence.
+
+Who may ask, for which card, in which state, is decided here; what happens at the card is `issuance.production`. Claims
+skip what another hub holds, so any number of hubs may run.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, exists, insert, literal, or_, select
+from sqlalchemy.orm import Session
+
+from uec.domain.actors import Actor, system_actor
+from uec.domain.errors import InvalidInput, UecError
+from uec.domain.lifecycle import (
+    OPERATION,
+    BatchState,
+    CardEvent,
+    CardState,
+    OperationEvent,
+    OperationKind,
+    OperationState,
+    advance,
+)
+from uec.domain.permissions import Permission
+from uec.services.cards import apply_event
+from uec.services.duties import Duty, refuse_second, refuse_second_in_batch
+from uec.services.refusals import barred
+from uec.services.rows import locked, present
+from uec.services.views import OperationView
+from uec.store import audit
+from uec.store.tables import Application, Batch, Card, CardOperation
+
+OPEN = (OperationState.REQUESTED, OperationState.RUNNING)
+HUB = system_actor("hub")
+
+_PERMISSION = {
+    OperationKind.PERSONALISE: Permission.PRODUCE_CARD,
+    OperationKind.INSPECT: Permission.PRODUCE_CARD,
+    OperationKind.HAND_OVER: Permission.HAND_OVER_CARD,
+    OperationKind.READ: Permission.VIEW_PERSON,
+}
+_DUTY = {OperationKind.PERSONALISE: Duty.PRODUCE, OperationKind.HAND_OVER: Duty.HAND_OVER}
+_STATES = {
+    OperationKind.PERSONALISE: (CardState.PREPARED, CardState.WRITING),
+    OperationKind.INSPECT: (CardState.WRITING, CardState.PERSONALISED),
+    OperationKind.HAND_OVER: (CardState.PERSONALISED,),
+}
+_RELEASED = (BatchState.RELEASED, BatchState.IN_PRODUCTION)
+
+
+class CardNotReady(UecError):
+    """The card is in no state for this work. Facts: `card`, `state`, `kind`."""
+
+    code = "uec.card_not_ready"
+
+
+class CardBusy(UecError):
+    """Another operation on the card is open. Facts: `card`, `operation`."""
+
+    code = "uec.card_busy"
+
+
+def request_operation(
+    session: Session,
+    *,
+    kind: OperationKind,
+    card_id: int | None,
+    station_id: int | None,
+    reader: str | None,
+    actor: Actor,
+    now: datetime,
+    sealed_pins: bytes | None = None,
+) -> int:
+    """Ask for work on a card at a station (None: whichever is free); returns the operation's id.
+
+    Raises `NotAllowed`, `SamePerson`, `CardNotReady`, `CardBusy`; READ needs no card of ours (`card_id` None).
+    """
+    actor.require(_PERMISSION[kind])
+    if card_id is not None:
+        _check_card(session, kind, locked(session, Card, card_id), actor)
+    elif kind is not OperationKind.READ:
+        raise InvalidInput("Say which card this is for.", field="card_id")
+    operation = CardOperation(
+        kind=kind,
+        card_id=card_id,
+        station_id=station_id,
+        reader=reader,
+        requested_by=actor.staff_id,
+        requested_at=now,
+        sealed_pins=sealed_pins,
+    )
+    session.add(operation)
+    session.flush()
+    _tell(session, operation, "request", actor, now)
+    session.commit()
+    return operation.id
+
+
+def request_batch(session: Session, batch_id: int, *, station_id: int | None, actor: Actor, now: datetime) -> int:
+    """Ask for the writing of every prepared card of a released batch, in the order of numbers; returns how many."""
+    actor.require(Permission.PRODUCE_CARD)
+    batch = locked(session, Batch, batch_id)
+    if batch.state not in _RELEASED:
+        raise InvalidInput(f"Batch {batch.number} is {batch.state}: it must be released first.", field="batch")
+    refuse_second_in_batch(session, batch_id=batch_id, actor=actor, duty=Duty.PRODUCE)
+    busy = exists().where(CardOperation.card_id == Card.id, CardOperation.state.in_(OPEN))
+    fixed = {
+        "kind": OperationKind.PERSONALISE,
+        "state": OperationState.REQUESTED,
+        "station_id": station_id,
+        "requested_by": actor.staff_id,
+        "requested_at": now,
+        "version": 1,
+    }
+    types = CardOperation.__table__.c
+    chosen = select(Card.id, *(literal(value, types[name].type) for name, value in fixed.items())).where(
+        Card.batch_id == batch_id, Card.state.in_(_STATES[OperationKind.PERSONALISE]), ~busy
+    )
+    asked = insert(CardOperation).from_select(["card_id", *fixed], chosen.order_by(Card.number), include_defaults=False)
+    rows = session.execute(asked.returning(CardOperation.id)).scalars().all()
+    audit.record(
+        session,
+        actor=actor.reference,
+        action="batch.produce",
+        subject_kind="batch",
+        subject_id=batch_id,
+        details={"operations": len(rows)},
+        now=now,
+    )
+    session.commit()
+    return len(rows)
+
+
+def claim_operation(
+    session: Session, *, station_ids: Collection[int] | None, now: datetime, kinds: Collection[OperationKind] = ()
+) -> OperationView | None:
+    """Take the oldest operation that one of these stations can do (None: any), or None.
+
+    Refusals and deaths are looked at once more: a card nobody may have is annulled instead of written.
+    """
+    while True:
+        wanted: list[ColumnElement[bool]] = [CardOperation.state == OperationState.REQUESTED]
+        if station_ids is not None:
+            wanted.append(or_(CardOperation.station_id.is_(None), CardOperation.station_id.in_(station_ids)))
+        if kinds:
+            wanted.append(CardOperation.kind.in_(kinds))
+        oldest = select(CardOperation).where(*wanted).order_by(CardOperation.id).limit(1)
+        operation = session.scalar(oldest.with_for_update(skip_locked=True))
+        if operation is None:
+            session.rollback()
+            return None
+        if operation.kind is OperationKind.PERSONALISE and _call_off_if_barred(session, operation, now):
+            continue
+        operation.state = advance(OPERATION, operation.state, OperationEvent.CLAIM)
+        operation.started_at = now
+        session.flush()
+        view = operation_view(operation)
+        session.commit()
+        return view
+
+
+def report_progress(session: Session, operation_id: int, *, step: int, of: int, label: str) -> None:
+    """Show how far a running operation is; nothing depends on it."""
+    operation = locked(session, CardOperation, operation_id)
+    if operation.state is OperationState.RUNNING:
+        operation.progress = {"step": step, "of": of, "label": label}
+    session.commit()
+
+
+def finish_operation(
+    session: Session, operation_id: int, *, result: Mapping[str, Any], now: datetime, actor: Actor = HUB
+) -> None:
+    """Close an operation that did its work; sealed PINs are wiped."""
+    operation = locked(session, CardOperation, operation_id)
+    operation.state = advance(OPERATION, operation.state, OperationEvent.FINISH)
+    operation.result = dict(result)
+    _end(session, operation, "finish", actor, now)
+
+
+def fail_operation(
+    session: Session, operation_id: int, *, code: str, text: str, now: datetime, actor: Actor = HUB
+) -> None:
+    """Close an operation that failed, with the error's code and its sentence for the person at the window."""
+    operation = locked(session, CardOperation, operation_id)
+    operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
+    operation.error_code, operation.error_text = code, text
+    _end(session, operation, "fail", actor, now, details={"error": code})
+
+
+def cancel_operation(session: Session, operation_id: int, *, actor: Actor, now: datetime) -> None:
+    """Call off an operation that no hub has claimed yet."""
+    operation = locked(session, CardOperation, operation_id)
+    actor.require(_PERMISSION[operation.kind])
+    operation.state = advance(OPERATION, operation.state, OperationEvent.CANCEL)
+    _end(session, operation, "cancel", actor, now)
+
+
+def release_operations(session: Session, operation_ids: Collection[int], *, now: datetime) -> int:
+    """Put running operations of a hub that died back into the queue; the card is recognised by what it answers.
+
+    A hand-over fails instead: its PINs were sealed to the dead hub, and the holder has to choose them again.
+    """
+    running = CardOperation.state == OperationState.RUNNING
+    chosen = select(CardOperation).where(CardOperation.id.in_(operation_ids), running).with_for_update()
+    operations = session.scalars(chosen).all()
+    for operation in operations:
+        if operation.kind is OperationKind.HAND_OVER:
+            operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
+            operation.error_code = "uec.hub_restarted"
+            operation.error_text = "The card service was restarted: let the holder enter the PINs again."
+            operation.sealed_pins, operation.finished_at = None, now
+        else:
+            operation.state = advance(OPERATION, operation.state, OperationEvent.RELEASE)
+            operation.started_at = None
+        _tell(session, operation, "release", HUB, now)
+    session.commit()
+    return len(operations)
+
+
+def operation(session: Session, operation_id: int) -> OperationView:
+    """An operation as it stands now, for a page that watches it; no personal data. Raises `NotFound`."""
+    return operation_view(present(session, CardOperation, operation_id))
+
+
+def operation_view(row: CardOperation) -> OperationView:
+    """An operation without its session and without its sealed PINs."""
+    return OperationView(
+        id=row.id,
+        kind=row.kind,
+        state=row.state,
+        card_id=row.card_id,
+        station_id=row.station_id,
+        reader=row.reader,
+        requested_at=row.requested_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        progress=row.progress or {},
+        result=row.result or {},
+        error_code=row.error_code,
+        error_text=row.error_text,
+    )
+
+
+def _check_card(session: Session, kind: OperationKind, card: Card, actor: Actor) -> None:
+    if kind in _DUTY:
+        refuse_second(session, card_id=card.id, actor=actor, duty=_DUTY[kind])
+    wrong_state = kind in _STATES and card.state not in _STATES[kind]
+    unreleased = kind is OperationKind.PERSONALISE and present(session, Batch, card.batch_id).state not in _RELEASED
+    if wrong_state or unreleased:
+        raise CardNotReady(
+            f"Card {card.number} is {card.state} and cannot go through {kind}: reload the page and look at its state.",
+            card=card.number,
+            state=card.state,
+            kind=kind,
+        )
+    busy = select(CardOperation.id).where(CardOperation.card_id == card.id, CardOperation.state.in_(OPEN)).limit(1)
+    other = session.scalar(busy)
+    if other is not None:
+        raise CardBusy(
+            f"Operation {other} on card {card.number} is still open: wait for it.", card=card.number, operation=other
+        )
+
+
+def _call_off_if_barred(session: Session, operation: CardOperation, now: datetime) -> bool:
+    barring = select(Application.id).join(Card, Card.application_id == Application.id)
+    barring = barring.where(Card.id == operation.card_id, barred())
+    if session.scalar(barring) is None:
+        return False
+    operation.state = advance(OPERATION, operation.state, OperationEvent.CANCEL)
+    card = locked(session, Card, operation.card_id)
+    if card.state is CardState.PREPARED:
+        apply_event(session, card, CardEvent.ANNUL, actor=HUB, reason="refused or deceased", now=now)
+    else:
+        apply_event(session, card, CardEvent.SPOIL, actor=HUB, reason="refused or deceased", now=now)
+    _end(session, operation, "cancel", HUB, now, details={"error": "barred"})
+    return True
+
+
+def _end(
+    session: Session,
+    operation: CardOperation,
+    action: str,
+    actor: Actor,
+    now: datetime,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    operation.sealed_pins, operation.finished_at = None, now
+    _tell(session, operation, action, actor, now, details)
+    session.commit()
+
+
+def _tell(
+    session: Session,
+    operation: CardOperation,
+    action: str,
+    actor: Actor,
+    now: datetime,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    audit.record(
+        session,
+        actor=actor.reference,
+        action=f"operation.{action}",
+        subject_kind="card_operation",
+        subject_id=operation.id,
+        details={"kind": operation.kind.value, "card": operation.card_id} | dict(details or {}),
+        now=now,
+    )

@@ -1,0 +1,74 @@
+"""Files refusals to receive a card: by any channel, with the least data, and a numbered confirmation.
+
+210-FZ, article 26: a resident who filed one gets no card. Refusals and deaths are looked at again whenever a batch is
+prepared and before a card is written.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from uec.domain.actors import Actor
+from uec.domain.errors import InvalidInput
+from uec.domain.lifecycle import ApplicationEvent, ApplicationState, Route
+from uec.domain.numbers import parse_snils
+from uec.services import numbering
+from uec.services.moves import move_all
+from uec.store import audit
+from uec.store.tables import Application, Refusal, Resident
+
+CHANNELS = ("window", "web", "post", "portal")
+
+
+def file(session: Session, *, snils: str, channel: str, actor: Actor, now: datetime, note: str = "") -> str:
+    """Store a refusal and return the number of its confirmation; an open mass application of the person ends with it.
+
+    Raises `InvalidNumber` for a SNILS that is none and `InvalidInput` for an unknown channel.
+    """
+    if channel not in CHANNELS:
+        raise InvalidInput(f"A refusal comes by one of {', '.join(CHANNELS)}: choose one.", field="channel")
+    snils = parse_snils(snils)
+    number = f"R-{numbering.take(session, 'refusal')[0]:06d}"
+    resident_id = session.scalar(select(Resident.id).where(Resident.snils == snils).limit(1))
+    refusal = Refusal(
+        number=number, resident_id=resident_id, snils=snils, channel=channel, filed_at=now, note=note or None
+    )
+    session.add(refusal)
+    session.flush()
+    audit.record(
+        session,
+        actor=actor.reference,
+        action="refusal.file",
+        subject_kind="refusal",
+        subject_id=refusal.id,
+        person_id=resident_id,
+        details={"number": number, "channel": channel},
+        now=now,
+    )
+    unplanned = (ApplicationState.APPROVED,)
+    move_all(
+        session,
+        Application,
+        ApplicationEvent.WITHDRAW,
+        Application.snils == snils,
+        Application.route == Route.MASS,
+        Application.state.in_(unplanned),
+        actor=actor,
+        now=now,
+        values={"closed_at": now},
+        details={"refusal": number},
+    )
+    session.commit()
+    return number
+
+
+def refused(snils: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Whether somebody with this SNILS has refused to receive a card, as a condition of a query."""
+    return exists().where(Refusal.snils == snils)
+
+
+def barred(application: type[Application] = Application) -> ColumnElement[bool]:
+    """Whether no card may be made for an application: its person has died, or refused a card nobody asked for."""
+    dead = exists().where(Resident.id == application.resident_id, Resident.death_date.is_not(None))
+    return or_(dead, (application.route == Route.MASS) & refused(application.snils))

@@ -1,0 +1,70 @@
+"""Certificates held, resumed and revoked with their card; the CRL and the stop-list that tell the world.
+
+RFC 5280, sections 5.3.1 (reasons, `certificateHold`) and 5. Each entry of the CRL is encoded once, when it comes about,
+and spliced when the list is signed.
+"""
+
+from datetime import datetime
+
+from issuance.pki.crl import RevokedEntry, encode_entry
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from uec.domain.lifecycle import CERTIFICATE, CertificateEvent, CertificateState, advance
+from uec.store.tables import Certificate, Revocation, StopListEntry
+
+HOLD = "certificateHold"
+OPEN = (CertificateState.ISSUED, CertificateState.HELD, CertificateState.INTENDED)
+
+
+def hold(session: Session, card_id: int, *, now: datetime) -> int:
+    """Put the issued certificates of a card on hold; returns how many. The caller commits."""
+    certificates = _of_card(session, card_id, CertificateState.ISSUED)
+    for certificate in certificates:
+        certificate.state = advance(CERTIFICATE, certificate.state, CertificateEvent.HOLD)
+        _enter(session, certificate, HOLD, now)
+    return len(certificates)
+
+
+def resume(session: Session, card_id: int, *, now: datetime) -> int:
+    """Lift the hold of a card's certificates; returns how many. The caller commits."""
+    certificates = _of_card(session, card_id, CertificateState.HELD)
+    for certificate in certificates:
+        certificate.state = advance(CERTIFICATE, certificate.state, CertificateEvent.RESUME)
+        _lift(session, certificate, now)
+    return len(certificates)
+
+
+def revoke(session: Session, card_id: int, *, reason: str, now: datetime) -> int:
+    """Revoke every certificate of a card for good, one on hold and one only intended included; returns how many."""
+    certificates = _of_card(session, card_id, *OPEN)
+    for certificate in certificates:
+        if certificate.state is CertificateState.HELD:
+            _lift(session, certificate, now)
+        certificate.state = advance(CERTIFICATE, certificate.state, CertificateEvent.REVOKE)
+        _enter(session, certificate, reason, now)
+    return len(certificates)
+
+
+def change_stop_list(session: Session, card_number: str, action: str, *, reason: str, now: datetime) -> None:
+    """Append ADD or REMOVE for a card; the caller commits."""
+    session.add(StopListEntry(card_number=card_number, action=action, reason=reason, at=now))
+
+
+def _of_card(session: Session, card_id: int, *states: CertificateState) -> list[Certificate]:
+    wanted = select(Certificate).where(Certificate.card_id == card_id, Certificate.state.in_(states))
+    return list(session.scalars(wanted.order_by(Certificate.id).with_for_update()))
+
+
+def _enter(session: Session, certificate: Certificate, reason: str, now: datetime) -> None:
+    entry = RevokedEntry(serial=int(certificate.serial, 16), revoked_at=now, reason=reason)
+    session.flush()
+    session.add(Revocation(certificate_id=certificate.id, reason=reason, revoked_at=now, entry_der=encode_entry(entry)))
+
+
+def _lift(session: Session, certificate: Certificate, now: datetime) -> None:
+    held = select(Revocation).where(Revocation.certificate_id == certificate.id, Revocation.lifted_at.is_(None))
+    entry = session.scalar(held)
+    if entry is not None:
+        entry.lifted_at = now
+        session.flush()

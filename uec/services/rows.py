@@ -1,0 +1,28 @@
+"""Fetches one row to be changed: locked until the transaction ends, or `NotFound` in a sentence."""
+
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from uec.domain.errors import NotFound
+
+Entity = TypeVar("Entity")
+
+
+def locked(session: Session, table: type[Entity], key: Any) -> Entity:
+    """The row as it is now, locked against other writers; raises `NotFound`."""
+    return _found(session.get(table, key, with_for_update=True), table, key)
+
+
+def present(session: Session, table: type[Entity], key: Any) -> Entity:
+    """The row for reading; raises `NotFound`."""
+    return _found(session.get(table, key), table, key)
+
+
+def _found(row: Entity | None, table: type[Entity], key: Any) -> Entity:
+    if row is None:
+        kind = table.__name__
+        raise NotFound(
+            f"There is no {kind.lower()} {key}: look it up in its list and use the id shown there.", kind=kind, id=key
+        )
+    return row
