@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from issuance.keys.port import KeyRef
+from issuance.keys.port import CardSessionRequest, PutKeyRequest
 
 SW_OK = 0x9000
 
@@ -120,28 +120,16 @@ class KnownChip:
 
 @dataclass(frozen=True, slots=True)
 class SessionKeysWanted:
-    """Session keys for an SCP03 channel.
+    """Session keys for an SCP03 channel; the vault checks the card cryptogram before it answers."""
 
-    `master` is the key set the card's static keys derive from; `initialize_update_response` is the answer's data (no
-    status word). The vault checks the card cryptogram before it answers.
-    """
-
-    master: KeyRef
-    kdd: bytes
-    i: int
-    s_mode: int
-    host_challenge: bytes
-    initialize_update_response: bytes
+    request: CardSessionRequest
 
 
 @dataclass(frozen=True, slots=True)
 class PutKeyWanted:
-    """Key data blocks that replace the key set of `current` by the one of `new` on the card with this `kdd`."""
+    """Key data that replace one key set by another on one card."""
 
-    current: KeyRef
-    new: KeyRef
-    kdd: bytes
-    new_kvn: int
+    request: PutKeyRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from card_io import globalplatform as gp
 from card_io import tlv
 from card_io.errors import CardError
-from issuance.keys.port import KeyPurpose, KeyRef
+from issuance.keys.port import KeyPurpose, KeyRef, PutKeyRequest
 from issuance.production import asking, cia, writing
 from issuance.production.asking import Talk, body, note, progress
 from issuance.production.bundle import (
@@ -77,7 +77,7 @@ def personalise(job: CardJob, profile: CardProfile, *, random: Random) -> Talk[P
         chip.initialize_update_response,
         host_challenge=chip.host_challenge,
         master=master,
-        level=profile.secure_channel.level,
+        profile=profile.secure_channel,
         chip_id=chip.chip_id,
     )
     if chip.finished:
@@ -143,7 +143,15 @@ def _change_keys(
     """Replace the blank's keys by the card's own, and open a channel with these before anything else is done."""
     kvn = profile.secure_channel.kvn(job.card_master.version)
     kdd = chip.initialize_update.kdd
-    data = yield from asking.put_key_data(PutKeyWanted(job.blank_master, job.card_master, kdd, kvn))
+    request = PutKeyRequest(
+        current=job.blank_master,
+        new=job.card_master,
+        kdd=kdd,
+        new_kvn=kvn,
+        derivation=profile.secure_channel.derivation,
+        aes_form=profile.secure_channel.aes_form,
+    )
+    data = yield from asking.put_key_data(PutKeyWanted(request))
     facts = {"chip_id": chip.chip_id, "kvn": kvn, "key_version": job.card_master.version}
     yield from note(RecordKind.KEY_CHANGE_INTENT, **facts, from_kvn=chip.kvn)
     replaced = 0 if chip.kvn == MAKER_KVN else chip.kvn
@@ -162,7 +170,7 @@ def _change_keys(
             body(update),
             host_challenge=host_challenge,
             master=job.card_master,
-            level=profile.secure_channel.level,
+            profile=profile.secure_channel,
             chip_id=chip.chip_id,
         )
     except (CardError, UnknownKeys):

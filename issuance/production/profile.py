@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from issuance.keys.port import AesForm
 from issuance.production.errors import InvalidProfile
 from issuance.production.typed_toml import MisshapenTable, read_table
 
@@ -56,7 +57,8 @@ class SecureChannelProfile:
 
     `level` is the SCP03 security level of EXTERNAL AUTHENTICATE; `blank_kvns` are the key versions that makers deliver
     blanks with; production keys take the versions `first_kvn`..`last_kvn` in turn, by the version of the card master.
-    `challenge_bytes` is 8, or 16 for chips in S16 mode.
+    `challenge_bytes` is 8, or 16 for chips in S16 mode; `derivation` names how a card's keys come from the master, and
+    `aes_form` how AES keys stand in PUT KEY (makers differ).
     """
 
     isd_aid: bytes
@@ -65,6 +67,8 @@ class SecureChannelProfile:
     first_kvn: int
     last_kvn: int
     challenge_bytes: int = 8
+    derivation: str = "kdf3"
+    aes_form: AesForm = AesForm.INNER_LENGTH
 
     def kvn(self, master_version: int) -> int:
         """The key version number that production keys of this master version carry on the card."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from card_io.errors import CardError, SecureChannelError
 from card_io.scp03 import Scp03Session, parse_initialize_update
 from issuance.errors import WrongCardKeys
-from issuance.keys.port import KeyRef
+from issuance.keys.port import CardSessionRequest, KeyRef
 from issuance.production.asking import Talk, body, bundle, session_keys
 from issuance.production.bundle import SessionKeysWanted, Step
 from issuance.production.errors import Counterfeit, ForeignCard, UnknownKeys
+from issuance.production.profile import SecureChannelProfile
 from issuance.production.writing import Write
 
 
@@ -26,17 +27,26 @@ class SecureChannel:
 
 
 def open_channel(
-    response: bytes, *, host_challenge: bytes, master: KeyRef, level: int, chip_id: str
+    response: bytes, *, host_challenge: bytes, master: KeyRef, profile: SecureChannelProfile, chip_id: str
 ) -> Talk[SecureChannel]:
     """A channel from the data of an INITIALIZE UPDATE answer and the vault's session keys for it.
 
     Raises `UnknownKeys` when the card's cryptogram is not that of `master` (nothing was sent to the card),
-    `ForeignCard` when the card cannot do `level`.
+    `ForeignCard` when the card cannot do the profile's level.
     """
     card = parse_initialize_update(response)
-    wanted = SessionKeysWanted(master, card.kdd, card.i, card.s_mode, host_challenge, response)
+    request = CardSessionRequest(
+        master=master,
+        kdd=card.kdd,
+        host_challenge=host_challenge,
+        initialize_update_response=response,
+        i=card.i,
+        s_mode=card.s_mode,
+        derivation=profile.derivation,
+    )
     try:
-        session = Scp03Session((yield from session_keys(wanted)), level, host_challenge=host_challenge, card=card)
+        keys = yield from session_keys(SessionKeysWanted(request))
+        session = Scp03Session(keys, profile.level, host_challenge=host_challenge, card=card)
     except WrongCardKeys as error:
         raise UnknownKeys(chip_id, card.kvn) from error
     except SecureChannelError as error:
