@@ -1,5 +1,6 @@
 """The vault's process: sockets, refusals by kind of client, restarts, a clean stop."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -126,7 +127,8 @@ def test_noise_closes_the_connection_and_not_the_vault(file_vault: FileVault, ru
             answered = frames.receive(connection)
             assert answered is not None
             assert answered[0]["error"] == VaultProtocolError.code
-            assert connection.recv(1) == b""
+            with contextlib.suppress(ConnectionResetError):  # how Linux closes when bytes were left unread
+                assert connection.recv(1) == b""
         with VaultClient(base, ClientKind.HUB) as hub:
             assert len(hub.random(8)) == 8
 
