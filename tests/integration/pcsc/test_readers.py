@@ -1,0 +1,227 @@
+"""Cards in real PC/SC readers: opening, talking, losing them, several at once."""
+
+import threading
+import time
+
+import pytest
+
+from card_io.apdu import CommandAPDU
+from card_io.connection import Connection, LogicalChannel, send
+from card_io.pcsc import (
+    CardRemoved,
+    CardReset,
+    NoCard,
+    NoPinPad,
+    NoReader,
+    ReaderBusy,
+    ReaderError,
+    list_readers,
+    open_reader,
+)
+from card_io.pinpad import PinFormat
+from tests.support.pcsc import PORTS, READERS, PcscService, insert
+
+pytestmark = pytest.mark.pcsc
+
+T1_ATR = bytes.fromhex("3B800181")
+T0_ATR = bytes.fromhex("3B00")
+
+
+def echo(command: bytes) -> bytes:
+    return command[-4:] + b"\x90\x00"
+
+
+def test_the_readers_are_listed(pcsc: PcscService) -> None:
+    assert set(READERS) <= set(list_readers())
+
+
+def test_a_card_is_opened_by_index_name_and_part_of_the_name(pcsc: PcscService) -> None:
+    names = list_readers()
+    with insert(PORTS[0], echo):
+        for wanted in (names.index(READERS[0]), READERS[0], "pcd 00 00", str(names.index(READERS[0]))):
+            with open_reader(wanted) as connection:
+                assert isinstance(connection, Connection)
+                assert connection.reader == READERS[0]
+                assert connection.atr == T1_ATR
+                assert connection.protocol == "T=1"
+                assert connection.transmit(bytes.fromhex("00B2010400")) == bytes.fromhex("B20104009000")
+
+
+def test_an_empty_reader_says_so(pcsc: PcscService) -> None:
+    with pytest.raises(NoCard, match="insert"):
+        open_reader(READERS[0])
+
+
+def test_a_reader_that_is_not_there_is_named_with_those_that_are(pcsc: PcscService) -> None:
+    with pytest.raises(NoReader) as caught:
+        open_reader("Omnikey")
+    assert caught.value.wanted == "Omnikey"
+    assert READERS[0] in caught.value.available
+    with pytest.raises(NoReader, match="99"):
+        open_reader(99)
+    with pytest.raises(NoReader, match="Virtual"):
+        open_reader("virtual pcd")  # both have it
+
+
+def test_an_exclusive_connection_keeps_others_away(pcsc: PcscService) -> None:
+    with insert(PORTS[0], echo):
+        with open_reader(READERS[0]):
+            with pytest.raises(ReaderBusy):
+                open_reader(READERS[0])
+            with pytest.raises(ReaderBusy):
+                open_reader(READERS[0], exclusive=False)
+        open_reader(READERS[0]).close()
+
+
+def test_a_transaction_keeps_a_second_program_waiting(pcsc: PcscService) -> None:
+    order: list[str] = []
+    with insert(PORTS[0], echo), open_reader(READERS[0], exclusive=False) as first:
+        second = open_reader(READERS[0], exclusive=False)
+
+        def other() -> None:
+            with second.transaction():
+                order.append("second")
+
+        with first.transaction():
+            thread = threading.Thread(target=other)
+            thread.start()
+            time.sleep(0.3)
+            first.transmit(bytes.fromhex("00A40400"))
+            order.append("first")
+        thread.join(10)
+        second.close()
+    assert order == ["first", "second"]
+
+
+def test_a_card_pulled_out_between_commands_is_named(pcsc: PcscService) -> None:
+    card = insert(PORTS[0], echo)
+    with open_reader(READERS[0]) as connection:
+        connection.transmit(bytes.fromhex("00B2010400"))
+        card.remove()
+        with pytest.raises(CardRemoved, match="put the same card back"):
+            for _ in range(100):
+                connection.transmit(bytes.fromhex("00B2010400"))
+                time.sleep(0.02)
+
+
+def test_a_card_pulled_out_during_a_command_is_named(pcsc: PcscService) -> None:
+    def pulled(command: bytes) -> bytes:
+        card.remove()
+        return b""
+
+    card = insert(PORTS[0], pulled)
+    with open_reader(READERS[0]) as connection, pytest.raises(ReaderError) as caught:
+        connection.transmit(bytes.fromhex("00B2010400"))
+    assert isinstance(caught.value, CardRemoved)
+
+
+def test_a_reset_by_another_program_is_named(pcsc: PcscService) -> None:
+    with insert(PORTS[0], echo), open_reader(READERS[0], exclusive=False) as first:
+        open_reader(READERS[0], exclusive=False).reset()
+        with pytest.raises(CardReset, match="open the connection again"):
+            first.transmit(bytes.fromhex("00B2010400"))
+
+
+def test_a_closed_connection_refuses_and_closes_twice(pcsc: PcscService) -> None:
+    with insert(PORTS[0], echo):
+        connection = open_reader(READERS[0])
+        connection.close()
+        connection.close()
+        with pytest.raises(ReaderError, match="open the reader again"):
+            connection.transmit(bytes.fromhex("00B2010400"))
+
+
+def test_t0_cards_get_their_commands_in_t0_form(pcsc: PcscService) -> None:
+    def answers(command: bytes) -> bytes:
+        if command[1] == 0xC0:
+            return b"\x01\x02\x03\x90\x00"
+        return b"\x61\x03" if len(command) > 5 else b"\x90\x00"
+
+    with insert(PORTS[0], answers, T0_ATR) as card, open_reader(READERS[0]) as connection:
+        assert connection.protocol == "T=0"
+        answer = send(connection, CommandAPDU(0x00, 0xA4, 0x04, 0x00, b"\xa0\x00\x00\x00\x03", 256))
+        assert answer.data == b"\x01\x02\x03"
+        assert send(connection, CommandAPDU(0x00, 0x44, 0x00, 0x00)).ok
+    assert card.commands == [
+        bytes.fromhex("00A4040005A000000003"),
+        bytes.fromhex("00C0000003"),
+        bytes.fromhex("0044000000"),
+    ]
+
+
+def test_extended_length_reaches_a_t1_card(pcsc: PcscService) -> None:
+    with insert(PORTS[0], lambda command: bytes(1000) + b"\x90\x00") as card, open_reader(READERS[0]) as connection:
+        command = CommandAPDU(0x00, 0xCB, 0x3F, 0xFF, bytes(600), 65536)
+        assert len(connection.transmit(command.encode())) == 1002
+    assert card.commands == [command.encode()]
+
+
+def test_two_readers_are_driven_from_two_threads(pcsc: PcscService) -> None:
+    rounds = 200
+    results: dict[str, int] = {}
+
+    def drive(reader: str) -> None:
+        with open_reader(reader) as connection:
+            results[reader] = sum(
+                connection.transmit(bytes([0, 0xB2, 0, 0, number % 256]))[3] == number % 256 for number in range(rounds)
+            )
+
+    with insert(PORTS[0], echo), insert(PORTS[1], echo):
+        threads = [threading.Thread(target=drive, args=(reader,)) for reader in READERS]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert results == dict.fromkeys(READERS, rounds)
+
+
+def test_a_waiting_card_does_not_hold_up_another_thread(pcsc: PcscService) -> None:
+    release = threading.Event()
+
+    def slow(command: bytes) -> bytes:
+        release.wait(10)
+        return b"\x90\x00"
+
+    with (
+        insert(PORTS[0], slow),
+        insert(PORTS[1], echo),
+        open_reader(READERS[0]) as first,
+        open_reader(READERS[1]) as second,
+    ):
+        thread = threading.Thread(target=first.transmit, args=(bytes.fromhex("00B2010400"),))
+        thread.start()
+        time.sleep(0.1)
+        started = time.monotonic()
+        second.transmit(bytes.fromhex("00B2010400"))
+        took = time.monotonic() - started
+        release.set()
+        thread.join(10)
+    assert took < 2
+
+
+def test_a_logical_channel_over_pcsc(pcsc: PcscService) -> None:
+    def answers(command: bytes) -> bytes:
+        return b"\x05\x90\x00" if command[:3] == b"\x00\x70\x00" else b"\x90\x00"
+
+    with insert(PORTS[0], answers) as card, open_reader(READERS[0]) as connection:
+        channel = LogicalChannel.open(connection)
+        assert channel.atr == connection.atr
+        channel.transmit(bytes.fromhex("80CA006600"))
+        channel.transmit(bytes.fromhex("84CA006600"))
+        channel.close()
+        channel.close()
+    assert card.commands == [
+        bytes.fromhex("0070000001"),
+        bytes.fromhex("C1CA006600"),
+        bytes.fromhex("E1CA006600"),
+        bytes.fromhex("00708005"),
+    ]
+
+
+def test_a_reader_without_pin_pad_says_so(pcsc: PcscService) -> None:
+    with insert(PORTS[0], echo), open_reader(READERS[0]) as connection:
+        assert connection.features() == {}
+        with pytest.raises(NoPinPad, match="no PIN pad"):
+            connection.verify_pin(CommandAPDU(0, 0x20, 0, 0x80), PinFormat(4, 8))
+        with pytest.raises(NoPinPad):
+            connection.modify_pin(CommandAPDU(0, 0x24, 0, 0x80), PinFormat(4, 8))

@@ -1,0 +1,217 @@
+"""The machine's real smart card service for tests: started as a child if none runs, one test at a time.
+
+`pcscd` is one a machine, so tests of several workers and several checkouts take turns by a file lock. Where PC/SC
+cannot run, the tests fail and say why: a skipped PC/SC test would look like a working one.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from card_io.pcsc import Context, list_readers
+from card_io.reader_errors import ReaderError
+
+READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
+PORTS = (35963, 35964)
+LOCK_TIMEOUT_S = 110.0
+START_TIMEOUT_S = 15.0
+INSTALL = "apt-get install -y pcscd vsmartcard-vpcd"
+
+
+@dataclass
+class PcscService:
+    """The running service; `process` is set when this test run started it."""
+
+    process: subprocess.Popen[bytes] | None = None
+    readers: tuple[str, ...] = READERS
+    ports: tuple[int, ...] = PORTS
+    log: IO[bytes] | None = field(default=None, repr=False)
+
+    def ensure(self) -> None:
+        """Start the service unless one answers with the virtual readers; `pytest.fail` says why it cannot."""
+        if self._ready():
+            return
+        self._start()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._ready():
+            if self.process is not None and self.process.poll() is not None:
+                pytest.fail(f"pcscd ended with {self.process.returncode}: {self._tail()}")
+            if time.monotonic() > deadline:
+                pytest.fail(f"pcscd runs without the readers {READERS}: {INSTALL}; {self._tail()}")
+            time.sleep(0.05)
+
+    def _ready(self) -> bool:
+        try:
+            names = list_readers()
+        except ReaderError:
+            return False
+        return all(name in names for name in READERS)
+
+    def _start(self) -> None:
+        program = shutil.which("pcscd") or shutil.which("pcscd", path="/usr/sbin:/usr/local/sbin")
+        if program is None:
+            pytest.fail(f"PC/SC tests need pcscd and the virtual reader: {INSTALL}")
+        if self.process is not None and self.process.poll() is None:
+            return
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the service
+        self.process = subprocess.Popen([program, "--foreground"], stdout=self.log, stderr=subprocess.STDOUT)
+
+    def _tail(self) -> str:
+        if self.log is None:
+            return "it was running before; stop it, or give it the virtual readers"
+        self.log.seek(0)
+        return self.log.read().decode("utf-8", "replace")[-600:]
+
+    def restart(self) -> None:
+        """Stop the service that this run started and start it again; fails for a service of someone else."""
+        if self.process is None:
+            pytest.fail("pcscd was running before the tests, so they may not restart it; stop it first")
+        self.stop()
+        self.ensure()
+
+    def stop(self) -> None:
+        """Stop the service if this run started it."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process = None
+        if self.log is not None:
+            self.log.close()
+            self.log = None
+
+
+@contextlib.contextmanager
+def machine_lock() -> Iterator[None]:
+    """Only one test of the machine drives the readers."""
+    path = Path(tempfile.gettempdir()) / "uec-tests-pcsc.lock"
+    with path.open("a+") as handle:
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    pytest.fail(f"another test run holds the card readers ({path}); wait for it or end it")
+                time.sleep(0.05)
+        try:
+            yield
+        finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+@pytest.fixture(scope="session")
+def _pcsc_process() -> Iterator[PcscService]:
+    service = PcscService()
+    yield service
+    if service.process is not None:
+        with machine_lock():
+            service.stop()
+
+
+@pytest.fixture
+def pcsc(_pcsc_process: PcscService) -> Iterator[PcscService]:
+    """The smart card service with two empty virtual readers, for this test alone."""
+    with machine_lock():
+        _pcsc_process.ensure()
+        wait_until(_readers_are_empty, "the virtual readers still hold cards of someone else")
+        yield _pcsc_process
+
+
+def _readers_are_empty() -> bool:
+    with Context() as context:
+        slots = context.slots()
+    return all(name in slots and not slots[name].present for name in READERS)
+
+
+def wait_until(condition: Callable[[], bool], otherwise: str, timeout_s: float = 10.0) -> None:
+    """Look again until the condition holds; `pytest.fail` with `otherwise` when it never does."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(otherwise)
+        time.sleep(0.02)
+
+
+class ScriptedCard:
+    """A card in a virtual reader whose answers a test writes itself; nothing of the project's virtual card."""
+
+    def __init__(self, port: int, answer: Callable[[bytes], bytes], atr: bytes = bytes.fromhex("3B8001 81")) -> None:
+        self._answer = answer
+        self._atr = atr
+        self.commands: list[bytes] = []
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.settimeout(None)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "ScriptedCard":
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Pull the card out."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        if self._thread is not threading.current_thread():
+            self._thread.join(5)
+
+    def _receive(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            part = self._socket.recv(size - len(data))
+            if not part:
+                raise ConnectionError
+            data += part
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return data
+
+    def _send(self, data: bytes) -> None:
+        self._socket.sendall(struct.pack(">H", len(data)) + data)
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                (size,) = struct.unpack(">H", self._receive(2))
+                message = self._receive(size)
+                if message == b"\x04":
+                    self._send(self._atr)
+                elif size > 1:
+                    self.commands.append(message)
+                    self._send(self._answer(message))
+
+
+def insert(port: int, answer: Callable[[bytes], bytes], atr: bytes | None = None) -> ScriptedCard:
+    """Put a scripted card into the reader at `port` and wait until the service has seen it."""
+    card = ScriptedCard(port, answer) if atr is None else ScriptedCard(port, answer, atr)
+    reader = READERS[PORTS.index(port)]
+
+    def seen() -> bool:
+        with Context() as context:
+            slot = context.slots().get(reader)
+        return slot is not None and slot.present
+
+    wait_until(seen, f"the service never saw the card in {reader} (process {os.getpid()})")
+    return card
