@@ -16,6 +16,7 @@ from uec.domain.policy import Policy, PolicyBook, load_policy
 
 DEFAULT_FILE = "uec.toml"
 ENVIRONMENT = "UEC_SETTINGS"
+_PATH_LISTS = {"vault_passphrase_files"}
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,12 @@ class Settings:
     card_number_prefix: str = "964360"
     default_profile: str = "uec"
     locale: str = "ru"
+    timezone: str = "Asia/Yekaterinburg"
     region_ru: str = "Область"
     region_en: str = "Region"
     organisation_contact: str = ""
+    # Banks an applicant may choose from; none means that the choice is not shown.
+    banks: tuple[str, ...] = ()
     demo: bool = False
     pki: PkiNames = field(default_factory=PkiNames)
     policy: PolicyBook = field(default_factory=lambda: PolicyBook(Policy()))
@@ -118,18 +122,13 @@ def _converted(key: str, value: Any, default: Any) -> Any:
     if isinstance(default, Path) and isinstance(value, str) and value:
         return Path(value)
     if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(item, str) and item for item in value):
-        return tuple(Path(item) for item in value)
+        return tuple(Path(item) for item in value) if key in _PATH_LISTS else tuple(value)
     if isinstance(default, float) and type(value) in {int, float}:
         return float(value)
-    if type(value) is type(default):
+    if type(value) is type(default) and not isinstance(default, tuple):
         return value
-    kind = (
-        "a list of paths"
-        if isinstance(default, tuple)
-        else "a path"
-        if isinstance(default, Path)
-        else type(default).__name__
-    )
+    kinds = {tuple: "a list of strings", Path: "a path"}
+    kind = next((word for kind, word in kinds.items() if isinstance(default, kind)), type(default).__name__)
     raise InvalidSettings(f"{key} must be {kind}, like {default!r}.", key=key, near=None)
 
 
@@ -139,7 +138,7 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
         value = getattr(settings, item.name)
         if isinstance(value, Path):
             changed[item.name] = folder / value
-        elif isinstance(value, tuple):
+        elif item.name in _PATH_LISTS:
             changed[item.name] = tuple(folder / path for path in value)
     if "state_dir" in changed:
         state = changed["state_dir"]

@@ -1,4 +1,4 @@
-"""Hides how values lie in columns: aware UTC times, enums by value with a CHECK, JSON; and how constraints are named."""
+"""Hides how values lie in columns: aware UTC times, enums by value with a CHECK, JSON; and the names of constraints."""
 
 from datetime import UTC, date, datetime
 from enum import StrEnum

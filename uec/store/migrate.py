@@ -1,4 +1,4 @@
-"""Hides how a database gets the tables of this version of the program: Alembic, one transaction, one migrator at a time."""
+"""Hides how a database gets the tables of this version: Alembic, one transaction, one migrator at a time."""
 
 from pathlib import Path
 

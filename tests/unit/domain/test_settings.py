@@ -36,6 +36,7 @@ def test_given_values_stand(tmp_path: Path) -> None:
         vault_passphrase_files = ["one", "/two"]
         register_gateway_timeout_s = 3
         demo = true
+        banks = ["Банк А", "Банк Б"]
         [pki]
         root_name = "Корень"
         [policy]
@@ -49,6 +50,7 @@ def test_given_values_stand(tmp_path: Path) -> None:
     assert settings.vault_path == Path("/elsewhere/vault")
     assert settings.vault_passphrase_files == (tmp_path / "one", Path("/two"))
     assert (settings.register_gateway_timeout_s, settings.demo) == (3.0, True)
+    assert settings.banks == ("Банк А", "Банк Б")
     assert settings.pki.root_name == "Корень"
     assert settings.policy.first.validity_years == 4
     assert settings.policy.changes[0][1].production_days == 20
