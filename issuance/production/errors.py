@@ -229,3 +229,20 @@ class PinRefused(ProductionError):
             name=name,
             tries_left=tries_left,
         )
+
+
+class UnfitPin(ProductionError):
+    """A PIN the holder may not choose; `reason` is `digits`, `length` or `trivial`."""
+
+    code = "unfit-pin"
+    name: str
+    reason: str
+
+    def __init__(self, name: str, reason: str) -> None:
+        """Name the PIN and the rule, never the value."""
+        rules = {
+            "digits": "may hold digits only",
+            "length": "has the wrong length",
+            "trivial": "is too easy to guess",
+        }
+        super().__init__(f"{name} {rules[reason]}. Ask the holder to choose another.", name=name, reason=reason)

@@ -115,7 +115,10 @@ class PinProfile:
 
 @dataclass(frozen=True, slots=True)
 class KeySlot:
-    """A key pair made on the card, and its certificate's file; `pin` is empty for a key that needs none."""
+    """A key pair made on the card, and its certificate's file; `pin` is empty for a key that needs none.
+
+    `certificate_profile` names a profile of `issuance.pki`.
+    """
 
     name: str
     label: str
@@ -123,6 +126,7 @@ class KeySlot:
     algorithm: KeyAlgorithm
     use: KeyUse
     certificate_fid: int
+    certificate_profile: str
     pin: str = ""
 
 

@@ -116,6 +116,7 @@ algorithm = "ec-p256"
 use = "sign"
 pin = "pin1"
 certificate_fid = 0x4505
+certificate_profile = "authentication"
 """
     path.write_text(UEC.read_text(encoding="utf-8") + more, encoding="utf-8")
     profile = load_profile(path)
