@@ -135,7 +135,8 @@ class ApplicationForm:
             errors["sex"] = "form.sex"
         if self.photo is not None and not _is_photo(self.photo):
             errors["photo"] = "form.photo"
-        if policy.needs_representative(self.birth_date, today) and not self.representative_name:
+        child = self.birth_date <= today and policy.needs_representative(self.birth_date, today)
+        if child and not self.representative_name:
             errors["representative_name"] = "form.representative_required"
         return errors
 

@@ -1,0 +1,32 @@
+"""Makes what services are told to go by out of the settings: working days, the rules of batches, the card profile."""
+
+from datetime import date
+
+from issuance.planning.calendar import WorkingCalendar
+from issuance.planning.calendar import load as load_calendar
+from issuance.production.profile import CardProfile, load_profile
+from uec.services.batches import BatchRules
+from uec.settings import Settings
+
+CALENDAR_FILE = "calendar/russia.toml"
+
+
+def working_calendar(settings: Settings) -> WorkingCalendar:
+    """The region's working days, from the file beside the card profiles."""
+    return load_calendar(settings.profile_dir.parent / CALENDAR_FILE)
+
+
+def batch_rules(settings: Settings, *, today: date, transport: str = "pcsc") -> BatchRules:
+    """What batches are planned by on a day."""
+    return BatchRules(
+        calendar=working_calendar(settings),
+        policy=settings.policy.on(today),
+        profile=settings.default_profile,
+        transport=transport,
+        number_prefix=settings.card_number_prefix,
+    )
+
+
+def card_profile(settings: Settings, name: str = "") -> CardProfile:
+    """A card profile by its name; the default one without. Raises `InvalidProfile`."""
+    return load_profile(settings.profile_dir / f"{name or settings.default_profile}.toml")
