@@ -6,6 +6,7 @@ so that several readers can be driven from several threads.
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -51,6 +52,8 @@ __all__ = [
 
 _PLUG_AND_PLAY = "\\\\?PnP?\\Notification"
 _FEATURE_REQUEST = 3400
+_NOTICE_S = 1.0
+"""How long the service may take to notice that a card was pulled out: it looks every 0.2 to 0.4 s."""
 
 
 def _check(result: int, reader: str = "") -> None:
@@ -202,7 +205,7 @@ class PcscConnection:
         if result != scard.SCARD_S_SUCCESS:
             raise self._failure(result)
         if len(answer) < 2:
-            raise CardMute(self.reader)
+            raise self._failure(scard.SCARD_E_NOT_TRANSACTED)
         return bytes(answer)
 
     def _failure(self, result: int) -> ReaderError:
@@ -211,14 +214,24 @@ class PcscConnection:
         if isinstance(error, CardReset | CardRemoved):
             return error
         try:
-            with Context() as fresh:
-                slot = fresh.slots().get(self.reader)
-        except ServiceNotRunning as gone:
-            return gone
-        if slot is None or not slot.present:
+            gone = self._card_goes_within(_NOTICE_S)
+        except ServiceNotRunning as stopped:
+            return stopped
+        if gone:
             return CardRemoved(self.reader)
         # The handle can outlive a service that was restarted: the card is there, the connection is not.
         return CardReset(self.reader) if isinstance(error, ServiceNotRunning) else error
+
+    def _card_goes_within(self, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        with Context() as fresh:
+            while True:
+                slot = fresh.slots().get(self.reader)
+                if slot is None or not slot.present:
+                    return True
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(_NOTICE_S / 20)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator["PcscConnection"]:

@@ -117,7 +117,8 @@ def test_a_card_pulled_out_during_a_command_is_named(pcsc: PcscService) -> None:
 
 def test_a_reset_by_another_program_is_named(pcsc: PcscService) -> None:
     with insert(PORTS[0], echo), open_reader(READERS[0], exclusive=False) as first:
-        open_reader(READERS[0], exclusive=False).reset()
+        with open_reader(READERS[0], exclusive=False) as second:
+            assert second.reset() == T1_ATR
         with pytest.raises(CardReset, match="open the connection again"):
             first.transmit(bytes.fromhex("00B2010400"))
 
