@@ -156,11 +156,10 @@ class Scp02Session:
         if self._broken:
             raise SecureChannelError("an answer failed its check, so this channel is closed; open a new one")
         plain = CommandAPDU.decode(command) if isinstance(command, bytes) else command
-        if plain.extended and self.level:
-            raise InvalidApdu("SCP02 has no extended length; send the data in blocks")
-        if len(plain.data) > self.data_max:
+        if len(plain.data) > self.data_max and not plain.extended:
             raise InvalidApdu(
-                f"{len(plain.data)} bytes do not fit a command at level {self.level:02X}; send at most {self.data_max}"
+                f"{len(plain.data)} bytes do not fit a short command at level {self.level:02X}; "
+                f"send at most {self.data_max}, or an extended command to be cut into segments"
             )
         if self.level & Level.R_MAC:
             self._expected.append(_stripped(plain))
@@ -175,12 +174,13 @@ class Scp02Session:
         """C-MAC over the modified header and the plain data (E.4.4); `data` is what is sent."""
         key = self._keys.mac.reveal()
         header = bytes([plain.cla & 0x90 | 0x04, plain.ins, plain.p1, plain.p2])
-        self._mac = mac_des_des3(key, header + bytes([len(plain.data) + DES_BLOCK]) + plain.data, self._icv)
+        mac_lc = _length(len(plain.data) + DES_BLOCK, plain)
+        self._mac = mac_des_des3(key, header + mac_lc + plain.data, self._icv)
         # The first ICV is plain zeros, every later one the C-MAC before, enciphered (E.3.4).
         self._icv = des_encrypt(key[:DES_BLOCK], self._mac)
         sent = class_on_channel(header[0], channel_of(plain.cla))
-        le = b"" if plain.le is None else b"\x00"
-        return bytes([sent]) + header[1:] + bytes([len(data) + DES_BLOCK]) + data + self._mac + le
+        le = b"" if plain.le is None else bytes(2 if plain.extended else 1)
+        return bytes([sent]) + header[1:] + _length(len(data) + DES_BLOCK, plain) + data + self._mac + le
 
     def unwrap(self, answer: bytes) -> bytes:
         """The answer (data and status word) in plain; answers come in the order of the commands.
@@ -204,6 +204,12 @@ class Scp02Session:
         return body + sw
 
 
+def _length(size: int, plain: CommandAPDU) -> bytes:
+    """Lc on one byte, or on three for a command that will be cut into segments (§11.1.5.1)."""
+    return b"\x00" + size.to_bytes(2, "big") if plain.extended else bytes([size])
+
+
 def _stripped(plain: CommandAPDU) -> bytes:
     """The command as the R-MAC sees it: channel 0, no secure messaging, Lc always there (E.4.5)."""
-    return bytes([plain.cla & 0x90, plain.ins, plain.p1, plain.p2, len(plain.data)]) + plain.data
+    header = bytes([plain.cla & 0x90, plain.ins, plain.p1, plain.p2])
+    return header + _length(len(plain.data), plain) + plain.data
