@@ -1,4 +1,4 @@
-"""Hides how a file appears whole or not at all: written beside its place, made durable, then moved there in one step."""
+"""Hides how a file appears whole or not at all: written beside its place, made durable, then moved there at once."""
 
 import contextlib
 import os
