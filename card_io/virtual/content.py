@@ -1,0 +1,245 @@
+"""Card content management: INSTALL in all its forms, LOAD, DELETE, and STORE DATA handed on to an applet.
+
+GlobalPlatform Card Specification 2.3.1: 9.3 (loading, installation), 9.4.1 (extradition), 11.2 (DELETE), 11.5
+(INSTALL), 11.6 (LOAD), 7.3.3 (personalisation support). The issuer security domain has authorised management: no tokens
+are asked for."""
+
+import hashlib
+from dataclasses import replace
+from typing import Final
+
+from card_io import tlv
+from card_io.apdu import CommandAPDU
+from card_io.errors import InvalidTlv
+from card_io.virtual import capfile
+from card_io.virtual.applet import Applet
+from card_io.virtual.platform import Platform
+from card_io.virtual.refusal import (
+    CONDITIONS,
+    NO_MEMORY,
+    NOT_FOUND,
+    REFERENCE_NOT_FOUND,
+    WRONG_DATA,
+    WRONG_P1P2,
+    Refused,
+)
+from card_io.virtual.registry import CARD_RESET, INSTALLED, SELECTABLE, Instance, LoadFile
+
+LOAD_FILE_MAX: Final = 0x18000
+_DONE: Final = b"\x00"
+_LAST: Final = 0x80
+_WITH_RELATED: Final = 0x80
+
+
+class Content:
+    """Loading and personalisation under way belong to one session: `forget` ends them."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._registry = platform.registry
+        self._loading: tuple[bytes, bytes] | None = None
+        self._loaded = bytearray()
+        self._block = 0
+        self._target: Applet | None = None
+
+    def forget(self) -> None:
+        """The session ended."""
+        self._loading = None
+        self._loaded.clear()
+        self._target = None
+
+    @property
+    def personalising(self) -> bool:
+        """INSTALL [for personalization] named an applet and its last block has not come."""
+        return self._target is not None
+
+    def install(self, command: CommandAPDU) -> bytes:
+        """INSTALL; P1 says which form."""
+        self._target = None
+        if command.p2:
+            raise Refused(WRONG_P1P2)
+        fields = _fields(command.data)
+        match command.p1:
+            case 0x02:
+                self._for_load(fields)
+            case 0x04:
+                self._for_install(fields, INSTALLED)
+            case 0x0C:
+                self._for_install(fields, SELECTABLE)
+            case 0x08:
+                self._for_make_selectable(fields)
+            case 0x10:
+                self._for_extradition(fields)
+            case 0x20:
+                self._for_personalization(fields)
+            case 0x40:
+                self._for_registry_update(fields)
+            case _:
+                raise Refused(WRONG_P1P2)
+        return _DONE
+
+    def _for_load(self, fields: list[bytes]) -> None:
+        aid, domain, digest = fields[0], fields[1], fields[2]
+        if not _is_aid(aid) or domain not in {b"", self._platform.domain_aid}:
+            raise Refused(WRONG_DATA)
+        if self._registry.load_file(aid) is not None:
+            raise Refused(CONDITIONS)
+        self._loading, self._block = (aid, digest), 0
+        self._loaded.clear()
+
+    def load(self, command: CommandAPDU) -> bytes:
+        """One block of a load file; the last one checks it and enters it into the registry."""
+        if self._loading is None:
+            raise Refused(CONDITIONS)
+        if command.p2 != self._block & 0xFF or command.p1 & ~_LAST:
+            self.forget()
+            raise Refused(WRONG_P1P2)
+        self._block += 1
+        self._loaded += command.data
+        if len(self._loaded) > LOAD_FILE_MAX:
+            self.forget()
+            raise Refused(NO_MEMORY)
+        if not command.p1 & _LAST:
+            return _DONE
+        (aid, digest), image = self._loading, bytes(self._loaded)
+        self.forget()
+        self._enter(aid, digest, capfile.data_block(image))
+        return _DONE
+
+    def _enter(self, aid: bytes, digest: bytes, block: bytes) -> None:
+        if digest:
+            capfile.check_hash(block, digest)
+        cap = capfile.read(block)
+        if cap.package != aid:
+            raise Refused(WRONG_DATA)
+        known = {module for item in self._registry.load_files() for module in item.applets}
+        if known & set(cap.applets):
+            raise Refused(CONDITIONS)
+        stored = hashlib.sha256(block).digest()
+        self._registry.put_load_file(
+            LoadFile(aid, cap.version, cap.applets, stored, len(block), self._platform.domain_aid)
+        )
+
+    def _for_install(self, fields: list[bytes], state: int) -> None:
+        load_file, module, aid, privileges = fields[:4]
+        aid = aid or module
+        if not _is_aid(aid) or len(privileges) not in {1, 3}:
+            raise Refused(WRONG_DATA)
+        if self._registry.module_owner(load_file, module) is None:
+            raise Refused(REFERENCE_NOT_FOUND)
+        if self._registry.instance(aid) is not None or aid == self._platform.domain_aid:
+            raise Refused(CONDITIONS)
+        if privileges[0] & CARD_RESET and self._registry.with_privilege(CARD_RESET) is not None:
+            raise Refused(CONDITIONS)
+        number = self._registry.next_number()
+        owner = self._platform.domain_aid
+        instance = Instance(aid, load_file, module, state, privileges.ljust(3, b"\x00"), owner, number)
+        self._registry.put_instance(instance)
+        self._platform.applet(instance).install()
+
+    def _instance(self, aid: bytes) -> Instance:
+        found = self._registry.instance(aid)
+        if found is None:
+            raise Refused(REFERENCE_NOT_FOUND)
+        return found
+
+    def _for_make_selectable(self, fields: list[bytes]) -> None:
+        instance = self._instance(fields[2])
+        if instance.life_cycle != INSTALLED:
+            raise Refused(CONDITIONS)
+        privileges = fields[3].ljust(3, b"\x00") if fields[3] else instance.privileges
+        self._registry.put_instance(replace(instance, life_cycle=SELECTABLE, privileges=privileges[:3]))
+
+    def _for_extradition(self, fields: list[bytes]) -> None:
+        self._instance(fields[2])
+        if fields[0] != self._platform.domain_aid:
+            raise Refused(REFERENCE_NOT_FOUND)
+
+    def _for_registry_update(self, fields: list[bytes]) -> None:
+        instance = self._instance(fields[2])
+        if fields[0] not in {b"", self._platform.domain_aid}:
+            raise Refused(REFERENCE_NOT_FOUND)
+        if fields[3]:
+            if len(fields[3]) not in {1, 3}:
+                raise Refused(WRONG_DATA)
+            holder = self._registry.with_privilege(CARD_RESET)
+            if fields[3][0] & CARD_RESET and holder is not None and holder.aid != instance.aid:
+                raise Refused(CONDITIONS)
+            self._registry.put_instance(replace(instance, privileges=fields[3].ljust(3, b"\x00")))
+
+    def _for_personalization(self, fields: list[bytes]) -> None:
+        instance = self._instance(fields[2])
+        if instance.locked:
+            raise Refused(CONDITIONS)
+        target = self._platform.applet(instance)
+        target.check_personalisable()
+        self._target, self._block = target, 0
+
+    def forward(self, command: CommandAPDU, *, encrypted: bool) -> bytes:
+        """STORE DATA for the applet that is being personalised."""
+        if self._target is None:
+            raise Refused(CONDITIONS)
+        if command.p2 != self._block & 0xFF:
+            raise Refused(WRONG_P1P2)
+        answer = self._target.store(command.p1, command.data, encrypted=encrypted)
+        self._block += 1
+        if command.p1 & _LAST:
+            self._target = None
+        return answer
+
+    def delete(self, command: CommandAPDU) -> bytes:
+        """Delete an instance, or a load file (with P2 80 its instances too)."""
+        if command.p1 or command.p2 & ~_WITH_RELATED:
+            raise Refused(WRONG_P1P2)
+        try:
+            aid = tlv.find(command.data, 0x4F)
+        except InvalidTlv as error:
+            raise Refused(WRONG_DATA) from error
+        if aid is None:
+            raise Refused(WRONG_DATA)
+        instance = self._registry.instance(aid)
+        if instance is not None:
+            self._remove(instance)
+        elif self._registry.load_file(aid) is not None:
+            self._remove_load_file(aid, related=bool(command.p2))
+        else:
+            raise Refused(NOT_FOUND if aid == self._platform.domain_aid else REFERENCE_NOT_FOUND)
+        return _DONE
+
+    def _remove_load_file(self, aid: bytes, *, related: bool) -> None:
+        instances = [item for item in self._registry.instances() if item.load_file == aid]
+        if instances and not related:
+            raise Refused(CONDITIONS)
+        for item in instances:
+            self._remove(item)
+        self._registry.delete_load_file(aid)
+
+    def _remove(self, instance: Instance) -> None:
+        if self._platform.is_selected(instance.aid):
+            raise Refused(CONDITIONS)
+        self._platform.applet_area(instance).clear()
+        self._platform.stop(instance)
+        self._registry.delete_instance(instance.aid)
+
+
+def _is_aid(value: bytes) -> bool:
+    return 5 <= len(value) <= 16
+
+
+def _fields(data: bytes) -> list[bytes]:
+    """Length-value fields of INSTALL: five for load, six otherwise; missing ones at the end are empty."""
+    fields: list[bytes] = []
+    offset = 0
+    while offset < len(data):
+        size = data[offset]
+        offset += 1
+        if size == 0x81 and len(fields) >= 3 and offset < len(data):
+            size = data[offset]  # install parameters longer than 127 bytes
+            offset += 1
+        if offset + size > len(data):
+            raise Refused(WRONG_DATA)
+        fields.append(data[offset : offset + size])
+        offset += size
+    if not 3 <= len(fields) <= 6:
+        raise Refused(WRONG_DATA)
+    return fields + [b""] * (6 - len(fields))

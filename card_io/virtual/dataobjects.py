@@ -1,0 +1,123 @@
+"""GET DATA and STORE DATA of the issuer security domain itself.
+
+GlobalPlatform 2.3.1: 11.3 (GET DATA), 11.3.3.1 (key information template), 11.11 (STORE DATA), H.2 (card recognition
+data), H.4 (card capability information). CPLC: tag 9F7F.
+"""
+
+from typing import Final
+
+from card_io import tlv
+from card_io.apdu import CommandAPDU
+from card_io.errors import InvalidTlv
+from card_io.virtual.platform import Platform
+from card_io.virtual.refusal import NOT_SUPPORTED, REFERENCE_NOT_FOUND, WRONG_DATA, WRONG_P1P2, Refused
+
+_GP: Final = bytes.fromhex("2A864886FC6B")
+"""Object identifier {iso(1) member-body(2) country-USA(840) GlobalPlatform(114283)}."""
+_STORED: Final = {0x42: "iin", 0x45: "cin"}
+_LAST: Final = 0x80
+_STRUCTURE: Final = 0x18
+_DGI: Final = 0x08
+_TLV: Final = 0x10
+
+
+class DataObjects:
+    """The domain's data objects; issuer and card numbers are what STORE DATA can change."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._block = 0
+
+    def get(self, command: CommandAPDU) -> bytes:
+        """The whole object (tag, length, value) that P1-P2 name."""
+        if command.ins == 0xCB:
+            raise Refused(NOT_SUPPORTED)
+        value = self._value(command.p1 << 8 | command.p2)
+        if value is None:
+            raise Refused(REFERENCE_NOT_FOUND)
+        return value
+
+    def _value(self, tag: int) -> bytes | None:
+        platform = self._platform
+        value: bytes | None
+        match tag:
+            case 0x42 | 0x45:
+                value = platform.area.octets(_STORED[tag])
+            case 0x9F7F:
+                value = platform.cplc
+            case 0x66:
+                value = self._recognition()
+            case 0x67:
+                value = self._capabilities()
+            case 0xE0:
+                value = self._key_information()
+            case 0xCF:
+                value = platform.diversification_data
+            case 0xC1:
+                value = self._sequence_counter()
+            case _:
+                value = None
+        return None if value is None else tlv.encode(tag, value)
+
+    def _sequence_counter(self) -> bytes:
+        """Of the first key set: 3 bytes for SCP03, 2 for SCP02."""
+        first = self._platform.keys.get(0)
+        if first is None:
+            return bytes(3)
+        return self._platform.keys.counter(first.version).to_bytes(3 if first.aes else 2, "big")
+
+    def _protocols(self) -> list[tuple[int, int]]:
+        """Protocol and `i` for each type of key that is present."""
+        present = [self._platform.keys.get(version) for version in self._platform.keys.versions()]
+        kinds = sorted({3 if keys.aes else 2 for keys in present if keys is not None})
+        return [(kind, self._platform.scp03_i if kind == 3 else self._platform.scp02_i) for kind in kinds]
+
+    def _recognition(self) -> bytes:
+        objects = tlv.encode(0x06, _GP + b"\x01")
+        objects += tlv.encode(0x60, tlv.encode(0x06, _GP + b"\x02\x02\x03\x01"))
+        objects += tlv.encode(0x63, tlv.encode(0x06, _GP + b"\x03"))
+        for protocol, i in self._protocols():
+            objects += tlv.encode(0x64, tlv.encode(0x06, _GP + bytes([4, protocol, i])))
+        return tlv.encode(0x73, objects)
+
+    def _capabilities(self) -> bytes:
+        lines = b""
+        for protocol, i in self._protocols():
+            sizes = tlv.encode(0x82, b"\x07") if protocol == 3 else b""
+            lines += tlv.encode(0xA0, tlv.encode(0x80, bytes([protocol])) + tlv.encode(0x81, bytes([i])) + sizes)
+        return lines
+
+    def _key_information(self) -> bytes:
+        lines = b""
+        for version in self._platform.keys.versions():
+            keys = self._platform.keys.get(version)
+            if keys is not None:
+                for number in (1, 2, 3):
+                    lines += tlv.encode(0xC0, bytes([number, version, keys.key_type, len(keys.enc)]))
+        return lines
+
+    def store(self, command: CommandAPDU) -> bytes:
+        """Store issuer identification number (42) and card image number (45), as BER-TLV or as DGI 0070's content."""
+        if command.p2 != self._block or command.p1 & 0x60:
+            self._block = 0
+            raise Refused(WRONG_P1P2)
+        self._block = 0 if command.p1 & _LAST else (self._block + 1) & 0xFF
+        try:
+            if command.p1 & _STRUCTURE == _DGI:
+                objects = [item for dgi, value in tlv.parse_dgis(command.data) for item in _objects(dgi, value)]
+            elif command.p1 & _STRUCTURE == _TLV:
+                objects = tlv.parse(command.data)
+            else:
+                raise Refused(WRONG_P1P2)
+        except InvalidTlv as error:
+            raise Refused(WRONG_DATA) from error
+        for item in objects:
+            if item.tag not in _STORED or not 1 <= len(item.value) <= 32:
+                raise Refused(WRONG_DATA)
+            self._platform.area.put(_STORED[item.tag], item.value)
+        return b""
+
+
+def _objects(dgi: int, value: bytes) -> list[tlv.Tlv]:
+    """The data objects of a DGI: 0070 carries TLVs, 00XX the value of tag XX."""
+    return tlv.parse(value) if dgi == 0x0070 else [tlv.Tlv(dgi, value)]
