@@ -8,10 +8,6 @@ whatever the card's present one is, so that no try is spent on finding out.
 
 from collections.abc import Mapping
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from card_io import globalplatform as gp
 from card_io.apdu import CommandAPDU
 from card_io.applets.uec import layout
@@ -25,6 +21,7 @@ from issuance.production.job import HandedOver, HandOverJob, Random
 from issuance.production.journal import Journal
 from issuance.production.pins import check_chosen_pins
 from issuance.production.profile import CardProfile, PinProfile
+from issuance.production.signatures import signed_by
 
 STAGES = 2
 CHALLENGE_BYTES = 32
@@ -83,18 +80,6 @@ def _meet(job: HandOverJob, profile: CardProfile, challenge: bytes) -> Talk[None
         raise ForeignCard("its applet is not finished")
     if not signed_by(job.card_key, challenge, body(signature)):
         raise Counterfeit("challenge", "its key is not the one that this card was made with")
-
-
-def signed_by(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether `signature` (ECDSA with SHA-256, DER) over `message` is of `public_key` (SubjectPublicKeyInfo, DER)."""
-    key = serialization.load_der_public_key(public_key)
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        return False
-    try:
-        key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        return False
-    return True
 
 
 def _change(pin: PinProfile, old: Mapping[str, Secret], new: Mapping[str, Secret]) -> Step:

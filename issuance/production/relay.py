@@ -14,6 +14,9 @@ from card_io.reader_errors import CardMute, CardRemoved, CardReset, NoCard, Read
 from issuance.production.asking import SW_BYTES, status
 from issuance.production.bundle import Answers, Fault, Send, Step
 
+CARD_LOST = "card.lost"
+"""The code of a virtual card that lost its power."""
+
 
 class Slot(Protocol):
     """A place for one card."""
@@ -88,4 +91,4 @@ def _fault(error: CardError) -> Fault:
         case ReaderError() if not isinstance(error, CardMute):
             return Fault.READER_LOST
         case _:
-            return Fault.CARD_MUTE
+            return Fault.CARD_REMOVED if error.code == CARD_LOST else Fault.CARD_MUTE

@@ -1,0 +1,94 @@
+"""Inspection: a second, independent look at a written card; only its evidence makes a card PERSONALISED.
+
+A fresh connection, the checks that any terminal makes, and on top of them what only the office knows: that the data
+groups are the prepared ones, that the certified keys are those the chip made, that the transport PINs open what they
+should and no try is missing. Two round trips.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from issuance.production.anchors import Anchors
+from issuance.production.asking import Talk, note, pins, progress
+from issuance.production.bundle import PinsWanted, RecordKind
+from issuance.production.errors import CardRefused, InspectionFailed, WrongCard
+from issuance.production.job import InspectionJob, Random
+from issuance.production.judge import CardReport, judge
+from issuance.production.observe import Observation, observe
+from issuance.production.profile import CardProfile
+
+STAGES = 2
+
+
+def inspect(
+    job: InspectionJob, profile: CardProfile, anchors: Anchors, *, now: datetime, random: Random
+) -> Talk[CardReport]:
+    """Inspect the card in the reader; the report, once INSPECTED is recorded.
+
+    Raises `WrongCard` for another chip, `InspectionFailed` with the first check that does not hold (recorded as
+    SCRAPPED first: such a card is spoiled).
+    """
+    yield from progress(0, STAGES, "inspect")
+    names = {pin.name: pin.transport_digits for pin in profile.pins if pin.chosen_by_holder}
+    transport = yield from pins(PinsWanted(job.card_number, names))
+    try:
+        observation = yield from observe(profile, random=random, pins=transport)
+    except CardRefused as error:
+        yield from _fail(job, error.label, f"the card answers {error.sw:04X}")
+        raise
+    if observation.chip_id != job.chip_id:
+        raise WrongCard(job.chip_id, observation.chip_id)
+    yield from progress(1, STAGES, "judge")
+    report = judge(observation, profile, anchors, now=now)
+    for finding in report.failures:
+        yield from _fail(job, finding.check, finding.reason)
+    for check, reason in _differences(job, profile, observation):
+        yield from _fail(job, check, reason)
+    yield from note(
+        RecordKind.INSPECTED,
+        chip_id=observation.chip_id,
+        checks=[finding.check for finding in report.findings],
+        files={f"{fid:04X}": hashlib.sha256(content).hexdigest() for fid, content in sorted(observation.files.items())},
+    )
+    yield from progress(STAGES, STAGES, "inspected")
+    return report
+
+
+def _fail(job: InspectionJob, check: str, reason: str) -> Talk[None]:
+    yield from note(RecordKind.SCRAPPED, chip_id=job.chip_id, reason=f"{check}: {reason}")
+    raise InspectionFailed(check, reason)
+
+
+def _differences(job: InspectionJob, profile: CardProfile, observation: Observation) -> list[tuple[str, str]]:
+    """Where the card differs from what the office prepared and recorded."""
+    return [
+        *_data_differences(job, profile, observation),
+        *_key_differences(job, profile, observation),
+        *(
+            ("pins", f"{pin.name} has lost tries")
+            for pin in profile.pins
+            if observation.pins[pin.reference].tries_left != pin.tries
+        ),
+    ]
+
+
+def _data_differences(job: InspectionJob, profile: CardProfile, observation: Observation) -> Iterator[tuple[str, str]]:
+    for group in profile.data_groups:
+        if observation.files.get(group.fid, b"") != job.data_groups.get(group.number, b""):
+            yield "data", f"data group {group.name} is not the prepared one"
+
+
+def _key_differences(job: InspectionJob, profile: CardProfile, observation: Observation) -> Iterator[tuple[str, str]]:
+    for key in profile.keys:
+        certificate = x509.load_der_x509_certificate(observation.files[key.certificate_fid])
+        public_key = certificate.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        if public_key != job.public_keys.get(key.name):
+            yield f"certificate:{key.name}", "it certifies another key than the chip made"
+        if key.name not in observation.proofs:
+            yield f"proof:{key.name}", "the key was not challenged"

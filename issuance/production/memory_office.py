@@ -1,0 +1,187 @@
+"""An office in memory: everything a card session asks, with a real vault and a real authority and no database.
+
+For tests, benchmarks and rehearsals. It keeps the rules that matter to a card: a record is kept before it is answered,
+a chip belongs to one card only, the same public key gives the same certificate, and no certificate is signed for a
+chip that was not claimed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from card_io.keyset import SessionKeys
+from card_io.secret import Secret
+from issuance.errors import IssuanceError
+from issuance.keys.port import KeyPurpose, PutKeyData, Vault
+from issuance.pki import security_object
+from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
+from issuance.pki.signing import Signer
+from issuance.production.bundle import (
+    CertificatesWanted,
+    KnownChip,
+    PinsWanted,
+    Progress,
+    PutKeyWanted,
+    Record,
+    RecordKind,
+    SecurityObjectWanted,
+    SessionKeysWanted,
+    WhoIs,
+)
+from issuance.production.errors import ChipTaken
+from issuance.production.job import CardJob, HandOverJob, InspectionJob, Random
+from issuance.production.journal import Journal
+from issuance.production.profile import CardProfile
+
+VALID_DAYS = 1800
+STATES = {
+    RecordKind.CHIP_CLAIMED: "WRITING",
+    RecordKind.INSPECTED: "PERSONALISED",
+    RecordKind.HANDED_OVER: "ACTIVE",
+    RecordKind.SCRAPPED: "SPOILED",
+}
+
+
+@dataclass(slots=True)
+class CardFile:
+    """What the office keeps of one card."""
+
+    number: str
+    batch_number: str
+    data_groups: Mapping[int, bytes]
+    state: str = "PREPARED"
+    chip_id: str = ""
+    journal: list[Record] = field(default_factory=list)
+
+
+class MemoryOffice:
+    """The cards of one office. `desk(number)` is the port for one card's session."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        authority: CertificateAuthority,
+        document_signer: Signer,
+        profile: CardProfile,
+        *,
+        clock: Callable[[], datetime],
+        random: Random,
+    ) -> None:
+        """Bind the office to its keepers; `clock` gives aware UTC."""
+        self.vault = vault
+        self.authority = authority
+        self.document_signer = document_signer
+        self.profile = profile
+        self.clock = clock
+        self.random = random
+        self.cards: dict[str, CardFile] = {}
+        self.certificates: dict[bytes, tuple[str, bytes]] = {}
+        self.on_record: Callable[[str, Record], None] = lambda number, record: None
+
+    def order(self, number: str, batch_number: str, data_groups: Mapping[int, bytes]) -> None:
+        """A new card to make."""
+        self.cards[number] = CardFile(number, batch_number, dict(data_groups))
+
+    def job(self, number: str) -> CardJob:
+        """The order to personalise a card, with its journal so far."""
+        card = self.cards[number]
+        return CardJob(
+            card_number=number,
+            batch_number=card.batch_number,
+            data_groups=card.data_groups,
+            blank_master=self.vault.active(KeyPurpose.BLANK_TRANSPORT),
+            card_master=self.vault.active(KeyPurpose.CARD_MASTER),
+            journal=tuple(card.journal),
+        )
+
+    def inspection(self, number: str) -> InspectionJob:
+        """The order to inspect a written card."""
+        card = self.cards[number]
+        return InspectionJob(number, card.chip_id, card.data_groups, Journal(card.journal).public_keys)
+
+    def handover(self, number: str, pins: Mapping[str, Secret]) -> HandOverJob:
+        """The order to hand an inspected card over."""
+        card = self.cards[number]
+        card_key = Journal(card.journal).public_keys[self.profile.card_key.name]
+        return HandOverJob(number, card.chip_id, card_key, pins, tuple(card.journal))
+
+    def desk(self, number: str) -> "Desk":
+        """The port for one card's session."""
+        return Desk(self, self.cards[number])
+
+
+class Desk:
+    """`OfficePort` for one card."""
+
+    def __init__(self, office: MemoryOffice, card: CardFile) -> None:
+        """Use `MemoryOffice.desk`."""
+        self._office = office
+        self._card = card
+        self.shown: list[Progress] = []
+
+    def who_is(self, request: WhoIs) -> KnownChip | None:
+        """Whichever card holds the chip, spoiled ones included."""
+        for card in self._office.cards.values():
+            if card.chip_id == request.chip_id:
+                return KnownChip(card.number, card.state, card.batch_number)
+        return None
+
+    def record(self, record: Record) -> None:
+        """Keep it, and let the card's state follow."""
+        if record.kind is RecordKind.CHIP_CLAIMED:
+            chip_id = str(record.facts["chip_id"])
+            known = self.who_is(WhoIs(chip_id))
+            if known is not None and known.card_number != self._card.number:
+                raise ChipTaken(chip_id, known.card_number, known.state, known.batch_number)
+            self._card.chip_id = chip_id
+        self._card.journal.append(replace(record, facts=dict(record.facts)))
+        self._card.state = STATES.get(record.kind, self._card.state)
+        self._office.on_record(self._card.number, record)
+
+    def session_keys(self, request: SessionKeysWanted) -> SessionKeys:
+        """From the vault."""
+        return self._office.vault.card_session(request.request)
+
+    def put_key_data(self, request: PutKeyWanted) -> PutKeyData:
+        """From the vault."""
+        return self._office.vault.put_key_data([request.request])[0]
+
+    def certificates(self, request: CertificatesWanted) -> dict[str, bytes]:
+        """One certificate a key; a key that has one keeps it, and a key of another card is refused."""
+        if self._card.chip_id != request.chip_id:
+            raise IssuanceError("certificates are asked for another chip than the card's; end the session")
+        return {slot: self._certificate(slot, public_key) for slot, public_key in request.public_keys.items()}
+
+    def _certificate(self, slot: str, public_key: bytes) -> bytes:
+        kept = self._office.certificates.get(public_key)
+        if kept is not None:
+            if kept[0] != self._card.number:
+                raise IssuanceError("this key is in another card already; keep both cards and call security")
+            return kept[1]
+        office, now = self._office, self._office.clock()
+        request = CertificateRequest(
+            profile=office.profile.key(slot).certificate_profile,
+            public_key=public_key,
+            subject=office.authority.config.subject(common_name="Holder", serial_number=self._card.number),
+            serial=new_serial(office.random),
+            not_before=now,
+            not_after=now + timedelta(days=VALID_DAYS),
+            card_number=self._card.number,
+        )
+        certificate = office.authority.sign([office.authority.prepare(request)], now=now)[0]
+        office.certificates[public_key] = (self._card.number, certificate)
+        return certificate
+
+    def security_object(self, request: SecurityObjectWanted) -> bytes:
+        """Signed by the document signer."""
+        signer, now = self._office.document_signer, self._office.clock()
+        return security_object.sign(signer, [dict(request.digests)], now=now)[0]
+
+    def pins(self, request: PinsWanted) -> dict[str, Secret]:
+        """Derived by the vault."""
+        ref = self._office.vault.active(KeyPurpose.PIN_MASTER)
+        return self._office.vault.transport_pins(ref, request.card_number, request.digits)
+
+    def progress(self, progress: Progress) -> None:
+        """Kept for whoever looks."""
+        self.shown.append(progress)
