@@ -7,10 +7,11 @@ behind it move together, with the audit. What an event brings about is a table, 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
+from issuance.pki.crl import RevocationReason
 from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput, NotAllowed
 from uec.domain.lifecycle import ApplicationEvent, ApplicationReason, ApplicationState, CardEvent, CardState
@@ -31,10 +32,10 @@ from uec.store.tables import Application, Card
 class Consequence:
     """What an event does beside the state: to the certificates, the stop-list, and an application still open.
 
-    `certificates` is `hold`, `resume`, a CRL reason to revoke with, or empty; `stop_list` is ADD, REMOVE or empty.
+    `certificates` is HOLD, RESUME, a reason to revoke for, or None; `stop_list` is ADD, REMOVE or empty.
     """
 
-    certificates: str = ""
+    certificates: RevocationReason | Literal["HOLD", "RESUME"] | None = None
     stop_list: str = ""
     application: ApplicationEvent | None = None
     ends: bool = False
@@ -42,13 +43,13 @@ class Consequence:
 
 # CRL reasons: RFC 5280, section 5.3.1.
 CONSEQUENCES: Mapping[CardEvent, Consequence] = {
-    CardEvent.SUSPEND: Consequence("hold", "ADD"),
-    CardEvent.RESUME: Consequence("resume", "REMOVE"),
-    CardEvent.REPORT_LOST: Consequence("keyCompromise", "ADD", ApplicationEvent.REMAKE, ends=True),
-    CardEvent.ANNUL: Consequence("cessationOfOperation", "ADD", ApplicationEvent.WITHDRAW, ends=True),
-    CardEvent.REPLACE: Consequence("superseded", "ADD", ends=True),
+    CardEvent.SUSPEND: Consequence("HOLD", "ADD"),
+    CardEvent.RESUME: Consequence("RESUME", "REMOVE"),
+    CardEvent.REPORT_LOST: Consequence(RevocationReason.KEY_COMPROMISE, "ADD", ApplicationEvent.REMAKE, ends=True),
+    CardEvent.ANNUL: Consequence(RevocationReason.CESSATION_OF_OPERATION, "ADD", ApplicationEvent.WITHDRAW, ends=True),
+    CardEvent.REPLACE: Consequence(RevocationReason.SUPERSEDED, "ADD", ends=True),
     CardEvent.EXPIRE: Consequence(ends=True),
-    CardEvent.SPOIL: Consequence("cessationOfOperation", "ADD", ApplicationEvent.REMAKE, ends=True),
+    CardEvent.SPOIL: Consequence(RevocationReason.CESSATION_OF_OPERATION, "ADD", ApplicationEvent.REMAKE, ends=True),
     CardEvent.DESTROY: Consequence(),
 }
 OPEN_APPLICATION = (ApplicationState.PLANNED, ApplicationState.IN_PRODUCTION, ApplicationState.READY)
@@ -130,13 +131,13 @@ def apply_event(session: Session, card: Card, event: CardEvent, *, actor: Actor,
     close_if_done(session, card.batch_id, actor=actor, now=now)
 
 
-def _certificates(session: Session, card: Card, change: str, now: datetime) -> None:
-    if change == "hold":
-        revocation.hold(session, card.id, now=now)
-    elif change == "resume":
-        revocation.resume(session, card.id, now=now)
-    else:
+def _certificates(session: Session, card: Card, change: RevocationReason | str, now: datetime) -> None:
+    if isinstance(change, RevocationReason):
         revocation.revoke(session, card.id, reason=change, now=now)
+    elif change == "HOLD":
+        revocation.hold(session, card.id, now=now)
+    else:
+        revocation.resume(session, card.id, now=now)
 
 
 def _application(

@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import insert, select, undefer
-from sqlalchemy.orm import Session
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session, undefer
 
 from issuance.production.datagroups import Fact, build_data_groups
 from issuance.production.profile import CardProfile

@@ -1,19 +1,18 @@
-"""Certificates held, resumed and revoked with their card; the CRL and the stop-list that tell the world.
+"""Certificates held, resumed and revoked with their card, and the changes of the stop-list.
 
-RFC 5280, sections 5.3.1 (reasons, `certificateHold`) and 5. Each entry of the CRL is encoded once, when it comes about,
+RFC 5280, section 5.3.1. Each entry of the CRL is encoded once, when it comes about,
 and spliced when the list is signed.
 """
 
 from datetime import datetime
 
-from issuance.pki.crl import RevokedEntry, encode_entry
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from issuance.pki.crl import RevocationReason, RevokedEntry, encode_entry
 from uec.domain.lifecycle import CERTIFICATE, CertificateEvent, CertificateState, advance
 from uec.store.tables import Certificate, Revocation, StopListEntry
 
-HOLD = "certificateHold"
 OPEN = (CertificateState.ISSUED, CertificateState.HELD, CertificateState.INTENDED)
 
 
@@ -22,7 +21,7 @@ def hold(session: Session, card_id: int, *, now: datetime) -> int:
     certificates = _of_card(session, card_id, CertificateState.ISSUED)
     for certificate in certificates:
         certificate.state = advance(CERTIFICATE, certificate.state, CertificateEvent.HOLD)
-        _enter(session, certificate, HOLD, now)
+        _enter(session, certificate, RevocationReason.CERTIFICATE_HOLD, now)
     return len(certificates)
 
 
@@ -35,7 +34,7 @@ def resume(session: Session, card_id: int, *, now: datetime) -> int:
     return len(certificates)
 
 
-def revoke(session: Session, card_id: int, *, reason: str, now: datetime) -> int:
+def revoke(session: Session, card_id: int, *, reason: RevocationReason, now: datetime) -> int:
     """Revoke every certificate of a card for good, one on hold and one only intended included; returns how many."""
     certificates = _of_card(session, card_id, *OPEN)
     for certificate in certificates:
@@ -56,10 +55,12 @@ def _of_card(session: Session, card_id: int, *states: CertificateState) -> list[
     return list(session.scalars(wanted.order_by(Certificate.id).with_for_update()))
 
 
-def _enter(session: Session, certificate: Certificate, reason: str, now: datetime) -> None:
+def _enter(session: Session, certificate: Certificate, reason: RevocationReason, now: datetime) -> None:
     entry = RevokedEntry(serial=int(certificate.serial, 16), revoked_at=now, reason=reason)
     session.flush()
-    session.add(Revocation(certificate_id=certificate.id, reason=reason, revoked_at=now, entry_der=encode_entry(entry)))
+    session.add(
+        Revocation(certificate_id=certificate.id, reason=reason.value, revoked_at=now, entry_der=encode_entry(entry))
+    )
 
 
 def _lift(session: Session, certificate: Certificate, now: datetime) -> None:

@@ -1,0 +1,137 @@
+"""The office's certification authority: made once, kept in the database, opened with the vault's keys.
+
+Certificates of authorities and of the document signer lie in the table of certificates without a card; private keys
+never leave the vault.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from issuance.keys.port import KeyPurpose, Vault
+from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
+from issuance.pki.config import CaConfig
+from issuance.pki.hierarchy import create_hierarchy
+from issuance.pki.hygiene import public_key_digest
+from uec.domain.actors import Actor
+from uec.domain.errors import UecError
+from uec.domain.lifecycle import CertificateState
+from uec.services.applicant_secret import RandomBytes
+from uec.settings import Settings
+from uec.store import audit
+from uec.store.tables import Certificate
+
+ROOT, ISSUING, DOCUMENT_SIGNER = "root-ca", "issuing-ca", "document-signer"
+
+
+class NoAuthority(UecError):
+    """The certification authority has not been made yet, or its key is no longer the vault's active one."""
+
+    code = "uec.no_authority"
+
+
+class AuthorityExists(UecError):
+    """There is an authority for the vault's active keys already."""
+
+    code = "uec.authority_exists"
+
+
+@dataclass(frozen=True)
+class AuthorityCertificates:
+    """The certificates (DER) anybody may have."""
+
+    root: bytes
+    issuing: bytes
+    document_signer: bytes
+
+
+def ca_config(settings: Settings) -> CaConfig:
+    """What the authority is called and where its lists lie, from the settings."""
+    return CaConfig(
+        organization=settings.pki.organisation,
+        country=settings.pki.country,
+        root_common_name=settings.pki.root_name,
+        issuing_common_name=settings.pki.issuing_name,
+        base_url=settings.base_url.rstrip("/"),
+    )
+
+
+def create(
+    session: Session, vault: Vault, *, settings: Settings, actor: Actor, now: datetime, random: RandomBytes
+) -> AuthorityCertificates:
+    """Make root, issuing authority and document signer of the vault's active keys; raises `AuthorityExists`."""
+    if _newest(session, ROOT) is not None:
+        raise AuthorityExists("The certification authority is there already: `uec ca show` tells about it.")
+    config = ca_config(settings)
+    hierarchy = create_hierarchy(vault, config, now=now, random=random)
+    ca = CertificateAuthority(vault, root=hierarchy.root, issuing=hierarchy.issuing, config=config)
+    start = now.replace(microsecond=0)
+    request = CertificateRequest(
+        profile=DOCUMENT_SIGNER,
+        public_key=vault.public_key(vault.active(KeyPurpose.DOCUMENT_SIGNER)),
+        subject=config.subject(common_name=settings.pki.document_signer_name),
+        serial=new_serial(random),
+        not_before=start,
+        not_after=min(start + timedelta(days=ca.profiles[DOCUMENT_SIGNER].max_days), ca.signer.not_after),
+    )
+    (signer,) = ca.sign([ca.prepare(request)], now=now)
+    for profile, der in ((ROOT, hierarchy.root), (ISSUING, hierarchy.issuing), (DOCUMENT_SIGNER, signer)):
+        _store(session, profile, der, actor, now)
+    session.commit()
+    return AuthorityCertificates(hierarchy.root, hierarchy.issuing, signer)
+
+
+def certificates(session: Session) -> AuthorityCertificates:
+    """The authority's certificates; raises `NoAuthority` before there is one."""
+    found = [_newest(session, profile) for profile in (ROOT, ISSUING, DOCUMENT_SIGNER)]
+    root, issuing, signer = found
+    if root is None or issuing is None or signer is None:
+        raise NoAuthority("There is no certification authority yet: run `uec ca init`.")
+    return AuthorityCertificates(root, issuing, signer)
+
+
+def open_authority(session: Session, vault: Vault, *, settings: Settings) -> CertificateAuthority:
+    """The authority ready to sign; raises `NoAuthority`, or what the vault raises."""
+    known = certificates(session)
+    return CertificateAuthority(vault, root=known.root, issuing=known.issuing, config=ca_config(settings))
+
+
+def _newest(session: Session, profile: str) -> bytes | None:
+    issued = (Certificate.profile == profile, Certificate.card_id.is_(None), Certificate.der.is_not(None))
+    newest = select(Certificate.der).where(*issued, Certificate.state == CertificateState.ISSUED)
+    return session.scalar(newest.order_by(Certificate.id.desc()).limit(1))
+
+
+def _store(session: Session, profile: str, der: bytes, actor: Actor, now: datetime) -> None:
+    parsed = x509.load_der_x509_certificate(der)
+    key = parsed.public_key().public_bytes(
+        encoding=serialization.Encoding.DER, format=serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    row = Certificate(
+        profile=profile,
+        serial=f"{parsed.serial_number:032x}",
+        tbs_digest=hashlib.sha256(parsed.tbs_certificate_bytes).hexdigest(),
+        public_key_digest=public_key_digest(key),
+        subject=parsed.subject.rfc4514_string(),
+        not_before=parsed.not_valid_before_utc,
+        not_after=parsed.not_valid_after_utc,
+        state=CertificateState.INTENDED,
+        intended_at=now,
+    )
+    session.add(row)
+    session.flush()
+    row.state, row.der, row.issued_at = CertificateState.ISSUED, der, now
+    audit.record(
+        session,
+        actor=actor.reference,
+        action="certificate.issue",
+        subject_kind="certificate",
+        subject_id=row.id,
+        details={"profile": profile, "serial": row.serial},
+        now=now,
+    )

@@ -1,0 +1,72 @@
+"""Puts together the orders for the generators of `issuance.production` from what the office knows of a card."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from card_io.secret import Secret
+from issuance.keys.port import KeyPurpose, Vault
+from issuance.production.bundle import RecordKind
+from issuance.production.job import CardJob, HandOverJob, InspectionJob
+from issuance.production.journal import Journal
+from uec.domain.errors import NotFound
+from uec.services import journal
+from uec.services.rows import present
+from uec.store.tables import Batch, Card, CardData
+
+
+def card_job(session: Session, card_id: int, vault: Vault) -> CardJob:
+    """The order to personalise a prepared card, or to go on with one that was begun."""
+    card = present(session, Card, card_id)
+    return CardJob(
+        card_number=card.number,
+        batch_number=present(session, Batch, card.batch_id).number,
+        data_groups=data_groups(session, card_id),
+        blank_master=vault.active(KeyPurpose.BLANK_TRANSPORT),
+        card_master=vault.active(KeyPurpose.CARD_MASTER),
+        journal=journal.records(session, card_id),
+    )
+
+
+def inspection_job(session: Session, card_id: int) -> InspectionJob:
+    """The order to read a written card back; raises `NotFound` for a card that was never written."""
+    card = present(session, Card, card_id)
+    return InspectionJob(
+        card_number=card.number,
+        chip_id=_chip_of(card),
+        data_groups=data_groups(session, card_id),
+        public_keys=Journal(journal.records(session, card_id)).public_keys,
+    )
+
+
+def hand_over_job(session: Session, card_id: int, *, card_key_slot: str, pins: dict[str, Secret]) -> HandOverJob:
+    """The order to hand a card over; `card_key_slot` names the key that answers without a PIN."""
+    card = present(session, Card, card_id)
+    records = journal.records(session, card_id)
+    return HandOverJob(
+        card_number=card.number,
+        chip_id=_chip_of(card),
+        card_key=Journal(records).public_keys[card_key_slot],
+        pins=pins,
+        journal=records,
+    )
+
+
+def data_groups(session: Session, card_id: int) -> dict[int, bytes]:
+    """The prepared files of a card by number."""
+    rows = session.execute(select(CardData.kind, CardData.content).where(CardData.card_id == card_id))
+    return {int(kind.removeprefix("DG")): content for kind, content in rows.tuples() if kind.startswith("DG")}
+
+
+def pin_master_version(session: Session, card_id: int) -> int | None:
+    """Which version of the PIN master the transport PINs on a finished card derive from; None before it is finished."""
+    records = journal.records(session, card_id)
+    if not any(record.kind is RecordKind.FINISHED for record in records):
+        return None
+    versions = [record.facts.get("pin_master") for record in records if record.kind is RecordKind.FINISH_INTENT]
+    return int(str(versions[-1])) if versions and versions[-1] is not None else None
+
+
+def _chip_of(card: Card) -> str:
+    if card.chip_id is None:
+        raise NotFound(f"Card {card.number} has never been written: personalise it first.", kind="chip", id=card.number)
+    return card.chip_id

@@ -1,0 +1,126 @@
+"""The office's side of a card session: answers what a personalisation, inspection or hand-over asks.
+
+Implements `issuance.production.office.OfficePort` over the database, the vault and the authority. Every answer is a
+transaction of its own, and it is durable when the method returns: nothing goes to a chip that the office would not
+remember.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from card_io.scp03 import SessionKeys
+from card_io.secret import Secret
+from issuance.keys.port import KeyPurpose, KeyRef, PutKeyData, Vault
+from issuance.pki import security_object
+from issuance.pki.ca import CertificateAuthority
+from issuance.pki.signing import Signer
+from issuance.production.bundle import (
+    CertificatesWanted,
+    KnownChip,
+    PinsWanted,
+    Progress,
+    PutKeyWanted,
+    Record,
+    RecordKind,
+    SecurityObjectWanted,
+    SessionKeysWanted,
+    WhoIs,
+)
+from issuance.production.profile import CardProfile
+from uec.domain.actors import Actor, system_actor
+from uec.services import authority, card_jobs, certification, journal, operations
+from uec.services.applicant_secret import RandomBytes
+from uec.store.tables import Batch, Card
+
+HUB = system_actor("hub")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every card session of a process shares; `clock` gives the present moment, aware."""
+
+    sessions: sessionmaker[Session]
+    vault: Vault
+    ca: CertificateAuthority
+    document_signer: Signer
+    profile: CardProfile
+    clock: Callable[[], datetime]
+    random: RandomBytes
+
+
+def document_signer(session: Session, vault: Vault) -> Signer:
+    """The key and certificate that security objects are signed with; raises `NoAuthority`."""
+    certificate = authority.certificates(session).document_signer
+    return Signer.find(vault, KeyPurpose.DOCUMENT_SIGNER, certificate)
+
+
+class DatabaseOffice:
+    """Answers for one card. `operation_id` is the operation it is done for, None when no operation was asked for."""
+
+    def __init__(self, bench: Bench, card_id: int, *, operation_id: int | None = None, actor: Actor = HUB) -> None:
+        """Bind to the card; nothing is asked of the database yet."""
+        self._bench, self._card_id = bench, card_id
+        self._operation_id, self._actor = operation_id, actor
+        self._pin_master: KeyRef | None = None
+
+    def who_is(self, request: WhoIs) -> KnownChip | None:
+        """The card that the chip is bound to among those still alive, else the last one it ever was."""
+        with self._bench.sessions() as session:
+            bound = select(Card.number, Card.state, Batch.number).join(Batch, Batch.id == Card.batch_id)
+            found = session.execute(bound.where(Card.chip_id == request.chip_id).order_by(Card.id.desc())).first()
+            return KnownChip(found[0], found[1].value, found[2]) if found else None
+
+    def record(self, record: Record) -> None:
+        """Append to the card's journal, durably; what the entry proves moves the card."""
+        if record.kind is RecordKind.FINISH_INTENT and self._pin_master is not None:
+            record = replace(record, facts={**record.facts, "pin_master": self._pin_master.version})
+        with self._bench.sessions() as session:
+            journal.append(
+                session,
+                self._card_id,
+                record,
+                operation_id=self._operation_id,
+                actor=self._actor,
+                now=self._bench.clock(),
+            )
+
+    def session_keys(self, request: SessionKeysWanted) -> SessionKeys:
+        """Ask the vault."""
+        return self._bench.vault.card_session(request.request)
+
+    def put_key_data(self, request: PutKeyWanted) -> PutKeyData:
+        """Ask the vault."""
+        return self._bench.vault.put_key_data([request.request])[0]
+
+    def certificates(self, request: CertificatesWanted) -> Mapping[str, bytes]:
+        """Intend, sign and keep certificates, on hold; the same request gives the same ones."""
+        bench = self._bench
+        issuer = certification.Issuer(bench.ca, bench.profile, bench.clock(), bench.random, self._actor.reference)
+        with bench.sessions() as session:
+            return certification.issue(session, self._card_id, request.public_keys, issuer=issuer)
+
+    def security_object(self, request: SecurityObjectWanted) -> bytes:
+        """Have the document signer sign the digests."""
+        (signed,) = security_object.sign(self._bench.document_signer, [request.digests], now=self._bench.clock())
+        return signed
+
+    def pins(self, request: PinsWanted) -> Mapping[str, Secret]:
+        """The card's transport PINs, of the PIN master that they were or will be set from."""
+        with self._bench.sessions() as session:
+            version = card_jobs.pin_master_version(session, self._card_id)
+        active = self._bench.vault.active(KeyPurpose.PIN_MASTER)
+        self._pin_master = active if version is None else KeyRef(KeyPurpose.PIN_MASTER, version)
+        return self._bench.vault.transport_pins(self._pin_master, request.card_number, request.digits)
+
+    def progress(self, progress: Progress) -> None:
+        """Show it on the operation's page."""
+        if self._operation_id is None:
+            return
+        with self._bench.sessions() as session:
+            operations.report_progress(
+                session, self._operation_id, step=progress.step, of=progress.of, label=progress.label
+            )
