@@ -1,0 +1,184 @@
+"""The routes of the API; each names its permission like a page does, calls one service and returns a shape."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+from flask import current_app, request, url_for
+from flask_smorest import Blueprint
+from marshmallow import Schema
+
+from uec.domain.actors import CITIZEN
+from uec.domain.lifecycle import Route
+from uec.domain.permissions import Permission as P
+from uec.domain.policy import Policy
+from uec.services import applications, batch_lists, card_lists, intake, points, staff
+from uec.services.forms import ApplicationForm
+from uec.services.views import BatchRow
+from uec.web import published as published_lists
+from uec.web.access import current_actor, needs, public
+from uec.web.api import schemas, tokens
+from uec.web.context import database, now, office, reader
+from uec.web.limits import SlidingWindow
+
+View = TypeVar("View", bound=Callable[..., Any])
+Values = Mapping[str, Any]
+
+blueprint = Blueprint("api", __name__, url_prefix="/api", description="The office for programs")
+SECURITY = [{"token": []}]
+
+
+@blueprint.record_once
+def _count_attempts(state: Any) -> None:
+    state.app.extensions["uec.api_attempts"] = SlidingWindow(60, timedelta(minutes=5))
+
+
+def _count() -> None:
+    attempts: SlidingWindow = current_app.extensions["uec.api_attempts"]
+    attempts.count(request.remote_addr or "", now())
+
+
+def takes(schema: type[Schema], location: str = "json") -> Callable[[View], View]:
+    """Check what comes in by a schema and hand it to the view."""
+    return cast("Callable[[View], View]", blueprint.arguments(schema, location=location))
+
+
+def gives(status: int, schema: type[Schema] | Schema) -> Callable[[View], View]:
+    """Shape what goes out by a schema."""
+    return cast("Callable[[View], View]", blueprint.response(status, schema))
+
+
+def at(rule: str, method: str = "GET", *, secured: bool = False) -> Callable[[View], View]:
+    """Register a route, described as needing a token when `secured`."""
+
+    def register(view: View) -> View:
+        described = blueprint.doc(security=SECURITY)(view) if secured else view
+        blueprint.route(rule, methods=[method])(described)
+        return view
+
+    return register
+
+
+def _policy() -> Policy:
+    return office().settings.policy.on(now().date())
+
+
+@at("/session", "POST")
+@takes(schemas.SignInInput)
+@gives(200, schemas.TokenOutput)
+@public
+def open_session(values: Values) -> dict[str, object]:
+    """Give a bearer token for login and password."""
+    _count()
+    actor = staff.sign_in(database(), values["login"], values["password"], now())
+    token, ends = tokens.issue(cast("int", actor.staff_id), key=office().key, now=now())
+    return {"token": token, "ends_at": ends, "display": actor.display, "permissions": sorted(actor.permissions)}
+
+
+@at("/points")
+@gives(200, schemas.PointOutput(many=True))
+@public
+def list_points() -> object:
+    """List the places where cards are applied for and collected."""
+    return points.list_points(reader())
+
+
+@at("/applications", "POST")
+@takes(schemas.ApplicationInput)
+@gives(201, schemas.ReceiptOutput)
+@public
+def submit(values: Values) -> object:
+    """Take an application, as the citizen's form does."""
+    _count()
+    return intake.submit_application(
+        database(),
+        form=ApplicationForm(**values),
+        route=Route.WEB,
+        actor=CITIZEN,
+        policy=_policy(),
+        now=now(),
+        random=office().random,
+    )
+
+
+@at("/applications/status", "POST")
+@takes(schemas.StatusInput)
+@gives(200, schemas.StatusOutput)
+@public
+def status(values: Values) -> object:
+    """Say where an application stands, for its number and secret."""
+    _count()
+    return intake.application_status(database(), number=values["number"], secret=values["secret"], now=now())
+
+
+@at("/applications", secured=True)
+@takes(schemas.ApplicationsInput, "query")
+@gives(200, schemas.paged(schemas.ApplicationOutput))
+@needs(P.VIEW_PERSON)
+def list_applications(values: Values) -> object:
+    """List applications, the ones due first on top."""
+    state = values["state"]
+    return applications.find(
+        database(),
+        actor=current_actor(),
+        now=now(),
+        states=(state,) if state else (),
+        query=values["query"],
+        offset=values["offset"],
+        limit=values["limit"],
+    )
+
+
+@at("/cards", secured=True)
+@takes(schemas.CardsInput, "query")
+@gives(200, schemas.paged(schemas.CardOutput))
+@needs(P.VIEW_PERSON)
+def list_cards(values: Values) -> object:
+    """List cards with their states; `query` finds a card number, an application number, a SNILS or a surname."""
+    state = values["state"]
+    return card_lists.find(
+        database(),
+        actor=current_actor(),
+        now=now(),
+        states=(state,) if state else (),
+        query=values["query"],
+        offset=values["offset"],
+        limit=values["limit"],
+    )
+
+
+@at("/batches", secured=True)
+@takes(schemas.BatchesInput, "query")
+@gives(200, schemas.paged(schemas.BatchOutput))
+@needs(P.VIEW_BATCHES)
+def list_batches(values: Values) -> object:
+    """List batches by day."""
+    state = values["state"]
+    return batch_lists.find(
+        reader(), actor=current_actor(), states=(state,) if state else (), offset=values["offset"], limit=values["limit"]
+    )
+
+
+@at("/batches/<int:batch_id>", secured=True)
+@gives(200, schemas.BatchOutput)
+@needs(P.VIEW_BATCHES)
+def one_batch(batch_id: int) -> BatchRow:
+    """Show a batch with the states of its cards."""
+    row, _cards = batch_lists.detail(reader(), batch_id, actor=current_actor())
+    return row
+
+
+@at("/published")
+@gives(200, schemas.PublishedOutput)
+@public
+def published() -> dict[str, object]:
+    """Say where the revocation list, the certificates and the stop-list lie."""
+    crl = published_lists.crl(reader())
+    return {
+        "crl_url": url_for("pki.crl", issuer="issuing"),
+        "crl_number": crl.number if crl else None,
+        "crl_next_update": crl.next_update if crl else None,
+        "root_certificate_url": url_for("pki.certificate", name="root"),
+        "issuing_certificate_url": url_for("pki.certificate", name="issuing"),
+        "stop_list_url": url_for("pki.stop_list"),
+    }

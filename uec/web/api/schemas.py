@@ -1,0 +1,187 @@
+"""The shapes of the API. What comes in and what goes out are separate classes; unknown fields are refused."""
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from uec.domain.lifecycle import ApplicationState, BatchState, CardState, Route
+
+TEXT = validate.Length(max=500)
+
+
+class Input(Schema):
+    """What comes in."""
+
+    class Meta:
+        """Refuse what is not known."""
+
+        unknown = "raise"
+
+
+class SignInInput(Input):
+    """Login and password."""
+
+    login = fields.String(required=True, validate=TEXT)
+    password = fields.String(required=True, validate=TEXT, load_only=True)
+
+
+class TokenOutput(Schema):
+    """A bearer token."""
+
+    token = fields.String()
+    ends_at = fields.AwareDateTime()
+    display = fields.String()
+    permissions = fields.List(fields.String())
+
+
+class ApplicationInput(Input):
+    """An application as the applicant writes it; dates in ISO 8601."""
+
+    surname = fields.String(required=True, validate=TEXT)
+    name = fields.String(required=True, validate=TEXT)
+    patronymic = fields.String(load_default="", validate=TEXT)
+    birth_date = fields.Date(required=True)
+    birth_place = fields.String(required=True, validate=TEXT)
+    sex = fields.String(required=True, validate=validate.OneOf(["M", "F"]))
+    snils = fields.String(required=True, validate=TEXT)
+    oms = fields.String(load_default="", validate=TEXT)
+    doc_type = fields.String(load_default="passport", validate=validate.OneOf(["passport", "birth_certificate"]))
+    doc_series = fields.String(required=True, validate=TEXT)
+    doc_number = fields.String(required=True, validate=TEXT)
+    doc_date = fields.Date(required=True)
+    doc_issuer = fields.String(required=True, validate=TEXT)
+    address = fields.String(required=True, validate=TEXT)
+    phone = fields.String(load_default="", validate=TEXT)
+    email = fields.String(load_default="", validate=TEXT)
+    bank = fields.String(load_default="", validate=TEXT)
+    point_id = fields.Integer(required=True, strict=True)
+    representative_name = fields.String(load_default=None, allow_none=True, validate=TEXT)
+
+
+class ReceiptOutput(Schema):
+    """The receipt; the secret is told only here."""
+
+    number = fields.String()
+    secret = fields.String()
+    submitted_at = fields.AwareDateTime()
+    due_on = fields.Date()
+
+
+class StatusInput(Input):
+    """Number and secret of a receipt."""
+
+    number = fields.String(required=True, validate=TEXT)
+    secret = fields.String(required=True, validate=TEXT)
+
+
+class StatusOutput(Schema):
+    """Where an application stands."""
+
+    number = fields.String()
+    state = fields.Enum(ApplicationState, by_value=True)
+    submitted_at = fields.AwareDateTime()
+    due_on = fields.Date()
+    promised_on = fields.Date(allow_none=True)
+    point_name_ru = fields.String()
+    point_name_en = fields.String()
+    point_address = fields.String()
+    decision_reason = fields.String(allow_none=True)
+    card_ready = fields.Boolean()
+
+
+class PageInput(Input):
+    """Which slice of a list."""
+
+    offset = fields.Integer(load_default=0, validate=validate.Range(min=0, max=10_000_000))
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
+
+
+class ApplicationsInput(PageInput):
+    """Which applications."""
+
+    state = fields.Enum(ApplicationState, by_value=True, load_default=None)
+    query = fields.String(load_default="", validate=TEXT)
+
+
+class ApplicationOutput(Schema):
+    """One line of the list of applications."""
+
+    id = fields.Integer()
+    number = fields.String()
+    state = fields.Enum(ApplicationState, by_value=True)
+    route = fields.Enum(Route, by_value=True)
+    full_name = fields.String()
+    point_id = fields.Integer()
+    submitted_at = fields.AwareDateTime()
+    due_on = fields.Date()
+
+
+class BatchesInput(PageInput):
+    """Which batches."""
+
+    state = fields.Enum(BatchState, by_value=True, load_default=None)
+
+
+class BatchOutput(Schema):
+    """A batch with the states of its cards."""
+
+    id = fields.Integer()
+    number = fields.String()
+    state = fields.Enum(BatchState, by_value=True)
+    planned_for = fields.Date()
+    point_id = fields.Integer()
+    total = fields.Integer()
+    cards = fields.Dict(keys=fields.String(), values=fields.Integer())
+    released_at = fields.AwareDateTime(allow_none=True)
+
+
+class CardsInput(PageInput):
+    """Which cards."""
+
+    state = fields.Enum(CardState, by_value=True, load_default=None)
+    query = fields.String(load_default="", validate=TEXT)
+
+
+class CardOutput(Schema):
+    """The state of a card."""
+
+    id = fields.Integer()
+    number = fields.String()
+    state = fields.Enum(CardState, by_value=True)
+    expires_on = fields.Date(allow_none=True)
+    batch_number = fields.String()
+    application_number = fields.String()
+    point_id = fields.Integer()
+
+
+class PointOutput(Schema):
+    """A place where applications are taken and cards handed over."""
+
+    id = fields.Integer()
+    code = fields.String()
+    name_ru = fields.String()
+    name_en = fields.String()
+    address = fields.String()
+
+
+class PublishedOutput(Schema):
+    """Where the lists lie, and how new they are."""
+
+    crl_url = fields.Url(relative=True)
+    crl_number = fields.Integer(allow_none=True)
+    crl_next_update = fields.AwareDateTime(allow_none=True)
+    root_certificate_url = fields.Url(relative=True)
+    issuing_certificate_url = fields.Url(relative=True)
+    stop_list_url = fields.Url(relative=True)
+
+
+def paged(item: type[Schema]) -> type[Schema]:
+    """Return the schema of a page of items."""
+    name = item.__name__.removesuffix("Output")
+    shape: dict[str, Any] = {
+        "rows": fields.List(fields.Nested(item)),
+        "total": fields.Integer(),
+        "offset": fields.Integer(),
+        "limit": fields.Integer(),
+    }
+    return Schema.from_dict(shape, name=f"{name}PageOutput")

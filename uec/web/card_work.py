@@ -1,0 +1,94 @@
+"""Hides how an operation at a card is told to a clerk: its steps in plain words, and what to do when it fails."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask_babel import gettext as _
+
+from uec.domain.lifecycle import OperationKind, OperationState
+from uec.services.views import OperationView
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One step as shown."""
+
+    text: str
+    done: bool
+    now: bool
+
+
+# What the generators of `issuance.production` call the stages of the work, in order; a label names what begins.
+COURSES: Mapping[OperationKind, tuple[str, ...]] = {
+    OperationKind.PERSONALISE: ("find_card", "change_keys", "write_data", "certificates", "inspect", "inspected"),
+    OperationKind.HAND_OVER: ("find_card", "change_pins", "handed_over"),
+    OperationKind.INSPECT: ("inspect", "inspected"),
+    OperationKind.READ: ("find_card",),
+}
+
+# Labels between two stages of a course.
+SAME_STAGE = {"written": "inspect", "judge": "inspect"}
+
+
+def words_of(label: str) -> str:
+    """Return the words for a stage; an unknown one is shown as it is."""
+    known = {
+        "find_card": _("Finding the card and checking that it is genuine"),
+        "change_keys": _("Setting the card's own keys"),
+        "write_data": _("Writing the data and making the key pairs"),
+        "certificates": _("Issuing the certificates and finishing"),
+        "inspect": _("Reading the card back over a new connection"),
+        "inspected": _("The card is inspected"),
+        "change_pins": _("Setting the holder's PINs"),
+        "handed_over": _("The card is handed over"),
+    }
+    return known.get(label, label)
+
+
+def marks_of(operation: OperationView) -> list[Mark]:
+    """Return the stages of the work with where it stands."""
+    labels = COURSES[operation.kind]
+    reported = str(operation.progress.get("label", ""))
+    reported = SAME_STAGE.get(reported, reported)
+    place = labels.index(reported) if reported in labels else 0
+    if operation.state is OperationState.DONE:
+        place = len(labels)
+    running = operation.state is OperationState.RUNNING
+    return [
+        Mark(words_of(label), done=number < place, now=running and number == place) for number, label in enumerate(labels)
+    ]
+
+
+def headline_of(operation: OperationView) -> str:
+    """Return what is going on in one line."""
+    return {
+        OperationState.REQUESTED: _("Waiting for the station"),
+        OperationState.RUNNING: _("Working with the card"),
+        OperationState.DONE: _("Done"),
+        OperationState.FAILED: _("It did not work"),
+        OperationState.CANCELLED: _("Called off"),
+    }[operation.state]
+
+
+def problem_of(operation: OperationView) -> tuple[str, str]:
+    """Return what went wrong and what to do, in a clerk's words, by the error's code."""
+    put_back = _("Put the same card back into the reader and try again; nothing is lost.")
+    set_aside = _("Set the card aside and report it to security; nothing was changed on it.")
+    blank = _("Take it out and put a blank card in.")
+    known = {
+        "uec.hub_restarted": (_("The card service was restarted."), _("Let the holder enter the PINs again.")),
+        "seal-broken": (_("The card service was restarted."), _("Let the holder enter the PINs again.")),
+        "card-lost": (_("The card was taken out, or the reader lost it."), put_back),
+        "card-refused": (_("The card refused a step."), _("Put it in again; if it refuses once more, scrap it.")),
+        "wrong-card": (_("Another card lies in the reader."), _("Put in the card with this number and try again.")),
+        "chip-taken": (_("This chip already belongs to another card."), blank),
+        "card-active": (_("This card has been handed over already."), _("Take it out and give it to its holder.")),
+        "foreign-card": (_("This is not a card that can be used here."), blank),
+        "unknown-keys": (_("The card holds keys that this office does not know."), set_aside),
+        "counterfeit": (_("The card cannot prove that it is genuine."), set_aside),
+    }
+    if operation.error_code in known:
+        return known[operation.error_code]
+    return operation.error_text or _("The work with the card has failed."), _(
+        "Take the card out, put it back and try again. If it fails twice, set it aside and call production."
+    )

@@ -1,0 +1,86 @@
+"""Hides how the office's values are written for people: numbers in groups, documents, journal entries."""
+
+from collections.abc import Callable, Mapping
+
+from flask import Flask
+from flask_babel import gettext as _
+
+from uec.domain.lifecycle import CertificateState
+
+FACTS_SHOWN = 200
+
+
+def card_number(number: str | None) -> str:
+    """Write a card number in groups of four, kept on one line."""
+    text = number or ""
+    return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
+
+
+def snils(number: str | None) -> str:
+    """Write a SNILS as on its certificate: 112-233-445 95."""
+    text = number or ""
+    return f"{text[:3]}-{text[3:6]}-{text[6:9]} {text[9:]}" if len(text) == 11 else text
+
+
+def document(text: str) -> str:
+    """Name the kind of a document in the language of the page."""
+    kinds = {"passport": _("Passport"), "birth_certificate": _("Birth certificate")}
+    kind, _space, rest = text.partition(" ")
+    return f"{kinds.get(kind, kind)} {rest}"
+
+
+def certificate_use(profile: str) -> str:
+    """Say what a certificate is for."""
+    uses = {
+        "authentication": _("Identification"),
+        "signature": _("Electronic signature"),
+        "key_agreement": _("Encryption"),
+        "card_authentication": _("Card authentication"),
+    }
+    key = profile.replace("-", "_")
+    return uses.get(key, profile)
+
+
+def journal_kind(kind: str) -> str:
+    """Say what an entry of the journal records."""
+    kinds = {
+        "chip_claimed": _("Chip taken for this card"),
+        "key_change_intent": _("About to set the card's own keys"),
+        "key_changed": _("The card's own keys are set"),
+        "write_intent": _("About to write the data"),
+        "keys_made": _("Key pairs made on the card"),
+        "finish_intent": _("About to finish the card"),
+        "finished": _("The card is finished"),
+        "inspected": _("Read back and inspected"),
+        "pin_change_intent": _("About to set the holder's PINs"),
+        "pin_changed": _("The holder's PINs are set"),
+        "handed_over": _("Handed over"),
+        "scrapped": _("Scrapped"),
+        "transcript": _("Transcript kept"),
+    }
+    return kinds.get(kind.lower(), kind)
+
+
+def facts(values: Mapping[str, object]) -> str:
+    """Write facts in one line, cut where it gets long."""
+    text = ", ".join(f"{name}: {value}" for name, value in values.items() if value not in (None, "", [], {}))
+    return text if len(text) <= FACTS_SHOWN else text[:FACTS_SHOWN] + "…"
+
+
+def certificate_state(value: str) -> CertificateState:
+    """Return the state as its enum, for its tag."""
+    return CertificateState(value)
+
+
+def use_filters(app: Flask) -> None:
+    """Give the templates all of them by their names."""
+    filters: tuple[Callable[..., object], ...] = (
+        card_number,
+        snils,
+        document,
+        certificate_use,
+        journal_kind,
+        facts,
+        certificate_state,
+    )
+    app.jinja_env.filters.update({one.__name__: one for one in filters})

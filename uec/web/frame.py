@@ -1,0 +1,86 @@
+"""Hides what every page shows around its content: who is signed in, where one may go, and what just happened."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from flask import Flask, g, request, url_for
+from flask_babel import gettext as _
+from markupsafe import Markup
+
+from uec.domain.actors import Actor
+from uec.domain.permissions import Permission as P
+from uec.web import wording
+from uec.web.access import access_of
+from uec.web.context import office
+
+
+@dataclass(frozen=True)
+class Link:
+    """One entry of the navigation."""
+
+    text: str
+    endpoint: str
+    section: str
+
+
+def _citizen_links() -> list[Link]:
+    return [
+        Link(_("About the card"), "citizen.start", "citizen.start"),
+        Link(_("Apply"), "citizen.apply", "citizen.apply"),
+        Link(_("Status"), "citizen.status", "citizen.status"),
+        Link(_("Refuse a card"), "citizen.refuse", "citizen.refuse"),
+    ]
+
+
+def _staff_links() -> list[Link]:
+    return [
+        Link(_("My work"), "office.home", "office.home"),
+        Link(_("Window"), "window.desk", "window."),
+        Link(_("Applications"), "office.applications", "office.application"),
+        Link(_("Calendar"), "office.calendar", "office.calendar"),
+        Link(_("Batches"), "office.batches", "office.batch"),
+        Link(_("Cards"), "office.cards", "office.card"),
+        Link(_("Mass emission"), "office.cohorts", "office.cohort"),
+        Link(_("Stations"), "office.stations", "office.station"),
+        Link(_("Staff"), "office.staff_list", "office.staff"),
+        Link(_("Audit"), "office.audit", "office.audit"),
+    ]
+
+
+def navigation(app: Flask, actor: Actor | None) -> list[dict[str, object]]:
+    """Return the entries that the visitor may open, for GOV.UK's service navigation."""
+    links = _citizen_links() if actor is None else _staff_links()
+    here = request.endpoint or ""
+    shown = []
+    for link in links:
+        access = access_of(app, link.endpoint)
+        if access is not None and access.admits(actor):
+            shown.append({"text": link.text, "href": url_for(link.endpoint), "active": here.startswith(link.section)})
+    return shown
+
+
+def tag(state: StrEnum) -> Markup:
+    """Return the coloured tag of a state."""
+    text, colour = wording.tag_of(state)
+    return Markup('<strong class="govuk-tag govuk-tag--{}">{}</strong>').format(colour, text)
+
+
+def may(*permissions: P) -> bool:
+    """Tell whether the one signed in holds one of the permissions; for what a page offers."""
+    actor: Actor | None = g.get("actor")
+    return actor is not None and any(actor.may(permission) for permission in permissions)
+
+
+def frame(app: Flask) -> None:
+    """Give every template the frame."""
+    app.jinja_env.globals.update(tag=tag, word=wording.word, may=may, P=P)
+
+    @app.context_processor
+    def around() -> dict[str, object]:
+        actor = g.get("actor")
+        return {
+            "actor": actor,
+            "navigation": navigation(app, actor),
+            "demo": office().settings.demo,
+            "settings": office().settings,
+        }

@@ -1,0 +1,65 @@
+"""Signing in and out of the staff pages."""
+
+from datetime import timedelta
+
+from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _l
+from wtforms import PasswordField, StringField
+from wtforms.validators import InputRequired
+
+from uec.domain.errors import SignInRefused
+from uec.services import staff
+from uec.web import sessions
+from uec.web.access import public
+from uec.web.context import database, now
+from uec.web.forms.fields import PageForm
+from uec.web.language import local_path
+from uec.web.limits import SlidingWindow
+from uec.web.wording import sentence
+
+blueprint = Blueprint("auth", __name__)
+LIMIT = 20
+PERIOD = timedelta(minutes=5)
+
+
+@blueprint.record_once
+def _count_attempts(state: object) -> None:
+    state.app.extensions["uec.sign_in_attempts"] = SlidingWindow(LIMIT, PERIOD)  # type: ignore[attr-defined]
+
+
+class SignInForm(PageForm):
+    """Login and password."""
+
+    login = StringField(_l("Login"), validators=[InputRequired(_l("Give your login"))])
+    password = PasswordField(_l("Password"), validators=[InputRequired(_l("Give your password"))])
+
+
+@blueprint.route("/sign-in", methods=["GET", "POST"])
+@public
+def sign_in() -> ResponseReturnValue:
+    """Ask for login and password, and let a member of staff in."""
+    target = local_path(request.values.get("next"), url_for("office.home"))
+    if g.actor is not None:
+        return redirect(target)
+    form = SignInForm()
+    if not form.validate_on_submit():
+        return render_template("auth/sign_in.html", form=form, target=target), 400 if form.errors else 200
+    attempts: SlidingWindow = current_app.extensions["uec.sign_in_attempts"]
+    sender = request.remote_addr or ""
+    attempts.count(sender, now())
+    try:
+        actor = staff.sign_in(database(), form.login.data, form.password.data, now())
+    except SignInRefused as error:
+        form.login.errors = [sentence(error)]
+        return render_template("auth/sign_in.html", form=form, target=target), 401
+    sessions.sign_in(actor)
+    return redirect(target)
+
+
+@blueprint.post("/sign-out")
+@public
+def sign_out() -> ResponseReturnValue:
+    """End the sign-in."""
+    sessions.sign_out()
+    return redirect(url_for("auth.sign_in"))

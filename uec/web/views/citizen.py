@@ -1,0 +1,232 @@
+"""The citizen's pages: what the card is, the application in four steps, its receipt and status, and the refusal of a card."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from flask import Blueprint, abort, current_app, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _l
+from wtforms import StringField
+from wtforms.validators import InputRequired
+
+from uec.domain.actors import CITIZEN
+from uec.domain.errors import InvalidNumber, NotFound
+from uec.domain.lifecycle import Route
+from uec.domain.policy import Policy
+from uec.services import intake, points, refusals
+from uec.services.views import PointView
+from uec.web import drafts
+from uec.web.access import public
+from uec.web.context import database, now, office, reader
+from uec.web.forms.application import (
+    STEPS,
+    ChoiceForm,
+    SendForm,
+    answers_of,
+    application_form,
+    problems,
+    step_of,
+    typed_answers,
+)
+from uec.web.forms.fields import PageForm
+from uec.web.limits import SlidingWindow
+from uec.web.status_course import advice_of, course_of, headline_of
+from uec.web.summary import HEADINGS, summary_of
+from uec.web.uploads import photo_of
+from uec.web.wording import field_error
+
+blueprint = Blueprint("citizen", __name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How often one sender may look up, apply and refuse."""
+
+    look_ups: SlidingWindow
+    applications: SlidingWindow
+
+
+@blueprint.record_once
+def _count_attempts(state: object) -> None:
+    state.app.extensions["uec.citizen_limits"] = Limits(  # type: ignore[attr-defined]
+        SlidingWindow(20, timedelta(minutes=5)), SlidingWindow(30, timedelta(hours=1))
+    )
+
+
+def _limits() -> Limits:
+    limits: Limits = current_app.extensions["uec.citizen_limits"]
+    return limits
+
+
+def _policy() -> Policy:
+    return office().settings.policy.on(now().date())
+
+
+def _sender() -> str:
+    return request.remote_addr or ""
+
+
+@blueprint.get("/")
+@public
+def start() -> ResponseReturnValue:
+    """Explain the card."""
+    return render_template("citizen/start.html", policy=_policy(), points=points.list_points(reader())[:12])
+
+
+@blueprint.get("/apply")
+@public
+def apply() -> ResponseReturnValue:
+    """Begin, or go on where the draft stands."""
+    return redirect(url_for(".step", step=next(iter(STEPS))))
+
+
+def _draft() -> dict[str, str]:
+    return drafts.unseal(request.cookies.get(drafts.COOKIE, ""), key=office().key, now=now())
+
+
+def _kept(answers: dict[str, str], target: str) -> ResponseReturnValue:
+    response = make_response(redirect(target))
+    value = drafts.seal(answers, key=office().key, now=now(), random=office().random)
+    drafts.keep(response, value, secure=office().settings.base_url.startswith("https://"))
+    return response
+
+
+def _problems(answers: dict[str, str], places: list[PointView], photo: bytes | None = None) -> dict[str, str]:
+    return problems(answers, points=places, photo=photo, today=now().date(), policy=_policy())
+
+
+@blueprint.route("/apply/<step>", methods=["GET", "POST"])
+@public
+def step(step: str) -> ResponseReturnValue:
+    """Ask the questions of one step; go on when its answers hold."""
+    if step not in STEPS:
+        abort(404)
+    answers, places = _draft(), points.list_points(reader())
+    form = STEPS[step](data=typed_answers(answers))
+    if isinstance(form, ChoiceForm):
+        form.offer(places, office().settings.banks)
+    if request.method == "POST":
+        dates_hold = form.validate_on_submit()
+        answers |= answers_of(form)
+        wrong = _problems(answers, places)
+        if (
+            not form.put_errors({name: key for name, key in wrong.items() if not _has_error(form, name)}, field_error)
+            and dates_hold
+        ):
+            return _kept(answers, _next_address(step))
+    return _render_step(step, form, places), 400 if form.errors else 200
+
+
+def _has_error(form: PageForm, name: str) -> bool:
+    return name in form and bool(form[name].errors)
+
+
+def _next_address(step: str) -> str:
+    names = list(STEPS)
+    place = names.index(step) + 1
+    return url_for(".step", step=names[place]) if place < len(names) else url_for(".check")
+
+
+def _render_step(step: str, form: PageForm, places: list[PointView]) -> str:
+    names = list(STEPS)
+    place = names.index(step)
+    back = url_for(".step", step=names[place - 1]) if place else url_for(".start")
+    return render_template(
+        "citizen/step.html",
+        step=step,
+        form=form,
+        heading=HEADINGS[step],
+        number=place + 1,
+        total=len(names) + 1,
+        back=back,
+        point_hints={point.id: point.address for point in places},
+    )
+
+
+@blueprint.route("/apply/check", methods=["GET", "POST"])
+@public
+def check() -> ResponseReturnValue:
+    """Show all answers, take photo and consent, and send the application."""
+    answers, places = _draft(), points.list_points(reader())
+    wrong = _problems(answers, places)
+    if wrong:
+        return redirect(url_for(".step", step=step_of(min(wrong, key=lambda name: list(STEPS).index(step_of(name))))))
+    form = SendForm()
+    if form.validate_on_submit():
+        photo = photo_of(form.photo)
+        wrong = _problems(answers, places, photo)
+        if not form.put_errors(wrong, field_error):
+            return _send(answers, places, photo)
+    parts = summary_of(answers, places)
+    return render_template("citizen/check.html", form=form, parts=parts), 400 if form.errors else 200
+
+
+def _send(answers: dict[str, str], places: list[PointView], photo: bytes | None) -> ResponseReturnValue:
+    _limits().applications.count(_sender(), now())
+    receipt = intake.submit_application(
+        database(),
+        form=application_form(answers, photo=photo, today=now().date()),
+        route=Route.WEB,
+        actor=CITIZEN,
+        policy=_policy(),
+        now=now(),
+        random=office().random,
+    )
+    chosen = next((point for point in places if str(point.id) == answers["point_id"]), None)
+    response = make_response(render_template("citizen/receipt.html", receipt=receipt, point=chosen, at_window=False))
+    drafts.discard(response)
+    return response
+
+
+class StatusForm(PageForm):
+    """Number and secret of the receipt."""
+
+    number = StringField(
+        _l("Application number"),
+        description=_l("For example, 2026-0000123"),
+        validators=[InputRequired(_l("Give the number on the receipt"))],
+    )
+    secret = StringField(
+        _l("Secret"),
+        description=_l("Like XXXX-XXXX-XXXX"),
+        validators=[InputRequired(_l("Give the secret on the receipt"))],
+    )
+
+
+@blueprint.route("/status", methods=["GET", "POST"])
+@public
+def status() -> ResponseReturnValue:
+    """Show where an application stands to whoever holds its number and secret."""
+    form = StatusForm(data={"number": request.args.get("number", "")})
+    if not form.validate_on_submit():
+        return render_template("citizen/status.html", form=form), 400 if form.errors else 200
+    _limits().look_ups.count(_sender(), now())
+    try:
+        view = intake.application_status(database(), number=form.number.data, secret=form.secret.data, now=now())
+    except NotFound:
+        form.number.errors = [_l("No application has this number and secret: check both on the receipt")]
+        return render_template("citizen/status.html", form=form), 404
+    return render_template(
+        "citizen/progress.html", view=view, headline=headline_of(view), advice=advice_of(view), marks=course_of(view)
+    )
+
+
+class RefusalForm(PageForm):
+    """The least that is needed to refuse a card."""
+
+    snils = StringField(_l("SNILS"), description=_l("11 digits"), validators=[InputRequired(_l("Give your SNILS"))])
+
+
+@blueprint.route("/refuse", methods=["GET", "POST"])
+@public
+def refuse() -> ResponseReturnValue:
+    """Take a refusal of a card of the mass emission."""
+    form = RefusalForm()
+    confirmation = None
+    if form.validate_on_submit():
+        _limits().applications.count(_sender(), now())
+        try:
+            confirmation = refusals.file(database(), snils=form.snils.data, channel="web", actor=CITIZEN, now=now())
+        except InvalidNumber:
+            form.snils.errors = [field_error("form.snils")]
+    return render_template("citizen/refuse.html", form=form, confirmation=confirmation), 400 if form.errors else 200

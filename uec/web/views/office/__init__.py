@@ -1,0 +1,6 @@
+"""The back office: work to do, applications, calendar, batches, cards, mass emission, stations, staff, audit."""
+
+from uec.web.views.office import applications, audit, batches, calendar, cards, cohorts, home, staff, stations
+from uec.web.views.office.room import blueprint
+
+__all__ = ["applications", "audit", "batches", "blueprint", "calendar", "cards", "cohorts", "home", "staff", "stations"]

@@ -1,0 +1,92 @@
+"""Applications: the list, one with its checks, the decision with a reason."""
+
+import io
+from enum import StrEnum
+from typing import TypeVar
+
+from flask import abort, flash, redirect, render_template, request, send_file, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from wtforms import TextAreaField
+from wtforms.validators import InputRequired, Length
+
+from uec.domain.lifecycle import APPLICATION, ApplicationEvent, ApplicationState, Route, sources
+from uec.domain.permissions import Permission as P
+from uec.services import applications as service
+from uec.services import decision
+from uec.web.access import current_actor, needs
+from uec.web.context import database, now
+from uec.web.forms.fields import PageForm
+from uec.web.paging import PAGE_ROWS, offset
+from uec.web.views.office.room import blueprint
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def chosen(kind: type[Choice], name: str) -> Choice | None:
+    """Return the choice of a filter in the address, None for all or for nonsense."""
+    try:
+        return kind(request.args.get(name, ""))
+    except ValueError:
+        return None
+
+
+@blueprint.get("/applications")
+@needs(P.VIEW_PERSON)
+def applications() -> ResponseReturnValue:
+    """List applications, the ones due first on top."""
+    state, route = chosen(ApplicationState, "state"), chosen(Route, "route")
+    query = request.args.get("query", "").strip()[:100]
+    page = service.find(
+        database(),
+        actor=current_actor(),
+        now=now(),
+        states=(state,) if state else (),
+        route=route,
+        query=query,
+        limit=PAGE_ROWS,
+        offset=offset(),
+    )
+    return render_template(
+        "office/applications.html", page=page, query=query, state=state, route=route, states=ApplicationState, routes=Route
+    )
+
+
+class DecisionForm(PageForm):
+    """Why the officer decides so; the applicant reads the reason of a rejection."""
+
+    reason = TextAreaField(
+        _l("Reason"),
+        description=_l("What you looked at. The applicant reads the reason of a rejection."),
+        validators=[InputRequired(_l("Write the reason of the decision")), Length(max=1000, message=_l("Shorten it to 1000 characters"))],
+    )
+
+
+@blueprint.route("/applications/<int:application_id>", methods=["GET", "POST"])
+@needs(P.VIEW_PERSON)
+def application(application_id: int) -> ResponseReturnValue:
+    """Show one application; take the decision on it."""
+    actor, form = current_actor(), DecisionForm()
+    if form.validate_on_submit():
+        decide = {"approve": decision.approve, "reject": decision.reject}.get(request.form.get("decision", ""))
+        if decide is None:
+            abort(400)
+        decide(database(), application_id, actor=actor, reason=form.reason.data, now=now())
+        flash(_("The decision is stored."), "success")
+        return redirect(url_for(".application", application_id=application_id))
+    view = service.detail(database(), application_id, actor=actor, now=now())
+    decidable = view.state in sources(APPLICATION, ApplicationEvent.APPROVE)
+    page = render_template("office/application.html", view=view, form=form, decidable=decidable)
+    return page, 400 if form.errors else 200
+
+
+@blueprint.get("/applications/<int:application_id>/photo")
+@needs(P.VIEW_PERSON)
+def photo(application_id: int) -> ResponseReturnValue:
+    """Send the photo of an application."""
+    content = service.photo(database(), application_id, actor=current_actor(), now=now())
+    if content is None:
+        abort(404)
+    kind = "image/png" if content.startswith(b"\x89PNG") else "image/jpeg"
+    return send_file(io.BytesIO(content), mimetype=kind)

@@ -1,0 +1,28 @@
+"""The auditor's page: the newest entries of the chains, by who, kind and subject."""
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+
+from uec.domain.permissions import Permission as P
+from uec.services import audit as service
+from uec.web.access import current_actor, needs
+from uec.web.context import reader
+from uec.web.paging import PAGE_ROWS, offset
+from uec.web.views.office.room import blueprint
+
+
+@blueprint.get("/audit")
+@needs(P.VIEW_AUDIT)
+def audit() -> ResponseReturnValue:
+    """Show entries of the audit, newest first."""
+    who, kind, subject = (request.args.get(name, "").strip()[:80] for name in ("who", "kind", "subject"))
+    page = service.search(
+        reader(),
+        actor=current_actor(),
+        actor_reference=who,
+        subject_kind=kind,
+        subject_id=subject,
+        offset=offset(),
+        limit=PAGE_ROWS,
+    )
+    return render_template("office/audit.html", page=page, who=who, kind=kind, subject=subject)

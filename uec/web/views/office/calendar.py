@@ -1,0 +1,116 @@
+"""The calendar: a month of batches with the load of each day."""
+
+import calendar as weeks_of
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+from flask_babel import format_date, get_locale
+
+from uec.domain.lifecycle import BatchState
+from uec.domain.permissions import Permission as P
+from uec.services import batch_lists, points, rules
+from uec.services.views import BatchRow, CalendarCell
+from uec.web.access import current_actor, needs
+from uec.web.context import now, office, reader
+from uec.web.views.office.room import blueprint
+
+
+@dataclass(frozen=True)
+class Day:
+    """One day over all the points shown."""
+
+    day: date
+    working: bool
+    today: bool
+    capacity: int
+    planned: int
+    batches: tuple[BatchRow, ...]
+
+
+@dataclass(frozen=True)
+class Month:
+    """A month as a grid of weeks; None stands for a day of the next or previous month."""
+
+    key: str
+    name: str
+    before: str
+    before_name: str
+    after: str
+    after_name: str
+    weekdays: tuple[str, ...]
+    weeks: tuple[tuple[Day | None, ...], ...]
+
+
+def _asked_month(today: date) -> date:
+    try:
+        return date.fromisoformat(f"{request.args.get('month', '')}-01")
+    except ValueError:
+        return today.replace(day=1)
+
+
+def _month_name(first: date) -> str:
+    return str(format_date(first, "LLLL y")).capitalize()
+
+
+def _days(cells: Sequence[CalendarCell], today: date) -> dict[date, Day]:
+    by_day: dict[date, list[CalendarCell]] = {}
+    for cell in cells:
+        by_day.setdefault(cell.day, []).append(cell)
+    return {
+        day: Day(
+            day,
+            working=any(cell.working for cell in found),
+            today=day == today,
+            capacity=sum(cell.capacity for cell in found),
+            planned=sum(cell.planned for cell in found),
+            batches=tuple(batch for cell in found for batch in cell.batches),
+        )
+        for day, found in by_day.items()
+    }
+
+
+def _month(first: date, cells: Sequence[CalendarCell], today: date) -> Month:
+    days = _days(cells, today)
+    grid = weeks_of.Calendar().monthdatescalendar(first.year, first.month)
+    locale = get_locale()
+    names = locale.days["stand-alone"]["abbreviated"] if locale else {}
+    before, after = (first - timedelta(days=1)).replace(day=1), (first + timedelta(days=32)).replace(day=1)
+    return Month(
+        key=f"{first:%Y-%m}",
+        name=_month_name(first),
+        before=f"{before:%Y-%m}",
+        before_name=_month_name(before),
+        after=f"{after:%Y-%m}",
+        after_name=_month_name(after),
+        weekdays=tuple(str(names.get(number, "")) for number in range(7)),
+        weeks=tuple(tuple(days.get(day) if day.month == first.month else None for day in week) for week in grid),
+    )
+
+
+@blueprint.get("/calendar")
+@needs(P.VIEW_BATCHES)
+def calendar() -> ResponseReturnValue:
+    """Show a month of batches, of one point or of all together."""
+    today = now().date()
+    first = _asked_month(today)
+    last = first.replace(day=weeks_of.monthrange(first.year, first.month)[1])
+    point = request.args.get("point", "")
+    point_id = int(point) if point.isdigit() else None
+    cells = batch_lists.calendar(
+        reader(),
+        actor=current_actor(),
+        first=first,
+        last=last,
+        working=rules.working_calendar(office().settings),
+        point_id=point_id,
+    )
+    return render_template(
+        "office/calendar.html",
+        month=_month(first, cells, today),
+        point_id=point_id,
+        points=points.list_points(reader()),
+        batch_states=[state for state in BatchState if state is not BatchState.CANCELLED],
+    )

@@ -1,0 +1,77 @@
+"""Mass emission: compute a list, propose it, approve it by its root, open its applications."""
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
+from wtforms import IntegerField
+from wtforms.validators import NumberRange, Optional
+
+from uec.domain.permissions import Permission as P
+from uec.services import cohort as service
+from uec.web.access import current_actor, needs
+from uec.web.context import database, now, office, reader
+from uec.web.forms.fields import DayField, PageForm
+from uec.web.views.office.room import blueprint
+
+
+class CohortForm(PageForm):
+    """The day of a list, and how many people at most."""
+
+    as_of = DayField(_l("As of the day"))
+    limit = IntegerField(
+        _l("At most how many people (optional)"),
+        validators=[Optional(), NumberRange(1, 10_000_000, message=_l("Give a number from 1 on"))],
+    )
+
+
+@blueprint.route("/cohorts", methods=["GET", "POST"])
+@needs(P.MANAGE_COHORT, P.APPROVE_COHORT)
+def cohorts() -> ResponseReturnValue:
+    """Show the lists; compute a new one."""
+    actor, form = current_actor(), CohortForm(data={"as_of": now().date()})
+    if request.method == "POST":
+        actor.require(P.MANAGE_COHORT)
+        if form.validate_on_submit():
+            made = service.compute(
+                database(),
+                actor=actor,
+                as_of=form.as_of.data,
+                policy=office().settings.policy.on(form.as_of.data),
+                now=now(),
+                limit=form.limit.data,
+            )
+            flash(ngettext("The list has %(num)d person.", "The list has %(num)d people.", made.count), "success")
+            return redirect(url_for(".cohorts"))
+    page = render_template("office/cohorts.html", cohorts=service.list_cohorts(reader(), actor=actor), form=form)
+    return page, 400 if form.errors else 200
+
+
+@blueprint.post("/cohorts/<int:cohort_id>/propose")
+@needs(P.MANAGE_COHORT)
+def cohort_propose(cohort_id: int) -> ResponseReturnValue:
+    """Put one's name to a list."""
+    service.propose(database(), cohort_id, actor=current_actor(), now=now())
+    flash(_("The list is proposed. A colleague approves it."), "success")
+    return redirect(url_for(".cohorts"))
+
+
+@blueprint.post("/cohorts/<int:cohort_id>/approve")
+@needs(P.APPROVE_COHORT)
+def cohort_approve(cohort_id: int) -> ResponseReturnValue:
+    """Approve the list by the root that the page showed."""
+    digest = request.form.get("digest", "")
+    service.approve(database(), cohort_id, actor=current_actor(), digest=digest, now=now())
+    flash(_("The list is approved."), "success")
+    return redirect(url_for(".cohorts"))
+
+
+@blueprint.post("/cohorts/<int:cohort_id>/open")
+@needs(P.MANAGE_COHORT)
+def cohort_open(cohort_id: int) -> ResponseReturnValue:
+    """Open an application for everybody on the list."""
+    policy = office().settings.policy.on(now().date())
+    opened = service.open_applications(database(), cohort_id, actor=current_actor(), policy=policy, now=now())
+    flash(ngettext("%(num)d application is open.", "%(num)d applications are open.", opened), "success")
+    return redirect(url_for(".cohorts"))

@@ -1,0 +1,54 @@
+"""Stations: which are on line, a one-time code for a new one, and the end of one."""
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from wtforms import SelectField, StringField
+from wtforms.validators import InputRequired, Length
+
+from uec.domain.permissions import Permission as P
+from uec.services import points
+from uec.services import stations as service
+from uec.web.access import current_actor, needs
+from uec.web.context import database, now, office, reader
+from uec.web.forms.fields import PageForm
+from uec.web.language import pick
+from uec.web.views.office.room import blueprint
+
+
+class StationForm(PageForm):
+    """Name and place of a new station."""
+
+    name = StringField(
+        _l("Name of the station"),
+        validators=[InputRequired(_l("Give the station a name")), Length(max=80, message=_l("Shorten it to 80 characters"))],
+    )
+    point_id = SelectField(_l("Point"), coerce=lambda value: int(value) if value else None)
+
+
+@blueprint.route("/stations", methods=["GET", "POST"])
+@needs(P.MANAGE_STATIONS, P.PRODUCE_CARD)
+def stations() -> ResponseReturnValue:
+    """Show the stations; make a one-time code for a new one."""
+    actor, form, code = current_actor(), StationForm(), None
+    form.point_id.choices = [("", _("No point")), *((one.id, pick(one.name_ru, one.name_en)) for one in points.list_points(reader()))]
+    if request.method == "POST":
+        actor.require(P.MANAGE_STATIONS)
+        if form.validate_on_submit():
+            code = service.create(
+                database(), name=form.name.data, point_id=form.point_id.data, actor=actor, now=now(), random=office().random
+            )
+    page = render_template(
+        "office/stations.html", stations=service.list_stations(database(), now=now()), form=form, code=code
+    )
+    return page, 400 if form.errors else 200
+
+
+@blueprint.post("/stations/<int:station_id>/revoke")
+@needs(P.MANAGE_STATIONS)
+def station_revoke(station_id: int) -> ResponseReturnValue:
+    """End a station for good."""
+    service.revoke(database(), station_id, actor=current_actor(), now=now())
+    flash(_("The station is revoked and cannot connect any more."), "success")
+    return redirect(url_for(".stations"))

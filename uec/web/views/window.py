@@ -1,0 +1,176 @@
+"""The operator's pages at a window: take an application or a refusal, find a card, hand it over and watch it happen."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from wtforms import StringField
+from wtforms.validators import InputRequired, Length
+
+from card_io.secret import Secret
+from issuance.production.sealing import seal_pins
+from uec.domain.errors import InvalidNumber
+from uec.domain.lifecycle import CardState, OperationKind, Route
+from uec.domain.permissions import Permission as P
+from uec.services import applications, card_lists, handover, intake, operations, points, refusals, stations
+from uec.services.views import CardDetail, OperationView
+from uec.web.access import current_actor, needs
+from uec.web.card_work import headline_of, marks_of, problem_of
+from uec.web.context import database, now, office, reader
+from uec.web.forms.application import WindowForm, answers_of, application_form, problems
+from uec.web.forms.fields import PageForm
+from uec.web.forms.window import HandOverForm
+from uec.web.paging import PAGE_ROWS, offset
+from uec.web.uploads import photo_of
+from uec.web.wording import field_error
+
+blueprint = Blueprint("window", __name__, url_prefix="/window")
+
+
+@blueprint.get("/")
+@needs(P.TAKE_APPLICATION, P.HAND_OVER_CARD)
+def desk() -> ResponseReturnValue:
+    """Show the cards that wait at the operator's point, or what a search finds anywhere."""
+    actor, query = current_actor(), request.args.get("query", "").strip()[:100]
+    page = card_lists.find(
+        database(),
+        actor=actor,
+        now=now(),
+        query=query,
+        states=() if query else (CardState.PERSONALISED,),
+        point_id=None if query else actor.point_id,
+        limit=PAGE_ROWS,
+        offset=offset(),
+    )
+    return render_template("window/desk.html", page=page, query=query)
+
+
+@blueprint.route("/application", methods=["GET", "POST"])
+@needs(P.TAKE_APPLICATION)
+def application() -> ResponseReturnValue:
+    """Take an application from the papers on the table."""
+    actor, places = current_actor(), points.list_points(reader())
+    form = WindowForm(data={"point_id": actor.point_id, "doc_type": "passport"})
+    form.offer(places, office().settings.banks)
+    if request.method == "POST":
+        complete = form.validate_on_submit()
+        answers, photo, today = answers_of(form), photo_of(form.photo), now().date()
+        wrong = problems(answers, points=places, photo=photo, today=today, policy=office().settings.policy.on(today))
+        told = form.put_errors({name: key for name, key in wrong.items() if not form[name].errors}, field_error)
+        if complete and not told:
+            receipt = intake.submit_application(
+                database(),
+                form=application_form(answers, photo=photo, today=today),
+                route=Route.WINDOW,
+                actor=actor,
+                policy=office().settings.policy.on(today),
+                now=now(),
+                random=office().random,
+            )
+            chosen = next((place for place in places if place.id == form.point_id.data), None)
+            return render_template("citizen/receipt.html", receipt=receipt, point=chosen, at_window=True)
+    return render_template("window/application.html", form=form), 400 if form.errors else 200
+
+
+class RefusalForm(PageForm):
+    """A refusal as filed at a window."""
+
+    snils = StringField(_l("SNILS"), validators=[InputRequired(_l("Give the SNILS"))])
+    note = StringField(_l("Note (optional)"), validators=[Length(max=200, message=_l("Shorten it to 200 characters"))])
+
+
+@blueprint.route("/refusal", methods=["GET", "POST"])
+@needs(P.TAKE_APPLICATION)
+def refusal() -> ResponseReturnValue:
+    """File a refusal and show its confirmation."""
+    form = RefusalForm()
+    if form.validate_on_submit():
+        try:
+            number = refusals.file(
+                database(),
+                snils=form.snils.data,
+                channel="window",
+                actor=current_actor(),
+                now=now(),
+                note=form.note.data or "",
+            )
+        except InvalidNumber:
+            form.snils.errors = [field_error("form.snils")]
+        else:
+            return render_template("citizen/refuse.html", form=form, confirmation=number)
+    return render_template("window/refusal.html", form=form), 400 if form.errors else 200
+
+
+@blueprint.route("/cards/<int:card_id>/hand-over", methods=["GET", "POST"])
+@needs(P.HAND_OVER_CARD)
+def hand_over(card_id: int) -> ResponseReturnValue:
+    """Check the holder, let the holder choose the PINs, and ask the hub to do the rest."""
+    actor = current_actor()
+    card = card_lists.detail(database(), card_id, actor=actor, now=now())
+    form = HandOverForm(policy=office().settings.policy.on(now().date()))
+    form.offer(stations.list_stations(reader(), now=now(), point_id=actor.point_id))
+    if request.method == "POST" and form.validate_on_submit():
+        station_id, reader_name = form.chosen()
+        operation_id = handover.request(
+            database(),
+            card_id,
+            actor=actor,
+            station_id=station_id,
+            reader=reader_name,
+            sealed_pins=_sealed(card, form),
+            holder_checked=bool(form.holder_checked.data),
+            now=now(),
+        )
+        return redirect(url_for(".operation", operation_id=operation_id))
+    has_photo = applications.detail(database(), card.application_id, actor=actor, now=now()).has_photo
+    return render_template("window/hand_over.html", card=card, form=form, has_photo=has_photo), 400 if form.errors else 200
+
+
+def _sealed(card: CardDetail, form: HandOverForm) -> bytes:
+    """Seal the PINs to the hub before anything is stored: from here on this process cannot read them either."""
+    key = stations.hub_public_key(reader(), now=now())
+    pins = {name: Secret(str(form[name].data).encode("ascii")) for name in ("pin1", "pin2")}
+    return seal_pins(key, pins, card_number=card.row.number)
+
+
+@blueprint.get("/operations/<int:operation_id>")
+@needs(P.HAND_OVER_CARD, P.PRODUCE_CARD)
+def operation(operation_id: int) -> ResponseReturnValue:
+    """Show the work at the card; the page follows it by itself."""
+    return render_template("window/operation.html", **_shown(operations.operation(reader(), operation_id)))
+
+
+@blueprint.get("/operations/<int:operation_id>/part")
+@needs(P.HAND_OVER_CARD, P.PRODUCE_CARD)
+def operation_part(operation_id: int) -> ResponseReturnValue:
+    """Give the part of the page that follows the work."""
+    return render_template("parts/operation.html", **_shown(operations.operation(reader(), operation_id)))
+
+
+def _shown(work: OperationView) -> dict[str, object]:
+    problem, advice = problem_of(work)
+    marks = marks_of(work)
+    again = None
+    if work.card_id is not None and work.kind is OperationKind.HAND_OVER:
+        again = url_for(".hand_over", card_id=work.card_id)
+    return {
+        "operation": work,
+        "headline": headline_of(work),
+        "marks": marks,
+        "of": len(marks),
+        "step": sum(mark.done for mark in marks),
+        "problem": problem,
+        "advice": advice,
+        "again": again,
+        "card_number": work.card_number,
+        "receipt_number": work.result.get("receipt"),
+    }
+
+
+@blueprint.post("/operations/<int:operation_id>/cancel")
+@needs(P.HAND_OVER_CARD, P.PRODUCE_CARD)
+def cancel_operation(operation_id: int) -> ResponseReturnValue:
+    """Call off work that no station has begun."""
+    operations.cancel_operation(database(), operation_id, actor=current_actor(), now=now())
+    flash(_("The work is called off."), "success")
+    return redirect(url_for(".operation", operation_id=operation_id))
