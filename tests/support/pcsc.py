@@ -7,95 +7,57 @@ cannot run, the tests fail and say why: a skipped PC/SC test would look like a w
 import contextlib
 import fcntl
 import os
-import shutil
-import signal
 import socket
 import struct
-import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import pytest
 
-from card_io.pcsc import Context, list_readers
-from card_io.reader_errors import ReaderError
+from card_io.pcsc import Context
+from card_io.pcscd import PORTS, READERS, Pcscd, ServiceUnavailable
 
-READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
-PORTS = (35963, 35964)
 LOCK_TIMEOUT_S = 110.0
-START_TIMEOUT_S = 15.0
-INSTALL = "apt-get install -y pcscd vsmartcard-vpcd"
 
 
-@dataclass
 class PcscService:
-    """The running service; `process` is set when this test run started it."""
+    """The running service for a test: what cannot be had fails the test and says why."""
 
-    process: subprocess.Popen[bytes] | None = None
-    readers: tuple[str, ...] = READERS
-    ports: tuple[int, ...] = PORTS
-    log: IO[bytes] | None = field(default=None, repr=False)
+    readers = READERS
+    ports = PORTS
+
+    def __init__(self) -> None:
+        self._service = Pcscd()
+
+    @property
+    def ours(self) -> bool:
+        """Whether this test run started it."""
+        return self._service.ours
 
     def ensure(self) -> None:
-        """Start the service unless one answers with the virtual readers; `pytest.fail` says why it cannot."""
-        if self._ready():
-            return
-        self._start()
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._ready():
-            if self.process is not None and self.process.poll() is not None:
-                pytest.fail(f"pcscd ended with {self.process.returncode}: {self._tail()}")
-            if time.monotonic() > deadline:
-                pytest.fail(f"pcscd runs without the readers {READERS}: {INSTALL}; {self._tail()}")
-            time.sleep(0.05)
-
-    def _ready(self) -> bool:
-        try:
-            names = list_readers()
-        except ReaderError:
-            return False
-        return all(name in names for name in READERS)
-
-    def _start(self) -> None:
-        program = shutil.which("pcscd") or shutil.which("pcscd", path="/usr/sbin:/usr/local/sbin")
-        if program is None:
-            pytest.fail(f"PC/SC tests need pcscd and the virtual reader: {INSTALL}")
-        if self.process is not None and self.process.poll() is None:
-            return
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the service
-        self.process = subprocess.Popen([program, "--foreground"], stdout=self.log, stderr=subprocess.STDOUT)
-
-    def _tail(self) -> str:
-        if self.log is None:
-            return "it was running before; stop it, or give it the virtual readers"
-        self.log.seek(0)
-        return self.log.read().decode("utf-8", "replace")[-600:]
+        """Start the service unless one answers with the virtual readers."""
+        with _failing():
+            self._service.ensure()
 
     def restart(self) -> None:
         """Stop the service that this run started and start it again; fails for a service of someone else."""
-        if self.process is None:
-            pytest.fail("pcscd was running before the tests, so they may not restart it; stop it first")
-        self.stop()
-        self.ensure()
+        with _failing():
+            self._service.restart()
 
     def stop(self) -> None:
         """Stop the service if this run started it."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.process = None
-        if self.log is not None:
-            self.log.close()
-            self.log = None
+        self._service.stop()
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except ServiceUnavailable as error:
+        pytest.fail(f"PC/SC tests cannot run here: {error}")
 
 
 @contextlib.contextmanager
@@ -122,7 +84,7 @@ def machine_lock() -> Iterator[None]:
 def _pcsc_process() -> Iterator[PcscService]:
     service = PcscService()
     yield service
-    if service.process is not None:
+    if service.ours:
         with machine_lock():
             service.stop()
 

@@ -89,7 +89,7 @@ def test_the_monitor_survives_a_restart_of_the_service(pcsc: PcscService) -> Non
     card = insert(PORTS[0], answer)
     collect(monitor, Happening.CARD_INSERTED)
     connection = open_reader(READERS[0])
-    if pcsc.process is None:
+    if not pcsc.ours:
         pytest.fail("this test restarts pcscd, so it must be the one the tests started; stop the running one")
     pcsc.stop()
     events = collect(monitor, Happening.SERVICE_LOST)
