@@ -1,0 +1,97 @@
+"""Distinguished names of subjects and issuers (RFC 5280 section 4.1.2.4 and appendix A.1; X.520 upper bounds).
+
+Hides encodings: country and serial number are PrintableString, everything else UTF8String. Encoded RDNs that repeat in
+every certificate (country, organisation) are encoded once.
+"""
+
+import string
+from dataclasses import dataclass
+from functools import lru_cache
+
+from issuance.errors import RequestRefused
+from issuance.pki import der
+from issuance.pki.profiles import Profile
+
+ATTRIBUTE_OIDS = {
+    "common_name": "2.5.4.3",
+    "surname": "2.5.4.4",
+    "serial_number": "2.5.4.5",
+    "country": "2.5.4.6",
+    "organization": "2.5.4.10",
+    "given_name": "2.5.4.42",
+}
+_UPPER_BOUNDS = {
+    "common_name": 64,
+    "serial_number": 64,
+    "country": 2,
+    "organization": 64,
+    "surname": 64,
+    "given_name": 64,
+}
+_PRINTABLE = {"country", "serial_number"}
+_PRINTABLE_LETTERS = frozenset(string.ascii_letters + string.digits + " '()+,-./:=?")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whom or what a certificate names. A profile takes the attributes it lists and leaves the others out."""
+
+    common_name: str | None = None
+    serial_number: str | None = None
+    surname: str | None = None
+    given_name: str | None = None
+    organization: str | None = None
+    country: str | None = None
+
+    def text(self) -> str:
+        """Return a line for people and the database: `C=RU, O=..., CN=...` of what is there."""
+        letters = {"country": "C", "organization": "O", "surname": "SN", "given_name": "GN", "common_name": "CN"}
+        parts = [(letter, getattr(self, name)) for name, letter in letters.items()]
+        parts.append(("serialNumber", self.serial_number))
+        return ", ".join(f"{letter}={value}" for letter, value in parts if value)
+
+
+def encode_subject(subject: Subject, profile: Profile) -> bytes:
+    """Encode the attributes a profile lists; raises `RequestRefused` for one that is missing or impossible."""
+    parts = []
+    for attribute in profile.subject:
+        value = getattr(subject, attribute)
+        if value:
+            parts.append(_rdn(attribute, value, profile.name))
+        elif attribute not in profile.optional:
+            raise RequestRefused(
+                f"a {profile.name} certificate needs the subject's {attribute.replace('_', ' ')}", profile=profile.name
+            )
+    return der.sequence(*parts)
+
+
+def encode_name(**attributes: str) -> bytes:
+    """Encode a name from attributes in the order given, for authorities."""
+    return der.sequence(*(_rdn(name, value, "authority") for name, value in attributes.items()))
+
+
+@lru_cache(maxsize=4096)
+def _rdn(attribute: str, value: str, profile: str) -> bytes:
+    bound = _UPPER_BOUNDS[attribute]
+    if len(value) > bound:
+        raise RequestRefused(
+            f"{attribute.replace('_', ' ')} has {len(value)} characters and at most {bound} fit: shorten it",
+            profile=profile,
+        )
+    if value != value.strip() or not value.isprintable():
+        raise RequestRefused(
+            f"{attribute.replace('_', ' ')} has control characters, or spaces at an end: correct it", profile=profile
+        )
+    tag = der.UTF8_STRING
+    if attribute in _PRINTABLE:
+        tag = der.PRINTABLE_STRING
+        if not _PRINTABLE_LETTERS.issuperset(value) or (attribute == "country" and not _is_country(value)):
+            raise RequestRefused(
+                f"{attribute.replace('_', ' ')} {value!r} has characters that a certificate cannot carry there",
+                profile=profile,
+            )
+    return der.tlv(der.SET, der.sequence(der.oid(ATTRIBUTE_OIDS[attribute]), der.tlv(tag, value.encode())))
+
+
+def _is_country(value: str) -> bool:
+    return len(value) == 2 and value.isalpha() and value.isupper()

@@ -1,0 +1,60 @@
+"""A certificate's to-be-signed bytes from parts that were encoded once for all certificates of a profile.
+
+RFC 5280 section 4.1. The order of fields and extensions is fixed, so that the same request always gives the same bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from issuance.keys.port import KeyAlgorithm
+from issuance.pki import der
+from issuance.pki import extensions as ext
+from issuance.pki.config import CaConfig
+from issuance.pki.profiles import Profile
+from issuance.pki.signing import Signer, algorithm_identifier
+
+_VERSION_3 = der.explicit(0, der.integer(2))
+
+
+@lru_cache(maxsize=1024)
+def validity(not_before: datetime, not_after: datetime) -> bytes:
+    """Encode a certificate's period."""
+    return der.sequence(der.time(not_before), der.time(not_after))
+
+
+@dataclass(frozen=True)
+class Template:
+    """The constant parts: signature algorithm and issuer, and the extensions before and after the key identifier."""
+
+    head: bytes
+    before: bytes
+    after: bytes
+
+    @classmethod
+    def make(
+        cls, algorithm: KeyAlgorithm, issuer: bytes, before: Sequence[bytes], after: Sequence[bytes]
+    ) -> "Template":
+        """Encode the constant parts; `algorithm` is the issuer's."""
+        return cls(algorithm_identifier(algorithm) + issuer, b"".join(before), b"".join(after))
+
+    def fill(self, serial: int, period: bytes, subject: bytes, spki: bytes) -> bytes:
+        """Encode the to-be-signed bytes of one certificate."""
+        identifier = ext.subject_key_identifier(ext.key_identifier(spki))
+        extensions = der.explicit(3, der.sequence(self.before, identifier, self.after))
+        return der.sequence(_VERSION_3, der.integer(serial), self.head, period, subject, spki, extensions)
+
+
+def for_profile(profile: Profile, issuer: Signer, config: CaConfig, partition: int | None) -> Template:
+    """Make the template of a profile under an issuer; `partition` chooses the list that certificates point at."""
+    after = [ext.key_usage(profile.key_usage)]
+    if profile.extended:
+        after.append(ext.extended_key_usage(profile.extended))
+    after.append(ext.policies([f"{config.policy_arc}.{profile.policy}"]))
+    if profile.no_check:
+        after.append(ext.no_check())
+    else:
+        after.append(ext.distribution_points(config.crl_url(partition)))
+    after.append(ext.information_access(config.issuing_certificate_url, None if profile.no_check else config.ocsp_url))
+    return Template.make(issuer.algorithm, issuer.name, [ext.authority_key_identifier(issuer.key_identifier)], after)
