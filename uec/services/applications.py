@@ -55,7 +55,7 @@ def find(
 def count_by_state(session: Session) -> dict[ApplicationState, int]:
     """How many applications stand in each state; states without one are left out."""
     counted = session.execute(select(Application.state, func.count()).group_by(Application.state))
-    return dict(counted.tuples())
+    return dict(counted.all())
 
 
 def detail(session: Session, application_id: int, *, actor: Actor, now: datetime) -> ApplicationDetail:

@@ -137,7 +137,7 @@ def _priority(route: Route, *, remake: bool) -> Priority:
 
 def _capacity(session: Session) -> dict[int, int]:
     rows = session.execute(select(IssuancePoint.id, IssuancePoint.daily_capacity))
-    return dict(rows.tuples())
+    return dict(rows.all())
 
 
 def _used(session: Session, first: date) -> dict[tuple[int, date], int]:

@@ -54,7 +54,7 @@ def hand_over_job(session: Session, card_id: int, *, card_key_slot: str, pins: d
 def data_groups(session: Session, card_id: int) -> dict[int, bytes]:
     """The prepared files of a card by number."""
     rows = session.execute(select(CardData.kind, CardData.content).where(CardData.card_id == card_id))
-    return {int(kind.removeprefix("DG")): content for kind, content in rows.tuples() if kind.startswith("DG")}
+    return {int(kind.removeprefix("DG")): content for kind, content in rows if kind.startswith("DG")}
 
 
 def pin_master_version(session: Session, card_id: int) -> int | None:

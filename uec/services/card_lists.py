@@ -73,7 +73,7 @@ def detail(session: Session, card_id: int, *, actor: Actor, now: datetime) -> Ca
 
 def count_by_state(session: Session) -> dict[CardState, int]:
     """How many cards stand in each state; states without one are left out."""
-    return dict(session.execute(select(Card.state, func.count()).group_by(Card.state)).tuples().all())
+    return dict(session.execute(select(Card.state, func.count()).group_by(Card.state)).all())
 
 
 def _wanted(query: str, states: Sequence[CardState], point_id: int | None) -> list[ColumnElement[bool]]:

@@ -86,7 +86,7 @@ def _next_part(session: Session, batch_id: int) -> Sequence[tuple[Card, Applicat
         .with_for_update(of=Card, skip_locked=True)
         .execution_options(populate_existing=True)
     )
-    return session.execute(part).tuples().all()
+    return session.execute(part).all()
 
 
 def _data_rows(

@@ -32,6 +32,7 @@ from issuance.production.bundle import (
 )
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor, system_actor
+from uec.domain.errors import NotFound
 from uec.services import authority, card_jobs, certification, journal, operations
 from uec.services.applicant_secret import RandomBytes
 from uec.store.tables import Batch, Card
@@ -59,9 +60,15 @@ def document_signer(session: Session, vault: Vault) -> Signer:
 
 
 class DatabaseOffice:
-    """Answers for one card. `operation_id` is the operation it is done for, None when no operation was asked for."""
+    """Answers for one card.
 
-    def __init__(self, bench: Bench, card_id: int, *, operation_id: int | None = None, actor: Actor = HUB) -> None:
+    `card_id` is None for a card that is only looked at: such a session leaves no journal. `operation_id` is the
+    operation the session belongs to, if any.
+    """
+
+    def __init__(
+        self, bench: Bench, card_id: int | None, *, operation_id: int | None = None, actor: Actor = HUB
+    ) -> None:
         """Bind to the card; nothing is asked of the database yet."""
         self._bench, self._card_id = bench, card_id
         self._operation_id, self._actor = operation_id, actor
@@ -76,6 +83,8 @@ class DatabaseOffice:
 
     def record(self, record: Record) -> None:
         """Append to the card's journal, durably; what the entry proves moves the card."""
+        if self._card_id is None:
+            return
         if record.kind is RecordKind.FINISH_INTENT and self._pin_master is not None:
             record = replace(record, facts={**record.facts, "pin_master": self._pin_master.version})
         with self._bench.sessions() as session:
@@ -101,7 +110,7 @@ class DatabaseOffice:
         bench = self._bench
         issuer = certification.Issuer(bench.ca, bench.profile, bench.clock(), bench.random, self._actor.reference)
         with bench.sessions() as session:
-            return certification.issue(session, self._card_id, request.public_keys, issuer=issuer)
+            return certification.issue(session, self._known_card(), request.public_keys, issuer=issuer)
 
     def security_object(self, request: SecurityObjectWanted) -> bytes:
         """Have the document signer sign the digests."""
@@ -111,7 +120,7 @@ class DatabaseOffice:
     def pins(self, request: PinsWanted) -> Mapping[str, Secret]:
         """The card's transport PINs, of the PIN master that they were or will be set from."""
         with self._bench.sessions() as session:
-            version = card_jobs.pin_master_version(session, self._card_id)
+            version = card_jobs.pin_master_version(session, self._known_card())
         active = self._bench.vault.active(KeyPurpose.PIN_MASTER)
         self._pin_master = active if version is None else KeyRef(KeyPurpose.PIN_MASTER, version)
         return self._bench.vault.transport_pins(self._pin_master, request.card_number, request.digits)
@@ -124,3 +133,8 @@ class DatabaseOffice:
             operations.report_progress(
                 session, self._operation_id, step=progress.step, of=progress.of, label=progress.label
             )
+
+    def _known_card(self) -> int:
+        if self._card_id is None:
+            raise NotFound("This session only looks at a card: name the card to write it.", kind="Card", id=None)
+        return self._card_id

@@ -1,0 +1,136 @@
+"""Does one operation on the card in a reader, from its claim to its end, wherever the reader is.
+
+What differs between a station 3,000 km away and a card in this process is the `Runner` alone: it takes a generator and
+the office that answers it. A hub passes one that speaks to a station, tests and small offices `run_local`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from card_io.errors import CardError
+from card_io.secret import Secret
+from issuance.errors import IssuanceError
+from issuance.production.anchors import Anchors
+from issuance.production.asking import Talk
+from issuance.production.check import look
+from issuance.production.handover import hand_over
+from issuance.production.inspect import inspect
+from issuance.production.judge import CardReport
+from issuance.production.office import OfficePort
+from issuance.production.personalise import personalise
+from issuance.production.sealing import SealingKey, open_pins
+from uec.domain.errors import UecError
+from uec.domain.lifecycle import OperationKind
+from uec.services import card_jobs, operations
+from uec.services.production_office import Bench, DatabaseOffice
+from uec.services.rows import present
+from uec.services.views import OperationView
+from uec.store.tables import Card, CardOperation
+
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """Runs a generator against the card in one reader."""
+
+    def __call__(self, talk: Talk[T], office: OfficePort) -> T:
+        """The generator's result, or its error."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a process that does operations has: its bench, what it trusts, and the key PINs are sealed to."""
+
+    bench: Bench
+    anchors: Anchors
+    sealing_key: SealingKey
+
+
+def anchors_of(bench: Bench) -> Anchors:
+    """What cards of this office are judged by."""
+    return Anchors.of(bench.ca.root, (bench.ca.issuing,), bench.ca.config.policy_arc)
+
+
+def do_operation(desk: Desk, operation: OperationView, run: Runner) -> OperationView:
+    """Do a claimed operation and close it, done or failed; returns it as it stands then.
+
+    An error of card, reader, vault or office fails the operation with its code and sentence; anything else leaves it
+    running, as a killed process would, for `operations.release_operations`.
+    """
+    bench = desk.bench
+    try:
+        result = _WORK[operation.kind](desk, operation, run)
+    except (IssuanceError, CardError, UecError) as error:
+        with bench.sessions() as session:
+            operations.fail_operation(session, operation.id, code=error.code, text=str(error), now=bench.clock())
+    else:
+        with bench.sessions() as session:
+            operations.finish_operation(session, operation.id, result=result, now=bench.clock())
+    with bench.sessions() as session:
+        return operations.operation(session, operation.id)
+
+
+def _personalise(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, Any]:
+    bench, card_id = desk.bench, _card_id(operation)
+    with bench.sessions() as session:
+        job = card_jobs.card_job(session, card_id, bench.vault)
+        session.rollback()
+    office = DatabaseOffice(bench, card_id, operation_id=operation.id)
+    card = run(personalise(job, bench.profile, random=bench.random), office)
+    return {"chip_id": card.chip_id, "kvn": card.kvn, "resumed": card.resumed, **_inspect(desk, operation, run)}
+
+
+def _inspect(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, Any]:
+    bench, card_id = desk.bench, _card_id(operation)
+    with bench.sessions() as session:
+        job = card_jobs.inspection_job(session, card_id)
+        session.rollback()
+    office = DatabaseOffice(bench, card_id, operation_id=operation.id)
+    talk = inspect(job, bench.profile, desk.anchors, now=bench.clock(), random=bench.random)
+    return _told(run(talk, office))
+
+
+def _hand_over(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, Any]:
+    bench, card_id = desk.bench, _card_id(operation)
+    with bench.sessions() as session:
+        pins = _open_pins(desk, present(session, CardOperation, operation.id), present(session, Card, card_id).number)
+        slot = bench.profile.card_key.name
+        job = card_jobs.hand_over_job(session, card_id, card_key_slot=slot, pins=pins)
+        session.rollback()
+    office = DatabaseOffice(bench, card_id, operation_id=operation.id)
+    done = run(hand_over(job, bench.profile, random=bench.random), office)
+    return {"chip_id": done.chip_id, "card_number": done.card_number, "resumed": done.resumed}
+
+
+def _read(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, Any]:
+    bench = desk.bench
+    talk = look(bench.profile, desk.anchors, now=bench.clock(), random=bench.random)
+    return _told(run(talk, DatabaseOffice(bench, operation.card_id, operation_id=operation.id)))
+
+
+def _told(report: CardReport) -> dict[str, Any]:
+    """What a page shows of a report: no personal data, which a card gives out to its holder's PIN only."""
+    return {
+        "genuine": report.genuine,
+        "card_number": str(report.facts.get("card_number", "")),
+        "checks": [{"check": finding.check, "reason": finding.reason} for finding in report.findings],
+    }
+
+
+def _open_pins(desk: Desk, operation: CardOperation, card_number: str) -> dict[str, Secret]:
+    return open_pins(desk.sealing_key, operation.sealed_pins or b"", card_number=card_number)
+
+
+def _card_id(operation: OperationView) -> int:
+    if operation.card_id is None:
+        raise UecError(f"Operation {operation.id} names no card: ask for it again with the card's number.")
+    return operation.card_id
+
+
+_WORK: Mapping[OperationKind, Callable[[Desk, OperationView, Runner], Mapping[str, Any]]] = {
+    OperationKind.PERSONALISE: _personalise,
+    OperationKind.INSPECT: _inspect,
+    OperationKind.HAND_OVER: _hand_over,
+    OperationKind.READ: _read,
+}
