@@ -38,7 +38,7 @@ def hand_over(job: HandOverJob, profile: CardProfile, *, random: Random) -> Talk
     check_chosen_pins(profile, job.pins)
     yield from progress(0, STAGES, "find_card")
     yield from _meet(job, profile, random(CHALLENGE_BYTES))
-    yield from progress(1, STAGES, "change_pins")
+    yield from progress(1, STAGES, "choose_pins")
     resumed = Journal(job.journal).has(RecordKind.PIN_CHANGE_INTENT)
     chosen = [pin for pin in profile.pins if pin.chosen_by_holder]
     old_names = {pin.unblocked_by for pin in chosen} if resumed else {pin.name for pin in chosen}

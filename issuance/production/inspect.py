@@ -42,7 +42,7 @@ def inspect(
         raise
     if observation.chip_id != job.chip_id:
         raise WrongCard(job.chip_id, observation.chip_id)
-    yield from progress(1, STAGES, "judge")
+    yield from progress(1, STAGES, "inspect")
     report = judge(observation, profile, anchors, now=now)
     for finding in report.failures:
         yield from _fail(job, finding.check, finding.reason)

@@ -1,0 +1,270 @@
+"""The agent at a window: keeps the link to the hub, tells of its readers, plays bundles, and heals itself.
+
+It holds no card key and no personal data: what it relays it cannot read. When the link goes, every card it had loses
+its power, so that nothing goes on behind the hub's back; the link is then made anew, again and again, ever more slowly
+up to a limit. Readers work side by side, one bundle at a time each.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from issuance.production.relay import Slot, play
+from issuance.station.errors import HubAway, HubRefused, HubUnsafe
+from issuance.station.identity import StationIdentity, StationKey, require_not_enrolled
+from issuance.station.readers import ReaderSet, open_readers
+from issuance.station.settings import StationSettings
+from issuance.station.wire import (
+    MESSAGE_MAX_BYTES,
+    NONCE_BYTES,
+    PROTOCOL,
+    Attest,
+    Attested,
+    BadMessage,
+    Challenge,
+    Enrol,
+    Enrolled,
+    Heard,
+    Message,
+    Play,
+    Played,
+    Reader,
+    Readers,
+    Refused,
+    Release,
+    SignIn,
+    Welcome,
+    decode,
+    encode,
+    to_sign,
+)
+
+LOOK_S = 0.5
+STOP_LOOK_S = 0.1
+HEARD_EVERY_S = 0.25
+PING_S = 10.0
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+log = logging.getLogger(__name__)
+
+
+def enrol(settings: StationSettings, code: str) -> StationIdentity:
+    """Make this machine a station: a new key pair, made known to the hub by the one-time code.
+
+    Raises `AlreadyEnrolled`, `HubAway`, or `HubRefused` with the hub's reason.
+    """
+    require_not_enrolled(settings.folder)
+    identity = asyncio.run(_enrol(settings, code))
+    identity.save(settings.folder)
+    return identity
+
+
+def run_station(settings: StationSettings, stop: threading.Event) -> None:
+    """Be a station until `stop` is set; raises `NotEnrolled`, `BadReaders`, `HubUnsafe` or `HubRefused`."""
+    identity = StationIdentity.load(settings.folder)
+    readers = open_readers(settings.readers)
+    try:
+        asyncio.run(_Agent(settings, identity, readers).run(stop))
+    finally:
+        readers.close()
+
+
+async def _enrol(settings: StationSettings, code: str) -> StationIdentity:
+    key = StationKey.generate()
+    async with _hub(settings.hub_url) as link:
+        nonce = await _challenge(link)
+        signature = key.sign(to_sign("enrol", nonce, key.public_key))
+        await _send(link, Enrol(code, key.public_key.hex(), signature.hex()))
+        answer = _accepted(decode(await link.recv()))
+    if not isinstance(answer, Enrolled):
+        raise BadMessage(type(answer).__name__)
+    return StationIdentity(answer.station_id, answer.name, key)
+
+
+@contextlib.asynccontextmanager
+async def _hub(url: str) -> AsyncIterator[ClientConnection]:
+    """A link to the hub; whatever goes wrong with it becomes `HubAway`."""
+    parts = urlsplit(url)
+    if parts.scheme != "wss" and parts.hostname not in LOOPBACK:
+        raise HubUnsafe(url)
+    try:
+        async with connect(url, max_size=MESSAGE_MAX_BYTES, ping_interval=PING_S, ping_timeout=PING_S) as link:
+            yield link
+    except (OSError, WebSocketException) as error:
+        raise HubAway(url, str(error) or type(error).__name__) from error
+
+
+async def _challenge(link: ClientConnection) -> bytes:
+    first = decode(await link.recv())
+    if not isinstance(first, Challenge) or first.protocol != PROTOCOL:
+        raise BadMessage("no challenge, or another protocol")
+    return bytes.fromhex(first.nonce)
+
+
+def _accepted(message: Message) -> Message:
+    if isinstance(message, Refused):
+        raise HubRefused(message.reason)
+    return message
+
+
+async def _send(link: ClientConnection, message: Message) -> None:
+    await link.send(encode(message))
+
+
+class _Agent:
+    """One station's life."""
+
+    def __init__(self, settings: StationSettings, identity: StationIdentity, readers: ReaderSet) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._readers = readers
+        self._now: tuple[Reader, ...] | None = None
+        self._changed = asyncio.Event()
+        self._slots: dict[str, tuple[Slot, asyncio.Lock]] = {}
+
+    async def run(self, stop: threading.Event) -> None:
+        """Until `stop`; a refusal by the hub ends it too."""
+        loop = asyncio.get_running_loop()
+        watcher = threading.Thread(target=self._watch, args=(stop, loop), name="readers", daemon=True)
+        watcher.start()
+        life = asyncio.ensure_future(self._live())
+        stopping = asyncio.ensure_future(_until(stop))
+        try:
+            await asyncio.wait({life, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.set()
+            for task in (life, stopping):
+                task.cancel()
+            await asyncio.gather(life, stopping, return_exceptions=True)
+            await asyncio.to_thread(watcher.join)
+        if not life.cancelled() and life.exception() is not None:
+            raise life.exception() or RuntimeError
+
+    def _watch(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
+        """Look at the readers, in a thread of its own."""
+        while not stop.is_set():
+            found = self._readers.look(LOOK_S)
+            if found != self._now:
+                self._now = found
+                loop.call_soon_threadsafe(self._changed.set)
+
+    async def _live(self) -> None:
+        """Link after link."""
+        pause = self._settings.retry_s
+        while True:
+            begun = time.monotonic()
+            try:
+                async with _hub(self._settings.hub_url) as link:
+                    await self._session(link)
+            except HubAway as error:
+                log.warning("%s", error)
+            finally:
+                await self._let_all_go()
+            if time.monotonic() - begun > self._settings.retry_max_s:
+                pause = self._settings.retry_s
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, self._settings.retry_max_s)
+
+    async def _session(self, link: ClientConnection) -> None:
+        nonce, own = await _challenge(link), secrets.token_bytes(NONCE_BYTES)
+        words = to_sign("sign-in", nonce, own, self._identity.station_id.to_bytes(8, "big"))
+        await _send(link, SignIn(self._identity.station_id, own.hex(), self._identity.key.sign(words).hex()))
+        if not isinstance(_accepted(decode(await link.recv())), Welcome):
+            raise BadMessage("no welcome")
+        log.info("station %s is linked to %s", self._identity.name, self._settings.hub_url)
+        self._changed.set()
+        telling = asyncio.ensure_future(self._tell(link))
+        work: set[asyncio.Future[None]] = set()
+        try:
+            async for text in link:
+                task = asyncio.ensure_future(self._obey(decode(text), link))
+                work.add(task)
+                task.add_done_callback(work.discard)
+        finally:
+            telling.cancel()
+            # A bundle that a reader is busy with is played to its end: a thread cannot be called off.
+            await asyncio.gather(telling, *work, return_exceptions=True)
+        raise HubAway(self._settings.hub_url, "the link was closed")
+
+    async def _tell(self, link: ClientConnection) -> None:
+        """Send the readers whenever they change, and once at the beginning."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self._now is not None:
+                await _send(link, Readers(self._now))
+
+    async def _obey(self, message: Message, link: ClientConnection) -> None:
+        """Do one thing the hub asks for; an answer that finds the link gone is lost with it."""
+        with contextlib.suppress(WebSocketException):
+            match message:
+                case Play():
+                    await self._play(message, link)
+                case Release():
+                    await self._let_go(message.reader)
+                case Attest():
+                    await self._attest(message, link)
+                case _:
+                    log.error("the hub sent %s, which is nothing for a station", type(message).__name__)
+
+    async def _play(self, order: Play, link: ClientConnection) -> None:
+        slot, turn = self._slot(order.reader)
+        loop = asyncio.get_running_loop()
+        async with turn:
+            on_step = _sparingly(lambda step: self._heard(loop, link, Heard(order.id, step)))
+            answers = await asyncio.to_thread(play, slot, order.bundle, on_step=on_step)
+        await _send(link, Played(order.id, answers))
+
+    @staticmethod
+    def _heard(loop: asyncio.AbstractEventLoop, link: ClientConnection, heard: Heard) -> None:
+        """Progress is worth nothing when the link is gone: that shows elsewhere."""
+
+        async def tell() -> None:
+            with contextlib.suppress(WebSocketException):
+                await _send(link, heard)
+
+        asyncio.run_coroutine_threadsafe(tell(), loop)
+
+    async def _attest(self, order: Attest, link: ClientConnection) -> None:
+        signature = self._identity.key.sign(to_sign("transcript", bytes.fromhex(order.digest)))
+        await _send(link, Attested(order.id, signature.hex()))
+
+    def _slot(self, reader: str) -> tuple[Slot, asyncio.Lock]:
+        if reader not in self._slots:
+            self._slots[reader] = (self._readers.slot(reader), asyncio.Lock())
+        return self._slots[reader]
+
+    async def _let_go(self, reader: str) -> None:
+        slot, turn = self._slot(reader)
+        async with turn:
+            await asyncio.to_thread(slot.close)
+
+    async def _let_all_go(self) -> None:
+        for reader in tuple(self._slots):
+            await self._let_go(reader)
+
+
+def _sparingly(tell: Callable[[int], None]) -> Callable[[int, str], None]:
+    """At most a few times a second."""
+    last = time.monotonic()
+
+    def on_step(step: int, label: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= HEARD_EVERY_S:
+            last = time.monotonic()
+            tell(step)
+
+    return on_step
+
+
+async def _until(stop: threading.Event) -> None:
+    while not stop.is_set():
+        await asyncio.sleep(STOP_LOOK_S)

@@ -1,0 +1,116 @@
+"""The readers of a station: what is in them, and a slot to play bundles to.
+
+`PcscReaders` are those of the machine, through a monitor that survives unplugged readers and a restarted service.
+`VirtualReaders` are card files in a folder, one reader each: a file that comes is a card inserted, one that goes is a
+card removed; every change on the card is written back before it answers.
+"""
+
+import threading
+from pathlib import Path
+from typing import Protocol
+
+from card_io.connection import Connection
+from card_io.monitor import Happening, ReaderMonitor
+from card_io.pcsc import open_reader
+from card_io.reader_errors import NoCard, NoReader
+from card_io.virtual.card import VirtualCard
+from card_io.virtual.connection import InProcessConnection
+from issuance.production.relay import OpenedSlot, Slot
+from issuance.station.errors import BadReaders
+from issuance.station.wire import Reader
+
+PCSC = "pcsc"
+VIRTUAL = "virtual:"
+CARD_SUFFIX = ".card"
+
+
+class ReaderSet(Protocol):
+    """Readers that come and go."""
+
+    def look(self, timeout_s: float) -> tuple[Reader, ...]:
+        """The readers now; waits up to `timeout_s` for a change since the last look. One thread looks."""
+
+    def slot(self, reader: str) -> Slot:
+        """A slot for that reader; opening it raises `CardError` when reader or card are not there."""
+
+    def close(self) -> None:
+        """Let everything go."""
+
+
+class PcscReaders:
+    """The PC/SC readers of this machine."""
+
+    def __init__(self) -> None:
+        """Opens nothing; the service may come later."""
+        self._monitor = ReaderMonitor()
+        self._insertions: dict[str, int] = {}
+
+    def look(self, timeout_s: float) -> tuple[Reader, ...]:
+        """Readers by name; a card that was swapped between two looks counts as inserted anew."""
+        for event in self._monitor.poll(timeout_s):
+            if event.happening is Happening.CARD_INSERTED:
+                self._insertions[event.reader] = self._insertions.get(event.reader, 0) + 1
+        return tuple(
+            Reader(name, card=state.present, insertion=self._insertions.get(name, 0))
+            for name, state in sorted(self._monitor.slots.items())
+        )
+
+    def slot(self, reader: str) -> Slot:
+        """Exclusive, powered off when it is closed."""
+        return OpenedSlot(lambda: open_reader(reader))
+
+    def close(self) -> None:
+        """Leave the service."""
+        self._monitor.close()
+
+
+class VirtualReaders:
+    """Card files of a folder as readers of this process."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` may be empty, and fill later."""
+        self._folder = folder
+        self._known: tuple[Reader, ...] | None = None
+        self._seen: dict[str, int] = {}
+        self._changed = threading.Event()
+
+    def look(self, timeout_s: float) -> tuple[Reader, ...]:
+        """One reader a file that is or was there."""
+        now = self._readers()
+        if now == self._known:
+            self._changed.wait(timeout_s)
+            now = self._readers()
+        self._known = now
+        return now
+
+    def _readers(self) -> tuple[Reader, ...]:
+        there = {path.stem for path in self._folder.glob(f"*{CARD_SUFFIX}")}
+        before = {reader.name for reader in self._known or () if reader.card}
+        for name in there - before:
+            self._seen[name] = self._seen.get(name, 0) + 1
+        return tuple(Reader(name, card=name in there, insertion=count) for name, count in sorted(self._seen.items()))
+
+    def slot(self, reader: str) -> Slot:
+        """The card in that file, powered up from what it last wrote."""
+        return OpenedSlot(lambda: self._open(reader))
+
+    def _open(self, reader: str) -> Connection:
+        if reader not in self._seen:
+            raise NoReader(reader, tuple(sorted(self._seen)))
+        path = self._folder / f"{reader}{CARD_SUFFIX}"
+        if not path.exists():
+            raise NoCard(reader)
+        return InProcessConnection(VirtualCard.load(path))
+
+    def close(self) -> None:
+        """Wake whoever looks."""
+        self._changed.set()
+
+
+def open_readers(setting: str) -> ReaderSet:
+    """The readers that the setting names; `BadReaders` when it is not understood."""
+    if setting == PCSC:
+        return PcscReaders()
+    if setting.startswith(VIRTUAL) and len(setting) > len(VIRTUAL):
+        return VirtualReaders(Path(setting.removeprefix(VIRTUAL)))
+    raise BadReaders(setting)

@@ -1,0 +1,19 @@
+"""Where a station keeps its identity, which hub it belongs to, and which readers it has."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StationSettings:
+    """`folder` holds the station's key and identity; `hub_url` is `wss://...` (`ws://` only on the same machine).
+
+    `readers` is `pcsc` for the readers of this machine, or `virtual:FOLDER` for cards in this process, one reader for
+    each `*.card` file that is or comes there (tests and rehearsals).
+    """
+
+    folder: Path
+    hub_url: str
+    readers: str = "pcsc"
+    retry_s: float = 1.0
+    retry_max_s: float = 20.0

@@ -1,0 +1,258 @@
+"""The words between hub and station: JSON messages over a WebSocket, each a frozen dataclass here.
+
+    hub -> station   Challenge, Enrolled, Welcome, Refused, Play (a bundle), Release (of a card), Attest (sign evidence)
+    station -> hub   Enrol, SignIn, Readers, Heard (a step goes to the card), Played (a bundle's answers), Attested
+
+Bytes are hex. A message is an object with `type`; unknown types, unknown or missing keys and wrong types are refused
+(`BadMessage`), so that neither side guesses. A station proves its key by signing the hub's nonce together with its own
+and the words of the purpose; a signature for one purpose never serves another.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from issuance.errors import IssuanceError
+from issuance.production.bundle import Answers, Fault, Send, Step
+
+MESSAGE_MAX_BYTES = 16 << 20
+NONCE_BYTES = 32
+PROTOCOL = 1
+
+
+class BadMessage(IssuanceError):
+    """The other side sent something that is no message of this protocol."""
+
+    code = "station-protocol"
+
+    def __init__(self, reason: str) -> None:
+        """Say what is wrong with it."""
+        super().__init__(f"Hub and station do not understand each other ({reason}). Install the same version on both.")
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """The hub's first word: a nonce (hex) to sign."""
+
+    nonce: str
+    protocol: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enrol:
+    """A new station with its one-time code and public key (SPKI DER, hex), signed by the private half."""
+
+    code: str
+    public_key: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The station is known from now on as `station_id`."""
+
+    station_id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """An enrolled station; `signature` (hex, DER) is over `to_sign("sign-in", ...)`."""
+
+    station_id: int
+    nonce: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The hub accepts the station."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The hub does not talk to this station; `reason` is a sentence for the person there."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One reader: whether a card lies in it, and how many times one was inserted."""
+
+    name: str
+    card: bool
+    insertion: int
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """All readers of the station, sent whenever something changes."""
+
+    readers: tuple[Reader, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """A bundle for a reader; answered by `Played` with the same id, `Heard` may come in between."""
+
+    id: int
+    reader: str
+    bundle: Send
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Step `step` of bundle `id` goes to the card now."""
+
+    id: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What became of a bundle."""
+
+    id: int
+    answers: Answers
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The session with the card in this reader is over."""
+
+    reader: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attest:
+    """Sign the digest (hex) of a transcript, as the one through whose hands it went."""
+
+    id: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """The station's signature (hex, DER) over `to_sign("transcript", digest)`."""
+
+    id: int
+    signature: str
+
+
+Message = (
+    Challenge
+    | Enrol
+    | Enrolled
+    | SignIn
+    | Welcome
+    | Refused
+    | Readers
+    | Play
+    | Heard
+    | Played
+    | Release
+    | Attest
+    | Attested
+)
+_KINDS: dict[str, type[Message]] = {
+    "challenge": Challenge,
+    "enrol": Enrol,
+    "enrolled": Enrolled,
+    "sign_in": SignIn,
+    "welcome": Welcome,
+    "refused": Refused,
+    "readers": Readers,
+    "play": Play,
+    "heard": Heard,
+    "played": Played,
+    "release": Release,
+    "attest": Attest,
+    "attested": Attested,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def to_sign(purpose: str, *parts: bytes) -> bytes:
+    """The bytes a station signs: purpose and parts, each with its length, so that nothing can be shifted."""
+    words = [b"uec station", purpose.encode("ascii"), *parts]
+    return b"".join(len(word).to_bytes(4, "big") + word for word in words)
+
+
+def encode(message: Message) -> str:
+    """The message as it is sent."""
+    content = {field.name: _plain(getattr(message, field.name)) for field in fields(message)}
+    return json.dumps({"type": _NAMES[type(message)], **content}, separators=(",", ":"))
+
+
+def decode(text: str | bytes) -> Message:
+    """The message that was received; `BadMessage` for anything else."""
+    try:
+        content = json.loads(text)
+        kind = _KINDS[content.pop("type")]
+        values = {field.name: _typed(field.type, content.pop(field.name)) for field in fields(kind)}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadMessage(type(error).__name__) from error
+    if content:
+        raise BadMessage(f"unknown key {next(iter(content))!r}")
+    return kind(**values)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Send():
+            steps = [[step.command.hex(), list(step.expect), step.label] for step in value.steps]
+            return {"steps": steps, "fresh": value.fresh}
+        case Answers():
+            return {
+                "responses": [response.hex() for response in value.responses],
+                "complete": value.complete,
+                "fault": value.fault.value if value.fault else "",
+                "detail": value.detail,
+                "atr": value.atr.hex(),
+                "elapsed_ms": list(value.elapsed_ms),
+            }
+        case tuple():
+            return [{"name": item.name, "card": item.card, "insertion": item.insertion} for item in value]
+    return value
+
+
+def _typed(hint: object, value: Any) -> Any:
+    if hint is Send:
+        return _bundle(value)
+    if hint is Answers:
+        return _answers(value)
+    if hint in (str, int):
+        return _exact(hint, value)
+    return tuple(
+        Reader(_exact(str, item["name"]), _exact(bool, item["card"]), _exact(int, item["insertion"])) for item in value
+    )
+
+
+def _exact(kind: object, value: Any) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is no {kind}")
+    return value
+
+
+def _bundle(value: Mapping[str, Any]) -> Send:
+    steps = tuple(
+        Step(bytes.fromhex(command), tuple(_exact(int, sw) for sw in expect), _exact(str, label))
+        for command, expect, label in value["steps"]
+    )
+    return Send(steps, _exact(bool, value["fresh"]))
+
+
+def _answers(value: Mapping[str, Any]) -> Answers:
+    return Answers(
+        responses=tuple(bytes.fromhex(response) for response in value["responses"]),
+        complete=_exact(bool, value["complete"]),
+        fault=Fault(value["fault"]) if value["fault"] else None,
+        detail=_exact(str, value["detail"]),
+        atr=bytes.fromhex(value["atr"]),
+        elapsed_ms=tuple(_exact(int, ms) for ms in value["elapsed_ms"]),
+    )
