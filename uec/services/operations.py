@@ -134,9 +134,9 @@ def request_batch(session: Session, batch_id: int, *, station_id: int | None, ac
 
 
 def claim_operation(
-    session: Session, *, station_ids: Collection[int] | None, now: datetime, kinds: Collection[OperationKind] = ()
+    session: Session, *, now: datetime, station_ids: Collection[int] | None = None, operation_id: int | None = None
 ) -> OperationView | None:
-    """Take the oldest operation that one of these stations can do (None: any), or None.
+    """Take the oldest operation that one of these stations can do (None: any), or exactly the one named, or None.
 
     Refusals and deaths are looked at once more: a card nobody may have is annulled instead of written.
     """
@@ -144,8 +144,8 @@ def claim_operation(
         wanted: list[ColumnElement[bool]] = [CardOperation.state == OperationState.REQUESTED]
         if station_ids is not None:
             wanted.append(or_(CardOperation.station_id.is_(None), CardOperation.station_id.in_(station_ids)))
-        if kinds:
-            wanted.append(CardOperation.kind.in_(kinds))
+        if operation_id is not None:
+            wanted.append(CardOperation.id == operation_id)
         oldest = select(CardOperation).where(*wanted).order_by(CardOperation.id).limit(1)
         operation = session.scalar(oldest.with_for_update(skip_locked=True))
         if operation is None:

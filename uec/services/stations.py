@@ -4,13 +4,19 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from uec.domain.errors import UecError
+from uec.domain.actors import Actor
+from uec.domain.errors import InvalidInput, UecError
+from uec.domain.permissions import Permission
+from uec.services.rows import locked
 from uec.services.views import StationView
+from uec.store import audit
 from uec.store.tables import HubInstance, Station
 
 ALIVE = timedelta(seconds=30)
+CODE_LIFE = timedelta(hours=24)
 
 
 class HubAway(UecError):
@@ -27,6 +33,38 @@ def list_stations(session: Session, *, now: datetime, point_id: int | None = Non
     return [_view(station, now) for station in session.scalars(wanted)]
 
 
+def create(session: Session, *, name: str, point_id: int | None, code_hash: str, actor: Actor, now: datetime) -> int:
+    """Enter a station that may enrol once with a code (its hash is kept) within a day; returns its id."""
+    actor.require(Permission.MANAGE_STATIONS)
+    station = Station(
+        name=" ".join(name.split()),
+        point_id=point_id,
+        enrolment_code_hash=code_hash,
+        enrolment_expires_at=now + CODE_LIFE,
+        readers=[],
+    )
+    session.add(station)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        session.rollback()
+        raise InvalidInput(
+            f"There is a station {name} already, or no such point: choose another.", field="name"
+        ) from error
+    _tell(session, station, "create", actor, now)
+    session.commit()
+    return station.id
+
+
+def revoke(session: Session, station_id: int, *, actor: Actor, now: datetime) -> None:
+    """Shut a station out; the hub ends its connection."""
+    actor.require(Permission.MANAGE_STATIONS)
+    station = locked(session, Station, station_id)
+    station.revoked_at = now
+    _tell(session, station, "revoke", actor, now)
+    session.commit()
+
+
 def hub_public_key(session: Session, *, now: datetime) -> bytes:
     """The key (65-byte P-256 point) of the hub that is alive; raises `HubAway`."""
     alive = select(HubInstance.public_key).where(HubInstance.heartbeat_at > now - ALIVE)
@@ -34,6 +72,18 @@ def hub_public_key(session: Session, *, now: datetime) -> bytes:
     if key is None:
         raise HubAway("The card service does not answer: start `uec hub`, or ask the administrator to.")
     return key
+
+
+def _tell(session: Session, station: Station, action: str, actor: Actor, now: datetime) -> None:
+    audit.record(
+        session,
+        actor=actor.reference,
+        action=f"station.{action}",
+        subject_kind="station",
+        subject_id=station.id,
+        details={"name": station.name},
+        now=now,
+    )
 
 
 def _view(station: Station, now: datetime) -> StationView:
