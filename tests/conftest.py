@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.support.postgres", "tests.support.databases"]
+pytest_plugins = ["tests.support.postgres", "tests.support.databases", "tests.support.pcsc"]
 
 ROOT = Path(__file__).parent
 KINDS = ("unit", "integration", "flow", "browser", "device")
@@ -16,5 +16,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         kind = item.path.relative_to(ROOT).parts[0]
         if kind in KINDS:
             item.add_marker(getattr(pytest.mark, kind))
-        if item.get_closest_marker("pcsc"):  # one pcscd and its readers: one worker drives them
+        if "pcsc" in getattr(item, "fixturenames", ()):  # one pcscd and its readers: one worker drives them
+            item.add_marker(pytest.mark.pcsc)
             item.add_marker(pytest.mark.xdist_group("pcsc"))

@@ -1,0 +1,157 @@
+"""The hand at the demo's counter: a tray of virtual cards, put into virtual PC/SC readers and taken out again.
+
+The tray stands in for people's hands and for the chip maker, not for any part of the office: it never asks the
+database, and tells a card only by what the card itself says in clear (data group 1).
+"""
+
+import secrets
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from card_io.apdu import CommandAPDU
+from card_io.applets.uec import layout
+from card_io.connection import send
+from card_io.diversification import kdf3
+from card_io.errors import CardError
+from card_io.pcscd import PORTS, READERS
+from card_io.secret import Secret
+from card_io.virtual.card import VirtualCard
+from card_io.virtual.chip import cplc_for, diversification_data
+from card_io.virtual.connection import InProcessConnection
+from card_io.virtual.keysets import KeySet
+from card_io.virtual.vpcd import InsertedCard
+from issuance.production.datagroups import read_data_group
+from issuance.production.errors import InvalidCardData
+from issuance.production.profile import CardProfile
+from uec.domain.errors import UecError
+
+SUFFIX = ".card"
+_END_OF_FILE = 0x6282
+
+
+class NotOnTray(UecError):
+    """A card or a reader that the tray does not have; `wanted` is what was asked for."""
+
+    code = "tray.missing"
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(f"The tray has no {wanted}; look at the list of cards and readers.")
+        self.wanted = wanted
+
+
+@dataclass(frozen=True)
+class TrayCard:
+    """One card: `number` and `name` as data group 1 tells them (empty on a blank), `reader` where it is inserted."""
+
+    card_id: str
+    number: str
+    name: str
+    reader: int | None
+
+
+class Tray:
+    """Cards in a folder, one file each; `maker_key` is the transport master by which the maker's blanks are keyed.
+
+    `ports` are those of the virtual readers, in order. Safe for several threads.
+    """
+
+    def __init__(
+        self, folder: Path, *, maker_key: Secret, profile: CardProfile, ports: tuple[int, ...] = PORTS
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.readers = READERS[: len(ports)]
+        self._folder = folder
+        self._maker_key = maker_key
+        self._profile = profile
+        self._ports = ports
+        self._inserted: dict[int, tuple[str, InsertedCard]] = {}
+        self._guard = threading.RLock()
+        self._faces: dict[str, tuple[str, str]] = {}
+
+    def blank(self) -> str:
+        """Make a blank as its maker delivers it; returns its name on the tray."""
+        seed = secrets.token_bytes(16)
+        keys = kdf3(self._maker_key, diversification_data(cplc_for(seed)))
+        card_id = seed[:4].hex()
+        VirtualCard.blank(seed, initial_keys=KeySet(keys.enc, keys.mac, keys.dek)).save(
+            self._folder / f"{card_id}{SUFFIX}"
+        )
+        self._faces[card_id] = ("", "")
+        return card_id
+
+    def load(self, card_id: str) -> VirtualCard:
+        """The card itself, bound to its file, for use in this process."""
+        path = self._folder / f"{card_id}{SUFFIX}"
+        if not card_id.isalnum() or not path.exists():
+            raise NotOnTray(f"card {card_id}")
+        self._faces.pop(card_id, None)
+        return VirtualCard.load(path)
+
+    def insert(self, reader: int, card_id: str) -> None:
+        """Put a card into a reader; what was in it, and the card from where it was, is taken out first."""
+        with self._guard:
+            if reader not in range(len(self._ports)):
+                raise NotOnTray(f"reader {reader}")
+            card = self.load(card_id)
+            for other, (inserted_id, _) in list(self._inserted.items()):
+                if other == reader or inserted_id == card_id:
+                    self.remove(other)
+            self._inserted[reader] = (card_id, InsertedCard(card, port=self._ports[reader]))
+
+    def remove(self, reader: int) -> None:
+        """Take the card out of a reader; an empty one stays empty."""
+        with self._guard:
+            card_id, inserted = self._inserted.pop(reader, (None, None))
+            if inserted is not None and card_id is not None:
+                inserted.remove()
+                self._faces.pop(card_id, None)
+
+    def cards(self) -> tuple[TrayCard, ...]:
+        """Every card of the tray, oldest first."""
+        with self._guard:
+            where = {card_id: reader for reader, (card_id, _) in self._inserted.items()}
+            files = sorted(self._folder.glob(f"*{SUFFIX}"), key=lambda file: file.stat().st_ctime_ns)
+            found = [(file.stem, *self._face(file.stem, inserted=file.stem in where)) for file in files]
+            return tuple(TrayCard(card_id, number, name, where.get(card_id)) for card_id, number, name in found)
+
+    def close(self) -> None:
+        """Take every card out."""
+        for reader in range(len(self._ports)):
+            self.remove(reader)
+
+    def _face(self, card_id: str, *, inserted: bool) -> tuple[str, str]:
+        """What data group 1 says. A card in a reader is left alone: its face is the last one seen."""
+        if card_id not in self._faces and not inserted:
+            self._faces[card_id] = read_face(VirtualCard.load(self._folder / f"{card_id}{SUFFIX}"), self._profile)
+        return self._faces.get(card_id, ("", ""))
+
+
+def read_face(card: VirtualCard, profile: CardProfile) -> tuple[str, str]:
+    """Card number and printed name from data group 1, which anyone may read; empty strings from a blank."""
+    connection = InProcessConnection(card)
+    try:
+        content = _read_file(connection, layout.Fid.DG1)
+    except CardError:
+        return "", ""
+    finally:
+        connection.close()
+    group = next(group for group in profile.data_groups if group.fid == layout.Fid.DG1)
+    try:
+        facts = read_data_group(group, content)
+    except InvalidCardData:
+        return "", ""
+    return str(facts["card_number"]), str(facts["printed_name"])
+
+
+def _read_file(connection: InProcessConnection, fid: int) -> bytes:
+    """A short transparent file of the uec applet, whole (ISO/IEC 7816-4 section 11.2)."""
+    steps = (
+        CommandAPDU(0x00, 0xA4, 0x04, 0x0C, layout.APPLET_AID),
+        CommandAPDU(0x00, 0xA4, 0x08, 0x0C, layout.Fid.UEC.to_bytes(2, "big") + fid.to_bytes(2, "big")),
+        CommandAPDU(0x00, 0xB0, 0x00, 0x00, le=256),
+    )
+    answer = b""
+    for command in steps:
+        answer = send(connection, command).require(command, _END_OF_FILE)
+    return answer
