@@ -66,17 +66,15 @@ class OperatingSystem:
         whole = _chain(channel, replace(command, cla=command.cla & ~0x03))
         if whole is None:
             return ResponseAPDU(b"", 0x9000)
-        response = self._execute(number, channel, whole)
-        # An answer with a MAC has data even where the plain command asks for none: it needs no Le.
-        wanted = 0x100 if command.le is None and command.cla & 0x04 else command.le
-        return _deliver(channel, response, wanted)
+        # Without Le the answer comes all the same, as over T=1 on real chips; an R-MAC needs no Le either.
+        return _deliver(channel, self._execute(number, channel, whole), 0x100 if command.le is None else command.le)
 
     def _get_response(self, channel: LogicalChannel, command: CommandAPDU) -> ResponseAPDU:
         if not channel.pending.data:
             raise Refused(CONDITIONS)
         if command.p1 or command.p2:
             raise Refused(WRONG_P1P2)
-        return _deliver(channel, channel.pending, command.le)
+        return _deliver(channel, channel.pending, 0x100 if command.le is None else command.le)
 
     def _execute(self, number: int, channel: LogicalChannel, command: CommandAPDU) -> ResponseAPDU:
         if command.ins == 0x70 and not command.cla & 0x80:
@@ -175,9 +173,8 @@ def _chain(channel: LogicalChannel, command: CommandAPDU) -> CommandAPDU | None:
     return None
 
 
-def _deliver(channel: LogicalChannel, response: ResponseAPDU, le: int | None) -> ResponseAPDU:
-    """As much of the answer as Le allows; the rest waits for GET RESPONSE."""
-    room = le or 0
+def _deliver(channel: LogicalChannel, response: ResponseAPDU, room: int) -> ResponseAPDU:
+    """As much of the answer as there is room for; the rest waits for GET RESPONSE."""
     rest = response.data[room:]
     channel.pending = ResponseAPDU(rest, response.sw) if rest else ResponseAPDU(b"", 0x9000)
     if not rest:

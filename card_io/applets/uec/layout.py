@@ -44,11 +44,12 @@ Commands in clear, CLA 00 (SW 9000 unless said):
     B0 READ BINARY  P1-P2 15-bit offset. 6B00 offset outside, 6982 rule not met, 6986 no EF selected, 6282 short.
     20 VERIFY       P2 reference. No data: asks for the state: 9000 verified, 63Cx tries, 6983 blocked, 6984 transport
                     or unset. Wrong value: 63Cx, then 6983. P1 FF without data: forget that it was verified.
-    24 CHANGE REFERENCE DATA   P1 00, P2 reference, data old || new. The old PIN takes its real length from the card.
-                    New out of its lengths or not digits: 6A80, and no try is lost.
+    24 CHANGE REFERENCE DATA   P1 00, P2 reference, data old || new, divided by the old one's length on the card.
+                    New out of its lengths, not digits, or a transport PIN again: 6A80, and no try is lost.
     2C RESET RETRY COUNTER     P1 00: data KRP (8 bytes) || new PIN; P1 01: data KRP, value kept. KRP tries apply.
     22 MSE SET      P1 41, P2 B6 (signature), B8 (key agreement) or A4; data TLVs 84 key reference, 80 algorithm:
-                    20 ECDSA over the given hash, 21 the same (but see isoApplet), 11 RSA PKCS#1 over DigestInfo.
+                    20 ECDSA over the given hash, 21 the same (but see isoApplet), 11 RSA PKCS#1 over DigestInfo;
+                    81 file reference, ignored. P1 F3, P2 00: nothing is set any more.
     2A PSO          9E 9A COMPUTE DIGITAL SIGNATURE: data the hash, answer ECDSA-Sig-Value in DER (or the RSA
                     signature).
                     80 86 DECIPHER for key agreement: data the peer's uncompressed point, bare or in A6{7F49{86}};

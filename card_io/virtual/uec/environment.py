@@ -1,7 +1,8 @@
 """The current security environment: which key and algorithm the next operation uses.
 
 ISO/IEC 7816-8:2019 and 7816-4:2020, 11.5.11 (MANAGE SECURITY ENVIRONMENT): templates B6 (signature), B8
-(confidentiality, used for key agreement) and A4 (authentication); inside, 80 algorithm and 84 (or 83) key reference.
+(confidentiality, used for key agreement) and A4 (authentication); inside, 80 algorithm and 84 (or 83) key reference;
+81, the directory of the key, is what stock software adds: one applet has one set of keys, so it says nothing here.
 """
 
 from card_io import tlv
@@ -35,6 +36,8 @@ class SecurityEnvironment:
             raise Refused(WRONG_P1P2)
         algorithm, key = self._set.get(p2, (None, None))
         for item in self.template(data):
+            if item.tag == 0x81:
+                continue
             if len(item.value) != 1:
                 raise Refused(WRONG_DATA)
             if item.tag == 0x80:
