@@ -5,16 +5,18 @@ RFC 5280, section 5 (numbers rise; `nextUpdate` is kept by publishing before it 
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from issuance.pki.ca import CertificateAuthority
 from issuance.pki.crl import build_crl
+from issuance.pki.signing import Signer
+from issuance.pki.stoplist import Scope, Snapshot, StopEntry, Stopped, sign
 from uec.domain.errors import NotFound
 from uec.domain.policy import Policy
 from uec.services import numbering
 from uec.store import audit
-from uec.store.tables import Certificate, Crl, Revocation
+from uec.store.tables import Certificate, Crl, Revocation, StopListEntry, StopListSnapshot
 
 ISSUING = "issuing"
 PART = 10_000
@@ -64,3 +66,51 @@ def latest_crl(session: Session) -> bytes:
     if der is None:
         raise NotFound("No revocation list has been published yet: run `uec ca crl`.", kind="Crl", id=None)
     return der
+
+
+def stop_list_due(session: Session, *, policy: Policy, now: datetime) -> bool:
+    """Whether the stop-list must be signed anew: none yet, a card added or removed since, or half its life is over."""
+    newest = select(StopListSnapshot).order_by(StopListSnapshot.number.desc()).limit(1)
+    snapshot = session.scalar(newest)
+    if snapshot is None or now >= snapshot.published_at + timedelta(days=policy.crl_days) / 2:
+        return True
+    return session.scalar(select(StopListEntry.seq).where(StopListEntry.seq > snapshot.last_seq).limit(1)) is not None
+
+
+def publish_stop_list(session: Session, signer: Signer, *, policy: Policy, now: datetime) -> int:
+    """Sign and keep the whole list as it stands; returns its number. `signer` is the document signer."""
+    (number,) = numbering.take(session, "stop-list")
+    last = session.scalar(select(func.max(StopListEntry.seq))) or 0
+    latest = select(func.max(StopListEntry.seq)).where(StopListEntry.seq <= last).group_by(StopListEntry.card_number)
+    stopped = select(StopListEntry).where(StopListEntry.seq.in_(latest), StopListEntry.action == "ADD")
+    entries = tuple(
+        StopEntry(Stopped(Scope.CARD, entry.card_number), entry.reason, entry.at)
+        for entry in session.scalars(stopped.order_by(StopListEntry.card_number))
+    )
+    issued_at = now.replace(microsecond=0)
+    snapshot = Snapshot(number, issued_at, issued_at + timedelta(days=policy.crl_days), entries)
+    session.add(
+        StopListSnapshot(
+            number=number, last_seq=last, cards=len(entries), content=sign(signer, snapshot), published_at=now
+        )
+    )
+    audit.record(
+        session,
+        actor="system:publication",
+        action="stop-list.publish",
+        subject_kind="stop-list",
+        subject_id=number,
+        details={"cards": len(entries)},
+        now=now,
+    )
+    session.commit()
+    return number
+
+
+def latest_stop_list(session: Session) -> bytes:
+    """The newest signed list (JSON); raises `NotFound` before the first."""
+    newest = select(StopListSnapshot.content).order_by(StopListSnapshot.number.desc()).limit(1)
+    content = session.scalar(newest)
+    if content is None:
+        raise NotFound("No stop-list has been published yet: run `uec ca stop-list`.", kind="StopList", id=None)
+    return content

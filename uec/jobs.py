@@ -1,0 +1,117 @@
+"""What the office does by itself: each job, its rhythm, and the services it calls.
+
+The scheduler reads the rhythms, workers do the work. A job may run twice and be killed anywhere: its services are
+transactions that find nothing left to do.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from issuance.keys.port import Vault
+from uec.domain.actors import system_actor
+from uec.services import authority, batches, checks, preparation, production_office, publication, rules, schedule
+from uec.services.applicant_secret import RandomBytes
+from uec.services.audit import sign_head
+from uec.settings import Settings
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What jobs work with; `gateway` asks the registers, `clock` gives the present moment."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    vault: Vault
+    gateway: checks.Gateway
+    clock: Callable[[], datetime]
+    random: RandomBytes
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job by name: its rhythm (of the day, from midnight UTC), what it does, in words, and the work itself."""
+
+    every: timedelta
+    title: str
+    work: Callable[[Tools], str]
+
+
+def run_checks(tools: Tools) -> str:
+    """Ask registers until nothing is due."""
+    policy = tools.settings.policy.on(tools.clock().date())
+    asked = settled = 0
+    with tools.sessions() as session:
+        started = checks.start_checks(session, now=tools.clock())
+        while True:
+            run = checks.run_checks(session, tools.gateway, policy=policy, now=tools.clock())
+            if not run.asked:
+                return f"started {started}, asked {asked}, settled {settled}"
+            asked += run.asked
+            settled += run.matched + run.mismatched
+
+
+def prepare_batches(tools: Tools) -> str:
+    """Make the data of every released batch."""
+    issuer = tools.settings.pki.organisation
+    profile = rules.card_profile(tools.settings)
+    prepared = 0
+    with tools.sessions() as session:
+        for batch_id in preparation.waiting(session):
+            prepared += preparation.prepare(session, batch_id, profile=profile, issuer=issuer, now=tools.clock())
+    return f"prepared {prepared}"
+
+
+def publish(tools: Tools) -> str:
+    """Publish what terminals fetch, where something changed or time runs out."""
+    now = tools.clock()
+    policy = tools.settings.policy.on(now.date())
+    said = []
+    with tools.sessions() as session:
+        if publication.crl_due(session, policy=policy, now=now):
+            ca = authority.open_authority(session, tools.vault, settings=tools.settings)
+            said.append(f"CRL {publication.publish_crl(session, ca, policy=policy, now=now)}")
+        if publication.stop_list_due(session, policy=policy, now=now):
+            signer = production_office.document_signer(session, tools.vault)
+            said.append(f"stop-list {publication.publish_stop_list(session, signer, policy=policy, now=now)}")
+    return ", ".join(said) or "nothing changed"
+
+
+def sign_audit(tools: Tools) -> str:
+    """Put a signature under the present ends of the audit chains."""
+    with tools.sessions() as session:
+        head = sign_head(session, tools.vault, now=tools.clock())
+    return "nothing new" if head is None else f"head {head.id}"
+
+
+def plan(tools: Tools) -> str:
+    """Plan what has been approved since yesterday."""
+    now = tools.clock()
+    with tools.sessions() as session:
+        made = batches.plan(
+            session,
+            actor=system_actor("scheduler"),
+            rules=rules.batch_rules(tools.settings, today=now.date()),
+            now=now,
+        )
+    return (
+        f"{made.cards} cards in {len(made.batches)} batches, {made.late} late, {sum(made.unplaced.values())} unplaced"
+    )
+
+
+def sweep(tools: Tools) -> str:
+    """Forget old runs."""
+    with tools.sessions() as session:
+        return f"forgot {schedule.sweep(session, now=tools.clock())} runs"
+
+
+JOBS: Mapping[str, Job] = {
+    "checks": Job(timedelta(seconds=5), "ask the registers about applications", run_checks),
+    "prepare": Job(timedelta(seconds=5), "make the data of released batches", prepare_batches),
+    "publish": Job(timedelta(seconds=15), "publish revocation list and stop-list", publish),
+    "audit-head": Job(timedelta(minutes=1), "sign the heads of the audit chains", sign_audit),
+    "plan": Job(timedelta(days=1), "plan approved applications", plan),
+    "sweep": Job(timedelta(days=1), "forget old runs", sweep),
+}

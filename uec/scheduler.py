@@ -1,0 +1,129 @@
+"""The scheduler: exactly one process writes down what is due, by APScheduler 3.11; workers do the rest.
+
+A lock in the database (PostgreSQL: an advisory lock; SQLite: a locked file beside it) lets one process through; a
+second one waits as a standby and takes over when the first ends or is killed.
+"""
+
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from uec.domain.errors import UecError
+from uec.jobs import JOBS
+from uec.services import schedule
+from uec.settings import Settings
+from uec.store.engine import make_engine, session_factory
+
+LOCK_NUMBER = 0x7565637363686564
+RETRY_S = 1.0
+_log = logging.getLogger(__name__)
+
+
+def run_scheduler(settings: Settings, *, stop: Event) -> None:
+    """Trigger jobs until `stop` is set, waiting first while another scheduler does."""
+    engine = make_engine(settings.database_url)
+    try:
+        while not stop.is_set():
+            with only_one(engine, stop) as alone:
+                if alone:
+                    _trigger_until(stop, engine, alone)
+    finally:
+        engine.dispose()
+
+
+class Lock:
+    """Proof of being the only one; `still_held` says whether it is still true."""
+
+    def __init__(self, connection: Connection | None = None) -> None:
+        """A lock of a database connection, or of a file (None), which cannot be lost."""
+        self._connection = connection
+
+    def still_held(self) -> bool:
+        """Whether the connection that holds the lock is alive."""
+        if self._connection is None:
+            return True
+        try:
+            self._connection.execute(text("SELECT 1"))
+        except UecError:
+            return False
+        return True
+
+
+@contextmanager
+def only_one(engine: Engine, stop: Event) -> Iterator[Lock | None]:
+    """Wait for the lock and hold it; None when `stop` was set first."""
+    held = _advisory_lock if engine.dialect.name == "postgresql" else _file_lock
+    with held(engine, stop) as lock:
+        if lock:
+            _log.info("this scheduler is the one that triggers")
+        yield lock
+
+
+@contextmanager
+def _advisory_lock(engine: Engine, stop: Event) -> Iterator[Lock | None]:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        take = text("SELECT pg_try_advisory_lock(:number)").bindparams(number=LOCK_NUMBER)
+        while not connection.scalar(take):
+            if stop.wait(RETRY_S):
+                yield None
+                return
+        yield Lock(connection)
+
+
+@contextmanager
+def _file_lock(engine: Engine, stop: Event) -> Iterator[Lock | None]:
+    path = Path(f"{engine.url.database}.scheduler")
+    with path.open("ab") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if stop.wait(RETRY_S):
+                    yield None
+                    return
+        yield Lock()
+
+
+def _trigger_until(stop: Event, engine: Engine, lock: Lock) -> None:
+    sessions = session_factory(engine)
+    scheduler = BackgroundScheduler(timezone=UTC)
+    for name, job in JOBS.items():
+        scheduler.add_job(
+            trigger_now,
+            IntervalTrigger(seconds=int(job.every.total_seconds()), timezone=UTC),
+            args=[sessions, name],
+            id=name,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+            next_run_time=datetime.now(UTC),
+        )
+    scheduler.start()
+    try:
+        while not stop.wait(RETRY_S):
+            if not lock.still_held():
+                _log.warning("the lock is lost: standing by")
+                return
+    finally:
+        scheduler.shutdown(wait=True)
+
+
+def trigger_now(sessions: sessionmaker[Session], name: str) -> bool:
+    """Write down that the job's present run is due; false when it stands there already or the database is away."""
+    due_at = schedule.due_moment(datetime.now(UTC), JOBS[name].every)
+    try:
+        with sessions() as session:
+            return schedule.trigger(session, name, due_at)
+    except UecError as error:
+        _log.warning("job %s could not be triggered: %s", name, error)
+        return False

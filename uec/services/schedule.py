@@ -1,0 +1,77 @@
+"""Work that is due by the clock: a scheduler only writes down that a run is due, a worker does it, once.
+
+The key (job, due moment) makes each run happen once, however many schedulers fight and wherever the clock jumps. A run
+whose worker died is taken up again after its lease.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from uec.store.tables import ScheduledRun
+
+LEASE = timedelta(minutes=15)
+KEPT = timedelta(days=7)
+OUTCOME_LIMIT = 1000
+
+
+@dataclass(frozen=True)
+class DueRun:
+    """A run a worker has taken."""
+
+    job: str
+    due_at: datetime
+
+
+def due_moment(now: datetime, every: timedelta) -> datetime:
+    """The last moment of the job's rhythm that is not after `now`; every scheduler finds the same one."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + (now - midnight) // every * every
+
+
+def trigger(session: Session, job: str, due_at: datetime) -> bool:
+    """Write down that a run is due; false when it stands there already, or an earlier one still waits for a worker."""
+    waiting = select(ScheduledRun.job).where(ScheduledRun.job == job, ScheduledRun.started_at.is_(None)).limit(1)
+    if session.scalar(waiting) is not None:
+        session.rollback()
+        return False
+    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    entry = insert(ScheduledRun).values(job=job, due_at=due_at).on_conflict_do_nothing()
+    written = session.execute(entry.returning(ScheduledRun.job)).first()
+    session.commit()
+    return written is not None
+
+
+def claim(session: Session, *, now: datetime) -> DueRun | None:
+    """Take the run that is due longest, or one whose worker died; None when there is nothing to do."""
+    free = or_(
+        ScheduledRun.started_at.is_(None),
+        ScheduledRun.finished_at.is_(None) & (ScheduledRun.started_at < now - LEASE),
+    )
+    oldest = select(ScheduledRun).where(free, ScheduledRun.due_at <= now).order_by(ScheduledRun.due_at).limit(1)
+    run = session.scalar(oldest.with_for_update(skip_locked=True))
+    if run is None:
+        session.rollback()
+        return None
+    run.started_at = now
+    session.commit()
+    return DueRun(run.job, run.due_at)
+
+
+def finish(session: Session, run: DueRun, *, outcome: str, now: datetime) -> None:
+    """Write down what a run did, or why it failed."""
+    row = session.get_one(ScheduledRun, (run.job, run.due_at), with_for_update=True)
+    row.finished_at, row.outcome = now, outcome[:OUTCOME_LIMIT]
+    session.commit()
+
+
+def sweep(session: Session, *, now: datetime) -> int:
+    """Forget runs finished more than a week ago; returns how many."""
+    old = delete(ScheduledRun).where(ScheduledRun.finished_at < now - KEPT)
+    gone = session.execute(old.returning(ScheduledRun.job)).all()
+    session.commit()
+    return len(gone)
