@@ -174,7 +174,7 @@ class SecurityDomain:
         """The card production life cycle data."""
         return gp.parse_cplc(self.get_data(gp.TAG_CPLC))
 
-    def keys(self) -> list[gp.KeyInformation]:
+    def key_information(self) -> list[gp.KeyInformation]:
         """The keys that the security domain has."""
         return gp.parse_key_information(self.get_data(gp.TAG_KEY_INFORMATION))
 
