@@ -22,6 +22,7 @@ from issuance.pki.hygiene import Hygiene, check_public_key, public_key_digest
 from issuance.pki.names import Subject, encode_subject
 from issuance.pki.profiles import Profile, shipped_profiles
 from issuance.pki.signing import Signer, signed
+from issuance.pki.trust import UNREADABLE
 
 __all__ = ["CertificateAuthority", "CertificateRequest", "Tbs", "new_serial"]
 
@@ -157,7 +158,7 @@ class CertificateAuthority:
         try:
             parsed = x509.load_der_x509_certificate(certificate)
             parsed.verify_directly_issued_by(x509.load_der_x509_certificate(self.issuing))
-        except (ValueError, TypeError, InvalidSignature) as error:
+        except (*UNREADABLE, InvalidSignature) as error:
             raise PkiError("a signed certificate does not verify: stop issuing and report this") from error
         if parsed.serial_number != tbs.request.serial or parsed.tbs_certificate_bytes != tbs.tbs_der:
             raise PkiError("a signed certificate does not say what was prepared: stop issuing and report this")

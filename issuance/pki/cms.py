@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from issuance.keys.port import KeyAlgorithm
 from issuance.pki import der
 from issuance.pki.signing import Signer, algorithm_identifier
+from issuance.pki.trust import UNREADABLE, load_certificate
 
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
 _CONTENT_TYPE = "1.2.840.113549.1.9.3"
@@ -46,26 +46,39 @@ def sign(signer: Signer, content_type: str, contents: Sequence[bytes], *, now: d
     digest = _SHA_384 if signer.algorithm is KeyAlgorithm.EC_P384 else _SHA_256
     attributes = [_attributes(content_type, content, _DIGESTS[digest], now) for content in contents]
     signatures = signer.sign([der.tlv(der.SET, item) for item in attributes])
-    serial = x509.load_der_x509_certificate(signer.certificate).serial_number
-    start = der.integer(1) + der.sequence(_issuer(signer.certificate), der.integer(serial)) + digest
+    algorithm = algorithm_identifier(signer.algorithm)
     return [
-        _signed_data(
-            signer,
-            digest,
-            der.sequence(der.oid(content_type), der.explicit(0, der.octets(content))),
-            der.sequence(start, der.explicit(0, item), algorithm_identifier(signer.algorithm), der.octets(signature)),
-        )
+        _assemble(signer.certificate, content_type, content, _Signature(digest, item, algorithm, signature))
         for content, item, signature in zip(contents, attributes, signatures, strict=True)
     ]
 
 
-def _signed_data(signer: Signer, digest: bytes, content: bytes, signer_info: bytes) -> bytes:
+@dataclass(frozen=True)
+class _Signature:
+    """What a SignerInfo holds beside the signer's name: digest algorithm, attributes' content, algorithm, signature."""
+
+    digest: bytes
+    attributes: bytes
+    algorithm: bytes
+    signature: bytes
+
+
+def _assemble(certificate: bytes, content_type: str, content: bytes, signature: _Signature) -> bytes:
+    signer = load_certificate(certificate)
+    info = der.sequence(
+        der.integer(1),
+        der.sequence(signer.issuer.public_bytes(), der.integer(signer.serial_number)),
+        signature.digest,
+        der.explicit(0, signature.attributes),
+        signature.algorithm,
+        der.octets(signature.signature),
+    )
     body = der.sequence(
         der.integer(3),
-        der.set_of([digest]),
-        content,
-        der.explicit(0, signer.certificate),
-        der.set_of([signer_info]),
+        der.set_of([signature.digest]),
+        der.sequence(der.oid(content_type), der.explicit(0, der.octets(content))),
+        der.explicit(0, certificate),
+        der.set_of([info]),
     )
     return der.sequence(der.oid(_SIGNED_DATA), der.explicit(0, body))
 
@@ -80,10 +93,6 @@ def _attributes(content_type: str, content: bytes, digest: str, now: datetime) -
     return b"".join(sorted(encoded))
 
 
-def _issuer(certificate: bytes) -> bytes:
-    return x509.load_der_x509_certificate(certificate).issuer.public_bytes()
-
-
 def open_signed(data: bytes, content_type: str) -> SignedData:
     """Read a SignedData of one signer and check its signature with the certificate inside.
 
@@ -91,33 +100,33 @@ def open_signed(data: bytes, content_type: str) -> SignedData:
     """
     try:
         return _open(data, content_type)
-    except (der.BadDer, ValueError, IndexError, StopIteration) as error:
+    except UNREADABLE as error:
         raise BadCms(f"this is no signed data of ours: {error}") from error
     except InvalidSignature:
         raise BadCms("the signature is wrong") from None
 
 
 def _open(data: bytes, content_type: str) -> SignedData:
-    kind, outer = der.read(data).children()
-    (body,) = outer.expect(0xA0).children()
-    if kind.raw != der.oid(_SIGNED_DATA):
-        raise der.BadDer("another kind of content")
-    _, _, encapsulated, certificates, signer_infos = body.expect(der.SEQUENCE).children()
-    found_type, wrapped = encapsulated.expect(der.SEQUENCE).children()
-    (content,) = wrapped.expect(0xA0).children()
-    (certificate,) = certificates.expect(0xA0).children()
-    (info,) = signer_infos.expect(der.SET).children()
-    _, _, digest, attributes, _, signature = info.expect(der.SEQUENCE).children()
-    if found_type.raw != der.oid(content_type):
-        raise der.BadDer("another type of content")
+    _, outer = der.read(data).children()
+    (body,) = outer.children()
+    _, _, encapsulated, certificates, signer_infos = body.children()
+    _, wrapped = encapsulated.children()
+    (content,) = wrapped.children()
+    (certificate,) = certificates.children()
+    (info,) = signer_infos.children()
+    _, _, digest, attributes, algorithm, signature = info.children()
+    found = _Signature(digest.raw, attributes.value, algorithm.raw, signature.value)
+    # Put together again, it has to be the same bytes: then nothing is left that was not looked at.
+    if _assemble(certificate.raw, content_type, content.value, found) != data:
+        raise der.BadDer("it has another form or another type of content")
     name = _DIGESTS.get(digest.raw)
     if name is None:
         raise der.BadDer("a digest algorithm that is not used here")
-    values = _read_attributes(attributes.expect(0xA0))
-    measured = hashlib.new(name, content.expect(der.OCTET_STRING).value).digest()
-    if values[_CONTENT_TYPE].raw != found_type.raw or values[_MESSAGE_DIGEST].value != measured:
+    values = _read_attributes(attributes)
+    measured = hashlib.new(name, content.value).digest()
+    if values[_CONTENT_TYPE].raw != der.oid(content_type) or values[_MESSAGE_DIGEST].value != measured:
         raise der.BadDer("the content is not the signed one")
-    _verify(certificate.raw, name, signature.expect(der.OCTET_STRING).value, der.tlv(der.SET, attributes.value))
+    _verify(certificate.raw, name, found)
     return SignedData(content.value, der.parse_time(values[_SIGNING_TIME]), certificate.raw)
 
 
@@ -134,11 +143,16 @@ def _read_attributes(attributes: der.Element) -> dict[str, der.Element]:
     return found
 
 
-def _verify(certificate: bytes, digest: str, signature: bytes, message: bytes) -> None:
-    key = x509.load_der_x509_certificate(certificate).public_key()
+def _verify(certificate: bytes, digest: str, found: _Signature) -> None:
+    key = load_certificate(certificate).public_key()
+    message = der.tlv(der.SET, found.attributes)
     if isinstance(key, ec.EllipticCurvePublicKey):
-        key.verify(signature, message, ec.ECDSA(_HASHES[digest]))
+        expected = KeyAlgorithm.EC_P384 if digest == "sha384" else KeyAlgorithm.EC_P256
+        key.verify(found.signature, message, ec.ECDSA(_HASHES[digest]))
     elif isinstance(key, rsa.RSAPublicKey):
-        key.verify(signature, message, padding.PKCS1v15(), _HASHES[digest])
+        expected = KeyAlgorithm.RSA_2048
+        key.verify(found.signature, message, padding.PKCS1v15(), _HASHES[digest])
     else:
         raise der.BadDer("the signer's key is of a kind that is not used here")
+    if found.algorithm != algorithm_identifier(expected):
+        raise der.BadDer("the signature algorithm is not the key's")

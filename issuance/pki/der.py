@@ -153,8 +153,8 @@ def _element(data: bytes, at: int) -> Element:
 
 def parse_time(element: Element) -> datetime:
     """Read a UTCTime or GeneralizedTime of RFC 5280's form; raises `BadDer`."""
-    form = {UTC_TIME: "%y%m%d%H%M%SZ", GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}.get(element.tag)
-    if form is None:
+    form, size = {UTC_TIME: ("%y%m%d%H%M%SZ", 13), GENERALIZED_TIME: ("%Y%m%d%H%M%SZ", 15)}.get(element.tag, ("", 0))
+    if len(element.value) != size or not element.value[:-1].isdigit():
         raise BadDer("a time was expected")
     try:
         parsed = datetime.strptime(element.value.decode("ascii"), form).replace(tzinfo=UTC)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from issuance.errors import BadSettings, IssuerExpired
 from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef, Vault
 from issuance.pki import der
+from issuance.pki.trust import UNREADABLE
 
 _ALGORITHM_IDENTIFIERS = {
     "sha256-ecdsa": der.sequence(der.oid("1.2.840.10045.4.3.2")),
@@ -58,7 +59,7 @@ class Signer:
         try:
             parsed = x509.load_der_x509_certificate(certificate)
             identifier = parsed.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-        except (ValueError, x509.ExtensionNotFound) as error:
+        except UNREADABLE as error:
             raise BadSettings(f"the certificate for {purpose} cannot be read: {error}") from error
         wanted = parsed.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo

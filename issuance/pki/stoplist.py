@@ -13,14 +13,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from issuance.errors import InvalidStopList
 from issuance.pki.signing import Signer
-from issuance.pki.trust import Trust, Untrusted
+from issuance.pki.trust import UNREADABLE, Trust, Untrusted, load_certificate
 
 FORMAT = "uec-stop-list/1"
 # Signed with the body, so that this signature can never be taken for one over something else.
@@ -138,7 +137,7 @@ def verify(data: bytes, trust: Trust, *, now: datetime) -> Document:
         document = _document(body)
         trust.require(certificate, document.issued_at)
         _check_signature(certificate, signature, _CONTEXT + canonical(body))
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (*UNREADABLE, LookupError, AttributeError, RecursionError) as error:
         reason = str(error) if isinstance(error, Untrusted) else "it is malformed"
         raise InvalidStopList(f"the stop-list cannot be used ({reason}): fetch it again") from error
     except InvalidSignature:
@@ -151,7 +150,7 @@ def verify(data: bytes, trust: Trust, *, now: datetime) -> Document:
 
 
 def _check_signature(certificate: bytes, signature: bytes, message: bytes) -> None:
-    key = x509.load_der_x509_certificate(certificate).public_key()
+    key = load_certificate(certificate).public_key()
     if isinstance(key, ec.EllipticCurvePublicKey):
         wide = key.key_size > 256
         key.verify(signature, message, ec.ECDSA(hashes.SHA384() if wide else hashes.SHA256()))

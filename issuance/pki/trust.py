@@ -8,10 +8,35 @@ from datetime import datetime
 from typing import Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from issuance.pki import der
 from issuance.pki.config import CaConfig
 from issuance.pki.profiles import Profile
+
+UNREADABLE = (
+    ValueError,
+    IndexError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    x509.ExtensionNotFound,
+)
+"""What the library raises for a certificate that it cannot read or that lacks an extension."""
+
+
+def load_certificate(data: bytes) -> x509.Certificate:
+    """Read a certificate from outside; raises one of `UNREADABLE`.
+
+    The library only warns about a serial number that is zero or negative, so that is looked at first.
+    """
+    fields = der.read(data).children()[0].children()
+    serial = fields[1] if fields and fields[0].tag == der.CONTEXT | der.CONSTRUCTED else fields[0]
+    if serial.integer() == 0:
+        raise der.BadDer("the serial number is zero")
+    return x509.load_der_x509_certificate(data)
 
 
 class Untrusted(ValueError):
@@ -33,11 +58,11 @@ class Trust:
     def require(self, certificate: bytes, at: datetime) -> None:
         """Raise `Untrusted` unless the certificate comes from the authority, under the policy, and was valid then."""
         try:
-            parsed = x509.load_der_x509_certificate(certificate)
+            parsed = load_certificate(certificate)
             issuer = x509.load_der_x509_certificate(self.issuing)
             parsed.verify_directly_issued_by(issuer)
             policies = parsed.extensions.get_extension_for_class(x509.CertificatePolicies).value
-        except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound) as error:
+        except (*UNREADABLE, InvalidSignature) as error:
             raise Untrusted("the signer's certificate was not issued by the trusted authority") from error
         if not any(policy.policy_identifier.dotted_string == self.policy for policy in policies):
             raise Untrusted("the signer's certificate was issued for something else")

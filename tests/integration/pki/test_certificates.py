@@ -13,7 +13,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from issuance.errors import BadSettings, IssuerExpired, RequestRefused, UnfitKey
 from issuance.keys.file_vault import FileVault
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
-from issuance.pki.ca import CertificateAuthority, CertificateRequest
+from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
 from issuance.pki.crl import build_crl
 from issuance.pki.profiles import Profile, shipped_profiles
 from issuance.pki.signing import Signer
@@ -186,8 +186,6 @@ def test_a_batch_comes_back_in_order_and_each_is_what_was_prepared(authority: Au
 
 
 def test_serials_are_128_bits_and_never_zero(authority: Authority) -> None:
-    from issuance.pki.ca import new_serial
-
     answers = [bytes(16), b"\x80" + bytes(15)]
     assert new_serial(lambda size: answers.pop(0) if size == 16 else b"") == 1 << 127
     assert len({new_serial(authority.vault.random) for _ in range(50)}) == 50
