@@ -20,13 +20,14 @@ ATTRIBUTE_OIDS = {
     "organization": "2.5.4.10",
     "given_name": "2.5.4.42",
 }
+_COMMON_NAME_BYTES = 64
 _UPPER_BOUNDS = {
     "common_name": 64,
     "serial_number": 64,
     "country": 2,
     "organization": 64,
-    "surname": 64,
-    "given_name": 64,
+    "surname": 128,
+    "given_name": 128,
 }
 _PRINTABLE = {"country", "serial_number"}
 _PRINTABLE_LETTERS = frozenset(string.ascii_letters + string.digits + " '()+,-./:=?")
@@ -49,6 +50,20 @@ class Subject:
         parts = [(letter, getattr(self, name)) for name, letter in letters.items()]
         parts.append(("serialNumber", self.serial_number))
         return ", ".join(f"{letter}={value}" for letter, value in parts if value)
+
+
+def fit_common_name(surname: str, *given: str) -> str:
+    """Return the longest of `Surname Name Patronymic`, `Surname N. P.` and a cut `Surname` that every reader takes.
+
+    RFC 5280 bounds a common name to 64 characters, widely used readers to 64 bytes, and a Cyrillic letter has two. The
+    whole names stand in the surname and given name attributes, which are longer.
+    """
+    names = [name for name in given if name]
+    initials = [f"{name[0]}." for name in names]
+    for parts in ([surname, *names], [surname, *initials]):
+        if len((text := " ".join(parts)).encode()) <= _COMMON_NAME_BYTES:
+            return text
+    return surname.encode()[:_COMMON_NAME_BYTES].decode(errors="ignore").strip()
 
 
 def encode_subject(subject: Subject, profile: Profile) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from issuance.errors import BadSettings, RequestRefused
 from issuance.keys.port import KeyAlgorithm
 from issuance.pki.config import CaConfig
-from issuance.pki.names import Subject, encode_name, encode_subject
+from issuance.pki.names import Subject, encode_name, encode_subject, fit_common_name
 from issuance.pki.profiles import parse_profiles, shipped_profiles
 
 PROFILES = shipped_profiles()
@@ -22,6 +22,26 @@ policy = 6
 max_days = 730
 keys = ["ec-p256"]
 """
+
+
+def _fits(text: str) -> bool:
+    # The library counts bytes where RFC 5280 counts characters.
+    return text.strip() == text and text.isprintable() and len(text.encode()) <= 64
+
+
+@given(st.lists(st.from_regex("[А-Я][а-яё-]{0,70}", fullmatch=True), min_size=1, max_size=3))
+def test_a_common_name_is_cut_to_what_every_reader_takes(names: list[str]) -> None:
+    fitted = fit_common_name(*names)
+    assert 0 < len(fitted.encode()) <= 64
+    assert names[0].startswith(fitted) or fitted.startswith(names[0])
+    assert encode_name(common_name=fitted)
+
+
+def test_a_common_name_keeps_as_much_as_fits() -> None:
+    assert fit_common_name("Иванова", "Мария", "") == "Иванова Мария"
+    assert fit_common_name("Иванова", "Мария", "Петровна") == "Иванова Мария Петровна"
+    assert fit_common_name("Константинопольская", "Александра", "Всеволодовна") == "Константинопольская А. В."
+    assert fit_common_name("А" * 40, "Б") == "А" * 32
 
 
 def test_a_name_is_what_the_library_writes() -> None:
@@ -68,7 +88,7 @@ def test_impossible_values_are_refused(attribute: str, value: str) -> None:
         encode_name(**{attribute: value})
 
 
-@given(st.text(min_size=1, max_size=64).filter(lambda text: text.strip() == text and text.isprintable()))
+@given(st.text(min_size=1, max_size=64).filter(lambda text: _fits(text)))
 def test_any_printable_common_name_is_what_the_library_writes(value: str) -> None:
     expected = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, value)])
     assert encode_name(common_name=value) == expected.public_bytes()
