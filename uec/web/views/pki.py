@@ -44,15 +44,15 @@ def certificate(name: str) -> ResponseReturnValue:
     return _file(content, "application/pkix-cert", f"uec-{name}.cer", keep_s=24 * HOUR_S)
 
 
-@blueprint.get("/crl/<issuer>.crl")
+@blueprint.get("/crl/issuing.crl")
 @public
-def crl(issuer: str) -> ResponseReturnValue:
+def crl() -> ResponseReturnValue:
     """Send the newest revocation list (DER); caches keep it no longer than an hour, nor beyond its next update."""
-    newest = published.crl(reader(), issuer) if issuer in {"root", "issuing"} else None
+    newest = published.crl(reader())
     if newest is None:
         abort(404)
     left_s = max(0, int((newest.next_update - now()).total_seconds()))
-    return _file(newest.der, "application/pkix-crl", f"uec-{issuer}.crl", keep_s=min(HOUR_S, left_s))
+    return _file(newest.der, "application/pkix-crl", "uec-issuing.crl", keep_s=min(HOUR_S, left_s))
 
 
 @blueprint.get("/stop-list")
@@ -62,4 +62,4 @@ def stop_list() -> ResponseReturnValue:
     newest = published.stop_list(reader())
     if newest is None:
         abort(404)
-    return _file(newest, "application/octet-stream", "uec-stop-list.p7s", keep_s=300)
+    return _file(newest, "application/json", "uec-stop-list.json", keep_s=300)
