@@ -74,12 +74,12 @@ class CaConfig:
     @property
     def issuing_certificate_url(self) -> str:
         """Where the issuing authority's certificate lies."""
-        return f"{self.base_url}/pki/ca/issuing.cer"
+        return f"{self.base_url}/pki/certificates/issuing.cer"
 
     @property
     def root_certificate_url(self) -> str:
         """Where the root's certificate lies."""
-        return f"{self.base_url}/pki/ca/root.cer"
+        return f"{self.base_url}/pki/certificates/root.cer"
 
     @property
     def ocsp_url(self) -> str | None:

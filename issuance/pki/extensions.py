@@ -37,9 +37,14 @@ def critical(oid: str, value: bytes) -> bytes:
 
 
 def key_identifier(spki: bytes) -> bytes:
-    """The key's identifier, 20 bytes: the left part of SHA-256 over its bits (RFC 7093 section 2, method 1)."""
-    _, key_bits = der.read(spki).children()
-    return hashlib.sha256(key_bits.expect(der.BIT_STRING).value[1:]).digest()[:20]
+    """The key's identifier, 20 bytes: the left part of SHA-256 over its bits (RFC 7093 section 2, method 1).
+
+    `spki` is DER that was read before. Made for every certificate, so the bits are found by counting, not by parsing.
+    """
+    algorithm_at = 2 + max(0, spki[1] - 0x80)
+    bits_at = algorithm_at + 2 + spki[algorithm_at + 1]
+    value_at = bits_at + 2 + max(0, spki[bits_at + 1] - 0x80)
+    return hashlib.sha256(spki[value_at + 1 :]).digest()[:20]
 
 
 def subject_key_identifier(identifier: bytes) -> bytes:

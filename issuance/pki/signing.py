@@ -14,11 +14,14 @@ from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef, Vault
 from issuance.pki import der
 from issuance.pki.trust import UNREADABLE
 
-_ALGORITHM_IDENTIFIERS = {
-    "sha256-ecdsa": der.sequence(der.oid("1.2.840.10045.4.3.2")),
-    "sha384-ecdsa": der.sequence(der.oid("1.2.840.10045.4.3.3")),
-    "sha256-rsa": der.sequence(der.oid("1.2.840.113549.1.1.11"), der.tlv(der.NULL, b"")),
-    "ed25519": der.sequence(der.oid("1.3.101.112")),
+_SHA256_RSA = der.sequence(der.oid("1.2.840.113549.1.1.11"), der.tlv(der.NULL, b""))
+_IDENTIFIERS = {
+    KeyAlgorithm.EC_P256: der.sequence(der.oid("1.2.840.10045.4.3.2")),
+    KeyAlgorithm.EC_P384: der.sequence(der.oid("1.2.840.10045.4.3.3")),
+    KeyAlgorithm.RSA_2048: _SHA256_RSA,
+    KeyAlgorithm.RSA_3072: _SHA256_RSA,
+    KeyAlgorithm.RSA_4096: _SHA256_RSA,
+    KeyAlgorithm.ED25519: der.sequence(der.oid("1.3.101.112")),
 }
 # A message longer than this is hashed here, and only its digest crosses to the vault.
 _HASH_HERE_BYTES = 1 << 20
@@ -26,13 +29,7 @@ _HASH_HERE_BYTES = 1 << 20
 
 def algorithm_identifier(algorithm: KeyAlgorithm) -> bytes:
     """Encode the AlgorithmIdentifier of signatures by a key (RFC 5758, RFC 4055, RFC 8410)."""
-    if algorithm is KeyAlgorithm.EC_P256:
-        return _ALGORITHM_IDENTIFIERS["sha256-ecdsa"]
-    if algorithm is KeyAlgorithm.EC_P384:
-        return _ALGORITHM_IDENTIFIERS["sha384-ecdsa"]
-    if algorithm is KeyAlgorithm.ED25519:
-        return _ALGORITHM_IDENTIFIERS["ed25519"]
-    return _ALGORITHM_IDENTIFIERS["sha256-rsa"]
+    return _IDENTIFIERS[algorithm]
 
 
 def key_algorithm(vault: Vault, ref: KeyRef) -> KeyAlgorithm:
@@ -99,4 +96,4 @@ class Signer:
 
 def signed(body: bytes, algorithm: KeyAlgorithm, signature: bytes) -> bytes:
     """Put a signed structure together: the body, the algorithm, the signature (RFC 5280 section 4.1)."""
-    return der.sequence(body, algorithm_identifier(algorithm), der.bits(signature))
+    return der.tlv(der.SEQUENCE, b"".join((body, algorithm_identifier(algorithm), der.bits(signature))))

@@ -16,6 +16,7 @@ from issuance.pki.profiles import Profile
 from issuance.pki.signing import Signer, algorithm_identifier
 
 _VERSION_3 = der.explicit(0, der.integer(2))
+_IDENTIFIER_BYTES = 20
 
 
 @lru_cache(maxsize=1024)
@@ -26,7 +27,10 @@ def validity(not_before: datetime, not_after: datetime) -> bytes:
 
 @dataclass(frozen=True)
 class Template:
-    """The constant parts: signature algorithm and issuer, and the extensions before and after the key identifier."""
+    """The constant parts, encoded: `head` (signature algorithm, issuer), and the extensions around the key identifier.
+
+    The identifier has 20 bytes in every certificate, so the extensions' length is constant too.
+    """
 
     head: bytes
     before: bytes
@@ -37,13 +41,19 @@ class Template:
         cls, algorithm: KeyAlgorithm, issuer: bytes, before: Sequence[bytes], after: Sequence[bytes]
     ) -> "Template":
         """Encode the constant parts; `algorithm` is the issuer's."""
-        return cls(algorithm_identifier(algorithm) + issuer, b"".join(before), b"".join(after))
+        blank = ext.subject_key_identifier(bytes(_IDENTIFIER_BYTES))
+        extensions = der.explicit(3, der.sequence(*before, blank, *after))
+        tail = b"".join(after)
+        cut = len(extensions) - len(tail)
+        return cls(algorithm_identifier(algorithm) + issuer, extensions[: cut - _IDENTIFIER_BYTES], tail)
 
     def fill(self, serial: int, period: bytes, subject: bytes, spki: bytes) -> bytes:
         """Encode the to-be-signed bytes of one certificate."""
-        identifier = ext.subject_key_identifier(ext.key_identifier(spki))
-        extensions = der.explicit(3, der.sequence(self.before, identifier, self.after))
-        return der.sequence(_VERSION_3, der.integer(serial), self.head, period, subject, spki, extensions)
+        parts = (
+            _VERSION_3, der.integer(serial), self.head, period, subject, spki,
+            self.before, ext.key_identifier(spki), self.after,
+        )  # fmt: skip
+        return der.tlv(der.SEQUENCE, b"".join(parts))
 
 
 def for_profile(profile: Profile, issuer: Signer, config: CaConfig, partition: int | None) -> Template:

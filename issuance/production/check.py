@@ -3,7 +3,7 @@
 `look` is the generator, for a station's reader; `check_card` runs it over a local connection. Neither asks an office.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from card_io.secret import Secret
@@ -35,16 +35,21 @@ def check_card(
     pins: Mapping[str, Secret] | None = None,
 ) -> CardReport:
     """Check the card in a slot of this machine; `report.genuine` says the outcome, `report.findings` the checks."""
-    talk = look(profile, anchors, now=now, random=random, pins=pins)
+    try:
+        return run_look(look(profile, anchors, now=now, random=random, pins=pins), lambda bundle: play(slot, bundle))
+    finally:
+        slot.close()
+
+
+def run_look(talk: Talk[CardReport], send: Callable[[Send], Answers]) -> CardReport:
+    """Run a look where nobody answers but the card."""
     answer: Answers | None = None
     try:
         while True:
             request: Request = talk.send(answer)
             if not isinstance(request, Send):
                 raise TypeError(f"a terminal has no office to answer {type(request).__name__}")
-            answer = play(slot, request)
+            answer = send(request)
     except StopIteration as stop:
         report: CardReport = stop.value
         return report
-    finally:
-        slot.close()

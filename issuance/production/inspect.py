@@ -25,14 +25,15 @@ STAGES = 2
 
 
 def inspect(
-    job: InspectionJob, profile: CardProfile, anchors: Anchors, *, now: datetime, random: Random
+    job: InspectionJob, profile: CardProfile, anchors: Anchors, *, now: datetime, random: Random, after: int = 0
 ) -> Talk[CardReport]:
     """Inspect the card in the reader; the report, once INSPECTED is recorded.
 
+    `after` is how many steps of progress went before this.
     Raises `WrongCard` for another chip, `InspectionFailed` with the first check that does not hold (recorded as
     SCRAPPED first: such a card is spoiled).
     """
-    yield from progress(0, STAGES, "inspect")
+    yield from progress(after, after + STAGES, "inspect")
     names = {pin.name: pin.transport_digits for pin in profile.pins if pin.chosen_by_holder}
     transport = yield from pins(PinsWanted(job.card_number, names))
     try:
@@ -42,7 +43,7 @@ def inspect(
         raise
     if observation.chip_id != job.chip_id:
         raise WrongCard(job.chip_id, observation.chip_id)
-    yield from progress(1, STAGES, "inspect")
+    yield from progress(after + 1, after + STAGES, "inspect")
     report = judge(observation, profile, anchors, now=now)
     for finding in report.failures:
         yield from _fail(job, finding.check, finding.reason)
@@ -54,7 +55,7 @@ def inspect(
         checks=[finding.check for finding in report.findings],
         files={f"{fid:04X}": hashlib.sha256(content).hexdigest() for fid, content in sorted(observation.files.items())},
     )
-    yield from progress(STAGES, STAGES, "inspected")
+    yield from progress(after + STAGES, after + STAGES, "inspected")
     return report
 
 

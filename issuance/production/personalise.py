@@ -63,14 +63,15 @@ CURVES: dict[KeyAlgorithm, ec.EllipticCurve] = {
 }
 
 
-def personalise(job: CardJob, profile: CardProfile, *, random: Random) -> Talk[PersonalisedCard]:
+def personalise(job: CardJob, profile: CardProfile, *, random: Random, stages: int = STAGES) -> Talk[PersonalisedCard]:
     """Make the card in the reader the card of `job`, from blank or from wherever it was torn.
 
+    `stages` is of how many steps progress speaks, when more follows than this.
     Yields what `issuance.production.bundle` lists. Raises a `ProductionError` when the card is not this job's, cannot
     be trusted, or went away; the journal then says enough to go on with the same card.
     """
     journal = Journal(job.journal)
-    yield from progress(0, STAGES, "find_card")
+    yield from progress(0, stages, "find_card")
     chip = yield from recognise(profile, random(profile.secure_channel.challenge_bytes))
     master = yield from _admit(job, profile, journal, chip)
     channel = yield from open_channel(
@@ -87,14 +88,14 @@ def personalise(job: CardJob, profile: CardProfile, *, random: Random) -> Talk[P
     else:
         yield from _begin(job, journal, chip)
         if master.purpose is KeyPurpose.BLANK_TRANSPORT:
-            yield from progress(1, STAGES, "change_keys")
+            yield from progress(1, stages, "change_keys")
             channel = yield from _change_keys(job, profile, chip, channel, random)
             master = job.card_master
-        yield from progress(2, STAGES, "write_data")
+        yield from progress(2, stages, "write_data")
         public_keys = yield from _write_data(job, profile, journal, chip, channel)
-        yield from progress(3, STAGES, "certificates")
+        yield from progress(3, stages, "certificates")
         yield from _finish(job, profile, chip, channel, public_keys)
-    yield from progress(STAGES, STAGES, "written")
+    yield from progress(STAGES, stages, "written")
     return PersonalisedCard(
         card_number=job.card_number,
         chip_id=chip.chip_id,

@@ -6,7 +6,7 @@ JSON, so that a signature over it holds for exactly this session.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from issuance.production.asking import SW_BYTES, status
 from issuance.production.bundle import Answers, Send
@@ -17,8 +17,9 @@ INS = 1
 class Transcript:
     """Collects what went over one card's line."""
 
-    def __init__(self) -> None:
-        """Begin empty."""
+    def __init__(self, attest: Callable[[bytes], Mapping[str, object]] | None = None) -> None:
+        """Begin empty; `attest` turns the digest into the facts that witness it (who signed, and the signature)."""
+        self._attest = attest
         self._trips: list[dict[str, object]] = []
         self._commands = 0
 
@@ -57,8 +58,10 @@ class Transcript:
         )
 
     def facts(self) -> dict[str, object]:
-        """The transcript as JSON, with `digest` (SHA-256, hex) over the `trips`."""
-        return {"trips": self._trips, "digest": digest(self._trips).hex()}
+        """The transcript as JSON: `trips`, `digest` (SHA-256, hex) over them, and what the witness added."""
+        found = digest(self._trips)
+        witnessed = self._attest(found) if self._attest else {}
+        return {"trips": self._trips, "digest": found.hex(), **witnessed}
 
 
 def digest(trips: object) -> bytes:

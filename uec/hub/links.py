@@ -1,0 +1,190 @@
+"""Links to stations, and which reader may take which work.
+
+`StationLink` turns a WebSocket into calls that a worker thread can wait for. A reader takes work when a card lies in it
+and nothing runs there; a card that has been worked on stays with its own card number until it is taken out, so that a
+finished card never meets the next job of a batch.
+"""
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import WebSocketException
+
+from issuance.production.bundle import Answers, Fault, Send
+from issuance.station.wire import (
+    Attest,
+    Attested,
+    BadMessage,
+    Heard,
+    Message,
+    Play,
+    Played,
+    Reader,
+    Readers,
+    Release,
+    encode,
+)
+
+BUNDLE_TIMEOUT_S = 300.0
+ATTEST_TIMEOUT_S = 5.0
+
+
+@dataclass(slots=True)
+class _Use:
+    """What was done with a reader's card: the insertion it was, and the card of ours it was used for."""
+
+    insertion: int
+    card_id: int | None
+    busy: bool
+
+
+class StationLink:
+    """One station, over all its connections: it keeps what its readers are used for while the network is away.
+
+    `exchange` and the like are for worker threads; `attach`, `hear` and `detach` are for the loop.
+    """
+
+    def __init__(self, station_id: int, name: str, loop: asyncio.AbstractEventLoop) -> None:
+        """A station without a connection yet."""
+        self.station_id = station_id
+        self.name = name
+        self._socket: ServerConnection | None = None
+        self._loop = loop
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, Future[Message]] = {}
+        self._readers: dict[str, Reader] = {}
+        self._uses: dict[str, _Use] = {}
+        self._guard = threading.Lock()
+
+    @property
+    def open(self) -> bool:
+        """Whether the station is connected."""
+        return self._socket is not None
+
+    def attach(self, socket: ServerConnection) -> ServerConnection | None:
+        """The station is here (again) with this socket; the one it had before, if that was not noticed to be gone."""
+        before = self._socket
+        self._drop()
+        self._socket = socket
+        return before
+
+    def detach(self, socket: ServerConnection) -> None:
+        """This socket has gone; nothing happens when the station has another one already."""
+        if self._socket is socket:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Whoever waits for an answer over the old socket is told that none will come."""
+        with self._guard:
+            self._socket, self._readers = None, {}
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            future.set_exception(ConnectionError("the station has gone"))
+
+    @property
+    def readers(self) -> tuple[Reader, ...]:
+        """As last reported."""
+        with self._guard:
+            return tuple(self._readers.values())
+
+    def take(self, reader: str | None, card_id: int | None) -> str | None:
+        """Take a reader for a card's work: the one named, or the first that is free and holds a card; None if none."""
+        with self._guard:
+            names = [reader] if reader is not None else list(self._readers)
+            for name in names:
+                if self._may_take(name, card_id):
+                    self._uses[name] = _Use(self._readers[name].insertion, card_id, busy=True)
+                    return name
+        return None
+
+    def _may_take(self, name: str, card_id: int | None) -> bool:
+        found, use = self._readers.get(name), self._uses.get(name)
+        if not self.open or found is None or not found.card:
+            return False
+        if use is None:
+            return True
+        return not use.busy and (found.insertion != use.insertion or card_id in (None, use.card_id))
+
+    def give_back(self, reader: str) -> None:
+        """The work in this reader is over; its card loses power."""
+        with self._guard:
+            if reader in self._uses:
+                self._uses[reader].busy = False
+        asyncio.run_coroutine_threadsafe(self._send(Release(reader)), self._loop)
+
+    def has_card(self, reader: str) -> bool:
+        """Whether a card lies in that reader now."""
+        with self._guard:
+            found = self._readers.get(reader)
+            return self.open and found is not None and found.card
+
+    def exchange(self, reader: str, bundle: Send) -> Answers:
+        """Play a bundle in that reader and wait for its answers; a lost link is an answer too."""
+        try:
+            answer = self._ask(lambda number: Play(number, reader, bundle), BUNDLE_TIMEOUT_S)
+        except (ConnectionError, FutureTimeout):
+            return Answers((), complete=False, fault=Fault.LINK_LOST)
+        if not isinstance(answer, Played):
+            raise BadMessage(type(answer).__name__)
+        return answer.answers
+
+    def attest(self, digest: bytes) -> dict[str, object]:
+        """The station's signature over a transcript's digest, as facts; nothing when it cannot be had any more."""
+        try:
+            answer = self._ask(lambda number: Attest(number, digest.hex()), ATTEST_TIMEOUT_S)
+        except (ConnectionError, FutureTimeout):
+            return {"station_id": self.station_id}
+        signature = answer.signature if isinstance(answer, Attested) else ""
+        return {"station_id": self.station_id, "signature": signature}
+
+    def _ask(self, make: Callable[[int], Message], timeout_s: float) -> Message:
+        number, answer = next(self._ids), Future[Message]()
+        self._waiting[number] = answer
+        if not self.open:
+            raise ConnectionError("the station has gone")
+        try:
+            asyncio.run_coroutine_threadsafe(self._send(make(number)), self._loop).result(timeout_s)
+            return answer.result(timeout_s)
+        finally:
+            self._waiting.pop(number, None)
+
+    async def dismiss(self) -> None:
+        """Close the connection to a station that has been revoked."""
+        if self._socket is not None:
+            await self._socket.close()
+
+    def hear(self, message: Message) -> bool:
+        """Take what the station sent; true when its readers have changed."""
+        match message:
+            case Readers():
+                with self._guard:
+                    self._readers = {reader.name: reader for reader in message.readers}
+                return True
+            case Played() | Attested():
+                waiting = self._waiting.pop(message.id, None)
+                if waiting is not None:
+                    waiting.set_result(message)
+            case Heard():
+                pass
+            case _:
+                raise BadMessage(type(message).__name__)
+        return False
+
+    async def _send(self, message: Message) -> None:
+        if self._socket is None:
+            raise ConnectionError("the station has gone")
+        try:
+            await self._socket.send(encode(message))
+        except WebSocketException as error:
+            raise ConnectionError(str(error)) from error
+
+
+def plain_readers(readers: Iterable[Reader]) -> list[dict[str, object]]:
+    """Readers as the pages show them."""
+    return [{"name": reader.name, "card": reader.card} for reader in readers]
