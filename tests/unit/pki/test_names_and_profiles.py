@@ -88,7 +88,7 @@ def test_impossible_values_are_refused(attribute: str, value: str) -> None:
         encode_name(**{attribute: value})
 
 
-@given(st.text(min_size=1, max_size=64).filter(lambda text: _fits(text)))
+@given(st.text(min_size=1, max_size=64).filter(_fits))
 def test_any_printable_common_name_is_what_the_library_writes(value: str) -> None:
     expected = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, value)])
     assert encode_name(common_name=value) == expected.public_bytes()
