@@ -45,8 +45,10 @@ class HostSession:
 
     def send(self, header: str, data: bytes = b"", le: int | None = None) -> ResponseAPDU:
         command = CommandAPDU(*bytes.fromhex(header), data, le)
-        answer = self.session.unwrap(self.card.process(self.session.wrap(command)))
-        self.answers.append(ResponseAPDU.decode(answer))
+        answer = self.card.process(self.session.wrap(command))
+        while answer[-2] == 0x61:  # a long answer is protected as a whole, and fetched in clear
+            answer = answer[:-2] + self.card.process(bytes([0x00, 0xC0, 0x00, 0x00, answer[-1]]))
+        self.answers.append(ResponseAPDU.decode(self.session.unwrap(answer)))
         return self.answers[-1]
 
 
