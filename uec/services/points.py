@@ -1,10 +1,17 @@
 """The points where applications are taken and cards handed over."""
 
+from datetime import datetime
+
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from uec.domain.actors import Actor
+from uec.domain.errors import InvalidInput
+from uec.domain.permissions import Permission
 from uec.services.rows import present
 from uec.services.views import PointView
+from uec.store import audit
 from uec.store.tables import IssuancePoint
 
 
@@ -21,3 +28,45 @@ def point(session: Session, point_id: int) -> PointView:
 def point_view(row: IssuancePoint) -> PointView:
     """A point without its session."""
     return PointView(row.id, row.code, row.name_ru, row.name_en, row.address, row.windows, row.daily_capacity)
+
+
+def add(
+    session: Session,
+    *,
+    point: PointView,
+    oktmo: str,
+    actor: Actor,
+    now: datetime,
+) -> int:
+    """Enter a point (its `id` is ignored) in a municipality; returns its id. Raises `InvalidInput` for a taken code."""
+    actor.require(Permission.MANAGE_STAFF)
+    if point.windows < 1 or point.daily_capacity < 0:
+        raise InvalidInput("A point has at least one window, and a capacity of 0 or more.", field="windows")
+    row = IssuancePoint(
+        code=point.code,
+        name_ru=point.name_ru,
+        name_en=point.name_en,
+        address=point.address,
+        oktmo=oktmo,
+        windows=point.windows,
+        daily_capacity=point.daily_capacity,
+    )
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        session.rollback()
+        raise InvalidInput(
+            f"There is a point {point.code} already, or no municipality {oktmo}: look at both lists.", field="code"
+        ) from error
+    audit.record(
+        session,
+        actor=actor.reference,
+        action="point.add",
+        subject_kind="issuance_point",
+        subject_id=row.id,
+        details={"code": row.code},
+        now=now,
+    )
+    session.commit()
+    return row.id

@@ -1,0 +1,100 @@
+"""The command line `uec`: one module a group, each imported only when it is used, errors as one line.
+
+Exit codes: 0 done, 1 it could not be done, 2 the input or the settings are wrong, 130 interrupted.
+"""
+
+import sys
+from importlib import import_module
+
+import click
+
+from card_io.errors import CardError
+from issuance.errors import IssuanceError
+from uec.cli.options import settings_option
+from uec.domain.errors import InvalidInput, UecError
+
+# Command -> module with an attribute of the same name, and the line `uec --help` shows for it.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("setup", "Make settings, database, vault, authority and the first administrator."),
+    "serve": ("processes", "Run the web pages and the API."),
+    "hub": ("processes", "Run the card sessions of the stations."),
+    "vault": ("processes", "Unlock the keys and serve them to the other processes."),
+    "scheduler": ("processes", "Trigger what is due; exactly one does, others stand by."),
+    "worker": ("processes", "Do what is due; run as many as you like."),
+    "station": ("station", "Run a window's readers and link (needs no database)."),
+    "register": ("register", "Import the register of residents; run the stand-in gateway."),
+    "applications": ("applications", "List, show, approve and reject applications."),
+    "cohorts": ("cohorts", "Compute, propose and approve lists for mass emission."),
+    "batches": ("batches", "Plan, list, release and produce batches."),
+    "cards": ("cards", "List and show cards; suspend, resume, report lost, annul."),
+    "card": ("card", "Readers and cards on this machine: list, virtual, read, check."),
+    "ca": ("ca", "The certification authority: make it, show it, publish its lists."),
+    "keys": ("keys", "Keys of the vault: list, make a new version, enter a maker's key."),
+    "audit": ("audit", "Export the audit and verify an export offline."),
+    "staff": ("staff", "Add staff and list them."),
+    "points": ("points", "Add issuance points and stations."),
+}
+
+
+class Commands(click.Group):
+    """Knows its commands by the table alone, so that `--help` imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names in the order of the table, without the hidden ones."""
+        return [name for name, (_, line) in COMMANDS.items()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command and return it."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"uec.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@settings_option
+@click.version_option(package_name="uec", prog_name="uec")
+def cli() -> None:
+    """Issue universal electronic cards and look after each for its whole life.
+
+    \b
+    A new installation:      uec init
+    The office's processes:  uec vault, uec hub, uec worker, uec scheduler, uec serve
+    A window's machine:      uec station enrol --hub URL --code CODE, then uec station run
+
+    Every command has its own --help.
+    """
+
+
+def main() -> None:
+    """Run the command line; errors of the three rooms become one sentence on standard error."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run with these arguments; the exit code."""
+    try:
+        result = cli.main(arguments, prog_name="uec", standalone_mode=False)
+    except click.exceptions.Abort:
+        return _said("Stopped; what was finished before stays.", 130)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except InvalidInput as error:
+        return _said(str(error), 2)
+    except (UecError, IssuanceError, CardError) as error:
+        return _said(str(error), 1)
+    except OSError as error:
+        return _said(f"{error.strerror or error}: {error.filename or 'check disk, rights and network'}.", 1)
+    return result if isinstance(result, int) else 0
+
+
+def _said(sentence: str, code: int) -> int:
+    click.echo(f"uec: {sentence}", err=True)
+    return code

@@ -1,0 +1,188 @@
+"""`uec card`: readers and cards of this machine, without office or database."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from card_io.errors import CardError
+from uec.cli.options import now
+from uec.cli.tables import show, show_facts, show_json
+from uec.domain.errors import InvalidFile
+
+if TYPE_CHECKING:
+    from card_io.connection import Connection
+
+PROFILE = Path(__file__).parents[2] / "config" / "profiles" / "uec.toml"
+# The key set that GlobalPlatform samples and public test vectors use; blanks of a real maker have their own.
+TEST_MASTER = bytes(range(0x40, 0x50))
+
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_reader = click.option("--reader", default="0", show_default=True, help="Number or name of the reader.")
+
+
+@click.group()
+def card() -> None:
+    """Readers and cards on this machine: list, virtual, read, check."""
+
+
+def _chosen(reader: str) -> str | int:
+    return int(reader) if reader.isdigit() else reader
+
+
+@card.command("list")
+def list_readers() -> None:
+    """List the readers of this machine, and whether a card lies in each."""
+    from card_io.pcsc import Context  # noqa: PLC0415
+
+    context = Context()
+    try:
+        slots = context.slots()
+    finally:
+        context.release()
+    rows = [(number, name, slot.atr.hex().upper() or "no card") for number, (name, slot) in enumerate(slots.items())]
+    show(("number", "reader", "card"), rows)
+
+
+@card.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--reader", default=0, show_default=True, type=click.IntRange(0, 15), help="Virtual reader, from 0.")
+@click.option("--port", type=int, help="TCP port of the virtual reader; default 35963 plus its number.")
+@click.option("--blank", is_flag=True, help="Make FILE a new blank with the published test keys 40..4F first.")
+def virtual(file: Path, reader: int, port: int | None, blank: bool) -> None:  # noqa: FBT001 - a flag of the command line
+    """Put the virtual card in FILE into a virtual PC/SC reader, until Ctrl-C takes it out."""
+    from card_io.virtual.vpcd import PORT, serve  # noqa: PLC0415
+
+    if blank:
+        _make_blank(file)
+    click.echo(f"{file} lies in virtual reader {reader}; Ctrl-C takes it out", err=True)
+    try:
+        serve(file, port=port or PORT + reader)
+    except KeyboardInterrupt:
+        click.echo("taken out", err=True)
+
+
+@card.command()
+@_reader
+def read(reader: str) -> None:
+    """Say what card lies in a reader: its chip, its keys, its applications."""
+    from card_io import globalplatform as gp  # noqa: PLC0415
+    from card_io.connection import send  # noqa: PLC0415
+    from card_io.pcsc import open_reader  # noqa: PLC0415
+
+    connection = open_reader(_chosen(reader))
+    try:
+        facts: dict[str, object] = {"ATR": connection.atr.hex().upper()}
+        select = gp.select(b"")
+        send(connection, select).require(select)
+        command = gp.get_data(gp.TAG_CPLC)
+        facts["chip"] = gp.parse_cplc(send(connection, command).require(command)).chip_id.hex()
+        command = gp.get_data(gp.TAG_KEY_INFORMATION)
+        keys = gp.parse_key_information(send(connection, command).require(command))
+        facts["keys"] = ", ".join(str(key) for key in keys)
+        facts |= _face(connection, PROFILE)
+    finally:
+        connection.close()
+    show_facts(facts)
+
+
+@card.command()
+@_reader
+@click.option(
+    "--profile",
+    "profile_file",
+    type=_file,
+    default=PROFILE,
+    help="The card profile.",
+)
+@click.option("--root", required=True, type=_file, help="Root certificate, DER or PEM.")
+@click.option("--issuing", required=True, multiple=True, type=_file, help="Issuing authority; may be repeated.")
+@click.option("--policy-arc", help="The operator's OID; default that of this software.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_context
+def check(
+    ctx: click.Context,
+    reader: str,
+    profile_file: Path,
+    root: Path,
+    issuing: tuple[Path, ...],
+    policy_arc: str | None,
+    as_json: bool,  # noqa: FBT001 - a flag of the command line
+) -> None:
+    """Tell whether the card in a reader is genuine: offline, from the card and the issuer's certificates alone.
+
+    Exit code 1 when any check fails.
+    """
+    from secrets import token_bytes  # noqa: PLC0415
+
+    from card_io.pcsc import open_reader  # noqa: PLC0415
+    from issuance.pki.config import CaConfig  # noqa: PLC0415
+    from issuance.production.anchors import Anchors  # noqa: PLC0415
+    from issuance.production.check import check_card  # noqa: PLC0415
+    from issuance.production.profile import load_profile  # noqa: PLC0415
+    from issuance.production.relay import OpenedSlot  # noqa: PLC0415
+
+    anchors = Anchors.of(_certificate(root), tuple(map(_certificate, issuing)), policy_arc or CaConfig.policy_arc)
+    slot = OpenedSlot(lambda: open_reader(_chosen(reader)))
+    report = check_card(slot, load_profile(profile_file), anchors, now=now(), random=token_bytes)
+    facts = {name: value for name, value in report.facts.items() if not isinstance(value, bytes)}
+    if as_json:
+        findings = [{"check": one.check, "ok": one.ok, "reason": one.reason} for one in report.findings]
+        show_json({"genuine": report.genuine, "chip": report.chip_id, "facts": facts, "findings": findings})
+    else:
+        show_facts({"chip": report.chip_id, **facts})
+        show(
+            ("check", "holds", "reason"),
+            [(one.check, "yes" if one.ok else "NO", one.reason) for one in report.findings],
+        )
+        click.echo("genuine" if report.genuine else "NOT genuine: keep the card and report it")
+    ctx.exit(0 if report.genuine else 1)
+
+
+def _certificate(file: Path) -> bytes:
+    """A certificate in DER, from DER or PEM; raises `InvalidFile`."""
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+
+    content = file.read_bytes()
+    load = x509.load_pem_x509_certificate if content.startswith(b"-----") else x509.load_der_x509_certificate
+    try:
+        return load(content).public_bytes(Encoding.DER)
+    except ValueError as error:
+        raise InvalidFile(f"{file} is no certificate: name a DER or PEM file.", path=file, line=None) from error
+
+
+def _make_blank(file: Path) -> None:
+    """A blank as its maker delivers it, with keys derived from the published test key set."""
+    from secrets import token_bytes  # noqa: PLC0415
+
+    from card_io.diversification import kdf3  # noqa: PLC0415
+    from card_io.secret import Secret  # noqa: PLC0415
+    from card_io.virtual.card import VirtualCard  # noqa: PLC0415
+    from card_io.virtual.chip import cplc_for, diversification_data  # noqa: PLC0415
+    from card_io.virtual.keysets import KeySet  # noqa: PLC0415
+
+    if file.exists():
+        raise InvalidFile(f"{file} is there already: name a new file, or leave --blank out.", path=file, line=None)
+    seed = token_bytes(16)
+    keys = kdf3(Secret(TEST_MASTER), diversification_data(cplc_for(seed)))
+    VirtualCard.blank(seed, initial_keys=KeySet(keys.enc, keys.mac, keys.dek)).save(file)
+
+
+def _face(connection: "Connection", profile_file: Path) -> dict[str, object]:
+    """What an office's card tells without a PIN; nothing for a blank or somebody else's card."""
+    from card_io.applets.uec.layout import Fid  # noqa: PLC0415
+    from card_io.applets.uec.session import UecSession  # noqa: PLC0415
+    from issuance.production.datagroups import read_data_group  # noqa: PLC0415
+    from issuance.production.errors import InvalidCardData  # noqa: PLC0415
+    from issuance.production.profile import load_profile  # noqa: PLC0415
+
+    opened = UecSession(connection)
+    try:
+        opened.select()
+        facts: dict[str, object] = {"applet": f"uec, {opened.applet_state().name.lower()}"}
+        facts["PINs"] = ", ".join(f"{pin.ref.name} {pin.tries_left} tries left" for pin in opened.pins())
+        group = next(group for group in load_profile(profile_file).data_groups if group.fid == Fid.DG1)
+        return facts | dict(read_data_group(group, opened.read_file(Fid.DG1)))
+    except (CardError, InvalidCardData) as error:
+        return {"applet": f"no finished card of ours ({error})"}

@@ -1,0 +1,92 @@
+"""`uec cards`: the office's cards, from personalised to destroyed. Readers of this machine are under `uec card`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from uec.cli.options import login_options, now, settings, signed_in, store
+from uec.cli.tables import show, show_facts
+from uec.domain.lifecycle import CardState
+
+
+@click.group()
+def cards() -> None:
+    """List and show cards; suspend, resume, report lost, annul, spoil, destroy."""
+
+
+@cards.command("list")
+@click.option("--state", "states", multiple=True, type=click.Choice([state.value for state in CardState]))
+@click.option("--find", default="", help="A card or application number, a SNILS or the beginning of a surname.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@login_options
+def list_cards(states: tuple[str, ...], find: str, limit: int, login: str, password_file: Path | None) -> None:
+    """List cards by number."""
+    from uec.services import card_lists  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        page = card_lists.find(
+            session,
+            actor=signed_in(session, login, password_file),
+            now=now(),
+            query=find,
+            states=[CardState(state) for state in states],
+            limit=limit,
+        )
+    columns = ("id", "number", "state", "name", "expires", "batch")
+    show(columns, [(r.id, r.number, r.state, r.full_name, r.expires_on, r.batch_number) for r in page.rows])
+    click.echo(f"{len(page.rows)} of {page.total}", err=True)
+
+
+@cards.command("show")
+@click.argument("card_id", type=int)
+@login_options
+def show_card(card_id: int, login: str, password_file: Path | None) -> None:
+    """Show a card with its certificates and its journal."""
+    from uec.services import card_lists  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        detail = card_lists.detail(session, card_id, actor=signed_in(session, login, password_file), now=now())
+    row = detail.row
+    show_facts(
+        {
+            "number": row.number,
+            "state": row.state,
+            "name": row.full_name,
+            "application": row.application_number,
+            "batch": row.batch_number,
+            "chip": detail.chip_id,
+            "expires": row.expires_on,
+            "personalised": detail.personalised_at,
+            "active since": detail.activated_at,
+        }
+    )
+    certificates = [(one.profile, one.state, one.serial, one.not_after) for one in detail.certificates]
+    show(("certificate", "state", "serial", "until"), certificates)
+    show(("seq", "journal", "at"), [(entry.seq, entry.kind, entry.at) for entry in detail.journal])
+
+
+def _change(name: str, doc: str) -> None:
+    """Add a command that lets one event happen to a card."""
+
+    @cards.command(name.replace("_", "-"), help=doc)
+    @click.argument("card_id", type=int)
+    @click.option("--reason", required=True, help="Stands in the audit.")
+    @login_options
+    def command(card_id: int, reason: str, login: str, password_file: Path | None) -> None:
+        from uec.services import cards as service  # noqa: PLC0415
+
+        change: Callable[..., Any] = getattr(service, name)
+        with store(settings()) as sessions, sessions() as session:
+            actor = signed_in(session, login, password_file)
+            change(session, card_id, actor=actor, reason=reason, now=now())
+        click.echo(f"card {card_id}: done")
+
+
+_change("suspend", "Stop an active card for a while: certificates on hold, card on the stop-list.")
+_change("resume", "Let a suspended card serve again.")
+_change("report_lost", "Block a lost or stolen card at once and for good.")
+_change("annul", "End a card for good, for instance when its holder refuses to use it.")
+_change("spoil", "Scrap a card that failed in production; its application is planned again, first in the queue.")
+_change("destroy", "Record that the plastic of an ended card has been destroyed.")

@@ -1,0 +1,100 @@
+"""`uec cohorts`: lists for mass emission, computed from the register and approved by two people."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from uec.cli.options import login_options, now, settings, signed_in, store
+from uec.cli.tables import show, show_facts
+from uec.services.views import CohortView
+
+
+@click.group()
+def cohorts() -> None:
+    """Compute, propose and approve lists for mass emission."""
+
+
+def _told(view: CohortView) -> None:
+    show_facts(
+        {"id": view.id, "number": view.number, "state": view.state, "people": view.count, "Merkle root": view.digest}
+    )
+
+
+@cohorts.command("list")
+@login_options
+def list_cohorts(login: str, password_file: Path | None) -> None:
+    """List all lists, the newest first."""
+    from uec.services import cohort  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        rows = cohort.list_cohorts(session, actor=signed_in(session, login, password_file))
+    show(
+        ("id", "number", "state", "as of", "people", "root"),
+        [(row.id, row.number, row.state, row.as_of, row.count, row.digest[:16]) for row in rows],
+    )
+
+
+@cohorts.command()
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day people must be entitled on; default today.")
+@click.option("--oktmo", multiple=True, help="Only residents of this municipality; may be repeated.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many people.")
+@login_options
+def compute(
+    as_of: datetime | None, oktmo: tuple[str, ...], limit: int | None, login: str, password_file: Path | None
+) -> None:
+    """Make a draft list of everybody entitled who neither applied nor refused."""
+    from uec.services import cohort  # noqa: PLC0415
+
+    chosen = settings()
+    with store(chosen) as sessions, sessions() as session:
+        day = (as_of or now()).date()
+        view = cohort.compute(
+            session,
+            actor=signed_in(session, login, password_file),
+            as_of=day,
+            policy=chosen.policy.on(day),
+            now=now(),
+            oktmo=oktmo,
+            limit=limit,
+        )
+    _told(view)
+
+
+@cohorts.command()
+@click.argument("cohort_id", type=int)
+@login_options
+def propose(cohort_id: int, login: str, password_file: Path | None) -> None:
+    """Put one's name to a drafted list."""
+    from uec.services import cohort  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        _told(cohort.propose(session, cohort_id, actor=signed_in(session, login, password_file), now=now()))
+
+
+@cohorts.command()
+@click.argument("cohort_id", type=int)
+@click.option("--root", required=True, help="The Merkle root that was shown and is approved.")
+@login_options
+def approve(cohort_id: int, root: str, login: str, password_file: Path | None) -> None:
+    """Approve a proposed list by its Merkle root, as another person."""
+    from uec.services import cohort  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        _told(cohort.approve(session, cohort_id, actor=actor, digest=root, now=now()))
+
+
+@cohorts.command("open")
+@click.argument("cohort_id", type=int)
+@login_options
+def open_applications(cohort_id: int, login: str, password_file: Path | None) -> None:
+    """Open the applications of an approved list."""
+    from uec.services import cohort  # noqa: PLC0415
+
+    chosen = settings()
+    with store(chosen) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        policy = chosen.policy.on(now().date())
+        opened = cohort.open_applications(session, cohort_id, actor=actor, policy=policy, now=now())
+    click.echo(f"{opened} applications opened")

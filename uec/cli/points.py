@@ -1,0 +1,74 @@
+"""`uec points`: where applications are taken and cards handed over, and the stations that stand there."""
+
+from pathlib import Path
+from secrets import token_bytes
+
+import click
+
+from uec.cli.options import login_options, now, settings, signed_in, store
+from uec.cli.tables import show
+from uec.services.views import PointView
+
+
+@click.group()
+def points() -> None:
+    """Add issuance points and stations."""
+
+
+@points.command("list")
+def list_points() -> None:
+    """List the points."""
+    from uec.services import points as service  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        rows = service.list_points(session)
+    show(
+        ("id", "code", "name", "address", "windows", "cards a day"),
+        [(row.id, row.code, row.name_ru, row.address, row.windows, row.daily_capacity) for row in rows],
+    )
+
+
+@points.command()
+@click.argument("code")
+@click.option("--name-ru", required=True)
+@click.option("--name-en", required=True)
+@click.option("--address", required=True)
+@click.option("--oktmo", required=True, help="Municipality it serves.")
+@click.option("--windows", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--daily-capacity", default=50, show_default=True, type=click.IntRange(0), help="Cards a working day.")
+@login_options
+def add(
+    code: str,
+    name_ru: str,
+    name_en: str,
+    address: str,
+    oktmo: str,
+    windows: int,
+    daily_capacity: int,
+    login: str,
+    password_file: Path | None,
+) -> None:
+    """Add a point with the short CODE staff use; --login is an administrator."""
+    from uec.services import points as service  # noqa: PLC0415
+
+    point = PointView(0, code, name_ru, name_en, address, windows, daily_capacity)
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        point_id = service.add(session, point=point, oktmo=oktmo, actor=actor, now=now())
+    click.echo(f"point {code} added with id {point_id}")
+
+
+@points.command()
+@click.argument("name")
+@click.option("--point", type=int, help="Id of the point it stands at.")
+@login_options
+def station(name: str, point: int | None, login: str, password_file: Path | None) -> None:
+    """Enter a station and print its one-time code, valid for a day: uec station enrol --code CODE --hub URL."""
+    from uec.hub.enrolment import code_hash, new_code  # noqa: PLC0415
+    from uec.services import stations  # noqa: PLC0415
+
+    code = new_code(token_bytes)
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        stations.create(session, name=name, point_id=point, code_hash=code_hash(code), actor=actor, now=now())
+    click.echo(code)

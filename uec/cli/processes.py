@@ -1,0 +1,96 @@
+"""`uec serve`, `hub`, `vault`, `scheduler`, `worker`: the office's processes, in the foreground until stopped."""
+
+import logging
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import click
+
+from uec.cli.options import passphrase_files_option, read_passphrases, settings
+from uec.settings import Settings
+
+
+def stop_event() -> Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def log_to_stderr() -> None:
+    """Write what happens to standard error, one line each; warnings of libraries too."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("apscheduler", "httpx", "httpcore", "websockets"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _run(process: Callable[[Settings, Event], None], name: str) -> None:
+    chosen = settings()
+    log_to_stderr()
+    stop = stop_event()
+    click.echo(f"{name} runs; stop it with Ctrl-C", err=True)
+    process(chosen, stop)
+
+
+@click.command()
+def scheduler() -> None:
+    """Trigger what is due; exactly one does, a second one stands by and takes over."""
+    from uec.scheduler import run_scheduler  # noqa: PLC0415
+
+    _run(lambda chosen, stop: run_scheduler(chosen, stop=stop), "scheduler")
+
+
+@click.command()
+def worker() -> None:
+    """Do what is due: ask registers, prepare batches, publish lists, sign the audit."""
+    from uec.worker import run_worker  # noqa: PLC0415
+
+    _run(lambda chosen, stop: run_worker(chosen, stop=stop), "worker")
+
+
+@click.command()
+def hub() -> None:
+    """Run the card sessions of the stations; the only process that talks to cards."""
+    from uec.hub.server import run_hub  # noqa: PLC0415
+
+    _run(lambda chosen, stop: run_hub(chosen, stop=stop), "hub")
+
+
+@click.command()
+@passphrase_files_option
+def vault(passphrase_files: tuple[Path, ...]) -> None:
+    """Unlock the keys and serve them to the other processes over local sockets.
+
+    Both custodians type their passphrases, or two files hold them (also the setting `vault_passphrase_files`).
+    """
+    from issuance.keys.file_vault import FileVault  # noqa: PLC0415
+    from issuance.keys.service import serve as serve_vault  # noqa: PLC0415
+
+    chosen = settings()
+    passphrases = read_passphrases(passphrase_files or chosen.vault_passphrase_files)
+    with FileVault.unlock(chosen.vault_path, passphrases) as opened:
+        serve_vault(
+            opened, chosen.vault_socket, on_ready=lambda: click.echo("vault runs; stop it with Ctrl-C", err=True)
+        )
+
+
+@click.command()
+def serve() -> None:
+    """Run the web pages and the API on `web_listen` (granian); it opens no reader and no vault."""
+    from granian.constants import Interfaces  # noqa: PLC0415
+    from granian.server import Server  # noqa: PLC0415
+
+    chosen = settings()
+    host, _, port = chosen.web_listen.rpartition(":")
+    click.echo(f"web pages on http://{chosen.web_listen}; stop with Ctrl-C", err=True)
+    Server(
+        "uec.cli.wsgi:application",
+        address=host,
+        port=int(port),
+        interface=Interfaces.WSGI,
+        blocking_threads=8,
+        log_access=False,
+    ).serve()

@@ -1,0 +1,63 @@
+"""`uec station`: the agent at a window. Imports neither web framework nor database."""
+
+import signal
+from pathlib import Path
+from threading import Event
+
+import click
+
+DEFAULT_FOLDER = Path.home() / ".uec-station"
+
+_folder = click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_FOLDER,
+    show_default=True,
+    envvar="UEC_STATION",
+    help="Where the station keeps its key.",
+)
+_hub = click.option(
+    "--hub", "hub_url", required=True, envvar="UEC_HUB_URL", help="Address of the hub, wss://HOST:PORT."
+)
+
+
+@click.group()
+def station() -> None:
+    """Run a window's readers and its link to the office.
+
+    A station is enrolled once with a code that `uec points station` printed; it holds no card key.
+    """
+
+
+@station.command()
+@click.option("--code", required=True, help="The one-time code.")
+@_hub
+@_folder
+def enrol(code: str, hub_url: str, folder: Path) -> None:
+    """Make the station's key and enter it at the office, once."""
+    from issuance.station.agent import enrol as enrol_station  # noqa: PLC0415
+    from issuance.station.settings import StationSettings  # noqa: PLC0415
+
+    enrol_station(StationSettings(folder, hub_url), code)
+    click.echo(f"Enrolled. Start it with: uec station run --hub {hub_url}")
+
+
+@station.command()
+@click.option(
+    "--readers",
+    default="pcsc",
+    show_default=True,
+    help="pcsc: the readers of this machine; virtual:FOLDER: one reader for each card file there.",
+)
+@_hub
+@_folder
+def run(readers: str, hub_url: str, folder: Path) -> None:
+    """Keep the link and serve the readers until stopped; mends itself when reader, network or office go away."""
+    from issuance.station.agent import run_station  # noqa: PLC0415
+    from issuance.station.settings import StationSettings  # noqa: PLC0415
+
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    click.echo("station runs; stop it with Ctrl-C", err=True)
+    run_station(StationSettings(folder, hub_url, readers), stop=stop)
