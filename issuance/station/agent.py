@@ -159,13 +159,16 @@ class _Agent:
     async def _live(self) -> None:
         """Link after link."""
         pause = self._settings.retry_s
+        told = ""
         while True:
             begun = time.monotonic()
             try:
                 async with _hub(self._settings.hub_url) as link:
                     await self._session(link)
             except HubAway as error:
-                log.warning("%s", error)
+                if str(error) != told:  # an hour without the hub is one line
+                    told = str(error)
+                    log.warning("%s", error)
             finally:
                 await self._let_all_go()
             if time.monotonic() - begun > self._settings.retry_max_s:

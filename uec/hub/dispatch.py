@@ -59,7 +59,7 @@ def _requested(sessions: sessionmaker[Session]) -> list[Wanted]:
     columns = (CardOperation.id, CardOperation.card_id, CardOperation.station_id, CardOperation.reader)
     waiting = select(*columns).where(CardOperation.state == OperationState.REQUESTED).order_by(CardOperation.id)
     with reading(sessions) as session:
-        return [Wanted(*row) for row in session.execute(waiting.limit(LOOK_AHEAD)).tuples()]
+        return [Wanted(*row) for row in session.execute(waiting.limit(LOOK_AHEAD))]
 
 
 def _place(wanted: Wanted, links: Mapping[int, StationLink]) -> tuple[StationLink, str] | None:

@@ -58,6 +58,8 @@ LOOK_S = 0.2
 HEARTBEAT_S = 5.0
 SIGN_IN_S = 10.0
 PING_S = 10.0
+INTERNAL = "uec.hub_internal"
+SORRY = "The card service made a mistake of its own: try again, and tell the administrator if it stays."
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -287,5 +289,7 @@ def _performed(workshop: Workshop, operation: OperationView, link: StationLink, 
     try:
         perform(workshop, operation, link, reader)
     except Exception:
-        log.exception("operation %d ended in an error of the hub itself; it is left to the next start", operation.id)
+        log.exception("operation %d ended in an error of the hub itself", operation.id)
+        with workshop.sessions() as session:
+            operations.fail_operation(session, operation.id, code=INTERNAL, text=SORRY, now=workshop.clock())
         raise
