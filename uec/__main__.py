@@ -1,0 +1,5 @@
+"""`python -m uec` is the command `uec`."""
+
+from uec.cli import main
+
+main()
