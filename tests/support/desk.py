@@ -113,7 +113,7 @@ class CardOffice:
         card_id = operation.card_id or 0
         chip = chip or self.chips.setdefault(card_id, blank_card(card_id))
         slot = slot_of(chip)
-        return do_operation(self.desk, operation, lambda talk, office: run_local(talk, slot, office))
+        return do_operation(self.desk, operation, lambda start, office: run_local(start(), slot, office))
 
     def request(self, kind: OperationKind, card_id: int) -> int:
         """Ask for work on a card by whoever is there for it."""

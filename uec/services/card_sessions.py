@@ -1,24 +1,27 @@
 """Does one operation on the card in a reader, from its claim to its end, wherever the reader is.
 
-What differs between a station 3,000 km away and a card in this process is the `Runner` alone: it takes a generator and
-the office that answers it. A hub passes one that speaks to a station, tests and small offices `run_local`.
+What differs between a station 3,000 km away and a card in this process is the `Runner` alone: it takes what starts a
+generator, from the journal as it stands then, and the office that answers it. A hub passes one that speaks to a station
+and starts anew when a card comes back; tests and small offices one around `run_local`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from sqlalchemy import select
+
 from card_io.errors import CardError
-from card_io.secret import Secret
 from issuance.errors import IssuanceError
 from issuance.production.anchors import Anchors
 from issuance.production.asking import Talk
 from issuance.production.check import look
 from issuance.production.handover import hand_over
 from issuance.production.inspect import inspect
+from issuance.production.job import HandedOver
 from issuance.production.judge import CardReport
+from issuance.production.make import make
 from issuance.production.office import OfficePort
-from issuance.production.personalise import personalise
 from issuance.production.sealing import SealingKey, open_pins
 from uec.domain.errors import UecError
 from uec.domain.lifecycle import OperationKind
@@ -26,7 +29,8 @@ from uec.services import card_jobs, operations
 from uec.services.production_office import Bench, DatabaseOffice
 from uec.services.rows import present
 from uec.services.views import OperationView
-from uec.store.tables import Card, CardOperation
+from uec.store.engine import reading
+from uec.store.tables import Application, Card, CardOperation
 
 T = TypeVar("T")
 
@@ -34,8 +38,8 @@ T = TypeVar("T")
 class Runner(Protocol):
     """Runs a generator against the card in one reader."""
 
-    def __call__(self, talk: Talk[T], office: OfficePort) -> T:
-        """The generator's result, or its error."""
+    def __call__(self, start: Callable[[], Talk[T]], office: OfficePort) -> T:
+        """The generator's result, or its error; `start` may be called again to go on from the journal."""
 
 
 @dataclass(frozen=True)
@@ -73,53 +77,64 @@ def do_operation(desk: Desk, operation: OperationView, run: Runner) -> Operation
 
 def _personalise(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, Any]:
     bench, card_id = desk.bench, _card_id(operation)
-    with bench.sessions() as session:
-        job = card_jobs.card_job(session, card_id, bench.vault)
-        session.rollback()
-    office = DatabaseOffice(bench, card_id, operation_id=operation.id)
-    card = run(personalise(job, bench.profile, random=bench.random), office)
-    return {"chip_id": card.chip_id, "kvn": card.kvn, "resumed": card.resumed, **_inspect(desk, operation, run)}
+
+    def start() -> Talk[CardReport]:
+        with reading(bench.sessions) as session:
+            job = card_jobs.card_job(session, card_id, bench.vault)
+        return make(job, bench.profile, desk.anchors, clock=bench.clock, random=bench.random)
+
+    return _told(bench, run(start, DatabaseOffice(bench, card_id, operation_id=operation.id)))
 
 
 def _inspect(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, Any]:
     bench, card_id = desk.bench, _card_id(operation)
-    with bench.sessions() as session:
-        job = card_jobs.inspection_job(session, card_id)
-        session.rollback()
-    office = DatabaseOffice(bench, card_id, operation_id=operation.id)
-    talk = inspect(job, bench.profile, desk.anchors, now=bench.clock(), random=bench.random)
-    return _told(run(talk, office))
+
+    def start() -> Talk[CardReport]:
+        with reading(bench.sessions) as session:
+            job = card_jobs.inspection_job(session, card_id)
+        return inspect(job, bench.profile, desk.anchors, now=bench.clock(), random=bench.random)
+
+    return _told(bench, run(start, DatabaseOffice(bench, card_id, operation_id=operation.id)))
 
 
 def _hand_over(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, Any]:
     bench, card_id = desk.bench, _card_id(operation)
-    with bench.sessions() as session:
-        pins = _open_pins(desk, present(session, CardOperation, operation.id), present(session, Card, card_id).number)
-        slot = bench.profile.card_key.name
-        job = card_jobs.hand_over_job(session, card_id, card_key_slot=slot, pins=pins)
-        session.rollback()
-    office = DatabaseOffice(bench, card_id, operation_id=operation.id)
-    done = run(hand_over(job, bench.profile, random=bench.random), office)
-    return {"chip_id": done.chip_id, "card_number": done.card_number, "resumed": done.resumed}
+    with reading(bench.sessions) as session:
+        card = present(session, Card, card_id)
+        sealed = present(session, CardOperation, operation.id).sealed_pins or b""
+        receipt = present(session, Application, card.application_id).number
+    pins = open_pins(desk.sealing_key, sealed, card_number=card.number)
+
+    def start() -> Talk[HandedOver]:
+        with reading(bench.sessions) as session:
+            job = card_jobs.hand_over_job(session, card_id, card_key_slot=bench.profile.card_key.name, pins=pins)
+        return hand_over(job, bench.profile, random=bench.random)
+
+    done = run(start, DatabaseOffice(bench, card_id, operation_id=operation.id))
+    return {"chip_id": done.chip_id, "card_number": done.card_number, "receipt": receipt, "resumed": done.resumed}
 
 
 def _read(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, Any]:
     bench = desk.bench
-    talk = look(bench.profile, desk.anchors, now=bench.clock(), random=bench.random)
-    return _told(run(talk, DatabaseOffice(bench, operation.card_id, operation_id=operation.id)))
+
+    def start() -> Talk[CardReport]:
+        return look(bench.profile, desk.anchors, now=bench.clock(), random=bench.random)
+
+    return _told(bench, run(start, DatabaseOffice(bench, None, operation_id=operation.id)))
 
 
-def _told(report: CardReport) -> dict[str, Any]:
+def _told(bench: Bench, report: CardReport) -> dict[str, Any]:
     """What a page shows of a report: no personal data, which a card gives out to its holder's PIN only."""
+    with reading(bench.sessions) as session:
+        newest = select(Card.id, Card.number).where(Card.chip_id == report.chip_id).order_by(Card.id.desc())
+        known = session.execute(newest.limit(1)).first()
     return {
         "genuine": report.genuine,
-        "card_number": str(report.facts.get("card_number", "")),
-        "checks": [{"check": finding.check, "reason": finding.reason} for finding in report.findings],
+        "chip_id": report.chip_id,
+        "card_id": known.id if known else None,
+        "card_number": known.number if known else None,
+        "findings": [{"check": one.check, "ok": one.ok, "reason": one.reason} for one in report.findings],
     }
-
-
-def _open_pins(desk: Desk, operation: CardOperation, card_number: str) -> dict[str, Secret]:
-    return open_pins(desk.sealing_key, operation.sealed_pins or b"", card_number=card_number)
 
 
 def _card_id(operation: OperationView) -> int:

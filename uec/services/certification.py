@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from issuance.errors import RequestRefused, UnfitKey
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, Tbs, new_serial
-from issuance.pki.names import Subject
+from issuance.pki.names import Subject, fit_common_name
 from issuance.production.profile import CardProfile
 from uec.domain.lifecycle import CERTIFICATE, CertificateEvent, advance
 from uec.services import revocation
@@ -135,7 +135,7 @@ def _subject(session: Session, card: Card, ca: CertificateAuthority) -> Subject:
     person = session.get_one(Application, card.application_id)
     given = " ".join(part for part in (person.name, person.patronymic) if part)
     return ca.config.subject(
-        common_name=f"{person.surname} {given}"[:NAME_LIMIT].strip(),
+        common_name=fit_common_name(person.surname, person.name, person.patronymic or ""),
         surname=person.surname[:NAME_LIMIT].strip(),
         given_name=given[:NAME_LIMIT].strip(),
         serial_number=card.number,

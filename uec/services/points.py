@@ -30,26 +30,31 @@ def point_view(row: IssuancePoint) -> PointView:
     return PointView(row.id, row.code, row.name_ru, row.name_en, row.address, row.windows, row.daily_capacity)
 
 
-def add(
+def create(
     session: Session,
     *,
-    point: PointView,
+    code: str,
+    name_ru: str,
+    name_en: str,
+    address: str,
     oktmo: str,
+    windows: int,
+    daily_capacity: int,
     actor: Actor,
     now: datetime,
-) -> int:
-    """Enter a point (its `id` is ignored) in a municipality; returns its id. Raises `InvalidInput` for a taken code."""
+) -> PointView:
+    """Enter a point in a municipality that is known; raises `InvalidInput` for a code that is taken."""
     actor.require(Permission.MANAGE_STAFF)
-    if point.windows < 1 or point.daily_capacity < 0:
+    if windows < 1 or daily_capacity < 0:
         raise InvalidInput("A point has at least one window, and a capacity of 0 or more.", field="windows")
     row = IssuancePoint(
-        code=point.code,
-        name_ru=point.name_ru,
-        name_en=point.name_en,
-        address=point.address,
+        code=code,
+        name_ru=name_ru,
+        name_en=name_en,
+        address=address,
         oktmo=oktmo,
-        windows=point.windows,
-        daily_capacity=point.daily_capacity,
+        windows=windows,
+        daily_capacity=daily_capacity,
     )
     session.add(row)
     try:
@@ -57,16 +62,16 @@ def add(
     except IntegrityError as error:
         session.rollback()
         raise InvalidInput(
-            f"There is a point {point.code} already, or no municipality {oktmo}: look at both lists.", field="code"
+            f"There is a point {code} already, or no municipality {oktmo}: look at both lists.", field="code"
         ) from error
     audit.record(
         session,
         actor=actor.reference,
-        action="point.add",
+        action="point.create",
         subject_kind="issuance_point",
         subject_id=row.id,
-        details={"code": row.code},
+        details={"code": code},
         now=now,
     )
     session.commit()
-    return row.id
+    return point_view(row)
