@@ -1,0 +1,200 @@
+"""OCSP answers: what the office knows about certificates, signed by a delegated responder (RFC 6960, RFC 5019).
+
+Pure core: a request and a look-up in, bytes out; fetching, storing and HTTP are the office's. *Unknown* is said of
+every serial number that was never issued. Answers can be signed ahead, in batches, one for each certificate.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from enum import IntEnum
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from issuance.errors import IssuerExpired, PkiError, VaultError
+from issuance.pki import der
+from issuance.pki import extensions as ext
+from issuance.pki.crl import REASON_CODES, RevocationReason
+from issuance.pki.ocsp_request import NONCE, CertId, MalformedRequest, OcspRequest, parse_request
+from issuance.pki.signing import Signer, algorithm_identifier
+
+log = logging.getLogger(__name__)
+
+_BASIC_RESPONSE = der.oid("1.3.6.1.5.5.7.48.1.1")
+_SHA_1, _SHA_256 = der.oid("1.3.14.3.2.26"), der.oid("2.16.840.1.101.3.4.2.1")
+_GOOD, _UNKNOWN = b"\x80\x00", b"\x82\x00"
+
+
+class ErrorStatus(IntEnum):
+    """The errors of RFC 6960 section 4.2.1 that are sent unsigned."""
+
+    MALFORMED_REQUEST = 1
+    INTERNAL_ERROR = 2
+    TRY_LATER = 3
+    UNAUTHORIZED = 6
+
+
+@dataclass(frozen=True)
+class Good:
+    """Issued, and neither revoked nor held."""
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """Revoked or held since `at`."""
+
+    at: datetime
+    reason: RevocationReason
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Never issued by this authority."""
+
+
+Status = Good | Revoked | Unknown
+Lookup = Callable[[Sequence[int]], Mapping[int, Status]]
+"""Serial numbers to states; what is missing in the answer is unknown."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """From when an answer speaks, and when a newer one will be there."""
+
+    this_update: datetime
+    next_update: datetime
+
+
+def error_response(status: ErrorStatus) -> bytes:
+    """Encode an answer that says only that there is none."""
+    return der.sequence(der.tlv(der.ENUMERATED, bytes((status,))))
+
+
+class Responder:
+    """Answers for one issuing certificate with a delegated signer's key."""
+
+    def __init__(self, signer: Signer, issuing: bytes) -> None:
+        """`signer` holds the vault's OCSP key and its certificate from the issuing authority."""
+        issuer = x509.load_der_x509_certificate(issuing)
+        name, key_bits = issuer.subject.public_bytes(), _key_bits(issuer)
+        self._signer = signer
+        self._issuer = {
+            _SHA_1: (_sha1(name), _sha1(key_bits)),
+            _SHA_256: (hashlib.sha256(name).digest(), hashlib.sha256(key_bits).digest()),
+        }
+        self._algorithm = algorithm_identifier(signer.algorithm)
+        self._responder_id = der.explicit(
+            2, der.octets(_sha1(_key_bits(x509.load_der_x509_certificate(signer.certificate))))
+        )
+
+    def answer(self, data: bytes, lookup: Lookup, period: Period, *, now: datetime) -> bytes:
+        """Answer a request in DER; every refusal is one of OCSP's own error answers.
+
+        The nonce is repeated. When the signer's certificate has expired, or the vault does not sign, the client is told
+        to try later, and the caller's log says why.
+        """
+        try:
+            request = parse_request(data)
+        except MalformedRequest:
+            return error_response(ErrorStatus.MALFORMED_REQUEST)
+        if not any(self.is_ours(question) for question in request.questions):
+            return error_response(ErrorStatus.UNAUTHORIZED)
+        try:
+            return self._answer(request, lookup, period, now)
+        except (IssuerExpired, VaultError) as error:
+            log.warning("ocsp: no answer could be signed: %s", error)
+            return error_response(ErrorStatus.TRY_LATER)
+
+    def _answer(self, request: OcspRequest, lookup: Lookup, period: Period, now: datetime) -> bytes:
+        ours = [question.serial for question in request.questions if self.is_ours(question)]
+        states = lookup(ours)
+        singles = [
+            _single(
+                question.raw, states.get(question.serial, Unknown()) if self.is_ours(question) else Unknown(), period
+            )
+            for question in request.questions
+        ]
+        return self._sign([self._data(singles, request.nonce, now)], now)[0]
+
+    def presign(self, states: Mapping[int, Status], period: Period, *, now: datetime) -> dict[int, bytes]:
+        """Sign one answer a certificate ahead (SHA-1 identifiers, as RFC 5019 clients ask; no nonce)."""
+        data = [
+            self._data([_single(self.cert_id(serial), state, period)], None, now) for serial, state in states.items()
+        ]
+        return dict(zip(states, self._sign(data, now), strict=True))
+
+    def is_ours(self, question: CertId) -> bool:
+        """Tell whether a question is about a certificate of this authority."""
+        return self._issuer.get(question.algorithm) == (question.name_hash, question.key_hash)
+
+    def cert_id(self, serial: int) -> bytes:
+        """Encode the identifier (SHA-1) of one of this authority's certificates."""
+        name, key = self._issuer[_SHA_1]
+        algorithm = der.sequence(_SHA_1, der.tlv(der.NULL, b""))
+        return der.sequence(algorithm, der.octets(name), der.octets(key), der.integer(serial))
+
+    def _data(self, singles: Sequence[bytes], nonce: bytes | None, now: datetime) -> bytes:
+        extensions = b""
+        if nonce is not None:
+            extensions = der.explicit(1, der.sequence(ext.plain(NONCE, der.octets(nonce))))
+        return der.sequence(self._responder_id, der.generalized_time(now), der.sequence(*singles), extensions)
+
+    def _sign(self, data: Sequence[bytes], now: datetime) -> list[bytes]:
+        self._signer.require_valid(now)
+        certificates = der.explicit(0, der.sequence(self._signer.certificate))
+        answers = []
+        for body, signature in zip(data, self._signer.sign(data), strict=True):
+            basic = der.sequence(body, self._algorithm, der.bits(signature), certificates)
+            wrapped = der.explicit(0, der.sequence(_BASIC_RESPONSE, der.octets(basic)))
+            answers.append(der.sequence(der.tlv(der.ENUMERATED, b"\x00"), wrapped))
+        return answers
+
+
+def renewal_due(signer: Signer, now: datetime) -> bool:
+    """Tell whether a delegated signer has lived two thirds of its time and wants a new certificate."""
+    return now >= signer.not_before + (signer.not_after - signer.not_before) * 2 / 3
+
+
+def cache_headers(answer: bytes, period: Period, *, now: datetime) -> dict[str, str]:
+    """Return the HTTP headers of a pre-signed answer (RFC 5019 section 6.2): nobody keeps it past its next update."""
+    seconds = max(0, int((period.next_update - now) / timedelta(seconds=1)))
+    return {
+        "Content-Type": "application/ocsp-response",
+        "Last-Modified": format_datetime(period.this_update, usegmt=True),
+        "Expires": format_datetime(period.next_update, usegmt=True),
+        "ETag": f'"{hashlib.sha256(answer).hexdigest()}"',
+        "Cache-Control": f"max-age={seconds}, public, no-transform, must-revalidate",
+    }
+
+
+def _single(cert_id: bytes, status: Status, period: Period) -> bytes:
+    if period.next_update <= period.this_update:
+        raise PkiError("the next answer must come after this one: check the plan")
+    this_update, next_update = der.generalized_time(period.this_update), der.generalized_time(period.next_update)
+    return der.sequence(cert_id, _status(status), this_update, der.explicit(0, next_update))
+
+
+def _status(status: Status) -> bytes:
+    if isinstance(status, Good):
+        return _GOOD
+    if isinstance(status, Unknown):
+        return _UNKNOWN
+    code = REASON_CODES[status.reason]
+    reason = der.explicit(0, der.tlv(der.ENUMERATED, bytes((code,)))) if code else b""
+    return der.explicit(1, der.generalized_time(status.at), reason)
+
+
+def _key_bits(certificate: x509.Certificate) -> bytes:
+    spki = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return der.read(spki).children()[1].value[1:]
+
+
+def _sha1(data: bytes) -> bytes:
+    # Not for security: the identifier of a key and of a name as RFC 6960 defines them.
+    return hashlib.sha1(data, usedforsecurity=False).digest()

@@ -1,0 +1,254 @@
+"""OCSP before OpenSSL's client, pkilint and the library's reader; every malformed request gets OCSP's own answer."""
+
+import base64
+import contextlib
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp as library
+from hypothesis import given
+from hypothesis import strategies as st
+from pkilint.bin import lint_ocsp_response
+
+from issuance.errors import PkiError
+from issuance.keys.port import KeyPurpose
+from issuance.pki import der, ocsp
+from issuance.pki.crl import RevocationReason
+from issuance.pki.ocsp_request import MalformedRequest, decode_get, parse_request
+from issuance.pki.signing import Signer
+from tests.support.pki import TODAY, Authority, openssl, pem
+
+PERIOD = ocsp.Period(TODAY - timedelta(minutes=1), TODAY + timedelta(hours=1))
+HELD = ocsp.Revoked(TODAY - timedelta(minutes=5), RevocationReason.CERTIFICATE_HOLD)
+
+
+@pytest.fixture(scope="module")
+def signer(authority: Authority) -> Signer:
+    key = authority.vault.public_key(authority.vault.active(KeyPurpose.OCSP))
+    subject = authority.ca.config.subject(common_name="OCSP responder 1")
+    return Signer.find(authority.vault, KeyPurpose.OCSP, authority.issue("ocsp", public_key=key, subject=subject))
+
+
+@pytest.fixture(scope="module")
+def responder(authority: Authority, signer: Signer) -> ocsp.Responder:
+    return ocsp.Responder(signer, authority.ca.issuing)
+
+
+@pytest.fixture(scope="module")
+def certificate(authority: Authority) -> bytes:
+    return authority.issue()
+
+
+def serial_of(certificate: bytes) -> int:
+    return x509.load_der_x509_certificate(certificate).serial_number
+
+
+def knows(states: Mapping[int, ocsp.Status]) -> ocsp.Lookup:
+    def lookup(serials: Sequence[int]) -> Mapping[int, ocsp.Status]:
+        return {serial: states[serial] for serial in serials if serial in states}
+
+    return lookup
+
+
+def request_for(authority: Authority, certificate: bytes, nonce: bytes | None = None, *, sha256: bool = False) -> bytes:
+    builder = library.OCSPRequestBuilder().add_certificate(
+        x509.load_der_x509_certificate(certificate),
+        x509.load_der_x509_certificate(authority.ca.issuing),
+        hashes.SHA256() if sha256 else hashes.SHA1(),
+    )
+    if nonce is not None:
+        builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
+    return builder.build().public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(ocsp.Good(), "good"), (HELD, "revoked"), (ocsp.Revoked(TODAY, RevocationReason.UNSPECIFIED), "revoked"),
+     (ocsp.Unknown(), "unknown"), (None, "unknown")],
+    ids=["good", "held", "revoked", "unknown", "never issued"],
+)  # fmt: skip
+def test_openssl_asks_and_believes_the_answer(
+    authority: Authority,
+    responder: ocsp.Responder,
+    certificate: bytes,
+    tmp_path: Path,
+    status: ocsp.Status | None,
+    said: str,
+) -> None:
+    issuing, asked = pem(tmp_path / "issuing", authority.ca.issuing), pem(tmp_path / "asked", certificate)
+    made = openssl("ocsp", "-issuer", issuing, "-cert", asked, "-reqout", tmp_path / "request")
+    assert made.returncode == 0, made.stderr
+    lookup = knows({} if status is None else {serial_of(certificate): status})
+    answer = responder.answer((tmp_path / "request").read_bytes(), lookup, PERIOD, now=TODAY)
+    (tmp_path / "answer").write_bytes(answer)
+    read = openssl(
+        "ocsp", "-issuer", issuing, "-cert", asked, "-reqin", tmp_path / "request", "-respin", tmp_path / "answer",
+        "-no_nonce", "-CAfile", pem(tmp_path / "root", authority.ca.root), "-verify_other", issuing,
+    )  # fmt: skip
+    assert "Response verify OK" in read.stderr, read.stderr
+    assert f": {said}" in read.stdout
+    if status is HELD:
+        assert "Reason: certificateHold" in read.stdout
+
+
+def test_pkilint_finds_nothing(responder: ocsp.Responder, tmp_path: Path) -> None:
+    states: dict[int, ocsp.Status] = {1: ocsp.Good(), 2: HELD, 3: ocsp.Unknown()}
+    for serial, answer in responder.presign(states, PERIOD, now=TODAY).items():
+        path = tmp_path / str(serial)
+        path.write_bytes(answer)
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            lint_ocsp_response.main(["lint", "-s", "WARNING", "--document-format", "DER", str(path)])
+        assert output.getvalue().strip() == ""
+
+
+@pytest.mark.parametrize("sha256", [False, True], ids=["sha1", "sha256"])
+@pytest.mark.parametrize("nonce", [None, b"n" * 32, b"n", b"n" * 128], ids=["none", "32", "1", "128"])
+def test_the_identifier_and_the_nonce_are_repeated(
+    authority: Authority, responder: ocsp.Responder, certificate: bytes, nonce: bytes | None, sha256: bool
+) -> None:
+    request = request_for(authority, certificate, nonce, sha256=sha256)
+    answer = library.load_der_ocsp_response(
+        responder.answer(request, knows({serial_of(certificate): ocsp.Good()}), PERIOD, now=TODAY)
+    )
+    assert answer.response_status is library.OCSPResponseStatus.SUCCESSFUL
+    assert answer.certificate_status is library.OCSPCertStatus.GOOD
+    assert answer.serial_number == serial_of(certificate)
+    assert (answer.this_update_utc, answer.next_update_utc) == (PERIOD.this_update, PERIOD.next_update)
+    assert answer.produced_at_utc == TODAY
+    found = [extension.value.nonce for extension in answer.extensions if isinstance(extension.value, x509.OCSPNonce)]
+    assert found == ([] if nonce is None else [nonce])
+
+
+def test_an_answer_signed_ahead_is_the_one_for_its_certificate(responder: ocsp.Responder) -> None:
+    answers = responder.presign({7: ocsp.Good(), 8: HELD}, PERIOD, now=TODAY)
+    good, held = (library.load_der_ocsp_response(answers[serial]) for serial in (7, 8))
+    assert (good.serial_number, good.certificate_status) == (7, library.OCSPCertStatus.GOOD)
+    assert (held.serial_number, held.revocation_reason) == (8, x509.ReasonFlags.certificate_hold)
+    assert held.revocation_time_utc == HELD.at
+
+
+def test_several_questions_are_answered_in_one(authority: Authority, responder: ocsp.Responder) -> None:
+    questions = [der.sequence(responder.cert_id(serial)) for serial in (1, 2, 3)]
+    request = der.sequence(der.sequence(der.sequence(*questions)))
+    answer = library.load_der_ocsp_response(
+        responder.answer(request, knows({1: ocsp.Good(), 2: HELD}), PERIOD, now=TODAY)
+    )
+    assert [(single.serial_number, single.certificate_status) for single in answer.responses] == [
+        (1, library.OCSPCertStatus.GOOD),
+        (2, library.OCSPCertStatus.REVOKED),
+        (3, library.OCSPCertStatus.UNKNOWN),
+    ]
+
+
+def error_of(answer: bytes) -> str:
+    return library.load_der_ocsp_response(answer).response_status.name
+
+
+def test_another_authoritys_certificate_is_not_spoken_for(
+    authority: Authority, responder: ocsp.Responder, certificate: bytes
+) -> None:
+    root = x509.load_der_x509_certificate(authority.ca.root)
+    request = (
+        library.OCSPRequestBuilder()
+        .add_certificate(x509.load_der_x509_certificate(authority.ca.issuing), root, hashes.SHA1())
+        .build()
+        .public_bytes(Encoding.DER)
+    )
+    assert error_of(responder.answer(request, knows({}), PERIOD, now=TODAY)) == "UNAUTHORIZED"
+
+
+def question(responder: ocsp.Responder) -> bytes:
+    return der.sequence(responder.cert_id(5))
+
+
+def malformed(responder: ocsp.Responder) -> dict[str, bytes]:
+    """Requests of every malformed kind."""
+    listed = der.sequence(question(responder))
+
+    def with_nonce(value: bytes) -> bytes:
+        extension = der.sequence(der.oid("1.3.6.1.5.5.7.48.1.2"), der.octets(value))
+        return der.sequence(der.sequence(listed, der.explicit(2, der.sequence(extension))))
+
+    critical = der.sequence(der.oid("1.2.3"), der.tlv(der.BOOLEAN, b"\xff"), der.octets(b""))
+    return {
+        "empty": b"",
+        "noise": b"GET / HTTP/1.1",
+        "no questions": der.sequence(der.sequence(der.sequence())),
+        "seventeen questions": der.sequence(der.sequence(der.sequence(*[question(responder)] * 17))),
+        "version": der.sequence(der.sequence(der.explicit(0, der.integer(0)), listed)),
+        "cut": der.sequence(der.sequence(listed))[:-1],
+        "trailing": der.sequence(der.sequence(listed)) + b"\x00",
+        "negative serial": der.sequence(der.sequence(der.sequence(der.sequence(responder.cert_id(5)[:-1] + b"\xff")))),
+        "nonce empty": with_nonce(der.octets(b"")),
+        "nonce too long": with_nonce(der.octets(bytes(129))),
+        "nonce bare": with_nonce(b"\x01\x02\x03"),
+        "critical extension": der.sequence(der.sequence(listed, der.explicit(2, der.sequence(critical)))),
+        "too long": bytes(5000),
+        "three parts": der.sequence(der.sequence(listed), b"\x05\x00", b"\x05\x00"),
+    }
+
+
+@pytest.mark.parametrize("kind", list(range(14)))
+def test_every_malformed_request_is_called_malformed(responder: ocsp.Responder, kind: int) -> None:
+    name, request = list(malformed(responder).items())[kind]
+    assert error_of(responder.answer(request, knows({}), PERIOD, now=TODAY)) == "MALFORMED_REQUEST", name
+
+
+@given(noise=st.binary(max_size=300))
+def test_noise_is_malformed_and_nothing_worse(noise: bytes) -> None:
+    with pytest.raises(MalformedRequest):
+        parse_request(noise)
+
+
+def test_a_requestors_name_and_a_signature_are_passed_over(responder: ocsp.Responder) -> None:
+    name = der.explicit(1, der.tlv(0x82, b"terminal"))
+    request = der.sequence(der.sequence(name, der.sequence(question(responder))), der.explicit(0, der.sequence()))
+    assert [item.serial for item in parse_request(request).questions] == [5]
+
+
+def test_a_get_carries_the_request_in_its_path(authority: Authority, certificate: bytes) -> None:
+    request = request_for(authority, certificate)
+    assert decode_get(quote(base64.b64encode(request).decode(), safe="")) == request
+    for path in ("!!!", "AAA", "A" * 9000, quote("строка")):
+        with pytest.raises(MalformedRequest):
+            decode_get(path)
+
+
+def test_an_expired_signer_says_try_later_and_signs_nothing(
+    authority: Authority, responder: ocsp.Responder, certificate: bytes
+) -> None:
+    late = TODAY + timedelta(days=200)
+    period = ocsp.Period(late, late + timedelta(hours=1))
+    answer = responder.answer(request_for(authority, certificate), knows({}), period, now=late)
+    assert error_of(answer) == "TRY_LATER"
+
+
+def test_a_period_that_goes_back_is_refused(responder: ocsp.Responder) -> None:
+    with pytest.raises(PkiError):
+        responder.presign({1: ocsp.Good()}, ocsp.Period(TODAY, TODAY), now=TODAY)
+
+
+def test_a_delegated_signer_is_renewed_after_two_thirds(signer: Signer) -> None:
+    life = signer.not_after - signer.not_before
+    assert not ocsp.renewal_due(signer, signer.not_before + life / 2)
+    assert ocsp.renewal_due(signer, signer.not_before + life * 0.67)
+
+
+def test_caches_keep_an_answer_until_its_next_update_only() -> None:
+    headers = ocsp.cache_headers(b"answer", PERIOD, now=TODAY)
+    assert headers["Cache-Control"].startswith("max-age=3600,")
+    assert headers["Expires"].endswith("GMT")
+    assert ocsp.cache_headers(b"answer", PERIOD, now=TODAY + timedelta(days=1))["Cache-Control"].startswith(
+        "max-age=0,"
+    )
+    assert headers["ETag"] != ocsp.cache_headers(b"other", PERIOD, now=TODAY)["ETag"]
