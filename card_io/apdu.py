@@ -51,9 +51,8 @@ class CommandAPDU:
     extended: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in (("CLA", self.cla), ("INS", self.ins), ("P1", self.p1), ("P2", self.p2)):
-            if not 0 <= value <= 0xFF:
-                raise InvalidApdu(f"{name} is {value}; it must be one byte")
+        if not 0 <= self.cla | self.ins | self.p1 | self.p2 <= 0xFF:
+            raise InvalidApdu(f"{self.cla}, {self.ins}, {self.p1}, {self.p2} is no header; each must be one byte")
         if self.cla == 0xFF:
             raise InvalidApdu("class FF belongs to the reader, not to a card; use another class")
         if self.ins & 0xF0 in {0x60, 0x90}:

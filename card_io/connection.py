@@ -53,28 +53,37 @@ def send(connection: Connection, command: CommandAPDU, *, lengths: Lengths = Len
     that is refused ends the chain, and its answer is returned.
     """
     if not command.extended or lengths is Lengths.EXTENDED:
-        return _follow(connection, command)
+        return ResponseAPDU.decode(_follow(connection, command.encode()))
     blocks = list(chain(command))
     for block in blocks[:-1]:
         answer = ResponseAPDU.decode(connection.transmit(block.encode()))
         if not answer.ok:
             return answer
-    return _follow(connection, blocks[-1])
+    return ResponseAPDU.decode(_follow(connection, blocks[-1].encode()))
 
 
 def exchange(connection: Connection, raw: bytes) -> bytes:
     """Like `send` for a command that is bytes already: nothing is chained, 61XX and 6CXX are followed."""
-    return _follow(connection, CommandAPDU.decode(raw)).encode()
+    return _follow(connection, raw)
 
 
-def _follow(connection: Connection, command: CommandAPDU) -> ResponseAPDU:
-    answer = ResponseAPDU.decode(connection.transmit(command.encode()))
+def _follow(connection: Connection, raw: bytes) -> bytes:
+    raw_answer = connection.transmit(raw)
+    if len(raw_answer) >= 2 and raw_answer[-2] not in (0x61, 0x6C):  # the common case costs nothing
+        return raw_answer
+    command = CommandAPDU.decode(raw)
+    answer = ResponseAPDU.decode(raw_answer)
     if answer.sw >> 8 == 0x6C and command.le is not None and not is_secured(command.cla):
         # A secured command is never sent twice: its MAC is spent.
         answer = _retry_with(connection, command, answer.sw & 0xFF)
+    return _collect(connection, command.cla, answer).encode()
+
+
+def _collect(connection: Connection, cla: int, answer: ResponseAPDU) -> ResponseAPDU:
+    """Fetch by GET RESPONSE what 61XX promises."""
     data = bytearray(answer.data)
     while answer.sw >> 8 == 0x61:
-        more = get_response(command.cla, (answer.sw & 0xFF) or SHORT_LE_MAX)
+        more = get_response(cla, (answer.sw & 0xFF) or SHORT_LE_MAX)
         answer = ResponseAPDU.decode(connection.transmit(more.encode()))
         if answer.sw >> 8 == 0x6C:
             answer = _retry_with(connection, more, answer.sw & 0xFF)

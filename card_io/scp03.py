@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntFlag
 
 from card_io.apdu import CommandAPDU, channel_of, class_on_channel
-from card_io.ciphers import AES_BLOCK, aes_cbc_decrypt, aes_cbc_encrypt, aes_cmac, aes_ecb_encrypt, pad80, unpad80
+from card_io.ciphers import AES_BLOCK, AesChannelCipher, AesChannelMac, aes_cmac, pad80, unpad80
 from card_io.errors import InvalidApdu, SecureChannelError, UnexpectedAnswer, WrongCryptogram
 from card_io.keyset import KeySet, SessionKeys
 from card_io.secret import Secret
@@ -47,6 +47,7 @@ class Level(IntFlag):
     R_ENCRYPTION = 0x20
 
 
+_C_MAC, _C_DECRYPTION, _R_MAC, _R_ENCRYPTION = 0x01, 0x02, 0x10, 0x20
 _LEVELS = (0x00, 0x01, 0x03, 0x11, 0x13, 0x33)
 
 
@@ -149,6 +150,11 @@ def check_level(level: int, i: int) -> Level:
     return Level(level)
 
 
+def _data_max(level: Level, s_mode: int) -> int:
+    room = _SHORT_MAX - (s_mode if level & Level.C_MAC else 0)
+    return room // AES_BLOCK * AES_BLOCK - 1 if level & Level.C_DECRYPTION else room
+
+
 @dataclass(frozen=True, slots=True)
 class _Expected:
     """What the answer to one command is checked against."""
@@ -169,7 +175,11 @@ class Scp03Session:
             raise WrongCryptogram("the card has other keys than these; check its key version and diversification")
         self.level = check_level(level, card.i)
         self.s_mode = card.s_mode
-        self._keys = keys
+        self._data_max = _data_max(self.level, self.s_mode)
+        self._bits = int(self.level)  # flags of an enum take longer to test than the command to encipher
+        self._cipher = AesChannelCipher(keys.enc.reveal())
+        self._c_mac = AesChannelMac(keys.mac.reveal())
+        self._r_mac = AesChannelMac(keys.rmac.reveal())
         self._host_cryptogram = host_cryptogram(keys, host_challenge, card.card_challenge)
         self._chaining = bytes(AES_BLOCK)
         self._counter = 0
@@ -179,8 +189,7 @@ class Scp03Session:
     @property
     def data_max(self) -> int:
         """How many bytes of data a short command can carry at this level."""
-        room = _SHORT_MAX - (self.s_mode if self.level & Level.C_MAC else 0)
-        return room // AES_BLOCK * AES_BLOCK - 1 if self.level & Level.C_DECRYPTION else room
+        return self._data_max
 
     @property
     def pending(self) -> int:
@@ -201,20 +210,20 @@ class Scp03Session:
         if self._broken:
             raise SecureChannelError("an answer failed its check, so this channel is closed; open a new one")
         plain = CommandAPDU.decode(command) if isinstance(command, bytes) else command
-        if not self.level & Level.C_MAC:
+        if not self._bits & _C_MAC:
             return plain.encode()
         self._check_room(plain)
         self._counter += 1
         data = plain.data
-        if self.level & Level.C_DECRYPTION and data:
-            data = aes_cbc_encrypt(self._keys.enc.reveal(), self._icv(0x00, self._counter), pad80(data, AES_BLOCK))
+        if self._bits & _C_DECRYPTION and data:
+            data = self._cipher.cbc_encrypt(self._icv(0x00, self._counter), pad80(data, AES_BLOCK))
         wrapped = self._with_mac(plain, data)
-        if self.level & Level.R_MAC:
+        if self._bits & _R_MAC:
             self._expected.append(_Expected(self._chaining, self._counter))
         return wrapped
 
     def _check_room(self, plain: CommandAPDU) -> None:
-        if not plain.extended and len(plain.data) > self.data_max:
+        if not plain.extended and len(plain.data) > self._data_max:
             raise InvalidApdu(
                 f"{len(plain.data)} bytes do not fit a short command at level {self.level:02X}; "
                 f"send at most {self.data_max}, or an extended command"
@@ -225,14 +234,14 @@ class Scp03Session:
         size = len(data) + self.s_mode
         header = bytes([plain.cla & 0x80 | plain.cla & 0x10 | 0x04, plain.ins, plain.p1, plain.p2])
         lc = b"\x00" + size.to_bytes(2, "big") if plain.extended else bytes([size])
-        self._chaining = aes_cmac(self._keys.mac.reveal(), self._chaining + header + lc + data)
+        self._chaining = self._c_mac.mac(self._chaining + header + lc + data)
         le = b"" if plain.le is None else bytes(2 if plain.extended else 1)
         sent = class_on_channel(header[0], channel_of(plain.cla))
         return bytes([sent]) + header[1:] + lc + data + self._chaining[: self.s_mode] + le
 
     def _icv(self, marker: int, counter: int) -> bytes:
         """The counter block under S-ENC; `marker` 80 for answers (§6.2.6, §6.2.7)."""
-        return aes_ecb_encrypt(self._keys.enc.reveal(), bytes([marker]) + counter.to_bytes(15, "big"))
+        return self._cipher.encrypt_block(bytes([marker]) + counter.to_bytes(15, "big"))
 
     def unwrap(self, answer: bytes) -> bytes:
         """The answer (data and status word) in plain; answers come in the order of the commands.
@@ -240,7 +249,7 @@ class Scp03Session:
         Answers with an error status word are not protected (§6.2.5) and pass as they are. Raises `WrongCryptogram`
         for a wrong R-MAC; the channel is closed by that.
         """
-        if not self.level & Level.R_MAC:
+        if not self._bits & _R_MAC:
             return answer
         if not self._expected:
             raise SecureChannelError("an answer without a command; unwrap each answer once and in order")
@@ -251,17 +260,17 @@ class Scp03Session:
                 self._refuse("the card sent data with an error status word, which carry no R-MAC")
             return answer
         body, mac = data[: -self.s_mode], data[-self.s_mode :]
-        full = aes_cmac(self._keys.rmac.reveal(), expected.chaining + body + sw)
+        full = self._r_mac.mac(expected.chaining + body + sw)
         if not hmac.compare_digest(full[: self.s_mode], mac):
             self._refuse("the R-MAC of the answer is wrong")
-        if body and self.level & Level.R_ENCRYPTION:
+        if body and self._bits & _R_ENCRYPTION:
             body = self._decipher(body, expected.counter)
         return body + sw
 
     def _decipher(self, body: bytes, counter: int) -> bytes:
         if len(body) % AES_BLOCK:
             self._refuse("the enciphered answer is not made of whole blocks")
-        return unpad80(aes_cbc_decrypt(self._keys.enc.reveal(), self._icv(0x80, counter), body))
+        return unpad80(self._cipher.cbc_decrypt(self._icv(0x80, counter), body))
 
     def _refuse(self, reason: str) -> None:
         self._broken = True

@@ -1,9 +1,26 @@
 """Key check values and derived keys as other projects compute them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from card_io import scp02
-from card_io.ciphers import WrongKeySize, aes_cbc_encrypt, kcv_aes, kcv_des3
+from card_io.ciphers import (
+    AesChannelCipher,
+    AesChannelMac,
+    WrongKeySize,
+    aes_cbc_decrypt,
+    aes_cbc_encrypt,
+    aes_cmac,
+    aes_ecb_decrypt,
+    aes_ecb_encrypt,
+    des3_cbc_decrypt,
+    des3_cbc_encrypt,
+    des3_ecb_decrypt,
+    des3_ecb_encrypt,
+    kcv_aes,
+    kcv_des3,
+)
 from card_io.diversification import UnknownScheme, diversify, kdf3
 from card_io.errors import CardError
 from card_io.keyset import KeySet
@@ -74,3 +91,33 @@ def test_scp02_session_keys() -> None:
 
 def test_key_under_a_static_dek_of_scp03() -> None:
     assert aes_cbc_encrypt(K40, bytes(16), K40).hex().upper() == "80D2A5B08FA0EE51143B459E638106DF"
+
+
+KEYS = st.sampled_from([16, 24, 32]).flatmap(lambda size: st.binary(min_size=size, max_size=size))
+BLOCKS = st.integers(1, 6).flatmap(lambda count: st.binary(min_size=16 * count, max_size=16 * count))
+IV = st.binary(min_size=16, max_size=16)
+
+
+@given(KEYS, st.lists(st.tuples(IV, BLOCKS), min_size=1, max_size=6))
+def test_a_running_cipher_gives_what_a_fresh_one_gives(key: bytes, messages: list[tuple[bytes, bytes]]) -> None:
+    running, mac = AesChannelCipher(key), AesChannelMac(key)
+    for iv, data in messages:
+        ciphertext = running.cbc_encrypt(iv, data)
+        assert ciphertext == aes_cbc_encrypt(key, iv, data)
+        assert running.cbc_decrypt(iv, ciphertext) == data == aes_cbc_decrypt(key, iv, ciphertext)
+        assert running.encrypt_block(iv) == aes_ecb_encrypt(key, iv)
+        assert aes_ecb_decrypt(key, running.encrypt_block(iv)) == iv
+        assert mac.mac(data) == aes_cmac(key, data)
+
+
+def test_cmac_of_the_publication() -> None:
+    # NIST SP 800-38B, appendix D.1, examples 1 and 2.
+    key = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
+    assert aes_cmac(key, b"").hex() == "bb1d6929e95937287fa37d129b756746"
+    assert aes_cmac(key, bytes.fromhex("6bc1bee22e409f96e93d7e117393172a")).hex() == "070a16b46b4d4144f79bdd9dd04a287c"
+
+
+@given(st.sampled_from([16, 24]).flatmap(lambda size: st.binary(min_size=size, max_size=size)), BLOCKS)
+def test_triple_des_goes_both_ways(key: bytes, data: bytes) -> None:
+    assert des3_ecb_decrypt(key, des3_ecb_encrypt(key, data)) == data
+    assert des3_cbc_decrypt(key, des3_cbc_encrypt(key, data)) == data
