@@ -1,0 +1,123 @@
+"""A key ceremony: a master key from components that different custodians enter, each with its own check value.
+
+Pure part: who may enter what, and what the protocol says; screens, printing and the vault are the caller's. Components
+are joined by XOR, so that fewer than all of them tell nothing. A custodian's place is for life: who ever held a first
+component is never accepted for a second one, in this ceremony or any later, since two papers would meet in one hand.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from card_io.ciphers import kcv_aes
+from card_io.secret import Secret
+from issuance.errors import BadComponent, VaultError
+from issuance.keys import material
+from issuance.keys.card_keys import combine
+from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef
+
+
+class WrongCustodian(VaultError):
+    """This person may not enter this component."""
+
+    code = "wrong-custodian"
+    custodian: str
+    place: int
+
+
+@dataclass(frozen=True)
+class Entered:
+    """A component that a custodian has entered; its check value may be shown and printed."""
+
+    custodian: str
+    place: int
+    value: Secret
+    check_value: str
+
+
+@dataclass(frozen=True)
+class Ceremony:
+    """A ceremony under way; `history` says which place each known custodian has had (from 1 up)."""
+
+    purpose: KeyPurpose
+    algorithm: KeyAlgorithm
+    places: int
+    history: Mapping[str, int]
+    entered: tuple[Entered, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Refuse what no ceremony can make; raises `BadComponent`."""
+        if self.purpose not in material.SYMMETRIC_PURPOSES or not material.fits(self.purpose, self.algorithm):
+            raise BadComponent(f"a key for {self.purpose} is not put together from {self.algorithm} components")
+        if self.places not in (2, 3):
+            raise BadComponent("a key has two or three components")
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The places that are still to be entered."""
+        done = {item.place for item in self.entered}
+        return tuple(place for place in range(1, self.places + 1) if place not in done)
+
+    def enter(self, custodian: str, place: int, component: Secret, check_value: str) -> "Ceremony":
+        """Return the ceremony after a custodian entered a component.
+
+        `component` is raw bytes, `check_value` the six hex digits printed with it. Raises `WrongCustodian` for a person
+        who has another place, or for a place that is taken, `BadComponent` for a mistyped component.
+        """
+        self._check_person(custodian, place)
+        if len(component) != material.size_of(self.algorithm):
+            raise BadComponent(f"component {place} has {len(component)} bytes, {self.algorithm} needs another length")
+        found = kcv_aes(component.reveal()).hex().upper()
+        if found != check_value.strip().upper():
+            raise BadComponent(f"component {place} has check value {found}: it was mistyped, enter it again")
+        return replace(self, entered=(*self.entered, Entered(custodian, place, component, found)))
+
+    def _check_person(self, custodian: str, place: int) -> None:
+        person = custodian.strip().casefold()
+        if place not in self.missing:
+            raise WrongCustodian(f"there is no component {place} to enter", custodian=custodian, place=place)
+        places = {name.strip().casefold(): known for name, known in self.history.items()}
+        places |= {item.custodian.strip().casefold(): item.place for item in self.entered}
+        if not person or places.get(person, place) != place:
+            raise WrongCustodian(
+                f"{custodian or 'nobody'} may not enter component {place}: who ever held another must not see it",
+                custodian=custodian,
+                place=place,
+            )
+
+    def components(self) -> tuple[Secret, ...]:
+        """Return all components in the order of their places; raises `BadComponent` while one is missing."""
+        if self.missing:
+            raise BadComponent(f"component {self.missing[0]} is still to be entered")
+        return tuple(item.value for item in sorted(self.entered, key=lambda item: item.place))
+
+    def check_value(self) -> str:
+        """Return the key's own check value: compare it with the paper before the key is taken into the vault."""
+        return kcv_aes(combine(self.components(), material.size_of(self.algorithm)).reveal()).hex().upper()
+
+
+def split(key: Secret, places: int, random: Callable[[int], bytes]) -> tuple[tuple[Secret, str], ...]:
+    """Split a key into components with their check values, for handing it to another vault."""
+    if places not in (2, 3):
+        raise BadComponent("a key has two or three components")
+    components = [random(len(key)) for _ in range(places - 1)]
+    last = int.from_bytes(key.reveal(), "big")
+    for component in components:
+        last ^= int.from_bytes(component, "big")
+    components.append(last.to_bytes(len(key), "big"))
+    return tuple((Secret(component), kcv_aes(component).hex().upper()) for component in components)
+
+
+def protocol(ceremony: Ceremony, ref: KeyRef, *, now: datetime) -> str:
+    """Return the text of the protocol: who entered what, and check values; its last line is a digest to sign."""
+    lines = [
+        f"Key ceremony of {now:%Y-%m-%d %H:%M} UTC",
+        f"Key: {ref.purpose} version {ref.version}, {ceremony.algorithm}, check value {ceremony.check_value()}",
+        *(
+            f"Component {item.place} of {ceremony.places}: {item.custodian}, check value {item.check_value}"
+            for item in sorted(ceremony.entered, key=lambda item: item.place)
+        ),
+    ]
+    text = "\n".join(lines)
+    return f"{text}\nSHA-256 of the lines above: {hashlib.sha256(text.encode()).hexdigest()}\n"
