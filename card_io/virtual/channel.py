@@ -34,6 +34,9 @@ class SecureChannel(Protocol):
     def wrap(self, data: bytes, sw: int) -> bytes:
         """The data field of the answer under the current level."""
 
+    def refused(self, sw: int) -> None:
+        """The command was answered with an error, bare; chains that cover it move on."""
+
     def decrypt_key(self, data: bytes) -> bytes:
         """Key data of PUT KEY under the data encryption key; whole blocks."""
 

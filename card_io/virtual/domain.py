@@ -71,7 +71,11 @@ class SecurityDomain:
                 raise Refused(SECURITY_STATUS)
             return self._execute(command)
         plain = self._unwrap(channel, command)
-        answer = self._execute(plain)
+        try:
+            answer = self._execute(plain)
+        except Refused as refused:
+            channel.refused(refused.sw)
+            raise
         return ResponseAPDU(channel.wrap(answer.data, answer.sw), answer.sw)
 
     def _unwrap(self, channel: SecureChannel, command: CommandAPDU) -> CommandAPDU:

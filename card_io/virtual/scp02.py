@@ -10,7 +10,7 @@ import hmac
 from typing import Final
 
 from card_io.apdu import CommandAPDU
-from card_io.virtual.channel import C_DECRYPTION, C_MAC, R_MAC, is_success, mac_header, plain
+from card_io.virtual.channel import C_DECRYPTION, C_MAC, R_MAC, mac_header, plain
 from card_io.virtual.keysets import KeySet
 from card_io.virtual.primitives import (
     des3_cbc_decrypt,
@@ -110,12 +110,16 @@ class Scp02:
         return decrypted
 
     def wrap(self, data: bytes, sw: int) -> bytes:
-        """Add the R-MAC over command and answer; an error goes out bare."""
-        if not self.level & R_MAC or not is_success(sw):
+        """Add the R-MAC over command and answer, chained to the one before."""
+        if not self.level & R_MAC:
             return data
         covered = self._stripped + bytes([len(data) & 0xFF]) + data + sw.to_bytes(2, "big")
         self._r_chaining = retail_mac(self._rmac, covered, self._r_chaining)
         return data + self._r_chaining
+
+    def refused(self, sw: int) -> None:
+        """The R-MAC is computed over errors too; it is left out where a status word goes alone."""
+        self.wrap(b"", sw)
 
     def begin_r_mac(self) -> None:
         """BEGIN R-MAC SESSION: answers carry an R-MAC from the next command on."""

@@ -120,6 +120,10 @@ class Scp03:
             data = aes_cbc_encrypt(self._s_enc, pad(data, 16), vector)
         return data + cmac(self._s_rmac, self._chaining + data + sw.to_bytes(2, "big"))[: self._size]
 
+    def refused(self, sw: int) -> None:
+        """Nothing: an error carries no R-MAC and is in no chain (6.2.5)."""
+        del sw
+
     def decrypt_key(self, data: bytes) -> bytes:
         """AES-CBC with the static DEK and a zero vector (Amendment D 7.2)."""
         return aes_cbc_decrypt(self._dek, data)

@@ -57,6 +57,13 @@ def open_session(
 ) -> HostSession:
     """Select the security domain and open SCP03."""
     assert send(card, "00A40400", bytes.fromhex("A000000151000000"), 256).ok
+    return authenticate(card, level, keys=keys, kvn=kvn)
+
+
+def authenticate(
+    card: VirtualCard, level: int, *, keys: tuple[bytes, bytes, bytes] = KEYS, kvn: int = 0
+) -> HostSession:
+    """Open SCP03 with the selected security domain."""
     size = 16 if card.platform.scp03_i & 1 else 8
     host_challenge = HOST_CHALLENGE[:size]
     answer = send(card, f"8050{kvn:02X}00", host_challenge, 256)
