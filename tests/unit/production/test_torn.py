@@ -1,0 +1,197 @@
+"""Torn anywhere, a card is finished or refused by name: every command of a whole personalisation, before and after.
+
+For each command k of the way from a blank to an inspected card the card loses its power before k does anything, or
+after it has done all it does and the answer is lost; then the same card is put back. For each record the office keeps,
+the host dies right before it is kept and right after; then a new host goes on with the same card. For each bundle the
+link is dropped after the station has played it. Every time the end is one good card, bound to one chip, with keys that
+the vault derives and certificates for exactly the keys on the chip.
+"""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from card_io.virtual.card import VirtualCard
+from card_io.virtual.faults import FaultPlan
+from issuance.production.bundle import Answers, Fault, Record, RecordKind, Send
+from issuance.production.check import check_card
+from issuance.production.drivers import drive
+from issuance.production.errors import CardLost, ProductionError
+from issuance.production.journal import Journal
+from issuance.production.personalise import personalise
+from issuance.production.relay import play
+from issuance.production.transcript import Transcript
+from tests.support.line import HOLDER_PINS, Line, blank_card, slot_of
+
+
+class HostDied(BaseException):
+    """The process is gone; nobody catches this."""
+
+
+def whole_way(line: Line, number: str, card: VirtualCard) -> None:
+    line.personalise(number, card)
+    line.inspect(number, card)
+
+
+def commands_of_a_whole_way(line: Line, serial: int) -> int:
+    number, card = line.order(serial), blank_card(serial)
+    whole_way(line, number, card)
+    return card.faults.commands
+
+
+def require_one_good_card(line: Line, number: str, card: VirtualCard) -> None:
+    """What must hold in the end, looked at from outside."""
+    kept = line.office.cards[number]
+    assert kept.state == "PERSONALISED"
+    report = line.inspect(number, card)
+    assert report.genuine and report.chip_id == kept.chip_id
+    holders = [other.number for other in line.office.cards.values() if other.chip_id == kept.chip_id]
+    assert holders == [number]
+    keys = Journal(kept.journal).public_keys
+    certified = {key for key, (owner, _) in line.office.certificates.items() if owner == number}
+    assert certified == set(keys.values()), "no certificate without a key on the card"
+
+
+@dataclass(frozen=True)
+class Tear:
+    """One place where the power goes."""
+
+    k: int
+    when: str
+
+    def plan(self) -> FaultPlan:
+        return FaultPlan(tear_before=self.k) if self.when == "before" else FaultPlan(tear_after=self.k)
+
+
+@pytest.mark.slow
+def test_every_command_torn_before_and_after(line: Line, serial: Callable[[], int]) -> None:
+    commands = commands_of_a_whole_way(line, serial())
+    cases = [Tear(k, when) for k in range(1, commands + 1) for when in ("before", "after")]
+    ended: dict[str, int] = {}
+    for tear in cases:
+        card_serial = serial()
+        number, card = line.order(card_serial), blank_card(card_serial)
+        card.faults = tear.plan()
+        with pytest.raises(CardLost):
+            whole_way(line, number, card)
+        card.faults = FaultPlan()
+        whole_way(line, number, card)
+        require_one_good_card(line, number, card)
+        last = line.office.cards[number].journal[0].kind.value
+        ended[last] = ended.get(last, 0) + 1
+    assert sum(ended.values()) == len(cases) == 2 * commands
+    print(f"torn test, profile uec: {len(cases)} tears, {commands} commands, every card finished")
+
+
+def test_the_host_dies_at_every_record(line: Line, serial: Callable[[], int]) -> None:
+    number = line.order(serial())
+    kinds: list[RecordKind] = []
+    line.office.on_record = lambda _, record: kinds.append(record.kind)
+    whole_way(line, number, blank_card(serial()))
+    cases = 0
+    for index in range(len(kinds)):
+        for kept in (False, True):
+            die_at_record(line, serial(), index, kept=kept)
+            cases += 1
+    line.office.on_record = lambda number, record: None
+    print(f"torn test, profile uec: host dead at {cases} places, every card finished")
+
+
+def die_at_record(line: Line, card_serial: int, index: int, *, kept: bool) -> None:
+    number, card = line.order(card_serial), blank_card(card_serial)
+    seen: list[Record] = []
+
+    def die(_: str, record: Record) -> None:
+        seen.append(record)
+        if len(seen) == index + 1:
+            if not kept:
+                line.office.cards[number].journal.remove(record)
+            raise HostDied
+
+    line.office.on_record = die
+    with pytest.raises(HostDied):
+        whole_way(line, number, card)
+    line.office.on_record = lambda number, record: None
+    card.power_off()
+    whole_way(line, number, card)
+    require_one_good_card(line, number, card)
+
+
+def test_the_link_drops_after_every_bundle(line: Line, serial: Callable[[], int]) -> None:
+    """All that a bundle does is done, and the hub hears nothing of it."""
+    trips = Transcript()
+    number, card = line.order(serial()), blank_card(serial())
+    line.personalise(number, card, trips)
+    for lost in range(trips.round_trips):
+        card_serial = serial()
+        number, card = line.order(card_serial), blank_card(card_serial)
+        with pytest.raises(CardLost):
+            personalise_over(line, number, card, lose=lost)
+        whole_way(line, number, card)
+        require_one_good_card(line, number, card)
+
+
+def personalise_over(line: Line, number: str, card: VirtualCard, *, lose: int) -> None:
+    slot, sent = slot_of(card), itertools.count()
+
+    def send(bundle: Send) -> Answers:
+        answers = play(slot, bundle)
+        return Answers((), complete=False, fault=Fault.LINK_LOST) if next(sent) == lose else answers
+
+    talk = personalise(line.office.job(number), line.profile, random=line.randomness.randbytes)
+    drive(talk, send, line.office.desk(number))
+
+
+def test_a_hand_over_torn_anywhere_ends_with_the_holders_pins(line: Line, serial: Callable[[], int]) -> None:
+    number, card = line.order(serial()), blank_card(serial())
+    whole_way(line, number, card)
+    card.faults = FaultPlan()
+    line.hand_over(number, card)
+    commands = card.faults.commands
+    cases = [Tear(k, when) for k in range(1, commands + 1) for when in ("before", "after")]
+    for tear in cases:
+        card_serial = serial()
+        number, card = line.order(card_serial), blank_card(card_serial)
+        whole_way(line, number, card)
+        card.faults = tear.plan()
+        with pytest.raises(CardLost):
+            line.hand_over(number, card)
+        card.faults = FaultPlan()
+        line.hand_over(number, card)
+        assert line.office.cards[number].state == "ACTIVE"
+        report = check_card(
+            slot_of(card),
+            line.profile,
+            line.anchors,
+            now=line.office.clock(),
+            random=line.randomness.randbytes,
+            pins=HOLDER_PINS,
+        )
+        assert report.genuine and report.facts["snils"] == "11223344595"
+    print(f"torn test, profile uec: {len(cases)} tears of a hand-over, every card its holder's")
+
+
+@pytest.mark.slow
+def test_another_blank_is_put_in_after_a_tear(line: Line, serial: Callable[[], int]) -> None:
+    """Before the chip was claimed any blank will do; from then on only the one that was begun, by name."""
+    commands = commands_of_a_whole_way(line, serial())
+    claimed = refused = 0
+    for k in range(1, commands + 1):
+        first, other = serial(), serial()
+        number, card = line.order(first), blank_card(first)
+        card.faults = FaultPlan(tear_after=k)
+        with pytest.raises(CardLost):
+            whole_way(line, number, card)
+        second = blank_card(other)
+        if not line.office.cards[number].chip_id:
+            whole_way(line, number, second)
+            require_one_good_card(line, number, second)
+            claimed += 1
+        elif line.office.cards[number].state != "PERSONALISED":
+            with pytest.raises(ProductionError) as caught:
+                line.personalise(number, second)
+            assert caught.value.code == "wrong-card"
+            refused += 1
+    assert claimed and refused
