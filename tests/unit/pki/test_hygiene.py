@@ -79,7 +79,11 @@ def test_a_second_spelling_of_a_key_is_refused() -> None:
     assert finding(der.sequence(algorithm, der.bits(compressed))) in {"not-canonical", "malformed"}
 
 
-@pytest.mark.parametrize("noise", [b"", b"\x30\x00", b"no key at all", spki(P256)[:-1], spki(P256) + b"\x00"])
+@pytest.mark.parametrize(
+    "noise",
+    [b"", b"\x30\x00", b"no key at all", spki(P256)[:-1], spki(P256) + b"\x00"],
+    ids=["empty", "bare", "text", "cut", "trailing"],
+)
 def test_noise_is_refused(noise: bytes) -> None:
     assert finding(noise) == "malformed"
 
