@@ -35,16 +35,20 @@ def _plain(kind: str, text: str, length: int) -> str:
 
 
 # Sums by groups of three digits: the importer checks a million numbers, and three look-ups beat nine products.
-_SNILS_WEIGHTS = tuple(
+SNILS_WEIGHTS = tuple(
     {f"{n:03}": sum(int(d) * w for d, w in zip(f"{n:03}", weights, strict=True)) for n in range(1000)}
     for weights in ((9, 8, 7), (6, 5, 4), (3, 2, 1))
 )
 
 
+# The largest sum is nine times all weights; the control number of every sum, ready to compare.
+SNILS_CHECKS = tuple(f"{total % 101 % 100:02}" for total in range(9 * sum(range(1, 10)) + 1))
+
+
 def snils_check(base: str) -> str:
     """Return the two control digits of the first nine digits."""
-    first, second, third = _SNILS_WEIGHTS
-    return f"{(first[base[:3]] + second[base[3:6]] + third[base[6:9]]) % 101 % 100:02}"
+    first, second, third = SNILS_WEIGHTS
+    return SNILS_CHECKS[first[base[:3]] + second[base[3:6]] + third[base[6:9]]]
 
 
 def is_snils(digits: str) -> bool:
@@ -67,14 +71,15 @@ def format_snils(digits: str) -> str:
     return f"{digits[:3]}-{digits[3:6]}-{digits[6:9]} {digits[9:]}"
 
 
-_LUHN_PAIRS = {f"{n:04}": sum((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)[int(d)] if i % 2 == 0 else int(d)
+# The Luhn sum of every four digits in even places: a number of 16 digits is four look-ups.
+LUHN_QUARTETS = {f"{n:04}": sum((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)[int(d)] if i % 2 == 0 else int(d)
                              for i, d in enumerate(f"{n:04}")) for n in range(10_000)}  # fmt: skip
 
 
 def is_luhn16(digits: str) -> bool:
     """Tell whether 16 ASCII digits end in their Luhn digit."""
-    pairs = _LUHN_PAIRS
-    return (pairs[digits[:4]] + pairs[digits[4:8]] + pairs[digits[8:12]] + pairs[digits[12:]]) % 10 == 0
+    sums = LUHN_QUARTETS
+    return (sums[digits[:4]] + sums[digits[4:8]] + sums[digits[8:12]] + sums[digits[12:]]) % 10 == 0
 
 
 def luhn_check(base: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from uec.domain.errors import IllegalMove, InvalidSettings, StoreUnavailable, UecError
@@ -82,18 +82,22 @@ _FULL = ("database or disk is full", "disk i/o error", "no space left on device"
 _AWAY = ("unable to open database file", "connection", "server closed", "attempt to write a readonly database")
 
 
-def explain(error: DBAPIError) -> UecError | None:
-    """Return the clear error for a refused move or a database that cannot be used now, or None for another kind."""
-    text = str(error.orig).lower()
-    if ILLEGAL_MOVE in text or ILLEGAL_BIRTH in text:
-        return IllegalMove(f"The database refused an {error.orig}; reload the page and look at the present state.")
-    if any(mark in text for mark in _FULL):
+def explain(error: Exception) -> UecError | None:
+    """Return the clear error for a refused move or a database that cannot be used now, or None for another kind.
+
+    `error` is the driver's own exception.
+    """
+    text = (str(error).splitlines() or [""])[0]
+    said = text.lower()
+    if ILLEGAL_MOVE in said or ILLEGAL_BIRTH in said:
+        return IllegalMove(f"The database refused an {text}; reload the page and look at the present state.")
+    if any(mark in said for mark in _FULL):
         return StoreUnavailable("The disk of the database is full; free some space and run it again. Nothing was kept.")
-    if any(mark in text for mark in _BUSY):
+    if any(mark in said for mark in _BUSY):
         return StoreUnavailable(
             "The database is locked by another process; wait for it to end, or stop it, and run it again."
         )
-    if isinstance(error, OperationalError) and any(mark in text for mark in _AWAY):
+    if type(error).__name__ == "OperationalError" and any(mark in said for mark in _AWAY):
         return StoreUnavailable(
             "The database cannot be reached or opened; check database_url, the folder's rights, and the server."
         )
@@ -102,7 +106,7 @@ def explain(error: DBAPIError) -> UecError | None:
 
 def _translate(context: ExceptionContext) -> None:
     if isinstance(context.sqlalchemy_exception, DBAPIError):
-        clear = explain(context.sqlalchemy_exception)
+        clear = explain(context.original_exception) if isinstance(context.original_exception, Exception) else None
         if clear is not None:
             raise clear from context.sqlalchemy_exception
 

@@ -1,0 +1,166 @@
+"""Hides how an export of the register lies in a file: encoding, separator, header, quotes, and lines that are broken.
+
+RFC 4180 with `;` or `,`, UTF-8 with or without BOM, one row a line. The file is read in blocks, so memory stays
+constant whatever stands in it: a field of ten megabytes is one refused row.
+"""
+
+import csv
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from typing import BinaryIO
+
+from uec.domain.errors import InvalidFile
+from uec.domain.register_row import COLUMNS, JOINT
+
+BLOCK_BYTES = 1 << 20
+LINE_LIMIT_BYTES = 1 << 18
+_SHOWN = 1000
+
+
+@dataclass
+class Block:
+    """Some lines of the file. `overlong` holds the places in `lines` whose end was thrown away."""
+
+    first_line: int
+    lines: list[str]
+    bytes_done: int
+    overlong: set[int] = field(default_factory=set)
+
+
+class BrokenLine(Exception):
+    """A line that cannot be split into fields; the reason is what the clerk reads."""
+
+
+class RegisterFile:
+    """An export on disk. Iterate `blocks`, split each line by `split`, bring fields in order by `arrange`."""
+
+    def __init__(self, path: Path, columns: Sequence[str] = COLUMNS) -> None:
+        """Open the file far enough to know its header; raise `InvalidFile` when it is no such export."""
+        self.path = path
+        self._digest = hashlib.sha256()
+        try:
+            self.size_bytes = path.stat().st_size
+            first = next(self._raw_blocks(), None)
+        except OSError as error:
+            raise InvalidFile(f"The file {path} cannot be read: {error.strerror}.", path=path, line=None) from error
+        if first is None:
+            raise InvalidFile(f"The file {path} is empty; export the register again.", path=path, line=1)
+        header = first.lines[0]
+        self.delimiter = ";" if header.count(";") >= header.count(",") else ","
+        try:
+            self.header = tuple(name.strip().lower() for name in self.split(header))
+        except BrokenLine as error:
+            raise InvalidFile(f"The header of {path} cannot be read: {error}.", path=path, line=1) from error
+        self.arrange = self._arrangement(columns)
+        # Gives a line without quotes as canonical text (values in order, joined by JOINT), or None: split it.
+        self.join = self._joiner(columns)
+
+    def _joiner(self, columns: Sequence[str]) -> Callable[[str], str | None]:
+        delimiter, arrange, width = self.delimiter, self.arrange, len(self.header)
+        if self.header == tuple(columns):
+            # One replacement instead of twenty pieces; the check of the row counts the joints.
+            return lambda line: None if '"' in line or JOINT in line else line.replace(delimiter, JOINT)
+
+        def join(line: str) -> str | None:
+            fields = line.split(delimiter)
+            plain = len(fields) == width and '"' not in line and JOINT not in line
+            return JOINT.join(arrange(fields)) if plain else None
+
+        return join
+
+    def _arrangement(self, columns: Sequence[str]) -> Callable[[Sequence[str]], Sequence[str]]:
+        missing = [column for column in columns if column not in self.header]
+        twice = sorted({column for column in columns if self.header.count(column) > 1})
+        if missing or twice:
+            fault = f"lacks the columns {', '.join(missing)}" if missing else f"has columns twice: {', '.join(twice)}"
+            raise InvalidFile(
+                f"The header of {self.path} {fault}; it needs {';'.join(columns)}.", path=self.path, line=1
+            )
+        if self.header == tuple(columns):
+            return lambda fields: fields
+        return itemgetter(*(self.header.index(column) for column in columns))
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the file, hex; whole once `blocks` has been read to the end."""
+        return self._digest.hexdigest()
+
+    def split(self, line: str) -> list[str]:
+        """Split a line into fields; raise `BrokenLine` when quotes or lengths are wrong."""
+        if '"' not in line:
+            return line.split(self.delimiter)
+        try:
+            return next(csv.reader([line], delimiter=self.delimiter, strict=True))
+        except csv.Error as error:
+            if "limit" in str(error):
+                raise BrokenLine("a field is far too long") from None
+            raise BrokenLine("a quote is not closed on its line, or stands inside a field") from None
+
+    def blocks(self) -> Iterator[Block]:
+        """Read the rows in blocks, without the header; raise `InvalidFile` at the first byte that is not UTF-8."""
+        self._digest = hashlib.sha256()
+        for block in self._raw_blocks():
+            if block.first_line == 1:
+                # The header, overlong or not, is no row.
+                yield Block(2, block.lines[1:], block.bytes_done, {place - 1 for place in block.overlong if place})
+            else:
+                yield block
+
+    def _raw_blocks(self) -> Iterator[Block]:
+        with self.path.open("rb") as file:
+            line_number = 1
+            for data, overlong in _whole_lines(file, self._digest.update):
+                raw = data.removeprefix(b"\xef\xbb\xbf") if line_number == 1 else data
+                if line_number == 1 and raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+                    raise InvalidFile(
+                        f"The file {self.path} is UTF-16; save it as UTF-8 and run it again.", path=self.path, line=1
+                    )
+                lines = self._decoded(raw, line_number).replace("\r\n", "\n").split("\n")
+                if not lines[-1]:
+                    lines.pop()
+                yield Block(line_number, lines, file.tell(), overlong)
+                line_number += len(lines)
+
+    def _decoded(self, data: bytes, line_number: int) -> str:
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            line = line_number + data.count(b"\n", 0, error.start)
+            raise InvalidFile(
+                f"The file {self.path} is not UTF-8: line {line} has the byte {data[error.start]:#04x}. Save it as "
+                "UTF-8 (from Windows-1251: iconv -f cp1251 -t utf-8) and run it again.",
+                path=self.path,
+                line=line,
+            ) from None
+
+
+def _whole_lines(file: BinaryIO, update: Callable[[bytes], None]) -> Iterator[tuple[bytes, set[int]]]:
+    """Yield runs of whole lines; of an endless line only the beginning is kept, and its place is told."""
+    carry = b""
+    skipping = False
+    while read := file.read(BLOCK_BYTES):
+        update(read)
+        start = 0
+        if skipping:
+            # The rest of the endless line: its beginning went out before.
+            start = read.find(b"\n") + 1
+            if not start:
+                continue
+            skipping = False
+        data = carry + read[start:]
+        cut = data.rfind(b"\n") + 1
+        carry = data[cut:]
+        if cut:
+            yield data[:cut], set()
+        if len(carry) > LINE_LIMIT_BYTES:
+            yield _beginning(carry) + b"\n", {0}
+            carry, skipping = b"", True
+    if carry:
+        yield carry, set()
+
+
+def _beginning(line: bytes) -> bytes:
+    return line[:_SHOWN].decode(errors="ignore").encode()

@@ -1,0 +1,159 @@
+"""Hides how the audit is kept: eight append-only hash chains, written in the transaction of the change itself.
+
+`record` only notes the entry; all entries of a transaction are chained together just before it commits. So the rows
+that order a chain are locked for a moment instead of for the whole transaction, always in the same order (no deadlock),
+and a change without its entry, or an entry without its change, cannot be committed. A rollback forgets the notes.
+
+Canonical form of an entry: UTF-8 JSON, keys sorted, no spaces, of the fields in `FIELDS` and the hash of the entry
+before in hex; `hash` is SHA-256 over it.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import bindparam, event, insert, select, update
+from sqlalchemy.orm import Session, SessionTransaction
+
+from uec.store.tables import AuditChain, AuditEntry
+
+CHAINS = 8
+GENESIS = bytes(32)
+FIELDS = ("chain", "seq", "at", "actor", "action", "subject_kind", "subject_id", "person_id", "details")
+_PENDING = "uec.audit.pending"
+
+
+@dataclass(frozen=True)
+class Note:
+    """One change or one look, not yet in a chain."""
+
+    actor: str
+    action: str
+    subject_kind: str
+    subject_id: str
+    at: datetime
+    person_id: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def record(
+    session: Session,
+    *,
+    actor: str,
+    action: str,
+    subject_kind: str,
+    subject_id: int | str,
+    now: datetime,
+    person_id: int | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Note one change or look; it is chained when the session commits. `details` holds plain JSON, never a secret."""
+    record_many(session, [Note(actor, action, subject_kind, str(subject_id), now, person_id, details or {})])
+
+
+def record_many(session: Session, notes: Iterable[Note]) -> None:
+    """Note many changes at once; they keep their order in each chain."""
+    checked = [(note, _plain(note.details)) for note in notes]
+    level = session.get_nested_transaction()
+    session.info.setdefault(_PENDING, []).extend((level, note, details) for note, details in checked)
+
+
+def chain_of(subject_kind: str, subject_id: str) -> int:
+    """Return the chain of a subject: all entries about one thing lie in one chain, in their order."""
+    return hashlib.sha256(f"{subject_kind}\x1f{subject_id}".encode()).digest()[0] % CHAINS
+
+
+def moment(at: datetime) -> str:
+    """Return the canonical form of a moment: UTC, always with microseconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def entry_hash(fields: Mapping[str, Any], previous: bytes) -> bytes:
+    """Return the hash of an entry from its canonical fields (`at` as by `moment`) and the hash of the one before."""
+    content = {name: fields[name] for name in FIELDS} | {"previous_hash": previous.hex()}
+    return hashlib.sha256(canonical(content)).digest()
+
+
+def canonical(value: Any) -> bytes:
+    """Return the one JSON form of a value that hashes and signatures stand on."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _plain(details: Mapping[str, Any]) -> dict[str, Any]:
+    # What is hashed must be exactly what a reader of the stored JSON gets back.
+    plain: dict[str, Any] = json.loads(json.dumps(dict(details), allow_nan=False))
+    return plain
+
+
+def write_pending(session: Session) -> int:
+    """Chain and insert everything noted in the session so far; return the number of entries."""
+    pending: list[tuple[Any, Note, dict[str, Any]]] = session.info.pop(_PENDING, [])
+    if not pending:
+        return 0
+    by_chain: dict[int, list[tuple[Note, dict[str, Any]]]] = defaultdict(list)
+    for _, note, details in pending:
+        by_chain[chain_of(note.subject_kind, note.subject_id)].append((note, details))
+    heads = session.execute(
+        select(AuditChain.chain, AuditChain.seq, AuditChain.hash)
+        .where(AuditChain.chain.in_(sorted(by_chain)))
+        .order_by(AuditChain.chain)
+        .with_for_update()
+    ).all()
+    rows: list[dict[str, Any]] = []
+    ends = []
+    for chain, seq, last in heads:
+        linked = _link(chain, seq, last, by_chain[chain])
+        rows += linked
+        ends.append({"this": chain, "new_seq": linked[-1]["seq"], "new_hash": linked[-1]["hash"]})
+    connection = session.connection()
+    connection.execute(insert(AuditEntry), rows)
+    advanced: dict[str, Any] = {"seq": bindparam("new_seq"), "hash": bindparam("new_hash")}
+    connection.execute(update(AuditChain).where(AuditChain.chain == bindparam("this")).values(advanced), ends)
+    return len(rows)
+
+
+def _link(chain: int, seq: int, last: bytes, notes: Iterable[tuple[Note, dict[str, Any]]]) -> list[dict[str, Any]]:
+    rows = []
+    for note, details in notes:
+        seq += 1
+        row = {
+            "chain": chain,
+            "seq": seq,
+            "actor": note.actor,
+            "action": note.action,
+            "subject_kind": note.subject_kind,
+            "subject_id": note.subject_id,
+            "person_id": note.person_id,
+            "details": details,
+        }
+        digest = entry_hash(row | {"at": moment(note.at)}, last)
+        rows.append(row | {"at": note.at, "previous_hash": last, "hash": digest})
+        last = digest
+    return rows
+
+
+@event.listens_for(Session, "before_commit")
+def _before_commit(session: Session) -> None:
+    if not session.in_nested_transaction():
+        write_pending(session)
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _after_rollback(session: Session, previous: SessionTransaction) -> None:
+    pending = session.info.get(_PENDING)
+    if not pending:
+        return
+    if previous.nested:
+        session.info[_PENDING] = [entry for entry in pending if not _inside(entry[0], previous)]
+    else:
+        session.info.pop(_PENDING)
+
+
+def _inside(level: SessionTransaction | None, outer: SessionTransaction) -> bool:
+    while level is not None and level is not outer:
+        level = level.parent
+    return level is outer
