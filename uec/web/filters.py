@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 
 from uec.domain.lifecycle import CertificateState
 
-FACTS_SHOWN = 200
+LONGEST_FACT = 24
 
 
 def card_number(number: str | None) -> str:
@@ -62,9 +62,21 @@ def journal_kind(kind: str) -> str:
 
 
 def facts(values: Mapping[str, object]) -> str:
-    """Write facts in one line, cut where it gets long."""
-    text = ", ".join(f"{name}: {value}" for name, value in values.items() if value not in (None, "", [], {}))
-    return text if len(text) <= FACTS_SHOWN else text[:FACTS_SHOWN] + "…"
+    """Write facts in one line: long values are cut, what holds many things is counted."""
+    shown = {name: _short(value) for name, value in values.items()}
+    return ", ".join(f"{name}: {text}" for name, text in shown.items() if text)
+
+
+def _short(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "", True: _("yes"), False: _("no")}[value]
+    if isinstance(value, Mapping):
+        return f"× {len(value)}" if value else ""
+    if isinstance(value, list | tuple):
+        plain = all(isinstance(one, str | int) for one in value)
+        return " ".join(_short(one) for one in value[:6]) + (" …" if len(value) > 6 else "") if plain else f"× {len(value)}"
+    text = str(value)
+    return text if len(text) <= LONGEST_FACT else f"{text[:LONGEST_FACT]}…"
 
 
 def certificate_state(value: str) -> CertificateState:

@@ -20,30 +20,30 @@ class Link:
 
     text: str
     endpoint: str
-    section: str
+    sections: tuple[str, ...]
 
 
 def _citizen_links() -> list[Link]:
     return [
-        Link(_("About the card"), "citizen.start", "citizen.start"),
-        Link(_("Apply"), "citizen.apply", "citizen.apply"),
-        Link(_("Status"), "citizen.status", "citizen.status"),
-        Link(_("Refuse a card"), "citizen.refuse", "citizen.refuse"),
+        Link(_("About the card"), "citizen.start", ("citizen.start",)),
+        Link(_("Apply"), "citizen.apply", ("citizen.apply", "citizen.step", "citizen.check")),
+        Link(_("Status"), "citizen.status", ("citizen.status",)),
+        Link(_("Refuse a card"), "citizen.refuse", ("citizen.refuse",)),
     ]
 
 
 def _staff_links() -> list[Link]:
     return [
-        Link(_("My work"), "office.home", "office.home"),
-        Link(_("Window"), "window.desk", "window."),
-        Link(_("Applications"), "office.applications", "office.application"),
-        Link(_("Calendar"), "office.calendar", "office.calendar"),
-        Link(_("Batches"), "office.batches", "office.batch"),
-        Link(_("Cards"), "office.cards", "office.card"),
-        Link(_("Mass emission"), "office.cohorts", "office.cohort"),
-        Link(_("Stations"), "office.stations", "office.station"),
-        Link(_("Staff"), "office.staff_list", "office.staff"),
-        Link(_("Audit"), "office.audit", "office.audit"),
+        Link(_("My work"), "office.home", ("office.home",)),
+        Link(_("Window"), "window.desk", ("window.",)),
+        Link(_("Applications"), "office.applications", ("office.application", "office.photo",)),
+        Link(_("Calendar"), "office.calendar", ("office.calendar",)),
+        Link(_("Batches"), "office.batches", ("office.batch", "office.plan")),
+        Link(_("Cards"), "office.cards", ("office.card",)),
+        Link(_("Mass emission"), "office.cohorts", ("office.cohort",)),
+        Link(_("Stations"), "office.stations", ("office.station",)),
+        Link(_("Staff"), "office.staff_list", ("office.staff",)),
+        Link(_("Audit"), "office.audit", ("office.audit",)),
     ]
 
 
@@ -55,7 +55,7 @@ def navigation(app: Flask, actor: Actor | None) -> list[dict[str, object]]:
     for link in links:
         access = access_of(app, link.endpoint)
         if access is not None and access.admits(actor):
-            shown.append({"text": link.text, "href": url_for(link.endpoint), "active": here.startswith(link.section)})
+            shown.append({"text": link.text, "href": url_for(link.endpoint), "active": here.startswith(link.sections)})
     return shown
 
 

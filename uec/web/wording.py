@@ -28,79 +28,83 @@ from uec.web.language import language, moment
 Text = object  # a lazy string of flask-babel, or a plain one
 
 # Words and the colour of the tag (a colour of GOV.UK's tag component).
-TAGS: Mapping[StrEnum, tuple[Text, str]] = {
-    ApplicationState.SUBMITTED: (_l("Received"), "blue"),
-    ApplicationState.CHECKING: (_l("Being checked"), "blue"),
-    ApplicationState.CHECKED: (_l("Awaiting decision"), "yellow"),
-    ApplicationState.CHECK_FAILED: (_l("Mismatch in registers"), "orange"),
-    ApplicationState.APPROVED: (_l("Approved"), "green"),
-    ApplicationState.REJECTED: (_l("Rejected"), "red"),
-    ApplicationState.PLANNED: (_l("In the plan"), "teal"),
-    ApplicationState.IN_PRODUCTION: (_l("In production"), "purple"),
-    ApplicationState.READY: (_l("Card at the point"), "green"),
-    ApplicationState.CLOSED: (_l("Card issued"), "grey"),
-    ApplicationState.WITHDRAWN: (_l("Withdrawn"), "grey"),
-    CardState.PLANNED: (_l("Planned"), "blue"),
-    CardState.PREPARED: (_l("Data ready"), "blue"),
-    CardState.WRITING: (_l("Being written"), "purple"),
-    CardState.PERSONALISED: (_l("Awaiting hand-over"), "yellow"),
-    CardState.ACTIVE: (_l("Active"), "green"),
-    CardState.SUSPENDED: (_l("Suspended"), "orange"),
-    CardState.LOST: (_l("Lost"), "red"),
-    CardState.ANNULLED: (_l("Annulled"), "red"),
-    CardState.REPLACED: (_l("Replaced"), "grey"),
-    CardState.EXPIRED: (_l("Expired"), "grey"),
-    CardState.SPOILED: (_l("Spoiled"), "red"),
-    CardState.DESTROYED: (_l("Destroyed"), "grey"),
-    BatchState.PLANNED: (_l("Awaiting release"), "yellow"),
-    BatchState.RELEASED: (_l("Released"), "blue"),
-    BatchState.IN_PRODUCTION: (_l("In production"), "purple"),
-    BatchState.CLOSED: (_l("Finished"), "green"),
-    BatchState.CANCELLED: (_l("Cancelled"), "grey"),
-    OperationState.REQUESTED: (_l("Waiting for the station"), "blue"),
-    OperationState.RUNNING: (_l("Working"), "purple"),
-    OperationState.DONE: (_l("Done"), "green"),
-    OperationState.FAILED: (_l("Not done"), "red"),
-    OperationState.CANCELLED: (_l("Cancelled"), "grey"),
-    CohortState.DRAFT: (_l("Draft"), "blue"),
-    CohortState.PROPOSED: (_l("Awaiting approval"), "yellow"),
-    CohortState.APPROVED: (_l("Approved"), "green"),
-    CohortState.VOID: (_l("Void"), "grey"),
-    CertificateState.INTENDED: (_l("Being issued"), "blue"),
-    CertificateState.ISSUED: (_l("Valid"), "green"),
-    CertificateState.HELD: (_l("On hold"), "orange"),
-    CertificateState.REVOKED: (_l("Revoked"), "red"),
-    CheckOutcome.PENDING: (_l("Not asked yet"), "grey"),
-    CheckOutcome.MATCH: (_l("Match"), "green"),
-    CheckOutcome.MISMATCH: (_l("Mismatch"), "red"),
-    CheckOutcome.UNAVAILABLE: (_l("Register not available"), "orange"),
-}
+_TAGS: tuple[tuple[StrEnum, Text, str], ...] = (
+    (ApplicationState.SUBMITTED, _l("Received"), "blue"),
+    (ApplicationState.CHECKING, _l("Being checked"), "blue"),
+    (ApplicationState.CHECKED, _l("Awaiting decision"), "yellow"),
+    (ApplicationState.CHECK_FAILED, _l("Mismatch in registers"), "orange"),
+    (ApplicationState.APPROVED, _l("Approved"), "green"),
+    (ApplicationState.REJECTED, _l("Rejected"), "red"),
+    (ApplicationState.PLANNED, _l("In the plan"), "teal"),
+    (ApplicationState.IN_PRODUCTION, _l("In production"), "purple"),
+    (ApplicationState.READY, _l("Card at the point"), "green"),
+    (ApplicationState.CLOSED, _l("Card issued"), "grey"),
+    (ApplicationState.WITHDRAWN, _l("Withdrawn"), "grey"),
+    (CardState.PLANNED, _l("Planned"), "blue"),
+    (CardState.PREPARED, _l("Data ready"), "blue"),
+    (CardState.WRITING, _l("Being written"), "purple"),
+    (CardState.PERSONALISED, _l("Awaiting hand-over"), "yellow"),
+    (CardState.ACTIVE, _l("Active"), "green"),
+    (CardState.SUSPENDED, _l("Suspended"), "orange"),
+    (CardState.LOST, _l("Lost"), "red"),
+    (CardState.ANNULLED, _l("Annulled"), "red"),
+    (CardState.REPLACED, _l("Replaced"), "grey"),
+    (CardState.EXPIRED, _l("Expired"), "grey"),
+    (CardState.SPOILED, _l("Spoiled"), "red"),
+    (CardState.DESTROYED, _l("Destroyed"), "grey"),
+    (BatchState.PLANNED, _l("Awaiting release"), "yellow"),
+    (BatchState.RELEASED, _l("Released"), "blue"),
+    (BatchState.IN_PRODUCTION, _l("In production"), "purple"),
+    (BatchState.CLOSED, _l("Finished"), "green"),
+    (BatchState.CANCELLED, _l("Cancelled"), "grey"),
+    (OperationState.REQUESTED, _l("Waiting for the station"), "blue"),
+    (OperationState.RUNNING, _l("Working"), "purple"),
+    (OperationState.DONE, _l("Done"), "green"),
+    (OperationState.FAILED, _l("Not done"), "red"),
+    (OperationState.CANCELLED, _l("Cancelled"), "grey"),
+    (CohortState.DRAFT, _l("Draft"), "blue"),
+    (CohortState.PROPOSED, _l("Awaiting approval"), "yellow"),
+    (CohortState.APPROVED, _l("Approved"), "green"),
+    (CohortState.VOID, _l("Void"), "grey"),
+    (CertificateState.INTENDED, _l("Being issued"), "blue"),
+    (CertificateState.ISSUED, _l("Valid"), "green"),
+    (CertificateState.HELD, _l("On hold"), "orange"),
+    (CertificateState.REVOKED, _l("Revoked"), "red"),
+    (CheckOutcome.PENDING, _l("Not asked yet"), "grey"),
+    (CheckOutcome.MATCH, _l("Match"), "green"),
+    (CheckOutcome.MISMATCH, _l("Mismatch"), "red"),
+    (CheckOutcome.UNAVAILABLE, _l("Register not available"), "orange"),
+)
 
-WORDS: Mapping[StrEnum, Text] = {
-    CheckRegister.SNILS: _l("Pension register (SNILS)"),
-    CheckRegister.PASSPORT: _l("Register of documents"),
-    CheckRegister.RESIDENCE: _l("Register of residence"),
-    CheckRegister.OMS: _l("Health insurance register"),
-    Route.WEB: _l("Web"),
-    Route.WINDOW: _l("Window"),
-    Route.MASS: _l("Mass emission"),
-    ApplicationReason.FIRST: _l("First card"),
-    ApplicationReason.DUPLICATE: _l("Duplicate"),
-    ApplicationReason.REPLACEMENT: _l("Replacement"),
-    ApplicationReason.RENEWAL: _l("Renewal"),
-    OperationKind.PERSONALISE: _l("Writing the card"),
-    OperationKind.INSPECT: _l("Inspection"),
-    OperationKind.HAND_OVER: _l("Hand-over"),
-    OperationKind.READ: _l("Reading"),
-    Role.OPERATOR: _l("Window operator"),
-    Role.OFFICER: _l("Deciding officer"),
-    Role.PLANNER: _l("Planner"),
-    Role.RELEASER: _l("Releaser"),
-    Role.PRODUCER: _l("Production"),
-    Role.SECURITY: _l("Security"),
-    Role.AUDITOR: _l("Auditor"),
-    Role.ADMIN: _l("Administrator"),
-}
+_WORDS: tuple[tuple[StrEnum, Text], ...] = (
+    (CheckRegister.SNILS, _l("Pension register (SNILS)")),
+    (CheckRegister.PASSPORT, _l("Register of documents")),
+    (CheckRegister.RESIDENCE, _l("Register of residence")),
+    (CheckRegister.OMS, _l("Health insurance register")),
+    (Route.WEB, _l("Web")),
+    (Route.WINDOW, _l("Window")),
+    (Route.MASS, _l("Mass emission")),
+    (ApplicationReason.FIRST, _l("First card")),
+    (ApplicationReason.DUPLICATE, _l("Duplicate")),
+    (ApplicationReason.REPLACEMENT, _l("Replacement")),
+    (ApplicationReason.RENEWAL, _l("Renewal")),
+    (OperationKind.PERSONALISE, _l("Writing the card")),
+    (OperationKind.INSPECT, _l("Inspection")),
+    (OperationKind.HAND_OVER, _l("Hand-over")),
+    (OperationKind.READ, _l("Reading")),
+    (Role.OPERATOR, _l("Window operator")),
+    (Role.OFFICER, _l("Deciding officer")),
+    (Role.PLANNER, _l("Planner")),
+    (Role.RELEASER, _l("Releaser")),
+    (Role.PRODUCER, _l("Production")),
+    (Role.SECURITY, _l("Security")),
+    (Role.AUDITOR, _l("Auditor")),
+    (Role.ADMIN, _l("Administrator")),
+)
+
+# Members of different enums with one value are equal as strings, so the kind belongs to the key.
+TAGS = {(type(state), state): (text, colour) for state, text, colour in _TAGS}
+WORDS = {(type(value), value): text for value, text in _WORDS} | {key: text for key, (text, _colour) in TAGS.items()}
 
 DUTIES: Mapping[str, Text] = {
     "take": _l("took the application"),
@@ -136,13 +140,13 @@ FORM_ERRORS: Mapping[str, Text] = {
 
 def tag_of(state: StrEnum) -> tuple[str, str]:
     """Return the words for a state and the colour of its tag."""
-    text, colour = TAGS[state]
+    text, colour = TAGS[type(state), state]
     return str(text), colour
 
 
 def word(value: StrEnum) -> str:
     """Return the words for a register, route, reason, kind or role."""
-    return str(WORDS[value]) if value in WORDS else str(TAGS[value][0])
+    return str(WORDS[type(value), value])
 
 
 def field_error(key: str) -> str:

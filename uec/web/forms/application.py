@@ -15,7 +15,7 @@ from wtforms.validators import InputRequired
 from uec.domain.policy import Policy
 from uec.services.forms import PASSPORT, ApplicationForm, InvalidForm
 from uec.services.views import PointView
-from uec.web.forms.fields import DayField, PageForm
+from uec.web.forms.fields import DayField, PageForm, options
 from uec.web.language import pick
 
 BIRTH_CERTIFICATE = "birth_certificate"
@@ -30,7 +30,7 @@ class PersonForm(PageForm):
     patronymic = StringField(_l("Patronymic"), description=_l("Leave empty if the document has none"))
     birth_date = DayField(_l("Date of birth"), description=_l("For example, 27 3 1985"))
     birth_place = StringField(_l("Place of birth"), description=_l("As in the document"))
-    sex = RadioField(_l("Sex"), choices=[("F", _l("Female")), ("M", _l("Male"))], validate_choice=False, validators=[])
+    sex = RadioField(_l("Sex"), choices=options([("F", _l("Female")), ("M", _l("Male"))]), validate_choice=False, validators=[])
 
 
 class DocumentForm(PageForm):
@@ -38,7 +38,9 @@ class DocumentForm(PageForm):
 
     doc_type = RadioField(
         _l("Document"),
-        choices=[(PASSPORT, _l("Passport of a citizen")), (BIRTH_CERTIFICATE, _l("Birth certificate (under 14)"))],
+        choices=options(
+            [(PASSPORT, _l("Passport of a citizen")), (BIRTH_CERTIFICATE, _l("Birth certificate (under 14)"))]
+        ),
         default=PASSPORT,
         validate_choice=False,
     )
@@ -74,8 +76,8 @@ class ChoiceForm(PageForm):
 
     def offer(self, points: Sequence[PointView], banks: Sequence[str]) -> None:
         """Fill in the points and banks to choose from."""
-        self.point_id.choices = [(point.id, pick(point.name_ru, point.name_en)) for point in points]
-        self.bank.choices = [("", _l("No choice")), *((bank, bank) for bank in banks)]
+        self.point_id.choices = options((point.id, pick(point.name_ru, point.name_en)) for point in points)
+        self.bank.choices = options([("", _l("No choice")), *((bank, bank) for bank in banks)])
 
 
 class SendForm(PageForm):

@@ -1,12 +1,13 @@
 """Hides how a date and a form look to WTForms: the date as three boxes, and the CSRF token in every form."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import Field
+from wtforms.fields import SelectChoice
 from wtforms.validators import ValidationError
 
 
@@ -22,6 +23,11 @@ class PageForm(FlaskForm):  # type: ignore[misc]
                 field.errors = [words(key)]
                 found = True
         return found
+
+
+def options(pairs: Iterable[tuple[object, object]]) -> list[SelectChoice]:
+    """Return value and text pairs as choices of a select or of radios."""
+    return [SelectChoice(value, text) for value, text in pairs]
 
 
 class DayField(Field):  # type: ignore[misc]

@@ -11,7 +11,7 @@ from wtforms.validators import InputRequired
 from uec.domain.policy import Policy
 from uec.services.handover import pin_errors
 from uec.services.views import StationView
-from uec.web.forms.fields import PageForm
+from uec.web.forms.fields import PageForm, options
 
 
 class ReaderForm(PageForm):
@@ -21,7 +21,7 @@ class ReaderForm(PageForm):
 
     def offer(self, stations: Sequence[StationView]) -> None:
         """Fill in the readers of the stations that are on line."""
-        self.reader.choices = reader_choices(stations)
+        self.reader.choices = options(reader_choices(stations))
 
     def chosen(self) -> tuple[int, str | None]:
         """Return station id and reader name (None: the first one with a card)."""

@@ -13,6 +13,7 @@ from uec.domain.errors import InvalidNumber
 from uec.domain.lifecycle import CardState, OperationKind, Route
 from uec.domain.permissions import Permission as P
 from uec.services import applications, card_lists, handover, intake, operations, points, refusals, stations
+from uec.services.card_numbers import card_number_of
 from uec.services.views import CardDetail, OperationView
 from uec.web.access import current_actor, needs
 from uec.web.card_work import headline_of, marks_of, problem_of
@@ -162,7 +163,7 @@ def _shown(work: OperationView) -> dict[str, object]:
         "problem": problem,
         "advice": advice,
         "again": again,
-        "card_number": work.card_number,
+        "card_number": card_number_of(reader(), work.card_id) if work.card_id else None,
         "receipt_number": work.result.get("receipt"),
     }
 

@@ -17,7 +17,7 @@ from uec.services import card_lists
 from uec.services import cards as service
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office
-from uec.web.forms.fields import PageForm
+from uec.web.forms.fields import PageForm, options
 from uec.web.paging import PAGE_ROWS, offset
 from uec.web.views.office.applications import chosen
 from uec.web.views.office.room import blueprint
@@ -63,12 +63,12 @@ class LifeForm(PageForm):
 
     def offer(self, actor: Actor, state: CardState) -> None:
         """Fill in what the actor may do with a card in this state."""
-        self.event.choices = [
+        self.event.choices = options(
             (name, text)
             for name, (event, permission, text, _act) in EVENTS.items()
             if state in sources(CARD, event)
             and (actor.may(permission) or (name in MANAGED and actor.may(P.MANAGE_CARD)))
-        ]
+        )
 
 
 @blueprint.route("/cards/<int:card_id>", methods=["GET", "POST"])

@@ -13,7 +13,7 @@ from uec.services import points
 from uec.services import staff as service
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, reader
-from uec.web.forms.fields import PageForm
+from uec.web.forms.fields import PageForm, options
 from uec.web.language import pick
 from uec.web.views.office.room import blueprint
 from uec.web.wording import word
@@ -40,8 +40,10 @@ class StaffForm(PageForm):
 def staff_list() -> ResponseReturnValue:
     """Show the staff; add a member."""
     form = StaffForm()
-    form.point_id.choices = [("", _("No point")), *((one.id, pick(one.name_ru, one.name_en)) for one in points.list_points(reader()))]
-    form.roles.choices = [(role.value, word(role)) for role in Role]
+    form.point_id.choices = options(
+        [("", _("No point")), *((one.id, pick(one.name_ru, one.name_en)) for one in points.list_points(reader()))]
+    )
+    form.roles.choices = options((role.value, word(role)) for role in Role)
     if form.validate_on_submit():
         service.create(
             database(),

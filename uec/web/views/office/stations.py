@@ -8,11 +8,12 @@ from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
 from uec.domain.permissions import Permission as P
+from uec.hub.enrolment import code_hash, new_code
 from uec.services import points
 from uec.services import stations as service
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, reader
-from uec.web.forms.fields import PageForm
+from uec.web.forms.fields import PageForm, options
 from uec.web.language import pick
 from uec.web.views.office.room import blueprint
 
@@ -32,12 +33,20 @@ class StationForm(PageForm):
 def stations() -> ResponseReturnValue:
     """Show the stations; make a one-time code for a new one."""
     actor, form, code = current_actor(), StationForm(), None
-    form.point_id.choices = [("", _("No point")), *((one.id, pick(one.name_ru, one.name_en)) for one in points.list_points(reader()))]
+    form.point_id.choices = options(
+        [("", _("No point")), *((one.id, pick(one.name_ru, one.name_en)) for one in points.list_points(reader()))]
+    )
     if request.method == "POST":
         actor.require(P.MANAGE_STATIONS)
         if form.validate_on_submit():
-            code = service.create(
-                database(), name=form.name.data, point_id=form.point_id.data, actor=actor, now=now(), random=office().random
+            code = new_code(office().random)
+            service.create(
+                database(),
+                name=form.name.data,
+                point_id=form.point_id.data,
+                code_hash=code_hash(code),
+                actor=actor,
+                now=now(),
             )
     page = render_template(
         "office/stations.html", stations=service.list_stations(database(), now=now()), form=form, code=code
