@@ -1,14 +1,13 @@
 """What a vault computes for one card from a master key: session keys, PUT KEY data, transport PINs. Pure functions.
 
 GlobalPlatform Amendment D v1.2 sections 6.2 (session keys, cryptograms) and 7.2 (PUT KEY with AES); key check values
-are section 7.2.2's. PINs: HMAC-SHA-256 under the PIN master over name and card number, reduced to decimal digits (the
-bias of 256 bits taken modulo 10^12 is far below 2^-200).
+are section 7.2.2's. PINs: NIST SP 800-108 in counter mode with CMAC under the PIN master (so that any token with AES can
+do it too), 256 bits reduced to decimal digits; their bias modulo 10^12 is far below 2^-200.
 """
 
-import hashlib
 import hmac
 
-from card_io.ciphers import aes_cbc_encrypt, kcv_aes
+from card_io.ciphers import aes_cbc_encrypt, aes_cmac, kcv_aes
 from card_io.diversification import diversify
 from card_io.errors import CardError
 from card_io.keyset import KeySet, SessionKeys
@@ -81,8 +80,9 @@ def transport_pin(master: Secret, card_number: str, name: str, digits: int) -> S
         raise VaultError(f"a PIN of {digits} digits is not possible: choose 4 to {_MAX_PIN_DIGITS}")
     if not card_number.isascii() or not card_number.isdigit() or not name:
         raise VaultError("a PIN belongs to a card number in digits and has a name")
-    text = b"\x00".join((_PIN_LABEL, name.encode(), card_number.encode(), str(digits).encode()))
-    value = int.from_bytes(hmac.new(master.reveal(), text, hashlib.sha256).digest(), "big") % 10**digits
+    context = b"\x00".join((_PIN_LABEL, name.encode(), card_number.encode(), str(digits).encode()))
+    stream = b"".join(aes_cmac(master.reveal(), bytes([counter]) + context) for counter in (1, 2))
+    value = int.from_bytes(stream, "big") % 10**digits
     return Secret(f"{value:0{digits}d}".encode())
 
 
