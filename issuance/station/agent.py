@@ -67,14 +67,17 @@ def enrol(settings: StationSettings, code: str) -> StationIdentity:
     return identity
 
 
-def run_station(settings: StationSettings, stop: threading.Event) -> None:
-    """Be a station until `stop` is set; raises `NotEnrolled`, `BadReaders`, `HubUnsafe` or `HubRefused`."""
+def run_station(settings: StationSettings, stop: threading.Event, *, readers: ReaderSet | None = None) -> None:
+    """Be a station until `stop` is set; raises `NotEnrolled`, `BadReaders`, `HubUnsafe` or `HubRefused`.
+
+    `readers` takes the place of those that the settings name.
+    """
     identity = StationIdentity.load(settings.folder)
-    readers = open_readers(settings.readers)
+    own = readers or open_readers(settings.readers)
     try:
-        asyncio.run(_Agent(settings, identity, readers).run(stop))
+        asyncio.run(_Agent(settings, identity, own).run(stop))
     finally:
-        readers.close()
+        own.close()
 
 
 async def _enrol(settings: StationSettings, code: str) -> StationIdentity:

@@ -8,12 +8,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+from card_io.connection import Connection
+from card_io.reader_errors import NoCard
 from card_io.virtual.card import VirtualCard
+from card_io.virtual.connection import InProcessConnection
 from issuance.keys.service import VaultService
+from issuance.production.relay import OpenedSlot, Slot
 from issuance.station.agent import enrol, run_station
+from issuance.station.readers import ReaderSet
 from issuance.station.settings import StationSettings
+from issuance.station.wire import Reader
 from tests.support.desk import SETTINGS, CardOffice, open_card_office
 from tests.support.line import blank_card
 from uec.domain.lifecycle import OperationKind, OperationState
@@ -22,8 +29,45 @@ from uec.hub.server import run_hub
 from uec.services import operations, stations
 from uec.services.views import OperationView
 from uec.settings import Settings
+from uec.store.engine import make_engine, session_factory
+from uec.store.tables import Card
 
 WAIT_S = 40.0
+
+
+class Hands:
+    """Readers whose cards a test puts in and pulls out, with faults on demand."""
+
+    def __init__(self, *names: str) -> None:
+        self._cards: dict[str, VirtualCard | None] = dict.fromkeys(names)
+        self._insertions = dict.fromkeys(names, 0)
+        self._changed = threading.Event()
+
+    def put(self, name: str, card: VirtualCard) -> None:
+        self._cards[name] = card
+        self._insertions[name] += 1
+        self._changed.set()
+
+    def pull(self, name: str) -> None:
+        self._cards[name] = None
+        self._changed.set()
+
+    def look(self, timeout_s: float) -> tuple[Reader, ...]:
+        self._changed.wait(timeout_s)
+        self._changed.clear()
+        return tuple(Reader(name, card is not None, self._insertions[name]) for name, card in self._cards.items())
+
+    def slot(self, reader: str) -> Slot:
+        return OpenedSlot(lambda: self._open(reader))
+
+    def _open(self, reader: str) -> Connection:
+        card = self._cards.get(reader)
+        if card is None:
+            raise NoCard(reader)
+        return InProcessConnection(card)
+
+    def close(self) -> None:
+        self._changed.set()
 
 
 @dataclass
@@ -109,10 +153,16 @@ class Network:
         assert (identity.station_id, identity.name) == (station_id, name)
         return station_id
 
-    def start_station(self, name: str) -> Running:
-        agent = run_in_thread(run_station, self.station_settings(name))
+    def start_station(self, name: str, readers: ReaderSet | None = None) -> Running:
+        agent = run_in_thread(run_station, self.station_settings(name), readers=readers)
         self.agents.append(agent)
         return agent
+
+    def claim_and_forget(self, operation_id: int) -> None:
+        """What a hub leaves behind that is killed right after it claimed an operation."""
+        with self.office.sessions() as session:
+            claimed = operations.claim_operation(session, now=self.office.clock(), operation_id=operation_id)
+        assert claimed is not None
 
     def insert(self, name: str, reader: str, card: VirtualCard | int) -> Path:
         """Put a card (or a new blank of that number) into a reader; the file it lives in."""
@@ -131,7 +181,7 @@ class Network:
                 card_id=card_id,
                 station_id=station_id,
                 reader=reader,
-                actor=self.office.staff.producer,
+                actor=self.office.staff.operator if kind is OperationKind.READ else self.office.staff.producer,
                 now=self.office.clock(),
             )
 
@@ -161,10 +211,6 @@ class Network:
         for batch_id in self.office.plan():
             self.office.release(batch_id)
         with self.office.sessions() as session:
-            from sqlalchemy import select
-
-            from uec.store.tables import Card
-
             return session.scalars(select(Card.id).where(Card.application_id == application_id)).one()
 
     def close(self) -> None:
@@ -201,8 +247,6 @@ def open_network(sessions: sessionmaker[Session], url: str, folder: Path) -> Ite
 @pytest.fixture
 def network(sqlite_url: str, tmp_path: Path) -> Iterator[Network]:
     """An office on SQLite with its hub running."""
-    from uec.store.engine import make_engine, session_factory
-
     engine = make_engine(sqlite_url)
     with open_network(session_factory(engine), sqlite_url, tmp_path) as opened:
         yield opened
