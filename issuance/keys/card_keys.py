@@ -1,8 +1,8 @@
 """What a vault computes for one card from a master key: session keys, PUT KEY data, transport PINs. Pure functions.
 
 GlobalPlatform Amendment D v1.2 sections 6.2 (session keys, cryptograms) and 7.2 (PUT KEY with AES); key check values
-are section 7.2.2's. PINs: NIST SP 800-108 in counter mode with CMAC under the PIN master (so that any token with AES can
-do it too), 256 bits reduced to decimal digits; their bias modulo 10^12 is far below 2^-200.
+are section 7.2.2's. PINs: NIST SP 800-108 in counter mode with CMAC under the PIN master (any token with AES can do it
+too), 256 bits reduced to decimal digits; their bias modulo 10^12 is far below 2^-200.
 """
 
 import hmac

@@ -123,6 +123,10 @@ class FileVault:
         """Make a new key version, active at once; the version that was active is retired."""
         return self._change(lambda: self._ring.add(purpose, algorithm, Secret(material.make(algorithm)), now))
 
+    def generate_ahead(self, purpose: KeyPurpose, algorithm: KeyAlgorithm, *, now: datetime) -> KeyRef:
+        """Make a new key version that is pre-active: it can be certified, and works once it is moved to active."""
+        return self._change(lambda: self._ring.add_ahead(purpose, algorithm, Secret(material.make(algorithm)), now))
+
     def import_key(
         self,
         purpose: KeyPurpose,
@@ -147,7 +151,7 @@ class FileVault:
         return self._change(lambda: self._ring.add(purpose, algorithm, key, now))
 
     def move(self, ref: KeyRef, event: KeyEvent) -> None:
-        """Let an event happen to a key (retire, compromise, destroy); raises `UnusableKey`, `UnknownKey`."""
+        """Let an event happen to a key (activate, retire, compromise, destroy); raises `UnusableKey`, `UnknownKey`."""
 
         def moved() -> None:
             self._ring.move(ref, event)

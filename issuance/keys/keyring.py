@@ -76,6 +76,12 @@ class KeyRing:
 
     def add(self, purpose: KeyPurpose, algorithm: KeyAlgorithm, secret: Secret, now: datetime) -> KeyRef:
         """Add the next version, active at once; the active one before it is retired."""
+        ref = self.add_ahead(purpose, algorithm, secret, now)
+        self.move(ref, KeyEvent.ACTIVATE)
+        return ref
+
+    def add_ahead(self, purpose: KeyPurpose, algorithm: KeyAlgorithm, secret: Secret, now: datetime) -> KeyRef:
+        """Add the next version, pre-active: it is known and certified before it works."""
         versions = [ref.version for ref in self._records if ref.purpose is purpose]
         ref = KeyRef(purpose, max(versions, default=0) + 1)
         if not material.fits(purpose, algorithm):
@@ -84,17 +90,18 @@ class KeyRing:
                 purpose=purpose,
                 version=ref.version,
             )
-        for old, record in self._records.items():
-            if old.purpose is purpose and record.state is KeyState.ACTIVE:
-                self._records[old] = replace(record, state=advance(old, record.state, KeyEvent.RETIRE))
         value = _check_value(algorithm, secret)
-        self._records[ref] = KeyRecord(ref, algorithm, KeyState.ACTIVE, now, value, secret)
+        self._records[ref] = KeyRecord(ref, algorithm, KeyState.PRE_ACTIVE, now, value, secret)
         return ref
 
     def move(self, ref: KeyRef, event: KeyEvent) -> None:
-        """Let an event happen to a key; a destroyed one loses its material."""
+        """Let an event happen to a key; a destroyed one loses its material, an activated one retires the one before."""
         record = self.get(ref)
         state = advance(ref, record.state, event)
+        if state is KeyState.ACTIVE:
+            for old, other in self._records.items():
+                if old.purpose is ref.purpose and other.state is KeyState.ACTIVE:
+                    self._records[old] = replace(other, state=advance(old, other.state, KeyEvent.RETIRE))
         kept = None if state is KeyState.DESTROYED else record.material
         self._records[ref] = replace(record, state=state, material=kept)
 

@@ -12,6 +12,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from issuance.errors import BadSettings, IssuerExpired, RequestRefused, UnfitKey
 from issuance.keys.file_vault import FileVault
+from issuance.keys.lifecycle import KeyEvent
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
 from issuance.pki.crl import build_crl
@@ -275,6 +276,18 @@ def test_an_old_issuing_key_still_serves_its_own_certificates(tmp_path: Path) ->
         again = CertificateAuthority(vault, root=old.ca.root, issuing=old.ca.issuing, config=CONFIG)
         assert again.signer.ref.version == 1
         assert build_crl(again.signer, number=2, this_update=TODAY, next_update=TODAY + timedelta(days=1), entries=[])
+
+
+def test_a_new_issuing_key_is_certified_before_it_works(tmp_path: Path) -> None:
+    with make_vault(tmp_path / "vault") as vault:
+        old = make_authority(vault)
+        ahead = vault.generate_ahead(KeyPurpose.CA_ISSUING, KeyAlgorithm.EC_P256, now=NOW)
+        assert vault.public_key(ahead) != vault.public_key(old.ca.signer.ref)
+        assert vault.active(KeyPurpose.CA_ISSUING) == old.ca.signer.ref
+        vault.move(ahead, KeyEvent.ACTIVATE)
+        new = make_authority(vault)
+        assert (new.ca.signer.ref, old.ca.signer.ref.version) == (ahead, 1)
+        assert old.issue()
 
 
 def test_partitions_send_certificates_to_their_own_list(pki_vault: FileVault) -> None:

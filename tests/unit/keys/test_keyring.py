@@ -36,6 +36,19 @@ def test_a_version_is_not_given_twice_even_after_destruction() -> None:
     assert ring.add(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, Secret(bytes(16)), NOW).version == 3
 
 
+def test_a_key_made_ahead_works_once_it_is_activated() -> None:
+    ring, first = ring_with_card_master()
+    second = ring.add_ahead(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, Secret(bytes(16)), NOW)
+    assert ring.active(KeyPurpose.CARD_MASTER) == first
+    for work in (Work.OPEN_CARD, Work.KEY_CARD):
+        with pytest.raises(UnusableKey):
+            ring.use(second, work, 1)
+    ring.move(second, KeyEvent.ACTIVATE)
+    assert ring.active(KeyPurpose.CARD_MASTER) == second
+    assert ring.get(first).state is KeyState.RETIRED
+    ring.use(second, Work.KEY_CARD, 1)
+
+
 def test_a_destroyed_key_has_no_material_left() -> None:
     ring, first = ring_with_card_master()
     ring.move(first, KeyEvent.RETIRE)
