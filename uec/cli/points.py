@@ -7,6 +7,7 @@ import click
 
 from uec.cli.options import login_options, now, settings, signed_in, store
 from uec.cli.tables import show
+from uec.services.views import PointView
 
 
 @click.group()
@@ -50,20 +51,11 @@ def add(
     """Add a point with the short CODE staff use; --login is an administrator."""
     from uec.services import points as service  # noqa: PLC0415
 
+    point = PointView(0, code, name_ru, name_en, address, windows, daily_capacity)
     with store(settings()) as sessions, sessions() as session:
-        made = service.create(
-            session,
-            code=code,
-            name_ru=name_ru,
-            name_en=name_en,
-            address=address,
-            oktmo=oktmo,
-            windows=windows,
-            daily_capacity=daily_capacity,
-            actor=signed_in(session, login, password_file),
-            now=now(),
-        )
-    click.echo(f"point {code} added with id {made.id}")
+        actor = signed_in(session, login, password_file)
+        point_id = service.add(session, point=point, oktmo=oktmo, actor=actor, now=now())
+    click.echo(f"point {code} added with id {point_id}")
 
 
 @points.command()

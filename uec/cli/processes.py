@@ -1,6 +1,7 @@
 """`uec serve`, `hub`, `vault`, `scheduler`, `worker`: the office's processes, in the foreground until stopped."""
 
 import logging
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from threading import Event
 import click
 
 from uec.cli.options import passphrase_files_option, read_passphrases, settings
-from uec.settings import Settings
+from uec.settings import ENVIRONMENT, Settings
 
 
 def stop_event() -> Event:
@@ -84,6 +85,7 @@ def serve() -> None:
     from granian.server import Server  # noqa: PLC0415
 
     chosen = settings()
+    os.environ[ENVIRONMENT] = str(chosen.source)  # the server's own processes read the same file
     host, _, port = chosen.web_listen.rpartition(":")
     click.echo(f"web pages on http://{chosen.web_listen}; stop with Ctrl-C", err=True)
     Server(

@@ -62,3 +62,21 @@ def municipalities(file: Path) -> None:
     with store(settings()) as sessions, sessions() as session:
         count = import_municipalities(session, path=file, actor=OPERATOR, now=now())
     click.echo(f"{count} municipalities")
+
+
+@register.command()
+@click.argument("file", type=_file)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8082, show_default=True, type=click.IntRange(0, 65535))
+def standin(file: Path, host: str, port: int) -> None:
+    """Answer for the state's registers from FILE (the register's CSV), over HTTP, until stopped.
+
+    For demonstrations and rehearsals; it can be told to be slow, down or forgetful by POST /control.
+    """
+    from uec.cli.processes import stop_event  # noqa: PLC0415
+    from uec.gateways.standin import serve  # noqa: PLC0415
+
+    stop = stop_event()
+    with serve(file, host=host, port=port) as running:
+        click.echo(f"registers answer on {running.url}; stop with Ctrl-C", err=True)
+        stop.wait()

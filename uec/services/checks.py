@@ -4,6 +4,7 @@ Questions are claimed in one transaction and answered in another, so that no dat
 worker that dies between the two leaves a lease that runs out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -57,10 +58,10 @@ class Answer(Protocol):
 
 
 class Gateway(Protocol):
-    """Asks one register about one person; never raises for a register that is down."""
+    """Asks registers about people; never raises for a register that is down."""
 
-    def check(self, register: CheckRegister, person: Person) -> Answer:
-        """Ask; UNAVAILABLE stands for every kind of silence."""
+    def check_many(self, questions: Sequence[tuple[CheckRegister, Person]]) -> Sequence[Answer]:
+        """Answers in the order of the questions; UNAVAILABLE stands for every kind of silence."""
 
 
 def start_checks(session: Session, *, now: datetime) -> int:
@@ -77,14 +78,12 @@ def start_checks(session: Session, *, now: datetime) -> int:
 def run_checks(session: Session, gateway: Gateway, *, policy: Policy, now: datetime, limit: int = 200) -> ChecksRun:
     """Ask up to `limit` questions that are due, store the answers, and settle the applications that are complete."""
     claimed = _claim(session, now, limit)
-    answers = [
-        (check_id, attempts, gateway.check(register, person)) for check_id, attempts, register, person in claimed
-    ]
-    for check_id, attempts, answer in answers:
+    answers = gateway.check_many([(register, person) for _, _, register, person in claimed])
+    for (check_id, attempts, _, _), answer in zip(claimed, answers, strict=True):
         session.execute(_store(check_id, attempts, answer, policy, now))
     matched, mismatched = _settle(session, now)
     session.commit()
-    unavailable = sum(answer.outcome in OPEN for _, _, answer in answers)
+    unavailable = sum(answer.outcome in OPEN for answer in answers)
     return ChecksRun(asked=len(answers), unavailable=unavailable, matched=matched, mismatched=mismatched)
 
 

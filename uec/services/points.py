@@ -30,31 +30,19 @@ def point_view(row: IssuancePoint) -> PointView:
     return PointView(row.id, row.code, row.name_ru, row.name_en, row.address, row.windows, row.daily_capacity)
 
 
-def create(
-    session: Session,
-    *,
-    code: str,
-    name_ru: str,
-    name_en: str,
-    address: str,
-    oktmo: str,
-    windows: int,
-    daily_capacity: int,
-    actor: Actor,
-    now: datetime,
-) -> PointView:
-    """Enter a point in a municipality that is known; raises `InvalidInput` for a code that is taken."""
+def add(session: Session, *, point: PointView, oktmo: str, actor: Actor, now: datetime) -> int:
+    """Enter a point (its `id` is ignored) in a municipality; returns its id. Raises `InvalidInput` for a taken code."""
     actor.require(Permission.MANAGE_STAFF)
-    if windows < 1 or daily_capacity < 0:
+    if point.windows < 1 or point.daily_capacity < 0:
         raise InvalidInput("A point has at least one window, and a capacity of 0 or more.", field="windows")
     row = IssuancePoint(
-        code=code,
-        name_ru=name_ru,
-        name_en=name_en,
-        address=address,
+        code=point.code,
+        name_ru=point.name_ru,
+        name_en=point.name_en,
+        address=point.address,
         oktmo=oktmo,
-        windows=windows,
-        daily_capacity=daily_capacity,
+        windows=point.windows,
+        daily_capacity=point.daily_capacity,
     )
     session.add(row)
     try:
@@ -62,16 +50,16 @@ def create(
     except IntegrityError as error:
         session.rollback()
         raise InvalidInput(
-            f"There is a point {code} already, or no municipality {oktmo}: look at both lists.", field="code"
+            f"There is a point {point.code} already, or no municipality {oktmo}: look at both lists.", field="code"
         ) from error
     audit.record(
         session,
         actor=actor.reference,
-        action="point.create",
+        action="point.add",
         subject_kind="issuance_point",
         subject_id=row.id,
-        details={"code": code},
+        details={"code": row.code},
         now=now,
     )
     session.commit()
-    return point_view(row)
+    return row.id

@@ -1,6 +1,6 @@
 """Checks and decisions on both databases: match, mismatch, silence asked again, and never the one who took it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -31,9 +31,9 @@ class ScriptedGateway:
     script: Callable[[CheckRegister, Person], CheckOutcome]
     asked: list[tuple[CheckRegister, str]] = field(default_factory=list)
 
-    def check(self, register: CheckRegister, person: Person) -> Said:
-        self.asked.append((register, person.snils))
-        return Said(self.script(register, person), f"{register.lower()} answered")
+    def check_many(self, questions: Sequence[tuple[CheckRegister, Person]]) -> list[Said]:
+        self.asked += [(register, person.snils) for register, person in questions]
+        return [Said(self.script(register, person), f"{register.lower()} answered") for register, person in questions]
 
 
 def always(outcome: CheckOutcome) -> ScriptedGateway:

@@ -1,4 +1,4 @@
-"""Applications by web and window on both databases: receipts, secrets, who is turned away, numbers under concurrency."""
+"""Applications by web and window on both databases: receipts, secrets, refusals, numbers under concurrency."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
