@@ -47,7 +47,8 @@ need_packages() {
 need_venv() {
     local python stamp
     python=$(find_python)
-    stamp="$("$python" -V) $(cat requirements.lock pyproject.toml | sha256sum)"
+    # What tools are set to in pyproject.toml installs nothing.
+    stamp="$("$python" -V) $( (cat requirements.lock && sed '/^\[tool\./,$d' pyproject.toml) | sha256sum)"
     if [ -x "$VENV/bin/python" ] && [ "$(cat "$VENV/.stamp" 2>/dev/null)" = "$stamp" ]; then
         return 0
     fi
@@ -61,7 +62,7 @@ need_venv() {
 # Node only builds the pages' assets; it comes from a wheel where the machine has none.
 need_node() {
     if command -v node >/dev/null && command -v npm >/dev/null \
-        && node -e 'process.exit(parseInt(process.versions.node) < 18)' 2>/dev/null; then
+        && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null; then
         return 0
     fi
     say "installing Node from requirements-node.lock into .venv"
