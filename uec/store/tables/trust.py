@@ -59,6 +59,7 @@ class Crl(Table):
 
     __tablename__ = "crl"
 
+    issuer: Mapped[str] = mapped_column(String(20), primary_key=True, default="issuing", comment="issuing or root")
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="CRL number, rising")
     der: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     this_update: Mapped[datetime] = mapped_column()

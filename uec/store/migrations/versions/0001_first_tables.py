@@ -46,12 +46,13 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_head'))
     )
     op.create_table('crl',
+    sa.Column('issuer', sa.String(length=20), nullable=False, comment='issuing or root'),
     sa.Column('number', sa.Integer(), autoincrement=False, nullable=False, comment='CRL number, rising'),
     sa.Column('der', sa.LargeBinary(), nullable=False),
     sa.Column('this_update', sa.DateTime(timezone=True), nullable=False),
     sa.Column('next_update', sa.DateTime(timezone=True), nullable=False),
     sa.Column('entries', sa.Integer(), nullable=False, comment='revoked certificates in it'),
-    sa.PrimaryKeyConstraint('number', name=op.f('pk_crl'))
+    sa.PrimaryKeyConstraint('issuer', 'number', name=op.f('pk_crl'))
     )
     op.create_table('hub_instance',
     sa.Column('id', sa.Integer(), nullable=False),
