@@ -19,27 +19,36 @@ from card_io.virtual.dispatch import OperatingSystem
 from card_io.virtual.faults import CardLost, FaultPlan
 from card_io.virtual.keysets import KeySet
 from card_io.virtual.memory import Area, Memory, read_image, write_image
+from card_io.virtual.piv import card_data as piv
+from card_io.virtual.piv.applet import PivApplet
 from card_io.virtual.platform import AppletCode, Platform
 from card_io.virtual.refusal import CLA_UNKNOWN, INS_UNKNOWN, WRONG_LENGTH, Refused
-from card_io.virtual.registry import LoadFile
+from card_io.virtual.registry import CARD_RESET, LoadFile
 from card_io.virtual.timing import Timing
 from card_io.virtual.uec.applet import UecApplet
 
-CODE: Final[Mapping[bytes, AppletCode]] = MappingProxyType({layout.MODULE_AID: UecApplet})
+CODE: Final[Mapping[bytes, AppletCode]] = MappingProxyType({layout.MODULE_AID: UecApplet, piv.AID: PivApplet})
 """Modules this chip can run, by AID."""
 
 
 @dataclass(frozen=True)
 class BlankProfile:
-    """What a maker delivers: load files on the chip and the name in the answer to reset."""
+    """What a maker delivers: load files on the chip, instances already made, the name in the answer to reset."""
 
     name: bytes
     load_files: tuple[LoadFile, ...]
+    instances: tuple[tuple[bytes, bytes, bytes], ...] = ()
+    """Load file, module and instance AID."""
 
 
 PROFILES: Final[Mapping[str, BlankProfile]] = MappingProxyType(
     {
         "uec": BlankProfile(b"UEC", (LoadFile(layout.PACKAGE_AID, b"\x01\x00", (layout.MODULE_AID,)),)),
+        "piv": BlankProfile(
+            b"PIV",
+            (LoadFile(piv.PACKAGE_AID, b"\x01\x00", (piv.AID,)),),
+            ((piv.PACKAGE_AID, piv.AID, piv.AID),),
+        ),
     }
 )
 
@@ -80,7 +89,7 @@ class VirtualCard:
         scp03_i: int = 0x70,
         scp02_i: int = 0x55,
     ) -> "VirtualCard":
-        """A card as its maker delivers it: production data, one key set, the profile's load files, no instance.
+        """A card as its maker delivers it: production data, one key set, what the profile has.
 
         `seed` fixes the chip's number and its randomness; `cplc` (42 bytes) replaces the production record. The keys of
         a chip usually hang on `chip.diversification_data(chip.cplc_for(seed))`.
@@ -97,6 +106,8 @@ class VirtualCard:
         card.platform.keys.put(initial_keys)
         for load_file in chosen.load_files:
             card.platform.registry.put_load_file(load_file)
+        for package, module, aid in chosen.instances:
+            card.platform.install(package, module, aid, privileges=bytes([CARD_RESET, 0, 0]))
         memory.commit()
         return card
 

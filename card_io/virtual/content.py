@@ -131,11 +131,7 @@ class Content:
             raise Refused(CONDITIONS)
         if privileges[0] & CARD_RESET and self._registry.with_privilege(CARD_RESET) is not None:
             raise Refused(CONDITIONS)
-        number = self._registry.next_number()
-        owner = self._platform.domain_aid
-        instance = Instance(aid, load_file, module, state, privileges.ljust(3, b"\x00"), owner, number)
-        self._registry.put_instance(instance)
-        self._platform.applet(instance).install()
+        self._platform.install(load_file, module, aid, privileges=privileges.ljust(3, b"\x00"), state=state)
 
     def _instance(self, aid: bytes) -> Instance:
         found = self._registry.instance(aid)

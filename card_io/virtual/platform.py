@@ -9,7 +9,7 @@ from card_io.virtual.chip import Randomness, diversification_data
 from card_io.virtual.foreign import ForeignApplet
 from card_io.virtual.keysets import KeyStore
 from card_io.virtual.memory import Area, Memory
-from card_io.virtual.registry import OP_READY, Instance, Registry
+from card_io.virtual.registry import OP_READY, SELECTABLE, Instance, Registry
 
 ISD_AID: Final = bytes.fromhex("A000000151000000")
 AppletCode = Callable[[Surroundings], Applet]
@@ -62,6 +62,14 @@ class Platform:
     @life_cycle.setter
     def life_cycle(self, state: int) -> None:
         self.area.put("life_cycle", state)
+
+    def install(
+        self, load_file: bytes, module: bytes, aid: bytes, *, privileges: bytes, state: int = SELECTABLE
+    ) -> None:
+        """Make an instance of a module that is on the card; `privileges` are three bytes."""
+        instance = Instance(aid, load_file, module, state, privileges, self.domain_aid, self.registry.next_number())
+        self.registry.put_instance(instance)
+        self.applet(instance).install()
 
     def applet(self, instance: Instance) -> Applet:
         """The running code of an instance, started when first asked for since power-on."""

@@ -12,6 +12,7 @@ from card_io.apdu import CommandAPDU, ResponseAPDU
 from card_io.applets.uec import layout
 from card_io.applets.uec.layout import AlgorithmRef, AppletState, KeyUse
 from card_io.errors import InvalidTlv
+from card_io.virtual import asymmetric
 from card_io.virtual.applet import Surroundings
 from card_io.virtual.refusal import (
     CLA_UNKNOWN,
@@ -25,7 +26,6 @@ from card_io.virtual.refusal import (
     WRONG_P1P2,
     Refused,
 )
-from card_io.virtual.uec import keys as keypairs
 from card_io.virtual.uec.environment import SecurityEnvironment
 from card_io.virtual.uec.files import FileSystem
 from card_io.virtual.uec.keys import Key, Keys
@@ -185,16 +185,16 @@ class UecApplet:
                 return ResponseAPDU(self._sign(command.data), 0x9000)
             case (0x80, 0x86):
                 key = self._key(self._environment.agreement_key, KeyUse.AGREE)
-                return ResponseAPDU(keypairs.agree(key.private, _peer_point(command.data)), 0x9000)
+                return ResponseAPDU(asymmetric.agree(key.private, _peer_point(command.data)), 0x9000)
             case _:
                 raise Refused(WRONG_P1P2)
 
     def _sign(self, data: bytes) -> bytes:
         key = self._key(self._environment.signature_key, KeyUse.SIGN)
         if self._hash_on_card and self._environment.signature_algorithm == AlgorithmRef.ECDSA_ISOAPPLET:
-            data = keypairs.sha1(data)
+            data = asymmetric.sha1(data)
         self._world.spend(f"sign/{key.algorithm}")
-        return keypairs.sign_hash(key.private, data)
+        return asymmetric.sign_hash(key.private, data)
 
     def _internal_authenticate(self, command: CommandAPDU) -> ResponseAPDU:
         if command.p1:
@@ -204,7 +204,7 @@ class UecApplet:
         slot = command.p2 or self._environment.authentication_key
         key = self._key(slot, KeyUse.INTERNAL_AUTHENTICATE)
         self._world.spend(f"sign/{key.algorithm}")
-        return ResponseAPDU(keypairs.sign_message(key.private, command.data), 0x9000)
+        return ResponseAPDU(asymmetric.sign_message(key.private, command.data), 0x9000)
 
     def _get_challenge(self, command: CommandAPDU) -> ResponseAPDU:
         if command.p1 or command.p2 or command.data or command.le is None:
@@ -223,7 +223,7 @@ class UecApplet:
             slot = reference[0]
         if slot is None:
             raise Refused(REFERENCE_NOT_FOUND)
-        return ResponseAPDU(keypairs.public_key(self._keys.get(slot).private), 0x9000)
+        return ResponseAPDU(asymmetric.public_key(self._keys.get(slot).private), 0x9000)
 
     def _get_data(self, command: CommandAPDU) -> ResponseAPDU:
         match command.p1 << 8 | command.p2:

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from card_io import tlv
 from card_io.applets.uec import layout, personalisation
 from card_io.applets.uec.layout import KeyAlgorithm, KeySlot, KeyUse, Rule
+from card_io.virtual.asymmetric import sign_hash
 from card_io.virtual.card import VirtualCard
-from card_io.virtual.uec.keys import sign_hash
 from tests.unit.virtual.cards import (
     begin_personalisation,
     blank,
