@@ -39,6 +39,7 @@ SIGN_INS = (
     SignIn("officer", "Ирина Дорофеева", (Role.OFFICER,), "решает по заявлениям", "decides on applications"),
     SignIn("planner", "Марат Юсупов", (Role.PLANNER,), "планирует партии", "plans batches"),
     SignIn("releaser", "Елена Крылова", (Role.RELEASER,), "утверждает партии", "releases batches"),
+    SignIn("approver", "Тимур Асланов", (Role.RELEASER,), "утверждает списки массовой эмиссии", "approves cohorts"),
     SignIn("producer", "Сергей Лукин", (Role.PRODUCER,), "пишет карты на станции", "writes cards at a station"),
     SignIn("security", "Анна Громова", (Role.SECURITY,), "приостанавливает карты", "suspends cards, enters stations"),
     SignIn("auditor", "Виктор Седов", (Role.AUDITOR,), "читает журнал", "reads the audit"),
