@@ -1,0 +1,93 @@
+"""The words between hub and station: each survives the wire; nothing else is taken for one."""
+
+import json
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from issuance.production.bundle import Answers, Fault, Send, Step
+from issuance.station import wire
+from issuance.station.wire import BadMessage, decode, encode, to_sign
+
+STEPS = st.builds(
+    Step,
+    command=st.binary(max_size=300),
+    expect=st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=4).map(tuple),
+    label=st.text(max_size=20),
+)
+BUNDLES = st.builds(Send, steps=st.lists(STEPS, max_size=5).map(tuple), fresh=st.booleans())
+ANSWERS = st.builds(
+    Answers,
+    responses=st.lists(st.binary(max_size=300), max_size=5).map(tuple),
+    complete=st.booleans(),
+    fault=st.none() | st.sampled_from(Fault),
+    detail=st.text(max_size=20),
+    atr=st.binary(max_size=33),
+    elapsed_ms=st.lists(st.integers(0, 10_000), max_size=5).map(tuple),
+)
+NUMBERS = st.integers(0, 2**53)
+TEXTS = st.text(max_size=40)
+READERS = st.lists(st.builds(wire.Reader, name=TEXTS, card=st.booleans(), insertion=NUMBERS), max_size=4).map(tuple)
+MESSAGES = st.one_of(
+    st.builds(wire.Challenge, nonce=TEXTS, protocol=NUMBERS),
+    st.builds(wire.Enrol, code=TEXTS, public_key=TEXTS, signature=TEXTS),
+    st.builds(wire.Enrolled, station_id=NUMBERS, name=TEXTS),
+    st.builds(wire.SignIn, station_id=NUMBERS, nonce=TEXTS, signature=TEXTS),
+    st.builds(wire.Welcome, name=TEXTS),
+    st.builds(wire.Refused, code=TEXTS, reason=TEXTS),
+    st.builds(wire.Readers, readers=READERS),
+    st.builds(wire.Play, id=NUMBERS, reader=TEXTS, bundle=BUNDLES),
+    st.builds(wire.Heard, id=NUMBERS, step=NUMBERS),
+    st.builds(wire.Played, id=NUMBERS, answers=ANSWERS),
+    st.builds(wire.Release, reader=TEXTS),
+    st.builds(wire.Attest, id=NUMBERS, digest=TEXTS),
+    st.builds(wire.Attested, id=NUMBERS, signature=TEXTS),
+)
+
+
+@given(MESSAGES)
+def test_every_message_survives(message: wire.Message) -> None:
+    assert decode(encode(message)) == message
+
+
+@given(st.text() | st.binary())
+def test_noise_is_refused(text: str | bytes) -> None:
+    with pytest.raises(BadMessage):
+        decode(text)
+
+
+@given(MESSAGES, st.data())
+def test_a_missing_or_unknown_key_is_refused(message: wire.Message, data: st.DataObject) -> None:
+    content = json.loads(encode(message))
+    gone = data.draw(st.sampled_from([field.name for field in fields(message)]))
+    with pytest.raises(BadMessage):
+        decode(json.dumps({name: value for name, value in content.items() if name != gone}))
+    with pytest.raises(BadMessage, match="unknown key"):
+        decode(json.dumps(content | {"more": 1}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"heard","id":"1","step":2}',
+        '{"type":"heard","id":true,"step":2}',
+        '{"type":"release","reader":5}',
+        '{"type":"nothing"}',
+        '{"type":"readers","readers":[{"name":"a","card":1,"insertion":0}]}',
+        '{"type":"play","id":1,"reader":"a","bundle":{"steps":[["zz",[36864],""]],"fresh":false}}',
+        '{"type":"play","id":1,"reader":"a","bundle":{"steps":[],"fresh":"yes"}}',
+        '{"type":"played","id":1,"answers":{"responses":[],"complete":true,"fault":"tired","detail":"","atr":"","elapsed_ms":[]}}',
+        "[]",
+        "null",
+    ],
+)
+def test_wrong_types_are_refused(text: str) -> None:
+    with pytest.raises(BadMessage):
+        decode(text)
+
+
+def test_what_is_signed_cannot_be_shifted() -> None:
+    assert to_sign("enrol", b"ab", b"c") != to_sign("enrol", b"a", b"bc")
+    assert to_sign("enrol", b"ab") != to_sign("sign-in", b"ab")
