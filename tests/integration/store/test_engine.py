@@ -1,0 +1,134 @@
+"""Engines: the right driver, locks that queue, and clear words when the database is away."""
+
+import socket
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
+
+from tests.support.rows import NOW, make_row
+from uec.domain.errors import InvalidSettings, StoreUnavailable
+from uec.domain.lifecycle import CardState
+from uec.store.engine import database_url, make_engine, reading, session_factory
+from uec.store.tables import Card, Municipality, NumberSeries, Station
+
+
+def test_the_driver_is_filled_in() -> None:
+    assert database_url("postgresql://host/uec").drivername == "postgresql+psycopg"
+    assert database_url("postgresql+psycopg2://host/uec").drivername == "postgresql+psycopg"
+    assert database_url("sqlite:///x.db").drivername == "sqlite+pysqlite"
+
+
+@pytest.mark.parametrize(("url", "sentence"), [("nonsense", "not a database address"), ("mysql://h/x", "use sqlite")])
+def test_other_databases_are_refused(url: str, sentence: str) -> None:
+    with pytest.raises(InvalidSettings, match=sentence):
+        make_engine(url)
+
+
+def test_moments_are_aware_and_come_back_in_utc(session: Session) -> None:
+    east = datetime(2014, 6, 2, 14, 30, tzinfo=timezone(timedelta(hours=5)))
+    session.add(Station(name="один", last_seen_at=east))
+    session.commit()
+    session.expire_all()
+    seen = session.scalars(select(Station)).one().last_seen_at
+    assert (seen, seen.tzinfo if seen else None) == (east, UTC)
+    session.add(Station(name="два", last_seen_at=datetime(2014, 6, 2, 14, 30)))
+    with pytest.raises(StatementError, match="without a time zone"):
+        session.flush()
+
+
+def test_foreign_keys_and_checks_hold(engine: Engine) -> None:
+    with engine.connect() as connection, pytest.raises(IntegrityError):
+        make_row(connection, "issuance_point", oktmo="00000000")
+    with engine.connect() as connection, pytest.raises(IntegrityError):
+        make_row(connection, "resident", sex="X")
+    with engine.connect() as connection, pytest.raises(IntegrityError):
+        connection.execute(text("INSERT INTO staff_role (staff_id, role) VALUES (1, 'KING')"))
+
+
+def test_two_who_change_one_card_do_not_overwrite_each_other(sessions: sessionmaker[Session]) -> None:
+    with sessions() as session:
+        key = make_row(session.connection(), "card", version=1)
+        session.commit()
+    with sessions() as one, sessions() as two:
+        first = one.get_one(Card, key)
+        one.commit()
+        second = two.get_one(Card, key)
+        two.commit()
+        first.printed_name = "FIRST"
+        one.commit()
+        second.printed_name = "SECOND"
+        with pytest.raises(StaleDataError):
+            two.commit()
+    with sessions() as session:
+        card = session.get_one(Card, key)
+        assert (card.printed_name, card.version, card.state) == ("FIRST", 2, CardState.PLANNED)
+
+
+def test_writers_queue_instead_of_failing(sessions: sessionmaker[Session]) -> None:
+    with sessions() as session:
+        session.add(NumberSeries(name="test", next=0))
+        session.commit()
+
+    def count_up() -> None:
+        for _ in range(25):
+            with sessions() as session:
+                row = session.get_one(NumberSeries, "test", with_for_update=True)
+                row.next += 1
+                session.commit()
+
+    threads = [threading.Thread(target=count_up) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with sessions() as session:
+        assert session.get_one(NumberSeries, "test").next == 100
+
+
+def test_readers_do_not_wait_for_a_writer(sqlite_url: str) -> None:
+    engine = make_engine(sqlite_url, busy_timeout_s=0.1)
+    factory = session_factory(engine)
+    with factory() as writer:
+        writer.add(Municipality(oktmo="71701000", name_ru="Тюмень", name_en="Tyumen"))
+        writer.flush()
+        with reading(factory) as reader:
+            assert reader.scalars(select(Municipality)).all() == []
+        with factory() as other, pytest.raises(StoreUnavailable, match="locked by another process"):
+            other.scalars(select(Municipality)).all()
+        writer.commit()
+    with reading(factory) as reader:
+        assert len(reader.scalars(select(Municipality)).all()) == 1
+    engine.dispose()
+
+
+def test_a_file_that_is_no_database_or_cannot_be_opened(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path}")
+    with pytest.raises(StoreUnavailable, match="reached or opened"):
+        engine.connect()
+    engine.dispose()
+
+
+def test_a_server_that_is_not_there() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    engine = make_engine(f"postgresql://uec@127.0.0.1:{port}/uec")
+    with pytest.raises(StoreUnavailable, match="reached or opened"):
+        engine.connect()
+    engine.dispose()
+
+
+def test_rows_of_every_table_can_be_made(engine: Engine) -> None:
+    from uec.store.tables import metadata
+
+    with engine.begin() as connection:
+        for table in metadata.tables:
+            if table not in {"audit_chain", "audit_entry", "stop_list_entry"}:
+                assert make_row(connection, table) is not None
+    assert NOW.tzinfo is UTC
