@@ -30,6 +30,7 @@ from issuance.production.personalise import personalise
 from issuance.production.relay import OpenedSlot
 from scripts.benchmarks.figure import Figure, median_seconds
 from tests.support import line as production_line
+from tests.support.pcsc import machine_lock
 
 PLAIN_GOAL = 1.3
 SECURED_GOAL = 2.5
@@ -66,13 +67,14 @@ def figures(*, quick: bool) -> Iterator[Figure]:
     runs = 1 if quick else 5
     yield from _wrapping(500 if quick else 5000)
     yield from _cards("in-process", _in_process, runs)
-    service = Pcscd()
-    service.ensure()
-    try:
-        yield from _overhead(300 if quick else 2000, 3 if quick else 7)
-        yield from _cards("pcsc", _in_reader, runs)
-    finally:
-        service.stop()
+    with machine_lock():  # tests on this machine take turns with us
+        service = Pcscd()
+        service.ensure()
+        try:
+            yield from _overhead(300 if quick else 2000, 3 if quick else 7)
+            yield from _cards("pcsc", _in_reader, runs)
+        finally:
+            service.stop()
 
 
 def _session(level: int) -> scp03.Scp03Session:
