@@ -9,6 +9,8 @@ from uec.domain.errors import UecError
 
 DIST = Path(__file__).parent / "static" / "dist"
 YEAR_S = 365 * 24 * 3600
+MONTH_S = 30 * 24 * 3600
+FONTS = "/static/dist/fonts/"
 
 
 class AssetsMissing(UecError):
@@ -44,4 +46,8 @@ def use_assets(app: Flask) -> None:
             response.cache_control.no_cache = None
             response.cache_control.max_age = YEAR_S
             response.cache_control.immutable = True
+        elif request.path.startswith(FONTS) and response.status_code == 200:
+            # Named by the style sheet without a digest; a typeface changes once in years.
+            response.cache_control.no_cache = None
+            response.cache_control.max_age = MONTH_S
         return response

@@ -14,7 +14,7 @@ from wtforms.validators import InputRequired, Length
 from uec.domain.lifecycle import APPLICATION, ApplicationEvent, ApplicationState, Route, sources
 from uec.domain.permissions import Permission as P
 from uec.services import applications as service
-from uec.services import decision
+from uec.services import checks, decision
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now
 from uec.web.forms.fields import PageForm
@@ -79,6 +79,15 @@ def application(application_id: int) -> ResponseReturnValue:
     decidable = view.state in sources(APPLICATION, ApplicationEvent.APPROVE)
     page = render_template("office/application.html", view=view, form=form, decidable=decidable)
     return page, 400 if form.errors else 200
+
+
+@blueprint.post("/applications/<int:application_id>/ask-again")
+@needs(P.DECIDE_APPLICATION)
+def ask_again(application_id: int) -> ResponseReturnValue:
+    """Have every register asked once more."""
+    checks.ask_again(database(), application_id, actor=current_actor(), now=now())
+    flash(_("The registers are asked once more."), "success")
+    return redirect(url_for(".application", application_id=application_id))
 
 
 @blueprint.get("/applications/<int:application_id>/photo")
