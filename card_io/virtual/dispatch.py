@@ -14,6 +14,7 @@ from card_io.virtual.platform import Platform
 from card_io.virtual.refusal import (
     CHANNEL_NOT_SUPPORTED,
     CONDITIONS,
+    INS_UNKNOWN,
     LAST_OF_CHAIN_EXPECTED,
     NOT_FOUND,
     NOT_SUPPORTED,
@@ -123,9 +124,12 @@ class OperatingSystem:
         found = self._resolve(name, command.p2, channel)
         if found is not None:
             return self._select_instance(channel, found, command)
-        if channel.selected is not None:
-            return self._platform.applet(channel.selected).process(command)
-        raise Refused(NOT_FOUND)
+        if channel.selected is None:
+            raise Refused(NOT_FOUND)
+        try:
+            return self._platform.applet(channel.selected).process(command)  # a directory's name within the applet
+        except Refused as refused:
+            raise Refused(NOT_FOUND if refused.sw == INS_UNKNOWN else refused.sw) from refused
 
     def _resolve(self, name: bytes, p2: int, channel: LogicalChannel) -> Instance | None:
         """The instance of that name: first or only, or (P2 02) the one after the selected one."""
