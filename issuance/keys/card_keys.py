@@ -6,9 +6,11 @@ too), 256 bits reduced to decimal digits; their bias modulo 10^12 is far below 2
 """
 
 import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from card_io.ciphers import aes_cbc_encrypt, aes_cmac, kcv_aes
-from card_io.diversification import diversify
+from card_io.ciphers import aes_cbc_encrypt, kcv_aes
+from card_io.diversification import KDD_SIZE
 from card_io.errors import CardError
 from card_io.keyset import KeySet, SessionKeys
 from card_io.scp03 import card_cryptogram, derive_session_keys, parse_initialize_update
@@ -19,18 +21,33 @@ from issuance.keys.port import AesForm, CardSessionRequest, PutKeyData, PutKeyRe
 _AES_KEY_TYPE = 0x88
 _BLOCK_BYTES = 16
 _MAX_PIN_DIGITS = 12
+_KDF3 = "kdf3"
 _PIN_LABEL = b"uec transport pin"
 
 
-def static_keys(master: Secret, derivation: str, kdd: bytes) -> KeySet:
-    """Derive a card's static keys; raises `VaultError` for an unknown derivation or data that are not 10 bytes."""
-    try:
-        return diversify(derivation, KeySet.same(master), kdd)
-    except CardError as error:
-        raise VaultError(f"no card keys: {error}") from error
+@dataclass(frozen=True)
+class Master:
+    """A master key that stays where it is: its size, and its AES-CMAC over messages."""
+
+    size_bytes: int
+    cmac: Callable[[Sequence[bytes]], list[bytes]]
 
 
-def session_keys(master: Secret, request: CardSessionRequest) -> SessionKeys:
+def static_keys(master: Master, derivation: str, kdd: bytes) -> KeySet:
+    """Derive a card's static keys by KDF3 (NIST SP 800-108, counter mode): each as long as the master key.
+
+    Raises `VaultError` for another derivation, or data that are not 10 bytes.
+    """
+    if derivation != _KDF3 or len(kdd) != KDD_SIZE:
+        raise VaultError(f"no card keys: {derivation} over {len(kdd)} bytes is not {_KDF3} over {KDD_SIZE}")
+    blocks = -(-master.size_bytes // _BLOCK_BYTES)
+    messages = [bytes((counter, 0, 0, 0, key, 0)) + kdd for key in (1, 2, 3) for counter in range(1, blocks + 1)]
+    stream = b"".join(master.cmac(messages))
+    enc, mac, dek = (Secret(stream[at : at + master.size_bytes]) for at in range(0, len(stream), blocks * _BLOCK_BYTES))
+    return KeySet(enc, mac, dek)
+
+
+def session_keys(master: Master, request: CardSessionRequest) -> SessionKeys:
     """Derive session keys and check the card's cryptogram with them.
 
     Raises `WrongCardKeys` when the card has other keys, `VaultError` for an answer that is not SCP03's.
@@ -54,7 +71,7 @@ def session_keys(master: Secret, request: CardSessionRequest) -> SessionKeys:
     return session
 
 
-def put_key_data(current: Secret, new: Secret, request: PutKeyRequest) -> PutKeyData:
+def put_key_data(current: Master, new: Master, request: PutKeyRequest) -> PutKeyData:
     """Return the PUT KEY data field that replaces a card's keys, and the check values the card must answer."""
     if not 1 <= request.new_kvn <= 0x7F:
         raise VaultError(f"key version number {request.new_kvn} is not between 1 and 127: choose another")
@@ -74,14 +91,14 @@ def _key_block(dek: bytes, key: bytes, form: AesForm) -> bytes:
     return bytes([_AES_KEY_TYPE, len(encrypted)]) + encrypted + bytes([len(kcv)]) + kcv
 
 
-def transport_pin(master: Secret, card_number: str, name: str, digits: int) -> Secret:
+def transport_pin(master: Master, card_number: str, name: str, digits: int) -> Secret:
     """Derive one transport PIN as ASCII digits; raises `VaultError` for an impossible length or an empty number."""
     if not 4 <= digits <= _MAX_PIN_DIGITS:
         raise VaultError(f"a PIN of {digits} digits is not possible: choose 4 to {_MAX_PIN_DIGITS}")
     if not card_number.isascii() or not card_number.isdigit() or not name:
         raise VaultError("a PIN belongs to a card number in digits and has a name")
     context = b"\x00".join((_PIN_LABEL, name.encode(), card_number.encode(), str(digits).encode()))
-    stream = b"".join(aes_cmac(master.reveal(), bytes([counter]) + context) for counter in (1, 2))
+    stream = b"".join(master.cmac([bytes([counter]) + context for counter in (1, 2)]))
     value = int.from_bytes(stream, "big") % 10**digits
     return Secret(f"{value:0{digits}d}".encode())
 

@@ -1,6 +1,7 @@
 """The vault's file: whole or not at all, damage told, the previous good copy kept, one owner."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -19,10 +20,10 @@ from issuance.errors import (
     VaultUnlockError,
     WeakPassphrase,
 )
-from issuance.keys import storage
+from issuance.keys import sealing, storage
 from issuance.keys.file_vault import FileVault
 from issuance.keys.lifecycle import KeyEvent
-from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef, KeyState
+from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef, KeyState, PutKeyRequest
 from tests.support.keys import (
     CHEAP,
     NOW,
@@ -187,6 +188,11 @@ def test_a_destroyed_key_stays_known_and_unusable_after_a_restart(path: Path) ->
         old = vault.active(KeyPurpose.CARD_MASTER)
         vault.generate(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, now=NOW)
         vault.move(old, KeyEvent.DESTROY)
+        with pytest.raises(UnusableKey):
+            vault.put_key_data([PutKeyRequest(old, vault.active(KeyPurpose.CARD_MASTER), bytes(10), 1)])
+    content = json.loads(sealing.unseal(path.read_bytes(), PASSPHRASES)[1])
+    masters = [item for item in content["keys"] if item["purpose"] == "card-master"]
+    assert [item["material"] is None for item in masters] == [True, False]
     with FileVault.unlock(path, PASSPHRASES) as again:
         assert [info.state for info in again.describe(KeyPurpose.CARD_MASTER)] == [KeyState.DESTROYED, KeyState.ACTIVE]
         assert again.generate(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, now=NOW) == KeyRef(

@@ -6,6 +6,8 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
+from card_io.ciphers import aes_cmac, kcv_aes
+from card_io.diversification import kdf3
 from card_io.secret import Secret
 from issuance.errors import BadComponent, VaultError, WrongCardKeys
 from issuance.keys import card_keys
@@ -14,7 +16,13 @@ from tests.support.keys import HOST_CHALLENGE, KDD, TRANSPORT_MASTER, initialize
 
 BLANK = KeyRef(KeyPurpose.BLANK_TRANSPORT, 1)
 CARD = KeyRef(KeyPurpose.CARD_MASTER, 1)
-MASTER = Secret(TRANSPORT_MASTER)
+
+
+def master_of(key: bytes) -> card_keys.Master:
+    return card_keys.Master(len(key), lambda messages: [aes_cmac(key, message) for message in messages])
+
+
+MASTER = master_of(TRANSPORT_MASTER)
 
 
 def session_request(response: bytes, **changes: object) -> CardSessionRequest:
@@ -31,8 +39,16 @@ def session_request(response: bytes, **changes: object) -> CardSessionRequest:
 
 def test_static_keys_have_the_published_check_values() -> None:
     keys = card_keys.static_keys(MASTER, "kdf3", KDD)
-    values = [card_keys.kcv_aes(key.reveal()).hex().upper() for key in keys.in_order()]
+    values = [kcv_aes(key.reveal()).hex().upper() for key in keys.in_order()]
     assert values == ["E79C05", "D1BD77", "3FDE8C"]
+
+
+@given(
+    key=st.binary(min_size=16, max_size=16) | st.binary(min_size=32, max_size=32),
+    kdd=st.binary(min_size=10, max_size=10),
+)
+def test_static_keys_are_those_of_the_cards_side(key: bytes, kdd: bytes) -> None:
+    assert card_keys.static_keys(master_of(key), "kdf3", kdd) == kdf3(Secret(key), kdd)
 
 
 def test_a_session_opens_with_the_right_master() -> None:
@@ -83,7 +99,7 @@ def decrypt(dek: bytes, encrypted: bytes) -> bytes:
 
 @pytest.mark.parametrize(("form", "header"), [(AesForm.INNER_LENGTH, "881110"), (AesForm.PLAIN, "8810")])
 def test_put_key_data_carry_the_new_keys_under_the_old_dek(form: AesForm, header: str) -> None:
-    new_master = Secret(bytes(range(16)))
+    new_master = master_of(bytes(range(16)))
     data = card_keys.put_key_data(MASTER, new_master, PutKeyRequest(BLANK, CARD, KDD, 0x30, aes_form=form))
     dek = card_keys.static_keys(MASTER, "kdf3", KDD).dek.reveal()
     expected = card_keys.static_keys(new_master, "kdf3", KDD).in_order()
@@ -95,14 +111,14 @@ def test_put_key_data_carry_the_new_keys_under_the_old_dek(form: AesForm, header
         rest = rest[len(start) :]
         assert decrypt(dek, rest[:16]) == key.reveal()
         assert rest[16:20] == b"\x03" + kcv
-        assert kcv == card_keys.kcv_aes(key.reveal())
+        assert kcv == kcv_aes(key.reveal())
         rest = rest[20:]
     assert rest == b""
 
 
 def test_put_key_of_a_256_bit_set_is_two_blocks_a_key() -> None:
-    master = Secret(bytes(range(32)))
-    data = card_keys.put_key_data(master, Secret(bytes(32)), PutKeyRequest(BLANK, CARD, KDD, 1))
+    master = master_of(bytes(range(32)))
+    data = card_keys.put_key_data(master, master_of(bytes(32)), PutKeyRequest(BLANK, CARD, KDD, 1))
     assert data.key_data[1:4] == bytes([0x88, 0x21, 0x20])
     assert len(data.key_data) == 1 + 3 * (3 + 32 + 4)
 

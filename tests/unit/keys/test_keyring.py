@@ -5,7 +5,6 @@ from itertools import product
 
 import pytest
 
-from card_io.secret import Secret
 from issuance.errors import UnknownKey, UnusableKey
 from issuance.keys import material
 from issuance.keys.keyring import ALLOWED_PURPOSES, ALLOWED_STATES, KeyRing, Work
@@ -13,17 +12,24 @@ from issuance.keys.lifecycle import KeyEvent
 from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef, KeyState
 from tests.support.keys import NOW
 
-AES = Secret(bytes(range(0x40, 0x50)))
+AES = KeyAlgorithm.AES_128
+
+
+def add(ring: KeyRing, purpose: KeyPurpose = KeyPurpose.CARD_MASTER, algorithm: KeyAlgorithm = AES) -> KeyRef:
+    ref = ring.next_ref(purpose, algorithm)
+    ring.add(ref, algorithm, "504A77", NOW)
+    ring.move(ref, KeyEvent.ACTIVATE)
+    return ref
 
 
 def ring_with_card_master() -> tuple[KeyRing, KeyRef]:
     ring = KeyRing()
-    return ring, ring.add(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, AES, NOW)
+    return ring, add(ring)
 
 
 def test_a_new_version_retires_the_one_before() -> None:
     ring, first = ring_with_card_master()
-    second = ring.add(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, Secret(bytes(16)), NOW)
+    second = add(ring)
     assert (first.version, second.version) == (1, 2)
     assert [info.state for info in ring.infos(KeyPurpose.CARD_MASTER)] == [KeyState.RETIRED, KeyState.ACTIVE]
     assert ring.active(KeyPurpose.CARD_MASTER) == second
@@ -31,14 +37,15 @@ def test_a_new_version_retires_the_one_before() -> None:
 
 def test_a_version_is_not_given_twice_even_after_destruction() -> None:
     ring, first = ring_with_card_master()
-    ring.add(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, Secret(bytes(16)), NOW)
+    add(ring)
     ring.move(first, KeyEvent.DESTROY)
-    assert ring.add(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, Secret(bytes(16)), NOW).version == 3
+    assert add(ring).version == 3
 
 
 def test_a_key_made_ahead_works_once_it_is_activated() -> None:
     ring, first = ring_with_card_master()
-    second = ring.add_ahead(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, Secret(bytes(16)), NOW)
+    second = ring.next_ref(KeyPurpose.CARD_MASTER, AES)
+    ring.add(second, AES, "000000", NOW)
     assert ring.active(KeyPurpose.CARD_MASTER) == first
     for work in (Work.OPEN_CARD, Work.KEY_CARD):
         with pytest.raises(UnusableKey):
@@ -49,24 +56,11 @@ def test_a_key_made_ahead_works_once_it_is_activated() -> None:
     ring.use(second, Work.KEY_CARD, 1)
 
 
-def test_a_destroyed_key_has_no_material_left() -> None:
-    ring, first = ring_with_card_master()
-    ring.move(first, KeyEvent.RETIRE)
-    ring.move(first, KeyEvent.DESTROY)
-    assert ring.get(first).material is None
-    assert AES.reveal().hex() not in json.dumps(ring.to_json())
-
-
-def test_the_check_value_is_the_published_one() -> None:
-    ring, first = ring_with_card_master()
-    assert ring.get(first).check_value == "504A77"
-
-
 @pytest.mark.parametrize(("work", "purpose"), list(product(Work, KeyPurpose)))
 def test_a_key_works_for_its_purpose_only(work: Work, purpose: KeyPurpose) -> None:
     algorithm = KeyAlgorithm.AES_128 if purpose in material.SYMMETRIC_PURPOSES else KeyAlgorithm.EC_P256
     ring = KeyRing()
-    ref = ring.add(purpose, algorithm, Secret(material.make(algorithm)), NOW)
+    ref = add(ring, purpose, algorithm)
     if purpose in ALLOWED_PURPOSES[work]:
         ring.use(ref, work, 3)
         assert ring.get(ref).uses == 3
@@ -84,7 +78,7 @@ def test_a_key_works_in_allowed_states_only(events: list[KeyEvent]) -> None:
     state = ring.get(ref).state
     for work in (Work.OPEN_CARD, Work.KEY_CARD):
         if state in ALLOWED_STATES[work]:
-            assert ring.use(ref, work, 1)[1] == AES
+            assert ring.use(ref, work, 1).ref == ref
             continue
         with pytest.raises(UnusableKey) as caught:
             ring.use(ref, work, 1)
@@ -102,7 +96,7 @@ def test_a_symmetric_purpose_takes_no_private_key_and_the_other_way_round() -> N
         symmetric = algorithm in (KeyAlgorithm.AES_128, KeyAlgorithm.AES_256)
         assert material.fits(purpose, algorithm) is (symmetric == (purpose in material.SYMMETRIC_PURPOSES))
     with pytest.raises(UnusableKey):
-        KeyRing().add(KeyPurpose.CA_ROOT, KeyAlgorithm.AES_128, AES, NOW)
+        KeyRing().next_ref(KeyPurpose.CA_ROOT, AES)
 
 
 def test_unknown_and_missing_keys_are_told_apart_from_unusable_ones() -> None:
@@ -116,11 +110,12 @@ def test_unknown_and_missing_keys_are_told_apart_from_unusable_ones() -> None:
 
 def test_json_gives_the_same_ring_back() -> None:
     ring, first = ring_with_card_master()
-    ring.add(KeyPurpose.OCSP, KeyAlgorithm.EC_P256, Secret(material.make(KeyAlgorithm.EC_P256)), NOW)
+    add(ring, KeyPurpose.OCSP, KeyAlgorithm.EC_P256)
     ring.use(first, Work.OPEN_CARD, 5)
-    again = KeyRing.from_json(json.loads(json.dumps(ring.to_json())))
-    assert again.to_json() == ring.to_json()
-    assert again.get(first) == ring.get(first)
+    items = json.loads(json.dumps([item for _, item in ring.to_json()]))
+    again = KeyRing.from_json(items)
+    assert again.infos(None) == ring.infos(None)
+    assert again.get(first).uses == 5
 
 
 def test_a_copy_does_not_follow_its_original() -> None:

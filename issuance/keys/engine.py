@@ -1,0 +1,287 @@
+"""What every vault does, wherever its keys lie: states, counts, batches, and the port itself.
+
+A chest holds the key material (an encrypted file, a token) and does the primitive operations; this engine decides what
+may be asked of which key, and sees that a change is saved before anyone hears of it.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Protocol, Self, TypeVar
+
+from card_io.ciphers import kcv_aes
+from card_io.keyset import SessionKeys
+from card_io.secret import Secret
+from issuance.errors import BadComponent, UnusableKey, VaultError, VaultLocked
+from issuance.keys import card_keys, material
+from issuance.keys.keyring import KeyRing, Work
+from issuance.keys.lifecycle import KeyEvent
+from issuance.keys.port import (
+    CardSessionRequest,
+    KeyAlgorithm,
+    KeyInfo,
+    KeyPurpose,
+    KeyRef,
+    KeyState,
+    PutKeyData,
+    PutKeyRequest,
+    VaultIdentity,
+)
+
+Result = TypeVar("Result")
+
+_MAX_RANDOM_BYTES = 1 << 20
+_SAVE_AFTER_USES = 50_000
+
+
+class Chest(Protocol):
+    """Where key material lies. It knows keys by reference, and nothing of states and purposes."""
+
+    def make(self, ref: KeyRef, algorithm: KeyAlgorithm) -> str:
+        """Make a key inside; returns its check value."""
+        ...
+
+    def put(self, ref: KeyRef, algorithm: KeyAlgorithm, key: Secret) -> str:
+        """Take a symmetric key in; returns its check value."""
+        ...
+
+    def drop(self, ref: KeyRef) -> None:
+        """Destroy a key's material, if there is any."""
+        ...
+
+    def public_key(self, ref: KeyRef) -> bytes:
+        """Return the SubjectPublicKeyInfo of a signature key."""
+        ...
+
+    def sign(self, ref: KeyRef, algorithm: KeyAlgorithm, messages: Sequence[bytes]) -> list[bytes]:
+        """Sign messages."""
+        ...
+
+    def sign_digests(self, ref: KeyRef, algorithm: KeyAlgorithm, digests: Sequence[bytes]) -> list[bytes]:
+        """Sign digests; raises `ValueError` when the algorithm or a length does not allow it."""
+        ...
+
+    def cmac(self, ref: KeyRef, messages: Sequence[bytes]) -> list[bytes]:
+        """Compute the AES-CMAC of each message."""
+        ...
+
+    def random(self, size_bytes: int) -> bytes:
+        """Return random bytes."""
+        ...
+
+    def save(self, ring: KeyRing, identity: VaultIdentity) -> None:
+        """Make what is known about the keys durable, and the keys with it; raises `VaultFull`, nothing changed then."""
+        ...
+
+    def close(self) -> None:
+        """Forget the keys."""
+        ...
+
+
+class VaultEngine:
+    """A `Vault` over a chest."""
+
+    def __init__(self, chest: Chest, identity: VaultIdentity, ring: KeyRing) -> None:
+        """Take an open chest and what it holds."""
+        self._chest, self._identity, self._ring = chest, identity, ring
+        self._unsaved_uses = 0
+        self._closed = False
+        self._guard = threading.RLock()
+
+    def __enter__(self) -> Self:
+        """Use the vault and close it at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Save the counts and forget the keys; another process may open the vault then."""
+        with self._guard:
+            if self._closed:
+                return
+            try:
+                if self._unsaved_uses:
+                    self._save()
+            finally:
+                self._closed = True
+                self._ring = KeyRing()
+                self._chest.close()
+
+    def identity(self) -> VaultIdentity:
+        """Return which vault this is and its generation."""
+        with self._open():
+            return self._identity
+
+    def generate(self, purpose: KeyPurpose, algorithm: KeyAlgorithm, *, now: datetime) -> KeyRef:
+        """Make a new key version, active at once; the version that was active is retired."""
+        return self._add(purpose, algorithm, now, self._chest.make, KeyState.ACTIVE)
+
+    def generate_ahead(self, purpose: KeyPurpose, algorithm: KeyAlgorithm, *, now: datetime) -> KeyRef:
+        """Make a new key version that is pre-active: it can be certified, and works once it is moved to active."""
+        return self._add(purpose, algorithm, now, self._chest.make, KeyState.PRE_ACTIVE)
+
+    def import_key(
+        self,
+        purpose: KeyPurpose,
+        algorithm: KeyAlgorithm,
+        components: tuple[Secret, ...],
+        *,
+        check_value: str,
+        now: datetime,
+    ) -> KeyRef:
+        """Put a symmetric key together from two or more components (XOR), each entered by its own custodian.
+
+        `check_value`: 6 hex digits that came with the key. Raises `BadComponent`; nothing is changed then.
+        """
+        if not material.fits(purpose, algorithm) or purpose not in material.SYMMETRIC_PURPOSES:
+            raise UnusableKey(f"{purpose} takes no imported {algorithm} key: check both", purpose=purpose, version=0)
+        key = card_keys.combine(components, material.size_of(algorithm))
+        found = kcv_aes(key.reveal()).hex().upper()
+        if found != check_value.upper():
+            raise BadComponent(
+                f"the components give check value {found}, not {check_value.upper()}: one of them was mistyped"
+            )
+        return self._add(purpose, algorithm, now, lambda ref, kind: self._chest.put(ref, kind, key), KeyState.ACTIVE)
+
+    def move(self, ref: KeyRef, event: KeyEvent) -> None:
+        """Let an event happen to a key (activate, retire, compromise, destroy); raises `UnusableKey`, `UnknownKey`."""
+        with self._open():
+            self._change(lambda: self._ring.move(ref, event))
+            if event is KeyEvent.DESTROY:
+                self._chest.drop(ref)
+
+    def describe(self, purpose: KeyPurpose | None = None) -> list[KeyInfo]:
+        """Tell about all keys, or those of one purpose, by purpose and version."""
+        with self._open():
+            return self._ring.infos(purpose)
+
+    def active(self, purpose: KeyPurpose) -> KeyRef:
+        """Return the active version; raises `UnknownKey` when there is none."""
+        with self._open():
+            return self._ring.active(purpose)
+
+    def public_key(self, ref: KeyRef) -> bytes:
+        """Return the SubjectPublicKeyInfo in DER; a destroyed or symmetric key has none (`UnusableKey`)."""
+        with self._open():
+            info = self._ring.get(ref)
+            if info.state is KeyState.DESTROYED or ref.purpose in material.SYMMETRIC_PURPOSES:
+                raise UnusableKey(
+                    f"key {ref.purpose} version {ref.version} has no public key",
+                    purpose=ref.purpose,
+                    version=ref.version,
+                )
+            return self._chest.public_key(ref)
+
+    def sign(self, ref: KeyRef, messages: Sequence[bytes]) -> list[bytes]:
+        """Sign each message: ECDSA in DER, RSA PKCS #1 v1.5, or Ed25519."""
+        with self._used(ref, Work.SIGN, len(messages)) as info:
+            return self._chest.sign(ref, info.algorithm, messages)
+
+    def sign_digests(self, ref: KeyRef, digests: Sequence[bytes]) -> list[bytes]:
+        """Sign digests that the caller made with the key's hash. Not for Ed25519."""
+        with self._used(ref, Work.SIGN, len(digests)) as info:
+            try:
+                return self._chest.sign_digests(ref, info.algorithm, digests)
+            except ValueError as error:
+                raise UnusableKey(
+                    f"key {ref.purpose} version {ref.version} cannot sign these digests: {error}",
+                    purpose=ref.purpose,
+                    version=ref.version,
+                ) from error
+
+    def card_sessions(self, requests: Sequence[CardSessionRequest]) -> list[SessionKeys]:
+        """Derive session keys after checking each card's cryptogram; a mismatch raises `WrongCardKeys`."""
+        sessions = []
+        for request in requests:
+            with self._used(request.master, Work.OPEN_CARD, 1) as info:
+                sessions.append(card_keys.session_keys(self._master(info), request))
+        return sessions
+
+    def card_session(self, request: CardSessionRequest) -> SessionKeys:
+        """Derive session keys for one card; see `card_sessions`."""
+        return self.card_sessions([request])[0]
+
+    def put_key_data(self, requests: Sequence[PutKeyRequest]) -> list[PutKeyData]:
+        """Wrap each card's new static keys under its current DEK."""
+        wrapped = []
+        for request in requests:
+            with (
+                self._used(request.current, Work.OPEN_CARD, 1) as current,
+                self._used(request.new, Work.KEY_CARD, 1) as new,
+            ):
+                wrapped.append(card_keys.put_key_data(self._master(current), self._master(new), request))
+        return wrapped
+
+    def transport_pins(self, ref: KeyRef, card_number: str, digits: Mapping[str, int]) -> dict[str, Secret]:
+        """Derive a card's transport PINs; `digits` names each and its length; ASCII digits come back."""
+        with self._used(ref, Work.DERIVE_PINS, 1) as info:
+            master = self._master(info)
+            return {name: card_keys.transport_pin(master, card_number, name, size) for name, size in digits.items()}
+
+    def random(self, size_bytes: int) -> bytes:
+        """Return random bytes, at most a megabyte at once."""
+        if not 0 <= size_bytes <= _MAX_RANDOM_BYTES:
+            raise VaultError(f"ask for 0 to {_MAX_RANDOM_BYTES} random bytes at once, not {size_bytes}")
+        with self._open():
+            return self._chest.random(size_bytes)
+
+    def _master(self, info: KeyInfo) -> card_keys.Master:
+        return card_keys.Master(material.size_of(info.algorithm), lambda messages: self._chest.cmac(info.ref, messages))
+
+    def _add(
+        self,
+        purpose: KeyPurpose,
+        algorithm: KeyAlgorithm,
+        now: datetime,
+        make: Callable[[KeyRef, KeyAlgorithm], str],
+        state: KeyState,
+    ) -> KeyRef:
+        with self._open():
+            ref = self._ring.next_ref(purpose, algorithm)
+
+            def added() -> KeyRef:
+                self._ring.add(ref, algorithm, make(ref, algorithm), now)
+                if state is KeyState.ACTIVE:
+                    self._ring.move(ref, KeyEvent.ACTIVATE)
+                return ref
+
+            try:
+                return self._change(added)
+            except BaseException:
+                self._chest.drop(ref)
+                raise
+
+    def _change(self, change: Callable[[], Result]) -> Result:
+        """Change the ring and save it; when it cannot be saved, nothing has changed."""
+        with self._open():
+            before, identity = self._ring.copy(), self._identity
+            try:
+                result = change()
+                self._identity = VaultIdentity(identity.vault_id, identity.generation + 1)
+                self._save()
+            except BaseException:
+                self._ring, self._identity = before, identity
+                raise
+            return result
+
+    def _save(self) -> None:
+        self._chest.save(self._ring, self._identity)
+        self._unsaved_uses = 0
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        with self._guard:
+            if self._closed:
+                raise VaultLocked("the vault is locked: two custodians must unlock it again")
+            yield
+
+    @contextmanager
+    def _used(self, ref: KeyRef, work: Work, times: int) -> Iterator[KeyInfo]:
+        with self._open():
+            info = self._ring.use(ref, work, times)
+            self._unsaved_uses += times
+            if self._unsaved_uses >= _SAVE_AFTER_USES:
+                self._save()
+            yield info
