@@ -3,11 +3,15 @@
 Debian's `pcscd` and `vsmartcard-vpcd`, which gives two virtual readers whose cards are TCP clients of `PORTS`.
 """
 
+import contextlib
+import fcntl
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 from card_io.errors import CardError
@@ -17,6 +21,7 @@ from card_io.reader_errors import ReaderError
 READERS = ("Virtual PCD 00 00", "Virtual PCD 00 01")
 PORTS = (35963, 35964)
 START_TIMEOUT_S = 15.0
+LOCK = "uec-virtual-readers.lock"
 
 
 class ServiceUnavailable(CardError):
@@ -89,6 +94,31 @@ class Pcscd:
         if self._log is not None:
             self._log.close()
             self._log = None
+
+
+@contextlib.contextmanager
+def virtual_readers(timeout_s: float) -> Iterator[None]:
+    """Hold the virtual readers alone: every program of ours that puts cards into them asks for this lock first.
+
+    Waits up to `timeout_s`; `ServiceUnavailable` when another program keeps them longer.
+    """
+    path = Path(tempfile.gettempdir()) / LOCK
+    with path.open("a+") as handle:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ServiceUnavailable(
+                        f"another program holds the virtual readers ({path}); wait for it or end it"
+                    ) from None
+                time.sleep(0.05)
+        try:
+            yield
+        finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 def _ready() -> bool:

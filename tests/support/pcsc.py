@@ -5,20 +5,17 @@ cannot run, the tests fail and say why: a skipped PC/SC test would look like a w
 """
 
 import contextlib
-import fcntl
 import os
 import socket
 import struct
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from card_io.pcsc import Context
-from card_io.pcscd import PORTS, READERS, Pcscd, ServiceUnavailable
+from card_io.pcscd import PORTS, READERS, Pcscd, ServiceUnavailable, virtual_readers
 
 LOCK_TIMEOUT_S = 110.0
 
@@ -63,21 +60,8 @@ def _failing() -> Iterator[None]:
 @contextlib.contextmanager
 def machine_lock() -> Iterator[None]:
     """Only one test of the machine drives the readers."""
-    path = Path(tempfile.gettempdir()) / "uec-tests-pcsc.lock"
-    with path.open("a+") as handle:
-        deadline = time.monotonic() + LOCK_TIMEOUT_S
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    pytest.fail(f"another test run holds the card readers ({path}); wait for it or end it")
-                time.sleep(0.05)
-        try:
-            yield
-        finally:
-            fcntl.flock(handle, fcntl.LOCK_UN)
+    with _failing(), virtual_readers(LOCK_TIMEOUT_S):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event
 
 from card_io.ciphers import kcv_aes
-from card_io.pcscd import Pcscd, ServiceUnavailable
+from card_io.pcscd import Pcscd, ServiceUnavailable, virtual_readers
 from card_io.secret import Secret
 from issuance.keys.access import ClientKind, socket_for
 from issuance.production.profile import CardProfile, load_profile
@@ -38,7 +38,7 @@ from uec.synthetic.register import write_municipalities, write_register
 MARKER = ".uec-demo"
 SHIPPED_PROFILES = Path(__file__).parents[2] / "config" / "profiles"
 STATION_NAME = "Станция 1"
-CONNECT_TIMEOUT_S = 20.0
+READERS_TIMEOUT_S = 60.0
 BUILDER = system_actor("demo")
 
 SETTINGS = """\
@@ -210,6 +210,7 @@ class Site:
     def _start_station(self) -> None:
         service = Pcscd()
         try:
+            self._stack.enter_context(virtual_readers(READERS_TIMEOUT_S))
             service.ensure()
         except ServiceUnavailable as error:
             self._say(f"no PC/SC here, so cards are written in process: {error}")
