@@ -1,0 +1,204 @@
+"""Planning, releasing and preparing batches on both databases: set-based, twice safe, nobody alone, nobody barred."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.support.desk import CardOffice, open_card_office
+from tests.support.office import NOW, RULES, add_resident, add_staff, form
+from uec.domain.errors import IllegalMove, InvalidInput, NotAllowed, SamePerson
+from uec.domain.lifecycle import ApplicationState, BatchState, CardState, Route
+from uec.domain.permissions import Role
+from uec.services import batch_lists, batches, cards, preparation, refusals
+from uec.store.tables import Application, AuditEntry, Batch, Card, CardData, Resident
+
+
+@pytest.fixture
+def office(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[CardOffice]:
+    opened = open_card_office(sessions, tmp_path, daily_capacity=3)
+    yield opened
+    opened.desk.bench.vault.close()
+
+
+def card_states(office: CardOffice) -> list[CardState]:
+    with office.sessions() as session:
+        return list(session.scalars(select(Card.state).order_by(Card.id)))
+
+
+def application_states(office: CardOffice) -> list[ApplicationState]:
+    with office.sessions() as session:
+        return list(session.scalars(select(Application.state).order_by(Application.id)))
+
+
+def test_a_plan_fills_days_gives_numbers_and_names(office: CardOffice) -> None:
+    office.approve_applicants(1, 2, 3, 4)
+    with office.sessions() as session:
+        made = batches.plan(session, actor=office.staff.planner, rules=RULES, now=office.clock())
+    assert [(row.total, row.planned_for) for row in made.batches] == [(3, date(2026, 3, 2)), (1, date(2026, 3, 3))]
+    assert (made.cards, made.late, dict(made.unplaced)) == (4, 0, {})
+    with office.sessions() as session:
+        found = session.scalars(select(Card).order_by(Card.id)).all()
+        assert [card.number[:15] for card in found] == [f"964360{number:09}" for number in range(1, 5)]
+        assert found[0].printed_name == "PETROV IVAN" and found[0].expires_on == date(2031, 3, 1)
+        planned = session.scalars(select(AuditEntry.action).where(AuditEntry.action == "application.plan")).all()
+        assert len(planned) == 4
+    assert set(application_states(office)) == {ApplicationState.PLANNED}
+    assert office.plan() == [], "nothing is planned twice"
+
+
+def test_a_second_plan_uses_only_what_room_is_left(office: CardOffice) -> None:
+    office.approve_applicants(1, 2)
+    office.plan()
+    office.approve_applicants(3, 4)
+    with office.sessions() as session:
+        made = batches.plan(session, actor=office.staff.planner, rules=RULES, now=office.clock())
+    assert [(row.total, row.planned_for) for row in made.batches] == [(1, date(2026, 3, 2)), (1, date(2026, 3, 3))]
+
+
+def test_no_room_before_the_horizon_is_said(office: CardOffice) -> None:
+    office.approve_applicants(1, 2, 3, 4)
+    with office.sessions() as session:
+        rules = replace(RULES, horizon_days=1)
+        made = batches.plan(session, actor=office.staff.planner, rules=rules, now=office.clock())
+    assert (made.cards, dict(made.unplaced)) == (3, {"beyond_horizon": 1})
+    assert application_states(office).count(ApplicationState.APPROVED) == 1
+
+
+def test_two_planners_at_once_plan_everybody_once(office: CardOffice) -> None:
+    office.approve_applicants(*range(1, 9))
+
+    def plan(_: int) -> int:
+        with office.sessions() as session:
+            return batches.plan(session, actor=office.staff.planner, rules=RULES, now=NOW).cards
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(plan, range(4))) == 8
+    with office.sessions() as session:
+        numbers = session.scalars(select(Card.number).order_by(Card.number)).all()
+        assert [number[6:15] for number in numbers] == [f"{number:09}" for number in range(1, 9)]
+
+
+def test_release_takes_another_person(office: CardOffice) -> None:
+    with office.sessions() as session:
+        both = add_staff(session, "both", Role.PLANNER, Role.RELEASER, Role.OFFICER)
+        session.commit()
+    office.approve_applicants(1)
+    with office.sessions() as session:
+        (batch,) = batches.plan(session, actor=both, rules=RULES, now=office.clock()).batches
+        with pytest.raises(SamePerson, match="planned"):
+            batches.release(session, batch.id, actor=both, now=office.clock())
+        session.rollback()
+        session.get_one(Batch, batch.id).planned_by = office.staff.planner.staff_id
+        session.scalars(select(Application)).one().decided_by = both.staff_id
+        session.commit()
+        with pytest.raises(SamePerson, match="decided"):
+            batches.release(session, batch.id, actor=both, now=office.clock())
+        session.rollback()
+        with pytest.raises(NotAllowed):
+            batches.release(session, batch.id, actor=office.staff.planner, now=office.clock())
+        batches.release(session, batch.id, actor=office.staff.releaser, now=office.clock())
+        with pytest.raises(IllegalMove):
+            batches.release(session, batch.id, actor=office.staff.releaser, now=office.clock())
+    with office.sessions() as session:
+        row, listed = batch_lists.detail(session, batch.id, actor=office.staff.releaser)
+        assert (row.state, row.planned_by, row.released_by) == (BatchState.RELEASED, "Staff3", "Staff4")
+        assert [card.full_name for card in listed] == [""], "a batch shows no names"
+
+
+def test_preparing_stores_data_groups_once_and_goes_on_where_it_stopped(office: CardOffice) -> None:
+    office.approve_applicants(1, 2)
+    (batch_id,) = office.plan()
+    profile = office.desk.bench.profile
+    with office.sessions() as session:
+        with pytest.raises(InvalidInput, match="release"):
+            preparation.prepare(session, batch_id, profile=profile, issuer="УОС", now=office.clock())
+        batches.release(session, batch_id, actor=office.staff.releaser, now=office.clock())
+        assert preparation.waiting(session) == [batch_id]
+        assert preparation.prepare(session, batch_id, profile=profile, issuer="УОС", now=office.clock()) == 2
+        assert preparation.prepare(session, batch_id, profile=profile, issuer="УОС", now=office.clock()) == 0
+        assert preparation.waiting(session) == []
+        kinds = session.scalars(select(CardData.kind).order_by(CardData.card_id, CardData.kind)).all()
+    assert kinds == ["DG1", "DG2", "DG3"] * 2, "without a photo there is no fourth group"
+    assert card_states(office) == [CardState.PREPARED] * 2
+
+
+def test_who_died_or_refused_since_gets_no_card(office: CardOffice) -> None:
+    with office.sessions() as session:
+        for number in (1, 2, 3):
+            add_resident(session, number)
+        session.commit()
+    office.approve_applicants(1, 2, 3)
+    (batch_id,) = office.plan()
+    with office.sessions() as session:
+        people = session.scalars(select(Application).order_by(Application.id)).all()
+        people[1].route = Route.MASS
+        session.get_one(Resident, people[0].resident_id).death_date = NOW.date()
+        session.commit()
+        refusals.file(
+            session, snils=form(2, point_id=1).snils, channel="post", actor=office.staff.operator, now=office.clock()
+        )
+    office.release(batch_id)
+    assert card_states(office) == [CardState.ANNULLED, CardState.ANNULLED, CardState.PREPARED]
+    assert application_states(office) == [
+        ApplicationState.WITHDRAWN,
+        ApplicationState.WITHDRAWN,
+        ApplicationState.PLANNED,
+    ]
+
+
+def test_a_cancelled_batch_gives_its_people_back(office: CardOffice) -> None:
+    office.approve_applicants(1, 2)
+    (batch_id,) = office.plan()
+    office.release(batch_id)
+    with office.sessions() as session:
+        batches.cancel(session, batch_id, actor=office.staff.planner, reason="line stopped", now=office.clock())
+    assert card_states(office) == [CardState.ANNULLED] * 2
+    assert application_states(office) == [ApplicationState.APPROVED] * 2
+    office.plan()
+    with office.sessions() as session:
+        assert session.scalar(select(func.count(func.distinct(Card.number)))) == 4, "no number is used twice"
+
+
+def test_a_spoiled_card_is_made_again_before_new_orders(office: CardOffice) -> None:
+    office.approve_applicants(1)
+    (batch_id,) = office.plan()
+    office.release(batch_id)
+    with office.sessions() as session:
+        card_id = session.scalars(select(Card.id)).one()
+        cards.spoil(session, card_id, actor=office.staff.producer, reason="chip mute", now=office.clock())
+    office.approve_applicants(2, 3)
+    with office.sessions() as session:
+        rules = replace(RULES, batch_limit=1)
+        made = batches.plan(session, actor=office.staff.planner, rules=rules, now=office.clock())
+        first = session.scalars(select(Card.application_id).where(Card.batch_id == made.batches[0].id)).one()
+    assert first == 1
+
+
+def test_the_calendar_shows_load_against_capacity(office: CardOffice) -> None:
+    office.approve_applicants(1, 2, 3, 4)
+    office.plan()
+    with office.sessions() as session:
+        cells = batch_lists.calendar(
+            session,
+            actor=office.staff.releaser,
+            first=date(2026, 3, 1),
+            last=date(2026, 3, 3),
+            working=RULES.calendar,
+            point_id=office.staff.points[0],
+        )
+        with pytest.raises(InvalidInput):
+            batch_lists.calendar(
+                session,
+                actor=office.staff.releaser,
+                first=date(2026, 3, 3),
+                last=date(2026, 3, 1),
+                working=RULES.calendar,
+            )
+    loads = [(cell.working, cell.capacity, cell.planned, len(cell.batches)) for cell in cells]
+    assert loads == [(False, 0, 0, 0), (True, 3, 3, 1), (True, 3, 1, 1)]
