@@ -25,8 +25,9 @@ FAILURES_ALLOWED = 5
 LOCK = timedelta(minutes=15)
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{1,58}[a-z0-9]")
 _REFUSED = "The login or the password is wrong; try again."
+_COST = ScryptCost()
 # A hash nobody's password fits: an unknown login costs the same time as a known one.
-_NOBODY = "scrypt$32768$8$3$AAAAAAAAAAAAAAAAAAAAAA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+_NOBODY = f"scrypt${_COST.n}${_COST.r}${_COST.p}${'A' * 22}==${'A' * 43}="
 
 
 @dataclass(frozen=True)

@@ -63,13 +63,11 @@ def session_factory(engine: Engine) -> sessionmaker[Session]:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # The driver must not begin transactions by itself: `_begin_immediate` does.
     connection.isolation_level = None
-    cursor = connection.cursor()
     try:
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA synchronous = FULL")
-    finally:
-        cursor.close()
+        for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
+            connection.execute(f"PRAGMA {pragma}").close()
+    except sqlite3.Error as error:
+        raise explain(error) or error from error
 
 
 def _begin_immediate(connection: Connection) -> None:
@@ -79,6 +77,7 @@ def _begin_immediate(connection: Connection) -> None:
 
 _BUSY = ("database is locked", "database table is locked", "lock timeout", "deadlock detected")
 _FULL = ("database or disk is full", "disk i/o error", "no space left on device", "could not extend file")
+_FOREIGN = ("file is not a database", "database disk image is malformed")
 _AWAY = ("unable to open database file", "connection", "server closed", "attempt to write a readonly database")
 
 
@@ -96,6 +95,10 @@ def explain(error: Exception) -> UecError | None:
     if any(mark in said for mark in _BUSY):
         return StoreUnavailable(
             "The database is locked by another process; wait for it to end, or stop it, and run it again."
+        )
+    if any(mark in said for mark in _FOREIGN):
+        return StoreUnavailable(
+            "The file named by database_url is damaged or no database; name another one, or restore it from a backup."
         )
     if type(error).__name__ == "OperationalError" and any(mark in said for mark in _AWAY):
         return StoreUnavailable(

@@ -1,10 +1,12 @@
 """Engines: the right driver, locks that queue, and clear words when the database is away."""
 
 import socket
+import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
@@ -12,9 +14,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
 from tests.support.rows import NOW, make_row
-from uec.domain.errors import InvalidSettings, StoreUnavailable
+from uec.domain.errors import IllegalMove, InvalidSettings, StoreUnavailable
 from uec.domain.lifecycle import CardState
-from uec.store.engine import database_url, make_engine, reading, session_factory
+from uec.store.engine import database_url, explain, make_engine, reading, session_factory
 from uec.store.tables import Card, Municipality, NumberSeries, Station
 
 
@@ -112,6 +114,45 @@ def test_a_file_that_is_no_database_or_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="reached or opened"):
         engine.connect()
     engine.dispose()
+
+
+def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "uec.db"
+    path.write_bytes(b"a letter to my aunt\n" * 100)
+    engine = make_engine(f"sqlite:///{path}")
+    with pytest.raises(StoreUnavailable, match="no database"):
+        engine.connect()
+    engine.dispose()
+    assert path.read_bytes().startswith(b"a letter")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (psycopg.errors.DiskFull("could not extend file: No space left on device"), "free some space"),
+        (psycopg.errors.DeadlockDetected("deadlock detected\nDETAIL: ..."), "locked by another process"),
+        (psycopg.OperationalError("connection failed: refused"), "check database_url"),
+        (psycopg.OperationalError("server closed the connection unexpectedly"), "check database_url"),
+        (sqlite3.OperationalError("database or disk is full"), "free some space"),
+        (sqlite3.OperationalError("attempt to write a readonly database"), "check database_url"),
+    ],
+)
+def test_what_drivers_say_becomes_what_to_do(error: Exception, sentence: str) -> None:
+    clear = explain(error)
+    assert isinstance(clear, StoreUnavailable)
+    assert sentence in clear.message
+    assert "\n" not in clear.message
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    assert explain(sqlite3.IntegrityError("UNIQUE constraint failed: card.number")) is None
+    assert explain(psycopg.errors.UniqueViolation("duplicate key value")) is None
+
+
+def test_a_refused_move_is_an_illegal_move() -> None:
+    refused = explain(psycopg.errors.CheckViolation("illegal move of card from LOST to ACTIVE\nCONTEXT: PL/pgSQL"))
+    assert isinstance(refused, IllegalMove)
+    assert refused.message.startswith("The database refused an illegal move of card from LOST to ACTIVE;")
 
 
 def test_a_server_that_is_not_there() -> None:
