@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from card_io import globalplatform as gp
+from card_io import scp03
 from card_io.apdu import CommandAPDU
 from card_io.channel import AfterFailure, SecureChannel, SecurityDomain, SessionRequest
 from card_io.ciphers import kcv_aes
@@ -14,6 +15,7 @@ from card_io.keyset import KeySet, SessionKeys
 from card_io.scp03 import Level
 from card_io.secret import Secret
 from card_io.status import StatusWordError
+from card_io.tlv import parse_dgis
 from card_io.virtual import keysets
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.connection import InProcessConnection
@@ -101,11 +103,8 @@ def test_the_domain_says_what_it_is() -> None:
 
 def test_commands_wrapped_ahead_are_answered_in_order() -> None:
     card = blank()
-    connection = InProcessConnection(card)
-    channel = open_channel(card)
-    session = channel._session
+    session = open_channel(card)._session
     commands = [gp.get_data(gp.TAG_CPLC), gp.get_data(0x5F5E), gp.get_status(gp.Subset.ISSUER_SECURITY_DOMAIN)]
-    del connection
     ahead = [session.wrap(command) for command in commands]
     assert session.pending == 3
     answers = [session.unwrap(card.process(raw)) for raw in ahead]
@@ -310,3 +309,93 @@ def test_the_largest_data_fit_and_one_byte_more_does_not() -> None:
         assert CommandAPDU.decode(raw).extended is False
         with pytest.raises(ValueError, match=str(session.data_max)):
             session.wrap(CommandAPDU(0x80, 0xE2, 0x80, 0, bytes(session.data_max + 1), extended=False))
+
+
+class Scripted:
+    """A card on which every secured command is answered from a list; what it was sent is kept."""
+
+    atr = b""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)
+        self.commands: list[CommandAPDU] = []
+
+    def transmit(self, command: bytes) -> bytes:
+        self.commands.append(CommandAPDU.decode(command))
+        return self.answers.pop(0)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def scripted_channel(*answers: bytes, level: int = 0x03) -> tuple[SecureChannel, Scripted]:
+    host, challenge = bytes(8), bytes(8)
+    keys = scp03.derive_session_keys(key_set(), host, challenge)
+    proof = scp03.card_cryptogram(keys, host, challenge)
+    card = scp03.InitializeUpdateResponse(bytes(10), INITIAL, 3, 0x70, challenge, proof, 1)
+    connection = Scripted(*answers)
+    session = scp03.Scp03Session(keys, level, host_challenge=host, card=card)
+    return SecureChannel(connection, session, INITIAL, bytes(10)), connection
+
+
+def entry(number: int) -> bytes:
+    aid = bytes([0xF0, 0, 0, 0, number])
+    return bytes.fromhex("E30B") + b"\x4f\x05" + aid + bytes.fromhex("9F700107")
+
+
+def test_the_registry_is_asked_on_while_the_card_has_more() -> None:
+    channel, card = scripted_channel(entry(1) + b"\x63\x10", entry(2) + b"\x63\x10", entry(3) + b"\x90\x00")
+    found = channel.registry(gp.Subset.APPLETS)
+    assert [item.aid[-1] for item in found] == [1, 2, 3]
+    assert [command.p2 for command in card.commands] == [0x02, 0x03, 0x03]
+
+
+def test_a_registry_that_ends_by_not_found_keeps_what_came() -> None:
+    channel, _ = scripted_channel(entry(1) + b"\x63\x10", b"\x6a\x88")
+    assert len(channel.registry(gp.Subset.APPLETS)) == 1
+
+
+def test_a_card_that_promises_entries_and_gives_none_is_stopped() -> None:
+    channel, _ = scripted_channel(b"\x63\x10")
+    with pytest.raises(UnexpectedAnswer, match="gives none"):
+        channel.registry(gp.Subset.APPLETS)
+
+
+def test_long_installs_are_cut_and_a_refused_part_ends_them() -> None:
+    command = gp.install_for_install(PACKAGE, APPLET, APPLET, parameters=gp.install_parameters(bytes(600)))
+    channel, card = scripted_channel(b"\x90\x00", b"\x90\x00", b"\x00\x90\x00")
+    assert channel.send(command).data == b"\x00"
+    assert [part.p1 for part in card.commands] == [0x84, 0x84, 0x04]
+    assert {part.cla for part in card.commands} == {0x84}
+    channel, card = scripted_channel(b"\x6a\x86")
+    with pytest.raises(StatusWordError) as caught:
+        channel.send(command)
+    assert caught.value.sw == 0x6A86
+    assert len(card.commands) == 1
+
+
+def test_an_rsa_key_goes_to_the_virtual_card_in_parts_or_is_refused_with_a_status_word() -> None:
+    channel = open_channel(blank(), 0x03)
+    command = gp.put_key(0, 1, 0x73, [gp.rsa_public_key(b"\xc1" * 256, b"\x01\x00\x01")])
+    assert command.extended
+    answer = channel.transmit(command)
+    assert answer.ok or answer.sw >> 8 in (0x69, 0x6A)
+    reopened = domain(channel._connection._card)  # type: ignore[attr-defined]
+    assert reopened.open_channel(TestVault({INITIAL: key_set()}), level=3, host_challenge=CHALLENGE).kvn == INITIAL
+
+
+def test_personalisation_fills_the_blocks_and_marks_the_last() -> None:
+    groupings = [(0x0101, bytes(300)), (0x0102, b"\x01")]
+    channel, card = scripted_channel(b"\x00\x90\x00", b"\x90\x00", b"\xaa\x90\x00", level=0x00)
+    assert channel.personalize(APPLET, groupings) == [b"", b"\xaa"]
+    assert card.commands[0] == gp.install_for_personalization(APPLET)
+    assert [command.p1 for command in card.commands[1:]] == [0x09, 0x89]
+    sent = b"".join(command.data for command in card.commands[1:])
+    assert parse_dgis(sent) == groupings
+
+
+def test_wrong_check_values_in_the_answer_are_noticed() -> None:
+    keys = [gp.aes_key(bytes(16), 16, b"\x01\x02\x03", gp.AesForm.BARE)] * 3
+    channel, _ = scripted_channel(b"\x31" + b"\x01\x02\x03" * 2 + b"\x01\x02\x04" + b"\x90\x00")
+    with pytest.raises(gp.WrongCheckValues):
+        channel.put_keys(INITIAL, 0x31, keys)
