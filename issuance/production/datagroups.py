@@ -16,6 +16,8 @@ from issuance.production.profile import CardProfile, DataField, DataGroup, Field
 
 Fact = str | date | bytes
 DATE_BYTES = 4
+FILE_MAX_BYTES = 0x7FFF
+"""READ BINARY addresses 15 bits (ISO/IEC 7816-4, 11.3.3)."""
 
 
 def build_data_groups(profile: CardProfile, facts: Mapping[str, Fact]) -> dict[int, bytes]:
@@ -61,9 +63,11 @@ def _build_group(group: DataGroup, facts: Mapping[str, Fact]) -> bytes:
             raise InvalidCardData(field.name, "is missing")
     if not present:
         return b""
-    return tlv.encode(
-        group.tag, b"".join(tlv.encode(field.tag, _encode(field, facts[field.name])) for field in present)
-    )
+    objects = (tlv.encode(field.tag, _encode(field, facts[field.name])) for field in present)
+    content = tlv.encode(group.tag, b"".join(objects))
+    if len(content) > FILE_MAX_BYTES:
+        raise InvalidCardData(group.name, f"has {len(content)} bytes, more than the {FILE_MAX_BYTES} of a file")
+    return content
 
 
 def _encode(field: DataField, fact: Fact) -> bytes:

@@ -126,3 +126,9 @@ def test_digests_are_those_of_the_files() -> None:
     content = build_data_groups(PROFILE, FACTS)
     assert digests(content) == {number: hashlib.sha256(data).digest() for number, data in content.items()}
     assert list(digests(dict(reversed(content.items())))) == [1, 2, 3, 4]
+
+
+def test_a_picture_too_big_for_a_file_is_refused() -> None:
+    with pytest.raises(InvalidCardData, match="more than the 32767"):
+        build_data_groups(PROFILE, FACTS | {"photo": bytes(32_760)})
+    assert len(build_data_groups(PROFILE, FACTS | {"photo": bytes(32_759)})[4]) == 0x7FFF
