@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, Insert, String, cast, func, insert, literal, select
+from sqlalchemy import ColumnElement, Insert, String, cast, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
@@ -63,11 +63,14 @@ def open_all(
     values = _register_columns() | _fixed_columns(cohort, policy, now)
     values["number"] = _number(session, now, first)
     values["point_id"] = func.coalesce(_nearest_point(), point)
-    opened = session.execute(_insert(cohort, values, still_entitled))
-    assert isinstance(opened, CursorResult)
-    numbering.take(session, series, count=opened.rowcount)
-    _tell(session, cohort, actor, now)
-    return opened.rowcount
+    # Everybody who enters an application waits for the series, so what is above this id afterwards is ours.
+    before = session.scalar(select(func.max(Application.id))) or 0
+    session.execute(_insert(cohort, values, still_entitled))
+    ours = (Application.cohort_id == cohort.id, Application.id > before)
+    opened = session.scalar(select(func.count()).select_from(Application).where(*ours)) or 0
+    numbering.take(session, series, count=opened)
+    _tell(session, cohort, before, actor, now)
+    return opened
 
 
 def _insert(cohort: Cohort, values: Mapping[str, Any], conditions: list[ColumnElement[bool]]) -> Insert:
@@ -120,10 +123,10 @@ def _nearest_point() -> ColumnElement[int | None]:
     return select(func.min(IssuancePoint.id)).where(same_place).correlate(Resident).scalar_subquery()
 
 
-def _tell(session: Session, cohort: Cohort, actor: Actor, now: datetime) -> None:
+def _tell(session: Session, cohort: Cohort, before: int, actor: Actor, now: datetime) -> None:
     opened = (
         select(Application.id, Application.resident_id)
-        .where(Application.cohort_id == cohort.id, Application.submitted_at == now)
+        .where(Application.cohort_id == cohort.id, Application.id > before)
         .order_by(Application.id)
         .execution_options(yield_per=CHUNK)
     )
