@@ -113,12 +113,15 @@ def _lines(session: Session) -> Iterator[tuple[str, str]]:
         )
     count = 0
     for chain, last in ends.items():
-        query = select(AuditEntry).where(AuditEntry.chain == chain, AuditEntry.seq <= last).order_by(AuditEntry.seq)
-        for entry in session.scalars(query.execution_options(yield_per=2000)):
-            fields = {name: getattr(entry, name) for name in FIELDS} | {"at": moment(entry.at)}
+        query = (
+            select(*(getattr(AuditEntry, name) for name in (*FIELDS, "previous_hash", "hash")))
+            .where(AuditEntry.chain == chain, AuditEntry.seq <= last)
+            .order_by(AuditEntry.seq)
+        )
+        for *values, previous, own in session.execute(query.execution_options(yield_per=2000)):
+            fields = dict(zip(FIELDS, values, strict=True))
             count += 1
-            yield _line("entry", **fields, previous_hash=entry.previous_hash.hex(), hash=entry.hash.hex())
-            session.expunge(entry)
+            yield _line("entry", **fields | {"at": moment(fields["at"])}, previous_hash=previous.hex(), hash=own.hex())
     yield _line("end", entries=count)
 
 
