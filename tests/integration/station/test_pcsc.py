@@ -1,0 +1,99 @@
+"""The same station on the machine's real PC/SC: pcscd, virtual readers, pyscard; cards put in and pulled by hand."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from card_io.pcsc import Context, open_reader
+from card_io.virtual.faults import FaultPlan
+from card_io.virtual.vpcd import InsertedCard
+from issuance.production.bundle import RecordKind
+from issuance.production.drivers import run_local
+from issuance.production.errors import CardLost
+from issuance.production.inspect import inspect
+from issuance.production.personalise import personalise
+from issuance.production.relay import OpenedSlot
+from issuance.production.transcript import Transcript
+from issuance.station.agent import run_station
+from tests.integration.station.conftest import Network, run_in_thread
+from tests.support.line import blank_card, make_line
+from tests.support.pcsc import PcscService, wait_until
+from uec.domain.lifecycle import CardState, OperationKind, OperationState
+
+
+def card_in(reader: str) -> bool:
+    with Context() as context:
+        return context.slots()[reader].present
+
+
+def start_pcsc_station(network: Network, name: str) -> int:
+    station_id = network.enrol(name)
+    settings = replace(network.station_settings(name), readers="pcsc")
+    network.agents.append(run_in_thread(run_station, settings))
+    return station_id
+
+
+def test_two_cards_are_made_in_two_readers(network: Network, pcsc: PcscService) -> None:
+    station_id = start_pcsc_station(network, "window-1")
+    cards = [network.prepared_card(person) for person in (1, 2)]
+    asked = [network.request(OperationKind.PERSONALISE, card_id, station_id, None) for card_id in cards]
+    with InsertedCard(blank_card(1), port=pcsc.ports[0]), InsertedCard(blank_card(2), port=pcsc.ports[1]):
+        for operation_id in asked:
+            ended = network.wait_for(operation_id)
+            assert ended.state is OperationState.DONE, ended.error_text
+    assert {network.office.card(card_id).state for card_id in cards} == {CardState.PERSONALISED}
+
+
+def test_a_card_pulled_out_of_a_real_reader_goes_on(network: Network, pcsc: PcscService) -> None:
+    station_id, card_id = start_pcsc_station(network, "window-1"), network.prepared_card(1)
+    card = blank_card(1)
+    card.faults = FaultPlan(mute_at=40)
+    asked = network.request(OperationKind.PERSONALISE, card_id, station_id, pcsc.readers[0])
+    tick = threading.Event()
+    first = InsertedCard(card, port=pcsc.ports[0])
+    try:
+        while card.faults.commands < 40:
+            network.check()
+            tick.wait(0.01)
+    finally:
+        first.remove()
+    card.faults = FaultPlan()
+    with InsertedCard(card, port=pcsc.ports[0]):
+        ended = network.wait_for(asked)
+    assert ended.state is OperationState.DONE, ended.error_text
+
+
+@pytest.mark.slow
+def test_a_sample_of_the_torn_test_through_the_reader(
+    tmp_path_factory: pytest.TempPathFactory, pcsc: PcscService
+) -> None:
+    line = make_line(tmp_path_factory.mktemp("line"))
+    transcript = Transcript()
+    number, card = line.order(1), blank_card(1)
+
+    def run(number: str, counted: Transcript | None = None) -> None:
+        wait_until(lambda: card_in(pcsc.readers[0]), "the card does not appear in the reader")
+        slot = OpenedSlot(lambda: open_reader(pcsc.readers[0]))
+        desk, random = line.office.desk(number), line.randomness.randbytes
+        run_local(personalise(line.office.job(number), line.profile, random=random), slot, desk, transcript=counted)
+        job = line.office.inspection(number)
+        run_local(inspect(job, line.profile, line.anchors, now=line.office.clock(), random=random), slot, desk)
+
+    with InsertedCard(card, port=pcsc.ports[0]):
+        run(number, transcript)
+    commands = card.faults.commands
+    cases = 0
+    for k in range(3, commands, 29):
+        number, card = line.order(100 + k), blank_card(100 + k)
+        card.faults = FaultPlan(tear_after=k)
+        with InsertedCard(card, port=pcsc.ports[0]), pytest.raises(CardLost):
+            run(number)
+        card.faults = FaultPlan()
+        with InsertedCard(card, port=pcsc.ports[0]):
+            run(number)
+        assert line.office.cards[number].state == "PERSONALISED"
+        assert line.office.cards[number].journal[-2].kind is RecordKind.INSPECTED
+        cases += 1
+    line.office.vault.close()
+    print(f"torn test through PC/SC, profile uec: {cases} tears of {commands} commands, every card finished")
