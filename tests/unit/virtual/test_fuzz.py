@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from card_io.apdu import CommandAPDU
 from card_io.applets.uec import layout
 from card_io.virtual.card import VirtualCard
-from tests.unit.virtual.cards import begin_personalisation, blank, finished, install_uec, open_session, send
+from tests.unit.virtual.cards import aes_keys, begin_personalisation, blank, finished, install_uec, open_session, send
+from tests.unit.virtual.test_piv import manage
 
 INSTRUCTIONS = st.sampled_from(list(bytes.fromhex("A4B0D620242C222A88844746CACB5082E2E4E6E8F0F2D870C07A7887")))
 PARAMETERS = st.one_of(
@@ -77,4 +78,31 @@ def test_any_personalisation(blocks: list[tuple[int, bytes]]) -> None:
         block = dgi.to_bytes(2, "big") + bytes([min(len(data), 200)]) + data[:200]
         answer = host.send(f"80E209{number:02X}" if dgi == 0x0E03 else f"80E208{number:02X}", block, 256)
         assert is_answer(answer.encode())
+    assert still_alive(card)
+
+
+PIV_INSTRUCTIONS = st.sampled_from(list(bytes.fromhex("A420242C4787CBDBFF")))
+PIV_PARAMETERS = st.one_of(
+    st.sampled_from(list(bytes.fromhex("00033F7F8081829A9B9C9D9EFF0711140408"))), st.integers(0, 255)
+)
+PIV_DATA = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from(
+        [bytes.fromhex(item) for item in ("5C035FC105", "5C017E", "7C028000", "7C028100", "AC03800111", "7C0482008100")]
+    ),
+    st.builds(bytes.__add__, st.just(bytes.fromhex("5C035FC105")), st.binary(max_size=20)),
+)
+PIV_COMMANDS = st.builds(CommandAPDU, CLASSES, PIV_INSTRUCTIONS, PIV_PARAMETERS, PIV_PARAMETERS, PIV_DATA, LE)
+
+
+@settings(max_examples=200, deadline=None)
+@given(commands=st.lists(PIV_COMMANDS, max_size=12), managed=st.booleans())
+def test_any_commands_to_a_piv_card(commands: list[CommandAPDU], managed: bool) -> None:
+    card = VirtualCard.blank(b"piv", initial_keys=aes_keys(), profile="piv")
+    card.power_on()
+    if managed:
+        assert manage(card) == 0x9000
+        send(card, "00200080", b"123456\xff\xff")
+    for command in commands:
+        assert is_answer(card.process(command.encode()))
     assert still_alive(card)
