@@ -99,7 +99,7 @@ class StationLink:
             names = [reader] if reader is not None else list(self._readers)
             for name in names:
                 if self._may_take(name, card_id):
-                    self._uses[name] = _Use(self._readers[name].insertion, card_id, busy=True)
+                    self._uses[name] = _Use(self._readers[name].insertion, self._bound(name, card_id), busy=True)
                     return name
         return None
 
@@ -109,7 +109,16 @@ class StationLink:
             return False
         if use is None:
             return True
-        return not use.busy and (found.insertion != use.insertion or card_id in (None, use.card_id))
+        return not use.busy and (
+            found.insertion != use.insertion or None in (card_id, use.card_id) or card_id == use.card_id
+        )
+
+    def _bound(self, name: str, card_id: int | None) -> int | None:
+        """Whose the reader's card is from now on; a mere look leaves it whose it was."""
+        use = self._uses.get(name)
+        if card_id is None and use is not None and use.insertion == self._readers[name].insertion:
+            return use.card_id
+        return card_id
 
     def give_back(self, reader: str) -> None:
         """The work in this reader is over; its card loses power."""

@@ -1,0 +1,172 @@
+"""Which reader takes which work, and what a worker hears when a station goes away."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+from issuance.production.bundle import Answers, Fault, Send, Step
+from issuance.station.wire import (
+    Attested,
+    BadMessage,
+    Challenge,
+    Heard,
+    Message,
+    Play,
+    Played,
+    Reader,
+    Readers,
+    Release,
+    decode,
+)
+from uec.hub.links import StationLink, plain_readers
+
+
+class Socket:
+    """What the hub sends, kept."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+        self.came = threading.Event()
+
+    async def send(self, text: str) -> None:
+        self.sent.append(decode(text))
+        self.came.set()
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    made = asyncio.new_event_loop()
+    thread = threading.Thread(target=made.run_forever)
+    thread.start()
+    yield made
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), made).result(5)  # what is under way is sent first
+    made.call_soon_threadsafe(made.stop)
+    thread.join()
+    made.close()
+
+
+def linked(loop: asyncio.AbstractEventLoop, *readers: Reader) -> tuple[StationLink, Socket]:
+    link, socket = StationLink(1, "window-1", loop), Socket()
+    link.attach(cast(ServerConnection, socket))
+    assert link.hear(Readers(readers))
+    return link, socket
+
+
+def test_the_first_reader_with_a_card_is_taken(loop: asyncio.AbstractEventLoop) -> None:
+    link, _ = linked(loop, Reader("a", card=False, insertion=0), Reader("b", card=True, insertion=1))
+    assert link.take(None, 7) == "b"
+    assert link.take(None, 8) is None, "it is busy"
+
+
+def test_a_named_reader_is_waited_for(loop: asyncio.AbstractEventLoop) -> None:
+    link, _ = linked(loop, Reader("a", card=False, insertion=0), Reader("b", card=True, insertion=1))
+    assert link.take("a", 7) is None
+    assert link.take("nowhere", 7) is None
+    link.hear(Readers((Reader("a", card=True, insertion=1),)))
+    assert link.take("a", 7) == "a"
+
+
+def test_a_used_card_serves_its_own_number_until_it_is_taken_out(loop: asyncio.AbstractEventLoop) -> None:
+    link, _ = linked(loop, Reader("a", card=True, insertion=1))
+    assert link.take(None, 7) == "a"
+    link.give_back("a")
+    assert link.take(None, 8) is None, "the finished card must not meet the next job"
+    assert link.take(None, 7) == "a", "but it may be handed over at once"
+    link.give_back("a")
+    assert link.take("a", None) == "a", "and be looked at"
+    link.give_back("a")
+    link.hear(Readers((Reader("a", card=True, insertion=2),)))
+    assert link.take(None, 8) == "a"
+
+
+def test_a_look_does_not_bind_the_card_to_nothing(loop: asyncio.AbstractEventLoop) -> None:
+    link, _ = linked(loop, Reader("a", card=True, insertion=1))
+    assert link.take("a", None) == "a"
+    link.give_back("a")
+    assert link.take(None, 8) == "a", "a blank that was only looked at may be written"
+
+
+def test_what_a_reader_was_used_for_outlives_the_link(loop: asyncio.AbstractEventLoop) -> None:
+    link, first = linked(loop, Reader("a", card=True, insertion=1))
+    assert link.take(None, 7) == "a"
+    link.detach(cast(ServerConnection, first))
+    assert not link.open and not link.has_card("a") and link.take("a", 7) is None
+    link.attach(cast(ServerConnection, Socket()))
+    link.hear(Readers((Reader("a", card=True, insertion=1),)))
+    assert link.take("a", 8) is None, "still busy with card 7"
+    link.give_back("a")
+    assert link.take("a", 7) == "a"
+
+
+def test_an_old_socket_that_goes_late_changes_nothing(loop: asyncio.AbstractEventLoop) -> None:
+    link, first = linked(loop, Reader("a", card=True, insertion=1))
+    assert link.attach(cast(ServerConnection, Socket())) is cast(object, first)
+    link.detach(cast(ServerConnection, first))
+    assert link.open
+
+
+def answering(link: StationLink, socket: Socket, answer: Message) -> threading.Thread:
+    def work() -> None:
+        socket.came.wait(5)
+        link.hear(answer)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_bundle_comes_back_to_the_one_who_asked(loop: asyncio.AbstractEventLoop) -> None:
+    link, socket = linked(loop, Reader("a", card=True, insertion=1))
+    answers = Answers((b"\x90\x00",), complete=True)
+    thread = answering(link, socket, Played(1, answers))
+    bundle = Send((Step(b"\x00\xa4\x04\x00"),))
+    assert link.exchange("a", bundle) == answers
+    thread.join()
+    assert socket.sent == [Play(1, "a", bundle)]
+
+
+def test_a_lost_link_is_an_answer(loop: asyncio.AbstractEventLoop) -> None:
+    link, socket = linked(loop, Reader("a", card=True, insertion=1))
+
+    def lose() -> None:
+        socket.came.wait(5)
+        link.detach(cast(ServerConnection, socket))
+
+    thread = threading.Thread(target=lose)
+    thread.start()
+    lost = Answers((), complete=False, fault=Fault.LINK_LOST)
+    assert link.exchange("a", Send(())) == lost
+    thread.join()
+    assert link.exchange("a", Send(())) == lost, "and at once when it is known to be gone"
+    assert link.attest(bytes(32)) == {"station_id": 1}
+
+
+def test_a_transcript_is_witnessed(loop: asyncio.AbstractEventLoop) -> None:
+    link, socket = linked(loop, Reader("a", card=True, insertion=1))
+    thread = answering(link, socket, Attested(1, "3006"))
+    assert link.attest(bytes(32)) == {"station_id": 1, "signature": "3006"}
+    thread.join()
+
+
+def test_the_card_is_released_at_the_station(loop: asyncio.AbstractEventLoop) -> None:
+    link, socket = linked(loop, Reader("a", card=True, insertion=1))
+    link.take("a", 7)
+    link.give_back("a")
+    assert socket.came.wait(5)
+    assert socket.sent == [Release("a")]
+
+
+def test_what_a_hub_does_not_expect_is_refused(loop: asyncio.AbstractEventLoop) -> None:
+    link, _ = linked(loop)
+    with pytest.raises(BadMessage):
+        link.hear(Challenge("00", 1))
+    assert not link.hear(Heard(1, 2))
+    assert not link.hear(Played(99, Answers((), complete=True))), "an answer nobody waits for any more"
+
+
+def test_pages_see_names_and_cards_only() -> None:
+    assert plain_readers((Reader("a", card=True, insertion=9),)) == [{"name": "a", "card": True}]
