@@ -1,4 +1,4 @@
-"""The main way through the house on pages: a citizen applies, the office decides, plans, releases, writes, hands over."""
+"""The main way on pages: a citizen applies, the office decides, plans, releases, writes, hands over."""
 
 from collections.abc import Callable, Iterator, Sequence
 

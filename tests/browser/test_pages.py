@@ -14,13 +14,21 @@ DESK = {"width": 1280, "height": 900}
 
 # Login (None: a visitor) -> pages; {card}, {ready}, {application}, {batch}, {operation} are filled from the office.
 PAGES: dict[str | None, tuple[str, ...]] = {
-    None: ("/", "/apply/person", "/apply/document", "/apply/contact", "/apply/choice", "/status", "/refuse", "/sign-in", "/pki/", "/no-such-page"),
-    "officer": ("/office/", "/office/applications", "/office/applications?query=никого", "/office/applications/{application}"),
+    None: (
+        "/", "/apply/person", "/apply/document", "/apply/contact", "/apply/choice", "/status", "/refuse", "/sign-in",
+        "/pki/", "/no-such-page",
+    ),
+    "officer": (
+        "/office/", "/office/applications", "/office/applications?query=никого", "/office/applications/{application}",
+    ),
     "planner": ("/office/calendar", "/office/batches", "/office/batches/{batch}", "/office/cohorts"),
     "releaser": ("/office/batches/{batch}",),
     "producer": ("/office/batches/{batch}", "/office/stations", "/window/operations/{operation}"),
     "security": ("/office/cards", "/office/cards/{card}", "/office/stations"),
-    "operator2": ("/window/", "/window/?query=никого", "/window/application", "/window/refusal", "/window/cards/{ready}/hand-over"),
+    "operator2": (
+        "/window/", "/window/?query=никого", "/window/application", "/window/refusal",
+        "/window/cards/{ready}/hand-over",
+    ),
     "auditor": ("/office/audit",),
     "admin": ("/office/staff",),
 }  # fmt: skip
@@ -48,7 +56,9 @@ def problems(page: Page, axe: str) -> list[str]:
     page.evaluate(axe)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
-        f"{one['id']}: {node['html'][:120]} {node.get('failureSummary', '')[:160]}" for one in found["violations"] for node in one["nodes"]
+        f"{one['id']}: {node['html'][:120]} {node.get('failureSummary', '')[:160]}"
+        for one in found["violations"]
+        for node in one["nodes"]
     ]
 
 
@@ -71,7 +81,7 @@ def test_pages_are_accessible_and_fit(
         if not fits(page):
             found.append(f"{address}: wider than the screen")
     context.close()
-    assert found == []
+    assert found == [], "\n".join(found)
 
 
 def test_form_with_errors_is_accessible_and_says_what_to_do(page: Page, axe: str) -> None:

@@ -78,7 +78,7 @@ def guard(app: Flask) -> None:
         if actor is None and request.blueprint != "api":
             here = request.full_path.rstrip("?") if request.method == "GET" else None
             return redirect(url_for("auth.sign_in", next=here))
-        abort(403 if actor else 401)
+        return abort(403 if actor else 401)
 
 
 def current_actor() -> Actor:

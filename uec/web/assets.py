@@ -1,4 +1,4 @@
-"""Hides where the built styles and scripts stand and how browsers may keep them: each address carries a digest of its content."""
+"""Hides where the built styles and scripts stand: each address carries a digest of its content, so browsers keep it."""
 
 import json
 from pathlib import Path

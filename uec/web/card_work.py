@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flask_babel import gettext as _
-
 from uec.domain.lifecycle import OperationKind, OperationState
 from uec.services.views import OperationView
+from uec.web.texts import _
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,8 @@ def marks_of(operation: OperationView) -> list[Mark]:
         place = len(labels)
     running = operation.state is OperationState.RUNNING
     return [
-        Mark(words_of(label), done=number < place, now=running and number == place) for number, label in enumerate(labels)
+        Mark(words_of(label), done=number < place, now=running and number == place)
+        for number, label in enumerate(labels)
     ]
 
 

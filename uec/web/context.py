@@ -1,4 +1,4 @@
-"""Hides what a request stands on: settings, database, clock and randomness, made once a process and reached from views only."""
+"""Hides what a request stands on: settings, database, clock and randomness, made once a process, for views only."""
 
 import os
 import secrets

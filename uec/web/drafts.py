@@ -1,4 +1,4 @@
-"""Hides where an unfinished application lives: encrypted in the applicant's own cookie, so the office stores nothing unsent.
+"""Hides where an unfinished application lives: encrypted in the applicant's own cookie; the office stores nothing.
 
 AES-256-GCM (NIST SP 800-38D) over compressed JSON; the key is derived from the key of the cookies (HKDF, RFC 5869). The
 cookie goes only to the pages of the application, no script reads it, and it is worth nothing after two hours.

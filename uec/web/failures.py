@@ -1,4 +1,4 @@
-"""Hides how a refusal reaches the person: one page (or one JSON object) with what happened and what to do, never a trace."""
+"""Hides how a refusal reaches the person: one page (or JSON object) with what happened and what to do, never a trace."""
 
 import logging
 from collections.abc import Mapping
@@ -6,13 +6,13 @@ from http import HTTPStatus
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from uec.domain import errors
 from uec.web.limits import TooManyAttempts
+from uec.web.texts import _
 from uec.web.wording import sentence
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,10 @@ def page_texts(status: int) -> tuple[str, str]:
         404: (_("There is no such page"), _("Check the address, or start from the first page.")),
         405: (_("The page cannot be used this way"), _("Go back and use the buttons of the page.")),
         409: (_("Something has changed meanwhile"), _("Reload the page, look at the present state and decide again.")),
-        422: (_("Something in the request is missing or wrong"), _("Look at the list of errors, correct them and send it again.")),
+        422: (
+            _("Something in the request is missing or wrong"),
+            _("Look at the list of errors, correct them and send it again."),
+        ),
         413: (_("The file is too large"), _("Choose a photo of at most 2 MB and send it again.")),
         429: (_("Too many attempts"), _("Wait a little and try again.")),
         500: (_("Something went wrong on our side"), _("Nothing was lost. Try again in a few minutes.")),

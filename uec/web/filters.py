@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from flask import Flask
-from flask_babel import gettext as _
 
 from uec.domain.lifecycle import CertificateState
+from uec.web.texts import _
 
 LONGEST_FACT = 24
 
@@ -74,7 +74,11 @@ def _short(value: object) -> str:
         return f"× {len(value)}" if value else ""
     if isinstance(value, list | tuple):
         plain = all(isinstance(one, str | int) for one in value)
-        return " ".join(_short(one) for one in value[:6]) + (" …" if len(value) > 6 else "") if plain else f"× {len(value)}"
+        return (
+            " ".join(_short(one) for one in value[:6]) + (" …" if len(value) > 6 else "")
+            if plain
+            else f"× {len(value)}"
+        )
     text = str(value)
     return text if len(text) <= LONGEST_FACT else f"{text[:LONGEST_FACT]}…"
 

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from flask import Flask, g, request, url_for
-from flask_babel import gettext as _
 from markupsafe import Markup
 
 from uec.domain.actors import Actor
-from uec.domain.permissions import Permission as P
+from uec.domain.permissions import Permission
 from uec.web import wording
 from uec.web.access import access_of
 from uec.web.context import office
+from uec.web.texts import _
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,14 @@ def _staff_links() -> list[Link]:
     return [
         Link(_("My work"), "office.home", ("office.home",)),
         Link(_("Window"), "window.desk", ("window.",)),
-        Link(_("Applications"), "office.applications", ("office.application", "office.photo",)),
+        Link(
+            _("Applications"),
+            "office.applications",
+            (
+                "office.application",
+                "office.photo",
+            ),
+        ),
         Link(_("Calendar"), "office.calendar", ("office.calendar",)),
         Link(_("Batches"), "office.batches", ("office.batch", "office.plan")),
         Link(_("Cards"), "office.cards", ("office.card",)),
@@ -65,7 +72,7 @@ def tag(state: StrEnum) -> Markup:
     return Markup('<strong class="govuk-tag govuk-tag--{}">{}</strong>').format(colour, text)
 
 
-def may(*permissions: P) -> bool:
+def may(*permissions: Permission) -> bool:
     """Tell whether the one signed in holds one of the permissions; for what a page offers."""
     actor: Actor | None = g.get("actor")
     return actor is not None and any(actor.may(permission) for permission in permissions)
@@ -73,7 +80,7 @@ def may(*permissions: P) -> bool:
 
 def frame(app: Flask) -> None:
     """Give every template the frame."""
-    app.jinja_env.globals.update(tag=tag, word=wording.word, may=may, P=P)
+    app.jinja_env.globals.update(tag=tag, word=wording.word, may=may, P=Permission)
 
     @app.context_processor
     def around() -> dict[str, object]:

@@ -30,7 +30,7 @@ class SlidingWindow:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, key: str, now: datetime) -> None:
-        """Note one attempt of `key` at `now`; raise `TooManyAttempts` when the window is full (it is then not counted)."""
+        """Note one attempt of `key` at `now`; raise `TooManyAttempts` when the window is full."""
         with self._lock:
             times = self._seen.setdefault(key, deque())
             self._seen.move_to_end(key)

@@ -1,4 +1,4 @@
-"""Hides how the published lists are looked into for the pages: a revocation list says itself how new it is (RFC 5280, 5)."""
+"""Hides how the published lists are looked into for the pages: a revocation list says how new it is (RFC 5280, 5)."""
 
 from dataclasses import dataclass
 from datetime import datetime

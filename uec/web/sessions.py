@@ -1,4 +1,4 @@
-"""Hides how a member of staff stays signed in: a signed cookie with the staff id, checked against the database each time.
+"""Hides how a member of staff stays signed in: a signed cookie with the staff id, looked up in the database each time.
 
 A sign-in ends after 30 minutes without a request and 12 hours in any case (OWASP Session Management Cheat Sheet).
 """

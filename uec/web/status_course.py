@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from flask_babel import gettext as _
-
 from uec.domain.lifecycle import ApplicationState as S
 from uec.services.views import ApplicationStatusView
 from uec.web.language import day
+from uec.web.texts import _
 
 # The mark that is being worked on in each state; 5 means all are done.
 PLACES = {

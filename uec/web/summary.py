@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
-
 from uec.services.views import PointView
 from uec.web.forms.application import DATES, STEPS
 from uec.web.language import day, pick
+from uec.web.texts import _, _l
 
 HEADINGS = {
     "person": _l("Who is the card for?"),

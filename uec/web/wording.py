@@ -1,12 +1,10 @@
-"""Hides how states, roles and refusals are said to people: the office's codes on one side, words of the catalogue on the other."""
+"""Hides how states, roles and refusals are said to people: codes on one side, words of the catalogue on the other."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 
 from flask_babel import format_timedelta
-from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from uec.domain.errors import UecError
 from uec.domain.lifecycle import (
@@ -24,6 +22,7 @@ from uec.domain.lifecycle import (
 )
 from uec.domain.permissions import Role
 from uec.web.language import language, moment
+from uec.web.texts import _, _l
 
 Text = object  # a lazy string of flask-babel, or a plain one
 

@@ -149,7 +149,9 @@ def test_placeholders_survive_translation() -> None:
             continue
         source = message.id if isinstance(message.id, str) else message.id[-1]
         for text in [message.string] if isinstance(message.string, str) else message.string:
-            assert sorted(re.findall(r"%\(\w+\)s|%\(\w+\)d", source)) == sorted(re.findall(r"%\(\w+\)s|%\(\w+\)d", text)), source
+            assert sorted(re.findall(r"%\(\w+\)s|%\(\w+\)d", source)) == sorted(
+                re.findall(r"%\(\w+\)s|%\(\w+\)d", text)
+            ), source
 
 
 def test_every_state_has_words_and_a_colour_of_its_own_kind(client: FlaskClient) -> None:

@@ -51,7 +51,9 @@ def test_nobody_is_sent_to_another_site(client: FlaskClient) -> None:
         answer = post(client, "/sign-in", of="/sign-in", login="officer", password=PASSWORD, next=target)
         assert answer.location == "/office/"
         post(client, "/sign-out", of="/office/")
-    assert post(client, "/sign-in", login="officer", password=PASSWORD, next="/office/cards").location == "/office/cards"
+    assert (
+        post(client, "/sign-in", login="officer", password=PASSWORD, next="/office/cards").location == "/office/cards"
+    )
 
 
 def test_a_session_ends_when_nobody_uses_it(sign_in: SignIn, office: CardOffice) -> None:
@@ -83,7 +85,9 @@ def test_an_account_that_was_closed_is_out_at_once(sign_in: SignIn, office: Card
             staff.set_active(session, person.id, active=True, actor=admin, now=office.clock())
 
 
-def test_cookies_are_kept_from_scripts_and_other_sites(settings: Settings, office: CardOffice, client: FlaskClient) -> None:
+def test_cookies_are_kept_from_scripts_and_other_sites(
+    settings: Settings, office: CardOffice, client: FlaskClient
+) -> None:
     answer = post(client, "/sign-in", login="officer", password=PASSWORD)
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Secure" not in cookie

@@ -10,7 +10,7 @@ from marshmallow import Schema
 
 from uec.domain.actors import CITIZEN
 from uec.domain.lifecycle import Route
-from uec.domain.permissions import Permission as P
+from uec.domain.permissions import Permission
 from uec.domain.policy import Policy
 from uec.services import applications, batch_lists, card_lists, intake, points, staff
 from uec.services.forms import ApplicationForm
@@ -25,12 +25,14 @@ View = TypeVar("View", bound=Callable[..., Any])
 Values = Mapping[str, Any]
 
 blueprint = Blueprint("api", __name__, url_prefix="/api", description="The office for programs")
-SECURITY = [{"token": []}]
+SECURITY: list[dict[str, list[str]]] = [{"token": []}]
 
 
-@blueprint.record_once
 def _count_attempts(state: Any) -> None:
     state.app.extensions["uec.api_attempts"] = SlidingWindow(60, timedelta(minutes=5))
+
+
+blueprint.record_once(_count_attempts)
 
 
 def _count() -> None:
@@ -114,7 +116,7 @@ def status(values: Values) -> object:
 @at("/applications", secured=True)
 @takes(schemas.ApplicationsInput, "query")
 @gives(200, schemas.paged(schemas.ApplicationOutput))
-@needs(P.VIEW_PERSON)
+@needs(Permission.VIEW_PERSON)
 def list_applications(values: Values) -> object:
     """List applications, the ones due first on top."""
     state = values["state"]
@@ -132,7 +134,7 @@ def list_applications(values: Values) -> object:
 @at("/cards", secured=True)
 @takes(schemas.CardsInput, "query")
 @gives(200, schemas.paged(schemas.CardOutput))
-@needs(P.VIEW_PERSON)
+@needs(Permission.VIEW_PERSON)
 def list_cards(values: Values) -> object:
     """List cards with their states; `query` finds a card number, an application number, a SNILS or a surname."""
     state = values["state"]
@@ -150,18 +152,22 @@ def list_cards(values: Values) -> object:
 @at("/batches", secured=True)
 @takes(schemas.BatchesInput, "query")
 @gives(200, schemas.paged(schemas.BatchOutput))
-@needs(P.VIEW_BATCHES)
+@needs(Permission.VIEW_BATCHES)
 def list_batches(values: Values) -> object:
     """List batches by day."""
     state = values["state"]
     return batch_lists.find(
-        reader(), actor=current_actor(), states=(state,) if state else (), offset=values["offset"], limit=values["limit"]
+        reader(),
+        actor=current_actor(),
+        states=(state,) if state else (),
+        offset=values["offset"],
+        limit=values["limit"],
     )
 
 
 @at("/batches/<int:batch_id>", secured=True)
 @gives(200, schemas.BatchOutput)
-@needs(P.VIEW_BATCHES)
+@needs(Permission.VIEW_BATCHES)
 def one_batch(batch_id: int) -> BatchRow:
     """Show a batch with the states of its cards."""
     row, _cards = batch_lists.detail(reader(), batch_id, actor=current_actor())

@@ -1,13 +1,12 @@
 """The application as it is asked for: four short steps for a citizen, one page for an operator; one set of questions.
 
-Every rule about an answer is the service's (`uec.services.forms`); this module only orders the questions and reads dates.
+Every rule about an answer is the service's (`uec.services.forms`); this module orders the questions and reads dates.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField
 from wtforms import BooleanField, RadioField, SelectField, StringField
 from wtforms.validators import InputRequired
@@ -17,6 +16,7 @@ from uec.services.forms import PASSPORT, ApplicationForm, InvalidForm
 from uec.services.views import PointView
 from uec.web.forms.fields import DayField, PageForm, options
 from uec.web.language import pick
+from uec.web.texts import _l
 
 BIRTH_CERTIFICATE = "birth_certificate"
 DATES = ("birth_date", "doc_date")
@@ -30,7 +30,9 @@ class PersonForm(PageForm):
     patronymic = StringField(_l("Patronymic"), description=_l("Leave empty if the document has none"))
     birth_date = DayField(_l("Date of birth"), description=_l("For example, 27 3 1985"))
     birth_place = StringField(_l("Place of birth"), description=_l("As in the document"))
-    sex = RadioField(_l("Sex"), choices=options([("F", _l("Female")), ("M", _l("Male"))]), validate_choice=False, validators=[])
+    sex = RadioField(
+        _l("Sex"), choices=options([("F", _l("Female")), ("M", _l("Male"))]), validate_choice=False, validators=[]
+    )
 
 
 class DocumentForm(PageForm):
@@ -143,8 +145,9 @@ def application_form(answers: Mapping[str, str], *, photo: bytes | None, today: 
         "surname", "name", "patronymic", "birth_place", "sex", "snils", "oms", "doc_type", "doc_series", "doc_number",
         "doc_issuer", "address", "phone", "email", "bank",
     )  # fmt: skip
+    texts_given: dict[str, Any] = {name: str(typed.get(name) or "") for name in texts}
     return ApplicationForm(
-        **{name: str(typed.get(name) or "") for name in texts},
+        **texts_given,
         birth_date=typed.get("birth_date") or today,
         doc_date=typed.get("doc_date") or today,
         point_id=typed["point_id"] or 0,

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import Field
 from wtforms.fields import SelectChoice
 from wtforms.validators import ValidationError
+
+from uec.web.texts import _l
 
 
 class PageForm(FlaskForm):  # type: ignore[misc]
@@ -37,7 +38,7 @@ class DayField(Field):  # type: ignore[misc]
 
     def process(self, formdata: Any, data: Any = None, extra_filters: Any = None) -> None:
         """Read the three boxes, or the date given by the view."""
-        self.process_errors = []
+        self.process_errors: list[str] = []
         self.data = data if isinstance(data, date) else None
         self.object_data = self.data
         if self.data is not None:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, PasswordField, SelectField
 from wtforms.validators import InputRequired
 
@@ -12,6 +10,7 @@ from uec.domain.policy import Policy
 from uec.services.handover import pin_errors
 from uec.services.views import StationView
 from uec.web.forms.fields import PageForm, options
+from uec.web.texts import _, _l
 
 
 class ReaderForm(PageForm):

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import lazy_gettext as _l
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired
 
@@ -16,6 +15,7 @@ from uec.web.context import database, now
 from uec.web.forms.fields import PageForm
 from uec.web.language import local_path
 from uec.web.limits import SlidingWindow
+from uec.web.texts import _l
 from uec.web.wording import sentence
 
 blueprint = Blueprint("auth", __name__)

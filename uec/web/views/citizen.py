@@ -1,11 +1,10 @@
-"""The citizen's pages: what the card is, the application in four steps, its receipt and status, and the refusal of a card."""
+"""The citizen's pages: what the card is, the application in steps, its receipt and status, the refusal of a card."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
 from flask import Blueprint, abort, current_app, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import lazy_gettext as _l
 from wtforms import StringField
 from wtforms.validators import InputRequired
 
@@ -32,6 +31,7 @@ from uec.web.forms.fields import PageForm
 from uec.web.limits import SlidingWindow
 from uec.web.status_course import advice_of, course_of, headline_of
 from uec.web.summary import HEADINGS, summary_of
+from uec.web.texts import _l
 from uec.web.uploads import photo_of
 from uec.web.wording import field_error
 

@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response as WsgiResponse
 
 from uec.web.access import public
 from uec.web.context import office
-from uec.web.language import LANGUAGES, COOKIE, YEAR_S, local_path
+from uec.web.language import COOKIE, LANGUAGES, YEAR_S, local_path
 
 blueprint = Blueprint("language", __name__)
 

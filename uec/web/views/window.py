@@ -2,8 +2,6 @@
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
@@ -11,7 +9,7 @@ from card_io.secret import Secret
 from issuance.production.sealing import seal_pins
 from uec.domain.errors import InvalidNumber
 from uec.domain.lifecycle import CardState, OperationKind, Route
-from uec.domain.permissions import Permission as P
+from uec.domain.permissions import Permission
 from uec.services import applications, card_lists, handover, intake, operations, points, refusals, stations
 from uec.services.card_numbers import card_number_of
 from uec.services.views import CardDetail, OperationView
@@ -22,6 +20,7 @@ from uec.web.forms.application import WindowForm, answers_of, application_form, 
 from uec.web.forms.fields import PageForm
 from uec.web.forms.window import HandOverForm
 from uec.web.paging import PAGE_ROWS, offset
+from uec.web.texts import _, _l
 from uec.web.uploads import photo_of
 from uec.web.wording import field_error
 
@@ -29,7 +28,7 @@ blueprint = Blueprint("window", __name__, url_prefix="/window")
 
 
 @blueprint.get("/")
-@needs(P.TAKE_APPLICATION, P.HAND_OVER_CARD)
+@needs(Permission.TAKE_APPLICATION, Permission.HAND_OVER_CARD)
 def desk() -> ResponseReturnValue:
     """Show the cards that wait at the operator's point, or what a search finds anywhere."""
     actor, query = current_actor(), request.args.get("query", "").strip()[:100]
@@ -47,7 +46,7 @@ def desk() -> ResponseReturnValue:
 
 
 @blueprint.route("/application", methods=["GET", "POST"])
-@needs(P.TAKE_APPLICATION)
+@needs(Permission.TAKE_APPLICATION)
 def application() -> ResponseReturnValue:
     """Take an application from the papers on the table."""
     actor, places = current_actor(), points.list_points(reader())
@@ -81,7 +80,7 @@ class RefusalForm(PageForm):
 
 
 @blueprint.route("/refusal", methods=["GET", "POST"])
-@needs(P.TAKE_APPLICATION)
+@needs(Permission.TAKE_APPLICATION)
 def refusal() -> ResponseReturnValue:
     """File a refusal and show its confirmation."""
     form = RefusalForm()
@@ -103,7 +102,7 @@ def refusal() -> ResponseReturnValue:
 
 
 @blueprint.route("/cards/<int:card_id>/hand-over", methods=["GET", "POST"])
-@needs(P.HAND_OVER_CARD)
+@needs(Permission.HAND_OVER_CARD)
 def hand_over(card_id: int) -> ResponseReturnValue:
     """Check the holder, let the holder choose the PINs, and ask the hub to do the rest."""
     actor = current_actor()
@@ -124,7 +123,9 @@ def hand_over(card_id: int) -> ResponseReturnValue:
         )
         return redirect(url_for(".operation", operation_id=operation_id))
     has_photo = applications.detail(database(), card.application_id, actor=actor, now=now()).has_photo
-    return render_template("window/hand_over.html", card=card, form=form, has_photo=has_photo), 400 if form.errors else 200
+    return render_template(
+        "window/hand_over.html", card=card, form=form, has_photo=has_photo
+    ), 400 if form.errors else 200
 
 
 def _sealed(card: CardDetail, form: HandOverForm) -> bytes:
@@ -135,14 +136,14 @@ def _sealed(card: CardDetail, form: HandOverForm) -> bytes:
 
 
 @blueprint.get("/operations/<int:operation_id>")
-@needs(P.HAND_OVER_CARD, P.PRODUCE_CARD)
+@needs(Permission.HAND_OVER_CARD, Permission.PRODUCE_CARD)
 def operation(operation_id: int) -> ResponseReturnValue:
     """Show the work at the card; the page follows it by itself."""
     return render_template("window/operation.html", **_shown(operations.operation(reader(), operation_id)))
 
 
 @blueprint.get("/operations/<int:operation_id>/part")
-@needs(P.HAND_OVER_CARD, P.PRODUCE_CARD)
+@needs(Permission.HAND_OVER_CARD, Permission.PRODUCE_CARD)
 def operation_part(operation_id: int) -> ResponseReturnValue:
     """Give the part of the page that follows the work."""
     return render_template("parts/operation.html", **_shown(operations.operation(reader(), operation_id)))
@@ -169,7 +170,7 @@ def _shown(work: OperationView) -> dict[str, object]:
 
 
 @blueprint.post("/operations/<int:operation_id>/cancel")
-@needs(P.HAND_OVER_CARD, P.PRODUCE_CARD)
+@needs(Permission.HAND_OVER_CARD, Permission.PRODUCE_CARD)
 def cancel_operation(operation_id: int) -> ResponseReturnValue:
     """Call off work that no station has begun."""
     operations.cancel_operation(database(), operation_id, actor=current_actor(), now=now())

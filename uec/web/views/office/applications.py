@@ -6,19 +6,18 @@ from typing import TypeVar
 
 from flask import abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from wtforms import TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from uec.domain.lifecycle import APPLICATION, ApplicationEvent, ApplicationState, Route, sources
-from uec.domain.permissions import Permission as P
+from uec.domain.permissions import Permission
 from uec.services import applications as service
 from uec.services import checks, decision
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now
 from uec.web.forms.fields import PageForm
 from uec.web.paging import PAGE_ROWS, offset
+from uec.web.texts import _, _l
 from uec.web.views.office.room import blueprint
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -33,7 +32,7 @@ def chosen(kind: type[Choice], name: str) -> Choice | None:
 
 
 @blueprint.get("/applications")
-@needs(P.VIEW_PERSON)
+@needs(Permission.VIEW_PERSON)
 def applications() -> ResponseReturnValue:
     """List applications, the ones due first on top."""
     state, route = chosen(ApplicationState, "state"), chosen(Route, "route")
@@ -49,7 +48,13 @@ def applications() -> ResponseReturnValue:
         offset=offset(),
     )
     return render_template(
-        "office/applications.html", page=page, query=query, state=state, route=route, states=ApplicationState, routes=Route
+        "office/applications.html",
+        page=page,
+        query=query,
+        state=state,
+        route=route,
+        states=ApplicationState,
+        routes=Route,
     )
 
 
@@ -59,12 +64,15 @@ class DecisionForm(PageForm):
     reason = TextAreaField(
         _l("Reason"),
         description=_l("What you looked at. The applicant reads the reason of a rejection."),
-        validators=[InputRequired(_l("Write the reason of the decision")), Length(max=1000, message=_l("Shorten it to 1000 characters"))],
+        validators=[
+            InputRequired(_l("Write the reason of the decision")),
+            Length(max=1000, message=_l("Shorten it to 1000 characters")),
+        ],
     )
 
 
 @blueprint.route("/applications/<int:application_id>", methods=["GET", "POST"])
-@needs(P.VIEW_PERSON)
+@needs(Permission.VIEW_PERSON)
 def application(application_id: int) -> ResponseReturnValue:
     """Show one application; take the decision on it."""
     actor, form = current_actor(), DecisionForm()
@@ -82,7 +90,7 @@ def application(application_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/applications/<int:application_id>/ask-again")
-@needs(P.DECIDE_APPLICATION)
+@needs(Permission.DECIDE_APPLICATION)
 def ask_again(application_id: int) -> ResponseReturnValue:
     """Have every register asked once more."""
     checks.ask_again(database(), application_id, actor=current_actor(), now=now())
@@ -91,7 +99,7 @@ def ask_again(application_id: int) -> ResponseReturnValue:
 
 
 @blueprint.get("/applications/<int:application_id>/photo")
-@needs(P.VIEW_PERSON)
+@needs(Permission.VIEW_PERSON)
 def photo(application_id: int) -> ResponseReturnValue:
     """Send the photo of an application."""
     content = service.photo(database(), application_id, actor=current_actor(), now=now())

@@ -3,7 +3,7 @@
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from uec.domain.permissions import Permission as P
+from uec.domain.permissions import Permission
 from uec.services import audit as service
 from uec.web.access import current_actor, needs
 from uec.web.context import reader
@@ -12,7 +12,7 @@ from uec.web.views.office.room import blueprint
 
 
 @blueprint.get("/audit")
-@needs(P.VIEW_AUDIT)
+@needs(Permission.VIEW_AUDIT)
 def audit() -> ResponseReturnValue:
     """Show entries of the audit, newest first."""
     who, kind, subject = (request.args.get(name, "").strip()[:80] for name in ("who", "kind", "subject"))

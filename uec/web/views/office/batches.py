@@ -2,16 +2,15 @@
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
-from flask_babel import ngettext
 
 from uec.domain.lifecycle import BatchState
-from uec.domain.permissions import Permission as P
+from uec.domain.permissions import Permission
 from uec.services import batch_lists, operations, rules, stations
 from uec.services import batches as service
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, reader
 from uec.web.paging import PAGE_ROWS, offset
+from uec.web.texts import _, ngettext
 from uec.web.views.office.applications import chosen
 from uec.web.views.office.room import blueprint
 
@@ -19,7 +18,7 @@ SHOWN_CARDS = 200
 
 
 @blueprint.get("/batches")
-@needs(P.VIEW_BATCHES)
+@needs(Permission.VIEW_BATCHES)
 def batches() -> ResponseReturnValue:
     """List batches by day."""
     state = chosen(BatchState, "state")
@@ -30,7 +29,7 @@ def batches() -> ResponseReturnValue:
 
 
 @blueprint.post("/batches/plan")
-@needs(P.PLAN_BATCH)
+@needs(Permission.PLAN_BATCH)
 def plan() -> ResponseReturnValue:
     """Plan every approved application, and say what came of it."""
     chosen_rules = rules.batch_rules(office().settings, today=now().date())
@@ -42,7 +41,12 @@ def plan() -> ResponseReturnValue:
     else:
         flash(_("There was nothing to plan."), "info")
     if outcome.late:
-        flash(ngettext("%(num)d card comes after its due date.", "%(num)d cards come after their due date.", outcome.late), "info")
+        flash(
+            ngettext(
+                "%(num)d card comes after its due date.", "%(num)d cards come after their due date.", outcome.late
+            ),
+            "info",
+        )
     if waiting := sum(outcome.unplaced.values()):
         flash(ngettext("%(num)d application found no room.", "%(num)d applications found no room.", waiting), "info")
     return redirect(url_for(".batches"))
@@ -54,7 +58,7 @@ def _shown(batch_id: int) -> dict[str, object]:
 
 
 @blueprint.get("/batches/<int:batch_id>")
-@needs(P.VIEW_BATCHES)
+@needs(Permission.VIEW_BATCHES)
 def batch(batch_id: int) -> ResponseReturnValue:
     """Show one batch and what may be done with it now."""
     online = [one for one in stations.list_stations(reader(), now=now()) if one.online]
@@ -62,14 +66,14 @@ def batch(batch_id: int) -> ResponseReturnValue:
 
 
 @blueprint.get("/batches/<int:batch_id>/part")
-@needs(P.VIEW_BATCHES)
+@needs(Permission.VIEW_BATCHES)
 def batch_part(batch_id: int) -> ResponseReturnValue:
     """Give the part of the page that follows the writing."""
     return render_template("parts/batch_cards.html", **_shown(batch_id))
 
 
 @blueprint.post("/batches/<int:batch_id>/release")
-@needs(P.RELEASE_BATCH)
+@needs(Permission.RELEASE_BATCH)
 def release(batch_id: int) -> ResponseReturnValue:
     """Release a batch for production."""
     service.release(database(), batch_id, actor=current_actor(), now=now())
@@ -78,7 +82,7 @@ def release(batch_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/batches/<int:batch_id>/produce")
-@needs(P.PRODUCE_CARD)
+@needs(Permission.PRODUCE_CARD)
 def produce(batch_id: int) -> ResponseReturnValue:
     """Ask for the writing of all prepared cards at a station."""
     station = request.form.get("station", "")
@@ -90,14 +94,19 @@ def produce(batch_id: int) -> ResponseReturnValue:
         now=now(),
     )
     if asked:
-        flash(ngettext("%(num)d card is on its way to the station.", "%(num)d cards are on their way to the station.", asked), "success")
+        flash(
+            ngettext(
+                "%(num)d card is on its way to the station.", "%(num)d cards are on their way to the station.", asked
+            ),
+            "success",
+        )
     else:
         flash(_("No card of the batch is ready for writing yet. Wait a little and try again."), "info")
     return redirect(url_for(".batch", batch_id=batch_id))
 
 
 @blueprint.post("/batches/<int:batch_id>/cancel")
-@needs(P.PLAN_BATCH)
+@needs(Permission.PLAN_BATCH)
 def cancel(batch_id: int) -> ResponseReturnValue:
     """Call a batch off."""
     service.cancel(database(), batch_id, actor=current_actor(), reason=request.form.get("reason", ""), now=now())

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import format_date, get_locale
 
 from uec.domain.lifecycle import BatchState
-from uec.domain.permissions import Permission as P
+from uec.domain.permissions import Permission
 from uec.services import batch_lists, points, rules
 from uec.services.views import BatchRow, CalendarCell
 from uec.web.access import current_actor, needs
@@ -91,7 +91,7 @@ def _month(first: date, cells: Sequence[CalendarCell], today: date) -> Month:
 
 
 @blueprint.get("/calendar")
-@needs(P.VIEW_BATCHES)
+@needs(Permission.VIEW_BATCHES)
 def calendar() -> ResponseReturnValue:
     """Show a month of batches, of one point or of all together."""
     today = now().date()

@@ -5,38 +5,62 @@ from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from wtforms import RadioField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from uec.domain.actors import Actor
 from uec.domain.lifecycle import CARD, ApplicationReason, CardEvent, CardState, sources
-from uec.domain.permissions import Permission as P
+from uec.domain.permissions import Permission
 from uec.services import card_lists
 from uec.services import cards as service
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office
 from uec.web.forms.fields import PageForm, options
 from uec.web.paging import PAGE_ROWS, offset
+from uec.web.texts import _, _l
 from uec.web.views.office.applications import chosen
 from uec.web.views.office.room import blueprint
 
 REPLACE = "REPLACE"
-EVENTS: Mapping[str, tuple[CardEvent, P, Any, Callable[..., Any] | None]] = {
-    "SUSPEND": (CardEvent.SUSPEND, P.MANAGE_CARD, _l("Suspend: the certificates are put on hold"), service.suspend),
-    "RESUME": (CardEvent.RESUME, P.MANAGE_CARD, _l("Resume: the hold is lifted"), service.resume),
-    "REPORT_LOST": (CardEvent.REPORT_LOST, P.TAKE_APPLICATION, _l("Report lost: blocked at once and for good"), service.report_lost),
-    "ANNUL": (CardEvent.ANNUL, P.MANAGE_CARD, _l("Annul: the card ends for good"), service.annul),
-    REPLACE: (CardEvent.REPLACE, P.TAKE_APPLICATION, _l("Replace: the card ends, a new application is opened"), None),
-    "SPOIL": (CardEvent.SPOIL, P.PRODUCE_CARD, _l("Scrap: the card is spoiled, a new one is made"), service.spoil),
-    "DESTROY": (CardEvent.DESTROY, P.MANAGE_CARD, _l("Destroyed: the plastic no longer exists"), service.destroy),
+EVENTS: Mapping[str, tuple[CardEvent, Permission, Any, Callable[..., Any] | None]] = {
+    "SUSPEND": (
+        CardEvent.SUSPEND,
+        Permission.MANAGE_CARD,
+        _l("Suspend: the certificates are put on hold"),
+        service.suspend,
+    ),
+    "RESUME": (CardEvent.RESUME, Permission.MANAGE_CARD, _l("Resume: the hold is lifted"), service.resume),
+    "REPORT_LOST": (
+        CardEvent.REPORT_LOST,
+        Permission.TAKE_APPLICATION,
+        _l("Report lost: blocked at once and for good"),
+        service.report_lost,
+    ),
+    "ANNUL": (CardEvent.ANNUL, Permission.MANAGE_CARD, _l("Annul: the card ends for good"), service.annul),
+    REPLACE: (
+        CardEvent.REPLACE,
+        Permission.TAKE_APPLICATION,
+        _l("Replace: the card ends, a new application is opened"),
+        None,
+    ),
+    "SPOIL": (
+        CardEvent.SPOIL,
+        Permission.PRODUCE_CARD,
+        _l("Scrap: the card is spoiled, a new one is made"),
+        service.spoil,
+    ),
+    "DESTROY": (
+        CardEvent.DESTROY,
+        Permission.MANAGE_CARD,
+        _l("Destroyed: the plastic no longer exists"),
+        service.destroy,
+    ),
 }
 MANAGED = frozenset({"REPORT_LOST", "SPOIL"})
 
 
 @blueprint.get("/cards")
-@needs(P.VIEW_PERSON)
+@needs(Permission.VIEW_PERSON)
 def cards() -> ResponseReturnValue:
     """List cards."""
     state, query = chosen(CardState, "state"), request.args.get("query", "").strip()[:100]
@@ -67,12 +91,12 @@ class LifeForm(PageForm):
             (name, text)
             for name, (event, permission, text, _act) in EVENTS.items()
             if state in sources(CARD, event)
-            and (actor.may(permission) or (name in MANAGED and actor.may(P.MANAGE_CARD)))
+            and (actor.may(permission) or (name in MANAGED and actor.may(Permission.MANAGE_CARD)))
         )
 
 
 @blueprint.route("/cards/<int:card_id>", methods=["GET", "POST"])
-@needs(P.VIEW_PERSON)
+@needs(Permission.VIEW_PERSON)
 def card(card_id: int) -> ResponseReturnValue:
     """Show one card; carry out an event of its life."""
     actor = current_actor()

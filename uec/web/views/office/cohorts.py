@@ -2,17 +2,15 @@
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
-from flask_babel import ngettext
 from wtforms import IntegerField
 from wtforms.validators import NumberRange, Optional
 
-from uec.domain.permissions import Permission as P
+from uec.domain.permissions import Permission
 from uec.services import cohort as service
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, reader
 from uec.web.forms.fields import DayField, PageForm
+from uec.web.texts import _, _l, ngettext
 from uec.web.views.office.room import blueprint
 
 
@@ -27,13 +25,13 @@ class CohortForm(PageForm):
 
 
 @blueprint.route("/cohorts", methods=["GET", "POST"])
-@needs(P.MANAGE_COHORT, P.APPROVE_COHORT)
+@needs(Permission.MANAGE_COHORT, Permission.APPROVE_COHORT)
 def cohorts() -> ResponseReturnValue:
     """Show the lists; compute a new one."""
     actor, form = current_actor(), CohortForm(data={"as_of": now().date()})
     if request.method == "POST":
-        actor.require(P.MANAGE_COHORT)
-        if form.validate_on_submit():
+        actor.require(Permission.MANAGE_COHORT)
+        if form.validate_on_submit() and form.as_of.data is not None:
             made = service.compute(
                 database(),
                 actor=actor,
@@ -49,7 +47,7 @@ def cohorts() -> ResponseReturnValue:
 
 
 @blueprint.post("/cohorts/<int:cohort_id>/propose")
-@needs(P.MANAGE_COHORT)
+@needs(Permission.MANAGE_COHORT)
 def cohort_propose(cohort_id: int) -> ResponseReturnValue:
     """Put one's name to a list."""
     service.propose(database(), cohort_id, actor=current_actor(), now=now())
@@ -58,7 +56,7 @@ def cohort_propose(cohort_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/cohorts/<int:cohort_id>/approve")
-@needs(P.APPROVE_COHORT)
+@needs(Permission.APPROVE_COHORT)
 def cohort_approve(cohort_id: int) -> ResponseReturnValue:
     """Approve the list by the root that the page showed."""
     digest = request.form.get("digest", "")
@@ -68,7 +66,7 @@ def cohort_approve(cohort_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/cohorts/<int:cohort_id>/open")
-@needs(P.MANAGE_COHORT)
+@needs(Permission.MANAGE_COHORT)
 def cohort_open(cohort_id: int) -> ResponseReturnValue:
     """Open an application for everybody on the list."""
     policy = office().settings.policy.on(now().date())

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 from flask import render_template, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import ngettext
 
 from uec.domain.actors import Actor
 from uec.domain.lifecycle import ApplicationState as A
 from uec.domain.lifecycle import BatchState as B
 from uec.domain.lifecycle import CardState as C
-from uec.domain.permissions import Permission as P
+from uec.domain.permissions import Permission
 from uec.services import applications, batch_lists, card_lists
 from uec.web.access import current_actor, signed_in
 from uec.web.context import reader
+from uec.web.texts import ngettext
 from uec.web.views.office.room import blueprint
 
 
@@ -35,7 +35,7 @@ def home() -> ResponseReturnValue:
     actor, session = current_actor(), reader()
     by_state, cards = applications.count_by_state(session), card_lists.count_by_state(session)
     batches = {}
-    if actor.may(P.VIEW_BATCHES):
+    if actor.may(Permission.VIEW_BATCHES):
         batches = {state: batch_lists.find(session, actor=actor, states=(state,), limit=1).total for state in B}
     return render_template(
         "office/home.html",
@@ -47,25 +47,25 @@ def home() -> ResponseReturnValue:
 
 def _tasks(actor: Actor, by_state: Mapping[A, int], cards: Mapping[C, int], batches: Mapping[B, int]) -> list[Task]:
     tasks = []
-    if actor.may(P.DECIDE_APPLICATION):
+    if actor.may(Permission.DECIDE_APPLICATION):
         checked, failed = by_state.get(A.CHECKED, 0), by_state.get(A.CHECK_FAILED, 0)
         text = ngettext("application awaits a decision", "applications await a decision", checked)
         tasks.append(Task(checked, text, url_for(".applications", state=A.CHECKED.value)))
         text = ngettext("application with a mismatch", "applications with a mismatch", failed)
         tasks.append(Task(failed, text, url_for(".applications", state=A.CHECK_FAILED.value)))
-    if actor.may(P.PLAN_BATCH):
+    if actor.may(Permission.PLAN_BATCH):
         approved = by_state.get(A.APPROVED, 0)
         text = ngettext("approved application to plan", "approved applications to plan", approved)
         tasks.append(Task(approved, text, url_for(".batches")))
-    if actor.may(P.RELEASE_BATCH):
+    if actor.may(Permission.RELEASE_BATCH):
         planned = batches.get(B.PLANNED, 0)
         text = ngettext("batch awaits release", "batches await release", planned)
         tasks.append(Task(planned, text, url_for(".batches", state=B.PLANNED.value)))
-    if actor.may(P.PRODUCE_CARD):
+    if actor.may(Permission.PRODUCE_CARD):
         released = batches.get(B.RELEASED, 0) + batches.get(B.IN_PRODUCTION, 0)
         text = ngettext("batch to write", "batches to write", released)
         tasks.append(Task(released, text, url_for(".batches", state=B.RELEASED.value)))
-    if actor.may(P.HAND_OVER_CARD):
+    if actor.may(Permission.HAND_OVER_CARD):
         ready = cards.get(C.PERSONALISED, 0)
         text = ngettext("card awaits its holder", "cards await their holders", ready)
         tasks.append(Task(ready, text, url_for("window.desk"), due=False))

@@ -2,19 +2,17 @@
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from wtforms import PasswordField, SelectField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length
 
-from uec.domain.permissions import Permission as P
-from uec.domain.permissions import Role
+from uec.domain.permissions import Permission, Role
 from uec.services import points
 from uec.services import staff as service
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, reader
 from uec.web.forms.fields import PageForm, options
 from uec.web.language import pick
+from uec.web.texts import _, _l
 from uec.web.views.office.room import blueprint
 from uec.web.wording import word
 
@@ -36,7 +34,7 @@ class StaffForm(PageForm):
 
 
 @blueprint.route("/staff", methods=["GET", "POST"])
-@needs(P.MANAGE_STAFF)
+@needs(Permission.MANAGE_STAFF)
 def staff_list() -> ResponseReturnValue:
     """Show the staff; add a member."""
     form = StaffForm()
@@ -63,7 +61,7 @@ def staff_list() -> ResponseReturnValue:
 
 
 @blueprint.post("/staff/<int:staff_id>/active")
-@needs(P.MANAGE_STAFF)
+@needs(Permission.MANAGE_STAFF)
 def staff_switch(staff_id: int) -> ResponseReturnValue:
     """Let a member of staff sign in, or stop it."""
     active = request.form.get("active") == "yes"

@@ -2,12 +2,10 @@
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
-from uec.domain.permissions import Permission as P
+from uec.domain.permissions import Permission
 from uec.hub.enrolment import code_hash, new_code
 from uec.services import points
 from uec.services import stations as service
@@ -15,6 +13,7 @@ from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, reader
 from uec.web.forms.fields import PageForm, options
 from uec.web.language import pick
+from uec.web.texts import _, _l
 from uec.web.views.office.room import blueprint
 
 
@@ -23,13 +22,16 @@ class StationForm(PageForm):
 
     name = StringField(
         _l("Name of the station"),
-        validators=[InputRequired(_l("Give the station a name")), Length(max=80, message=_l("Shorten it to 80 characters"))],
+        validators=[
+            InputRequired(_l("Give the station a name")),
+            Length(max=80, message=_l("Shorten it to 80 characters")),
+        ],
     )
     point_id = SelectField(_l("Point"), coerce=lambda value: int(value) if value else None)
 
 
 @blueprint.route("/stations", methods=["GET", "POST"])
-@needs(P.MANAGE_STATIONS, P.PRODUCE_CARD)
+@needs(Permission.MANAGE_STATIONS, Permission.PRODUCE_CARD)
 def stations() -> ResponseReturnValue:
     """Show the stations; make a one-time code for a new one."""
     actor, form, code = current_actor(), StationForm(), None
@@ -37,7 +39,7 @@ def stations() -> ResponseReturnValue:
         [("", _("No point")), *((one.id, pick(one.name_ru, one.name_en)) for one in points.list_points(reader()))]
     )
     if request.method == "POST":
-        actor.require(P.MANAGE_STATIONS)
+        actor.require(Permission.MANAGE_STATIONS)
         if form.validate_on_submit():
             code = new_code(office().random)
             service.create(
@@ -55,7 +57,7 @@ def stations() -> ResponseReturnValue:
 
 
 @blueprint.post("/stations/<int:station_id>/revoke")
-@needs(P.MANAGE_STATIONS)
+@needs(Permission.MANAGE_STATIONS)
 def station_revoke(station_id: int) -> ResponseReturnValue:
     """End a station for good."""
     service.revoke(database(), station_id, actor=current_actor(), now=now())
