@@ -7,7 +7,7 @@ remember.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
@@ -35,9 +35,11 @@ from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import NotFound
 from uec.services import authority, card_jobs, certification, journal, operations
 from uec.services.applicant_secret import RandomBytes
+from uec.store.engine import reading
 from uec.store.tables import Batch, Card
 
 HUB = system_actor("hub")
+SHOWN_FOR = timedelta(milliseconds=200)
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,11 @@ class DatabaseOffice:
         self._bench, self._card_id = bench, card_id
         self._operation_id, self._actor = operation_id, actor
         self._pin_master: KeyRef | None = None
+        self._shown_at: datetime | None = None
 
     def who_is(self, request: WhoIs) -> KnownChip | None:
         """The card that the chip is bound to among those still alive, else the last one it ever was."""
-        with self._bench.sessions() as session:
+        with reading(self._bench.sessions) as session:
             bound = select(Card.number, Card.state, Batch.number).join(Batch, Batch.id == Card.batch_id)
             found = session.execute(bound.where(Card.chip_id == request.chip_id).order_by(Card.id.desc())).first()
             return KnownChip(found[0], found[1].value, found[2]) if found else None
@@ -119,16 +122,19 @@ class DatabaseOffice:
 
     def pins(self, request: PinsWanted) -> Mapping[str, Secret]:
         """The card's transport PINs, of the PIN master that they were or will be set from."""
-        with self._bench.sessions() as session:
+        with reading(self._bench.sessions) as session:
             version = card_jobs.pin_master_version(session, self._known_card())
         active = self._bench.vault.active(KeyPurpose.PIN_MASTER)
         self._pin_master = active if version is None else KeyRef(KeyPurpose.PIN_MASTER, version)
         return self._bench.vault.transport_pins(self._pin_master, request.card_number, request.digits)
 
     def progress(self, progress: Progress) -> None:
-        """Show it on the operation's page."""
-        if self._operation_id is None:
+        """Show it on the operation's page; steps that follow at once are left out, each costs a write to the disk."""
+        now = self._bench.clock()
+        at_once = self._shown_at is not None and now - self._shown_at < SHOWN_FOR
+        if self._operation_id is None or (at_once and 0 < progress.step < progress.of):
             return
+        self._shown_at = now
         with self._bench.sessions() as session:
             operations.report_progress(
                 session, self._operation_id, step=progress.step, of=progress.of, label=progress.label
