@@ -12,7 +12,7 @@ from tests.support.postgres import Server
 from uec.store.engine import make_engine, session_factory
 from uec.store.migrate import upgrade
 
-BACKENDS = ("sqlite", "postgresql")
+BACKENDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
 
 
 @pytest.fixture(scope="session")

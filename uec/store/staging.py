@@ -62,16 +62,15 @@ class Staging:
         if self.postgresql:
             self.connection.execute(text("ANALYZE register_staging"))
         doubles = """
-            SELECT s.line, d.first FROM register_staging s JOIN (
+            FROM register_staging s JOIN (
                 SELECT register_id, min(line) AS first FROM register_staging GROUP BY register_id HAVING count(*) > 1
             ) d ON d.register_id = s.register_id
-            WHERE s.line > d.first ORDER BY s.line"""
-        found = [(line, first) for line, first in self.connection.execute(text(doubles))]
-        if found:
-            self.connection.execute(
-                text("DELETE FROM register_staging WHERE line = :line"), [{"line": line} for line, _ in found]
-            )
-        return found
+            WHERE s.line > d.first"""
+        found = self.connection.execute(text(f"SELECT s.line, d.first {doubles} ORDER BY s.line"))
+        pairs = [(line, first) for line, first in found]
+        if pairs:
+            self.connection.execute(text(f"DELETE FROM register_staging WHERE line IN (SELECT s.line {doubles})"))  # noqa: S608
+        return pairs
 
     def move(self, *, now: datetime, import_id: int) -> Moved:
         """Update what is known and different, insert what is new, drop the table."""
