@@ -1,8 +1,8 @@
 """GET DATA and STORE DATA of the issuer security domain itself.
 
 GlobalPlatform 2.3.1: 11.3 (GET DATA), 11.3.3.1 (key information template), 11.11 (STORE DATA), H.2 (card recognition
-data), H.4 (card capability information). CPLC: tag 9F7F.
-"""
+data), H.4 (card capability information), 11.3.3.1 (2F00, list of applications), FF21 (extended card resources). CPLC:
+tag 9F7F."""
 
 from typing import Final
 
@@ -15,6 +15,8 @@ from card_io.virtual.refusal import NOT_SUPPORTED, REFERENCE_NOT_FOUND, WRONG_DA
 _GP: Final = bytes.fromhex("2A864886FC6B")
 """Object identifier {iso(1) member-body(2) country-USA(840) GlobalPlatform(114283)}."""
 _STORED: Final = {0x42: "iin", 0x45: "cin"}
+MEMORY_BYTES: Final = 0x28000
+VOLATILE_BYTES: Final = 0x1000
 _LAST: Final = 0x80
 _STRUCTURE: Final = 0x18
 _DGI: Final = 0x08
@@ -32,7 +34,11 @@ class DataObjects:
         """The whole object (tag, length, value) that P1-P2 name."""
         if command.ins == 0xCB:
             raise Refused(NOT_SUPPORTED)
-        value = self._value(command.p1 << 8 | command.p2)
+        tag = command.p1 << 8 | command.p2
+        if tag == 0x2F00:  # no tag of a data object: the applications are told one after the other
+            found = (tlv.encode(0x4F, item.aid) for item in self._platform.registry.instances())
+            return b"".join(tlv.encode(0x61, name) for name in found)
+        value = self._value(tag)
         if value is None:
             raise Refused(REFERENCE_NOT_FOUND)
         return value
@@ -55,6 +61,8 @@ class DataObjects:
                 value = platform.diversification_data
             case 0xC1:
                 value = self._sequence_counter()
+            case 0xFF21:
+                value = self._resources()
             case _:
                 value = None
         return None if value is None else tlv.encode(tag, value)
@@ -71,6 +79,17 @@ class DataObjects:
         present = [self._platform.keys.get(version) for version in self._platform.keys.versions()]
         kinds = sorted({3 if keys.aes else 2 for keys in present if keys is not None})
         return [(kind, self._platform.scp03_i if kind == 3 else self._platform.scp02_i) for kind in kinds]
+
+    def _resources(self) -> bytes:
+        """Number of applications (81), free non-volatile and volatile memory in bytes (82, 83)."""
+        used = sum(item.size_bytes for item in self._platform.registry.load_files())
+        free = (max(0, MEMORY_BYTES - used - self._platform.memory.used_bytes()), VOLATILE_BYTES)
+        count = len(self._platform.registry.instances())
+        parts = [
+            (0x81, count.to_bytes(2, "big")),
+            *((0x82 + at, size.to_bytes(4, "big")) for at, size in enumerate(free)),
+        ]
+        return b"".join(tlv.encode(tag, value) for tag, value in parts)
 
     def _recognition(self) -> bytes:
         objects = tlv.encode(0x06, _GP + b"\x01")

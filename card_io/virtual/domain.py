@@ -30,6 +30,8 @@ from card_io.virtual.refusal import (
 from card_io.virtual.registry import SECURED, TERMINATED
 
 GET_DATA: Final = frozenset({0xCA, 0xCB})
+_SEGMENTED: Final = frozenset({0xE4, 0xE6, 0xD8})
+_SEGMENTED_MAX: Final = 0x1000
 
 
 class SecurityDomain:
@@ -38,6 +40,7 @@ class SecurityDomain:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._channel: SecureChannel | None = None
+        self._begun: CommandAPDU | None = None
         self._data = DataObjects(platform)
         self._content = Content(platform)
         self._life_cycle = LifeCycle(platform)
@@ -55,7 +58,7 @@ class SecurityDomain:
 
     def end_session(self) -> None:
         """Forget the session keys and any loading or personalisation that was under way."""
-        self._channel = None
+        self._channel = self._begun = None
         self._content.forget()
 
     def process(self, command: CommandAPDU) -> ResponseAPDU:
@@ -66,17 +69,38 @@ class SecurityDomain:
             self._external_authenticate(command)
             return ResponseAPDU(b"", 0x9000)
         channel = self._channel
+        whole = self._join(command)
+        if whole is None:
+            return ResponseAPDU(b"", 0x9000)
         if channel is None or not channel.authenticated:
             if command.cla & 0x04:
                 raise Refused(SECURITY_STATUS)
-            return self._execute(command)
-        plain = self._unwrap(channel, command)
+            return self._execute(whole)
+        plain = self._unwrap(channel, whole)
         try:
             answer = self._execute(plain)
         except Refused as refused:
             channel.refused(refused.sw)
             raise
         return ResponseAPDU(channel.wrap(answer.data, answer.sw), answer.sw)
+
+    def _join(self, command: CommandAPDU) -> CommandAPDU | None:
+        """The whole of a long DELETE, INSTALL or PUT KEY; None while bit 8 of P1 says that there is more (11.1.5.1)."""
+        begun, self._begun = self._begun, None
+        if command.ins not in _SEGMENTED:
+            return command
+        head = (command.cla, command.ins, command.p1 & 0x7F, command.p2)
+        if begun is not None:
+            if begun.header != bytes(head):
+                raise Refused(CONDITIONS)
+            if len(begun.data) + len(command.data) > _SEGMENTED_MAX:
+                raise Refused(WRONG_LENGTH)
+        data = (begun.data if begun is not None else b"") + command.data
+        joined = CommandAPDU(*head, data, command.le, begun is not None or command.extended)
+        if command.p1 & 0x80:
+            self._begun = joined
+            return None
+        return joined
 
     def _unwrap(self, channel: SecureChannel, command: CommandAPDU) -> CommandAPDU:
         try:

@@ -88,6 +88,10 @@ class Memory:
         """Forget what the open transaction wrote."""
         self._overlay.clear()
 
+    def used_bytes(self) -> int:
+        """How much the cells hold."""
+        return sum(_size(value) for value in self._cells.values())
+
     def durable(self) -> Mapping[str, Value]:
         """The cells as they are after a loss of power now."""
         return self._cells

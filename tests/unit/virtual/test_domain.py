@@ -192,7 +192,6 @@ def test_the_recorded_key_facts() -> None:
         ("80D80081", b"\x30\x85\x10" + bytes(16) + b"\x00", 0x6A80),
         ("80D80081", b"\x30\x88\x10" + bytes(16) + b"\x00", 0x6A80),  # one key is not a new set
         ("80D80080", b"\x30", 0x6A86),
-        ("80D88081", b"\x30", 0x6A86),
         ("80D84481", b"\x44" + (b"\x88\x10" + bytes(16) + b"\x00") * 3, 0x6A88),
         ("80D80081", b"\xff" + (b"\x88\x10" + bytes(16) + b"\x00") * 3, 0x6A80),
         ("80D80082", b"\x30" + (b"\x88\x10" + bytes(16) + b"\x00") * 3, 0x6A86),
@@ -203,6 +202,31 @@ def test_put_key_refusals_leave_the_keys(header: str, data: bytes, sw: int) -> N
     card = blank()
     assert open_session(card).send(header, data, 256).sw == sw
     open_session(card)
+
+
+@pytest.mark.parametrize("level", [0x01, 0x03, 0x33])
+def test_extended_commands_and_long_ones_in_segments(level: int) -> None:
+    card = blank()
+    host = open_session(card, level)
+    objects = tlv.encode(0x42, b"i" * 32) * 9
+    answer = host.session.unwrap(card.process(host.session.wrap(CommandAPDU(0x80, 0xE2, 0x90, 0x00, objects, 256))))
+    assert answer == b"\x90\x00"
+    fields = bytes([0, 0, 9]) + bytes(9) + b"\x00\x81" + bytes([0xE0]) + bytes(0xE0) + b"\x20" + bytes(0x20)
+    whole = CommandAPDU(0x80, 0xE6, 0x40, 0x00, fields, 256)
+    segments = list(gp.segment(host.session.wrap(whole)))
+    assert len(segments) > 1
+    assert all(card.process(part) == b"\x90\x00" for part in segments[:-1])
+    assert host.session.unwrap(card.process(segments[-1])) == b"\x6a\x88"  # heard as a whole: no such instance
+    assert host.send("80CA00E0", b"", 256).ok
+
+
+def test_segments_of_different_commands_are_refused() -> None:
+    host = open_session(blank(), 0x00)
+    assert host.send("80D88081", b"\x30").ok
+    assert host.send("80E40000", bytes.fromhex("D20131"), 256).sw == 0x6985
+    assert host.send("80D88081", b"\x30").ok
+    assert host.send("80CA00E0", b"", 256).ok  # another command forgets what was begun
+    assert host.send("80D80081", b"\x88\x10", 256).sw == 0x6A80
 
 
 def test_replacing_one_key_and_adding_a_second_set() -> None:
@@ -257,6 +281,10 @@ def test_data_objects() -> None:
     assert tlv.require(send(card, "80CA0067", b"", 256).data, 0x67, 0xA0, 0x80) == b"\x03"
     assert tlv.single(send(card, "80CA00CF", b"", 256).data, 0xCF) == diversification_data(cplc_for(b"chip"))
     assert tlv.single(send(card, "80CA00C1", b"", 256).data, 0xC1) == bytes(3)
+    assert send(card, "80CA2F00", b"\x5c\x00", 256).data == b""
+    resources = tlv.single(send(card, "80CAFF21", b"", 256).data, 0xFF21)
+    assert tlv.require(resources, 0x81) == b"\x00\x00"
+    assert int.from_bytes(tlv.require(resources, 0x82), "big") > 100_000
     assert send(card, "80CA0042", b"", 256).sw == 0x6A88
     assert send(card, "00CA9F7F", b"", 256).ok
     assert send(card, "80CB3FFF", b"", 256).sw == 0x6A81
