@@ -4,8 +4,10 @@ The tray stands in for people's hands and for the chip maker, not for any part o
 database, and tells a card only by what the card itself says in clear (data group 1).
 """
 
+import contextlib
 import secrets
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from card_io.applets.uec import layout
 from card_io.connection import send
 from card_io.diversification import kdf3
 from card_io.errors import CardError
+from card_io.pcsc import Context
 from card_io.pcscd import PORTS, READERS
+from card_io.reader_errors import ReaderError
 from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.chip import cplc_for, diversification_data
@@ -27,6 +31,7 @@ from issuance.production.profile import CardProfile
 from uec.domain.errors import UecError
 
 SUFFIX = ".card"
+SEEN_TIMEOUT_S = 5.0
 _END_OF_FILE = 0x6282
 
 
@@ -98,6 +103,7 @@ class Tray:
                 if other == reader or inserted_id == card_id:
                     self.remove(other)
             self._inserted[reader] = (card_id, InsertedCard(card, port=self._ports[reader]))
+            self._until_seen(reader, present=True)
 
     def remove(self, reader: int) -> None:
         """Take the card out of a reader; an empty one stays empty."""
@@ -106,6 +112,17 @@ class Tray:
             if inserted is not None and card_id is not None:
                 inserted.remove()
                 self._faces.pop(card_id, None)
+                self._until_seen(reader, present=False)
+
+    def _until_seen(self, reader: int, *, present: bool) -> None:
+        """No hand is quicker than a reader's look at its slot: a swap between two looks would go unseen."""
+        deadline = time.monotonic() + SEEN_TIMEOUT_S
+        with contextlib.suppress(ReaderError), Context() as context:
+            while time.monotonic() < deadline:
+                slot = context.slots().get(self.readers[reader])
+                if slot is None or slot.present == present:
+                    return
+                time.sleep(0.02)
 
     def cards(self) -> tuple[TrayCard, ...]:
         """Every card of the tray, oldest first."""
