@@ -17,7 +17,6 @@ CRL_DISTRIBUTION_POINTS = "2.5.29.31"
 CERTIFICATE_POLICIES = "2.5.29.32"
 AUTHORITY_KEY_IDENTIFIER = "2.5.29.35"
 EXTENDED_KEY_USAGE = "2.5.29.37"
-FRESHEST_CRL = "2.5.29.46"
 AUTHORITY_INFORMATION_ACCESS = "1.3.6.1.5.5.7.1.1"
 OCSP_NO_CHECK = "1.3.6.1.5.5.7.48.1.5"
 ANY_POLICY = "2.5.29.32.0"
@@ -97,11 +96,6 @@ def information_access(issuers_url: str, ocsp_url: str | None) -> bytes:
 def distribution_points(url: str) -> bytes:
     """Where the list lies that would name this certificate."""
     return plain(CRL_DISTRIBUTION_POINTS, der.sequence(der.sequence(der.explicit(0, _full_name(url)))))
-
-
-def freshest_crl(url: str) -> bytes:
-    """Where the delta to a list lies."""
-    return plain(FRESHEST_CRL, der.sequence(der.sequence(der.explicit(0, _full_name(url)))))
 
 
 def issuing_distribution_point(url: str) -> bytes:
