@@ -28,6 +28,7 @@ from card_io.reader_errors import (
     PinEntryEnded,
     ReaderBusy,
     ReaderError,
+    ReaderUnplugged,
     ServiceNotRunning,
     reader_error,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "PinEntryEnded",
     "ReaderBusy",
     "ReaderError",
+    "ReaderUnplugged",
     "ServiceNotRunning",
     "SlotState",
     "list_readers",
@@ -214,23 +216,25 @@ class PcscConnection:
         if isinstance(error, CardReset | CardRemoved):
             return error
         try:
-            gone = self._card_goes_within(_NOTICE_S)
+            gone = self._gone_within(_NOTICE_S)
         except ServiceNotRunning as stopped:
             return stopped
-        if gone:
-            return CardRemoved(self.reader)
+        if gone is not None:
+            return gone
         # The handle can outlive a service that was restarted: the card is there, the connection is not.
         return CardReset(self.reader) if isinstance(error, ServiceNotRunning) else error
 
-    def _card_goes_within(self, timeout_s: float) -> bool:
+    def _gone_within(self, timeout_s: float) -> CardRemoved | None:
         deadline = time.monotonic() + timeout_s
         with Context() as fresh:
             while True:
                 slot = fresh.slots().get(self.reader)
-                if slot is None or not slot.present:
-                    return True
+                if slot is None:
+                    return ReaderUnplugged(self.reader)
+                if not slot.present:
+                    return CardRemoved(self.reader)
                 if time.monotonic() > deadline:
-                    return False
+                    return None
                 time.sleep(_NOTICE_S / 20)
 
     @contextlib.contextmanager

@@ -53,6 +53,13 @@ class CardRemoved(ReaderError):
     default = "the card was taken out; put the same card back and start again"
 
 
+class ReaderUnplugged(CardRemoved):
+    """The reader went away with the card in it."""
+
+    code = "reader.unplugged"
+    default = "the reader was unplugged; plug it back in, put the same card back and start again"
+
+
 class CardReset(ReaderError):
     """Another program reset the card; sessions and PINs are gone."""
 
@@ -107,7 +114,7 @@ _BY_CODE: dict[int, type[ReaderError]] = {
     0x80100016: CardMute,  # not transacted
     0x8010002F: CardMute,  # communication data lost
     0x8010000B: ReaderBusy,
-    0x80100017: CardRemoved,  # reader unavailable: unplugged under the connection
+    0x80100017: ReaderUnplugged,
 }
 UNKNOWN_READER = 0x80100009
 NO_READERS = 0x8010002E

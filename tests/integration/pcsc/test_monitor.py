@@ -12,7 +12,8 @@ import pytest
 
 from card_io.monitor import Happening, ReaderEvent, ReaderMonitor
 from card_io.pcsc import CardRemoved, CardReset, ServiceNotRunning, list_readers, open_reader
-from tests.support.pcsc import PORTS, READERS, PcscService, insert
+from card_io.pcscd import PORTS, READERS
+from tests.support.pcsc import PcscService, insert
 from tests.support.pcsc_link import ServiceLink
 
 pytestmark = pytest.mark.pcsc

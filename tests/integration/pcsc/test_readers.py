@@ -10,16 +10,19 @@ from card_io.connection import Connection, LogicalChannel, send
 from card_io.pcsc import (
     CardRemoved,
     CardReset,
+    Context,
     NoCard,
     NoPinPad,
     NoReader,
     ReaderBusy,
     ReaderError,
+    ReaderUnplugged,
     list_readers,
     open_reader,
 )
+from card_io.pcscd import PORTS, READERS
 from card_io.pinpad import PinFormat
-from tests.support.pcsc import PORTS, READERS, PcscService, insert
+from tests.support.pcsc import PcscService, insert
 
 pytestmark = pytest.mark.pcsc
 
@@ -226,3 +229,18 @@ def test_a_reader_without_pin_pad_says_so(pcsc: PcscService) -> None:
             connection.verify_pin(CommandAPDU(0, 0x20, 0, 0x80), PinFormat(4, 8))
         with pytest.raises(NoPinPad):
             connection.modify_pin(CommandAPDU(0, 0x24, 0, 0x80), PinFormat(4, 8))
+
+
+def test_a_reader_that_left_is_named_apart_from_a_card_that_left(
+    pcsc: PcscService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pulled(command: bytes) -> bytes:
+        card.remove()
+        return b""
+
+    card = insert(PORTS[0], pulled)
+    with open_reader(READERS[0]) as connection, monkeypatch.context() as patched:
+        # The virtual readers cannot be unplugged, so the service's list is taken away from the look that follows.
+        patched.setattr(Context, "slots", lambda context: {})
+        with pytest.raises(ReaderUnplugged, match="plug it back in"):
+            connection.transmit(bytes.fromhex("00B2010400"))

@@ -7,6 +7,7 @@ import pytest
 from card_io import globalplatform as gp
 from card_io import scp03
 from card_io.apdu import CommandAPDU
+from card_io.applets.uec import layout
 from card_io.channel import AfterFailure, SecureChannel, SecurityDomain, SessionRequest
 from card_io.ciphers import kcv_aes
 from card_io.connection import LogicalChannel
@@ -399,3 +400,44 @@ def test_wrong_check_values_in_the_answer_are_noticed() -> None:
     channel, _ = scripted_channel(b"\x31" + b"\x01\x02\x03" * 2 + b"\x01\x02\x04" + b"\x90\x00")
     with pytest.raises(gp.WrongCheckValues):
         channel.put_keys(INITIAL, 0x31, keys)
+
+
+def test_an_applet_is_installed_made_selectable_locked_unlocked_and_deleted() -> None:
+    channel = open_channel(blank(), 0x33)
+    instance = layout.APPLET_AID
+    channel.send(gp.install_for_install(layout.PACKAGE_AID, layout.MODULE_AID, instance))
+
+    def state() -> int:
+        return channel.registry(gp.Subset.APPLETS, instance)[0].life_cycle
+
+    assert state() == gp.AppletLifeCycle.INSTALLED
+    channel.send(gp.install_for_make_selectable(instance))
+    assert state() == gp.AppletLifeCycle.SELECTABLE
+    channel.send(gp.lock(instance))
+    assert state() & 0x80
+    channel.send(gp.unlock(instance))
+    assert state() == gp.AppletLifeCycle.SELECTABLE
+    found = channel.registry(gp.Subset.APPLETS, instance)[0]
+    assert found.aid == instance
+    channel.send(gp.delete(instance))
+    assert channel.registry(gp.Subset.APPLETS, instance) == []
+
+
+def test_the_card_is_locked_unlocked_and_ended() -> None:
+    channel = open_channel(blank(), 0x03)
+    for state in (gp.CardLifeCycle.INITIALIZED, gp.CardLifeCycle.SECURED, gp.CardLifeCycle.CARD_LOCKED):
+        channel.send(gp.set_card_status(state, gp.ISD_AID))
+    channel.send(gp.set_card_status(gp.CardLifeCycle.SECURED, gp.ISD_AID))
+    channel.send(gp.set_card_status(gp.CardLifeCycle.TERMINATED, gp.ISD_AID))
+    with pytest.raises(StatusWordError):
+        channel.send(gp.install_for_install(layout.PACKAGE_AID, layout.MODULE_AID, layout.APPLET_AID))
+
+
+def test_data_objects_of_the_domain_are_stored_and_read_back() -> None:
+    channel = open_channel(blank(), 0x03)
+    stored = bytes.fromhex("42081234567890ABCDEF")
+    channel.send_all(gp.store_data([stored], structure=gp.Structure.BER_TLV))
+    assert channel.send(gp.get_data(gp.TAG_IIN)).data == stored
+    in_template = gp.store_data([bytes.fromhex("007003") + bytes.fromhex("450107")])
+    channel.send_all(in_template)
+    assert channel.send(gp.get_data(gp.TAG_CIN)).data == bytes.fromhex("450107")

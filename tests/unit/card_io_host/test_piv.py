@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding
 from yubikit import piv as yubikit
@@ -120,7 +120,10 @@ def test_key_commands_are_those_of_an_independent_client() -> None:
     same_log(
         lambda own: own.sign(Slot.AUTHENTICATION, KeyAlgorithm.ECC_P256, DIGEST),
         lambda other: other.sign(
-            yubikit.SLOT.AUTHENTICATION, yubikit.KEY_TYPE.ECCP256, DIGEST, Prehashed(hashes.SHA256())
+            yubikit.SLOT.AUTHENTICATION,
+            yubikit.KEY_TYPE.ECCP256,
+            DIGEST,
+            Prehashed(hashes.SHA256()),  # type: ignore[arg-type]
         ),
     )
     same_log(
@@ -212,11 +215,12 @@ def test_ecdsa_signatures_verify_under_the_generated_key(algorithm: KeyAlgorithm
 def test_rsa_signs_a_whole_block_and_deciphers() -> None:
     _, opened = session()
     key = opened.generate_key(Slot.AUTHENTICATION, KeyAlgorithm.RSA_2048)
+    assert isinstance(key, rsa.RSAPublicKey)
     prefix = bytes.fromhex("3031300d060960864801650304020105000420")
     block = b"\x00\x01" + b"\xff" * (256 - 3 - len(prefix) - 32) + b"\x00" + prefix + DIGEST
     signature = opened.sign(Slot.AUTHENTICATION, KeyAlgorithm.RSA_2048, block)
-    key.verify(signature, DIGEST, padding.PKCS1v15(), Prehashed(hashes.SHA256()))  # type: ignore[union-attr, call-arg, arg-type]
-    ciphertext = key.encrypt(b"hello", padding.PKCS1v15())  # type: ignore[union-attr]
+    key.verify(signature, DIGEST, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
+    ciphertext = key.encrypt(b"hello", padding.PKCS1v15())
     assert opened.decipher(Slot.AUTHENTICATION, KeyAlgorithm.RSA_2048, ciphertext).endswith(b"\x00hello")
     with pytest.raises(piv.PivError, match="pad the digest"):
         opened.sign(Slot.AUTHENTICATION, KeyAlgorithm.RSA_2048, DIGEST)

@@ -18,6 +18,7 @@ from card_io.reader_errors import (
     PinEntryEnded,
     ReaderBusy,
     ReaderError,
+    ReaderUnplugged,
     ServiceNotRunning,
     reader_error,
 )
@@ -63,7 +64,7 @@ def test_any_feature_list_is_read_without_harm(data: bytes) -> None:
         (-2146435043, ServiceNotRunning),
         (0x8010000C, NoCard),
         (0x80100069, CardRemoved),
-        (0x80100017, CardRemoved),
+        (0x80100017, ReaderUnplugged),
         (0x80100068, CardReset),
         (0x80100066, CardMute),
         (0x8010000B, ReaderBusy),
@@ -84,7 +85,16 @@ def test_an_unknown_code_is_shown_with_the_words_of_pcsc() -> None:
 
 
 def test_every_reader_error_has_a_code_of_its_own() -> None:
-    kinds = [ServiceNotRunning, NoReader, NoCard, CardRemoved, CardReset, ReaderBusy, CardMute, PinEntryEnded]
+    kinds: list[type[ReaderError]] = [
+        ServiceNotRunning,
+        NoReader,
+        NoCard,
+        CardRemoved,
+        CardReset,
+        ReaderBusy,
+        CardMute,
+        PinEntryEnded,
+    ]
     assert len({kind.code for kind in kinds}) == len(kinds)
     assert all(kind.code.startswith("reader.") for kind in kinds)
     assert PinEntryEnded("R", "timeout").reason == "timeout"

@@ -33,7 +33,7 @@ def test_a_secret_is_not_formatted_pickled_copied_or_made_a_key() -> None:
 
 
 def test_secrets_compare_by_value() -> None:
-    assert Secret(b"1234") == Secret(bytearray(b"1234"))
+    assert Secret(b"1234") == Secret(bytes(bytearray(b"1234")))
     assert Secret(b"1234") != Secret(b"1235")
     assert Secret(b"1234") != b"1234"
     assert len(Secret(b"1234")) == 4
