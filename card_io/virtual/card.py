@@ -16,7 +16,7 @@ from card_io.virtual import faults as fault
 from card_io.virtual.atr import answer_to_reset
 from card_io.virtual.chip import Randomness, cplc_for
 from card_io.virtual.dispatch import OperatingSystem
-from card_io.virtual.faults import CardLost, FaultPlan
+from card_io.virtual.faults import CardElsewhere, CardLost, FaultPlan, UnknownProfile
 from card_io.virtual.keysets import KeySet
 from card_io.virtual.memory import Area, Memory, read_image, write_image
 from card_io.virtual.piv import card_data as piv
@@ -61,6 +61,7 @@ class VirtualCard:
         self._chip = Area(memory, "chip/")
         self._randomness = Randomness(self._chip.octets("seed") or b"")
         self._path: Path | None = None
+        self._version: tuple[int, int] | None = None
         self._system: OperatingSystem | None = None
         self._mute = False
         self.present = True
@@ -94,7 +95,9 @@ class VirtualCard:
         `seed` fixes the chip's number and its randomness; `cplc` (42 bytes) replaces the production record. The keys of
         a chip usually hang on `chip.diversification_data(chip.cplc_for(seed))`.
         """
-        chosen = PROFILES[profile]
+        chosen = PROFILES.get(profile)
+        if chosen is None:
+            raise UnknownProfile(profile, tuple(PROFILES))
         memory = Memory()
         chip = Area(memory, "chip/")
         chip.put("seed", bytes(seed))
@@ -114,21 +117,28 @@ class VirtualCard:
     @classmethod
     def load(cls, path: Path) -> "VirtualCard":
         """The card in a file, bound to it: every change is written there before the command is answered."""
+        version = _version(path)
         card = cls(Memory(read_image(path)))
-        card._path = path
+        card._path, card._version = path, version
         return card
 
     def save(self, path: Path) -> None:
         """Write the card into a file (whole, or not at all) and stay bound to it."""
         self._path = path
+        self._write_image(path)
+
+    def _write_image(self, path: Path) -> None:
         write_image(path, self._memory.durable())
+        self._version = _version(path)
 
     def _about_to_write(self) -> None:
         self.faults.about_to_write()
+        if self._path is not None and _version(self._path) != self._version:
+            raise CardElsewhere(self._path.name)
 
     def _save_if_bound(self) -> None:
         if self._path is not None:
-            write_image(self._path, self._memory.durable())
+            self._write_image(self._path)
 
     def _spend(self, kind: str) -> None:
         if self.timing is not None:
@@ -207,6 +217,15 @@ class VirtualCard:
             return refused.sw.to_bytes(2, "big")
         self._memory.commit()
         return answer.encode()
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """What changes when the file is written by anyone: its inode and time of change; None when it is not there."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _decode(command: bytes) -> CommandAPDU:

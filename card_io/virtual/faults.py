@@ -15,6 +15,25 @@ class CardLost(CardError):
     code = "card.lost"
 
 
+class CardElsewhere(CardLost):
+    """Another program uses the card in the same file: going on would undo what it did."""
+
+    code = "card.elsewhere"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} was changed by another program; use the card in one place and load it again here")
+
+
+class UnknownProfile(CardError):
+    """No blank of that make is known."""
+
+    code = "card.virtual.profile"
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"there is no virtual card of make {name!r}; choose one of {', '.join(known)}")
+        self.name = name
+
+
 class CardMute(CardError):
     """The card does not answer any more; it has to be taken out and put back."""
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from card_io.errors import CardError
 from card_io.virtual.card import VirtualCard
-from card_io.virtual.faults import CardLost, CardMute
+from card_io.virtual.faults import CardElsewhere, CardLost, CardMute
 
 PORT: Final = 35963
 """Port of Debian's first virtual reader, `Virtual PCD 00 00`; the second is one higher."""
@@ -100,6 +100,8 @@ class InsertedCard:
                 answer = self._answer(self._receive(size))
                 if answer is not None:
                     self._socket.sendall(struct.pack(">H", len(answer)) + answer)
+        except CardElsewhere:
+            return False
         except (CardLost, CardMute):
             self._socket.close()
             return self.card.present

@@ -42,8 +42,8 @@ Commands in clear, CLA 00 (SW 9000 unless said):
                     80/81 size, 82 file descriptor, 83 identifier, 84 AID, 86 and 8C access (below), 8A life cycle.
                     SELECT by ISOAPPLET_AID with P2 00 answers `ISOAPPLET_SELECT_ANSWER` instead.
     B0 READ BINARY  P1-P2 15-bit offset. 6B00 offset outside, 6982 rule not met, 6986 no EF selected, 6282 short.
-    20 VERIFY       P2 reference. No data: asks for the state: 9000 verified, 63Cx tries, 6983 blocked, 6984 transport
-                    or unset. Wrong value: 63Cx, then 6983. P1 FF without data: forget that it was verified.
+    20 VERIFY       P2 reference. No data: asks for the state: 9000 verified, 63Cx tries, 6983 blocked, 6984 transport.
+                    Wrong value: 63Cx, then 6983. P1 FF without data: forget that it was verified.
     24 CHANGE REFERENCE DATA   P1 00, P2 reference, data old || new, divided by the old one's length on the card.
                     New out of its lengths, not digits, or a transport PIN again: 6A80, and no try is lost.
     2C RESET RETRY COUNTER     P1 00: data KRP (8 bytes) || new PIN; P1 01: data KRP, value kept. KRP tries apply.

@@ -158,6 +158,19 @@ def test_a_card_served_from_its_file_until_the_reader_goes(tmp_path: Path) -> No
     assert again.process(bytes.fromhex("00200001")) == b"\x63\xc2"
 
 
+def test_a_card_changed_elsewhere_leaves_the_reader(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    card = finished()
+    card.save(path)
+    with reader() as slot, InsertedCard(card, port=slot.port) as inserted:
+        slot.accept()
+        other = VirtualCard.load(path)
+        other.power_on()
+        slot.write(b"\x01")
+        inserted.wait()
+        assert not card.powered
+
+
 def test_a_file_that_is_no_card_is_not_served(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x")
     with pytest.raises(BadImage):

@@ -10,6 +10,7 @@ from card_io.connection import LogicalChannel
 from card_io.connection import send as send_to
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.connection import InProcessConnection
+from card_io.virtual.faults import UnknownProfile
 from tests.unit.virtual.cards import CONTENT, aes_keys, blank, finished, open_session, send
 
 ISD = bytes.fromhex("A000000151000000")
@@ -154,5 +155,5 @@ def test_what_is_no_command_gets_a_status_word(raw: str, sw: int) -> None:
 
 
 def test_a_blank_of_an_unknown_make_is_not_made() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(UnknownProfile, match="choose one of uec, piv"):
         VirtualCard.blank(b"seed", initial_keys=aes_keys(), profile="unknown")

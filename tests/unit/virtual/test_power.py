@@ -11,7 +11,7 @@ from card_io.connection import Connection
 from card_io.connection import send as send_to
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.connection import InProcessConnection
-from card_io.virtual.faults import CardLost, CardMute, FaultPlan
+from card_io.virtual.faults import CardElsewhere, CardLost, CardMute, FaultPlan
 from card_io.virtual.memory import BadImage, Memory
 from card_io.virtual.timing import Timing
 from tests.unit.virtual.cards import aes_keys, blank, finished, open_session, personalise, send
@@ -70,6 +70,22 @@ def test_the_file_is_the_state_before_or_after_every_write(tmp_path: Path) -> No
     personalise(card)
     assert len(seen) > 20
     assert seen[-1] == card.platform.memory.durable()
+
+
+def test_one_file_is_not_two_cards(tmp_path: Path) -> None:
+    """What one program did to a card, another that loaded it earlier must not undo."""
+    path = tmp_path / "card.json"
+    finished().save(path)
+    first, second = VirtualCard.load(path), VirtualCard.load(path)
+    first.power_on()
+    assert send(first, "00200001", b"0000").sw == 0x63C2
+    with pytest.raises(CardElsewhere, match="use the card in one place"):
+        second.power_on()
+    assert send(first, "00200001", b"0000").sw == 0x63C1
+    path.unlink()
+    with pytest.raises(CardElsewhere):
+        send(first, "00200001", b"0000")
+    assert not first.powered
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
