@@ -245,4 +245,4 @@ class UnfitPin(ProductionError):
             "length": "has the wrong length",
             "trivial": "is too easy to guess",
         }
-        super().__init__(f"{name} {rules[reason]}. Ask the holder to choose another.", name=name, reason=reason)
+        super().__init__(f"The PIN {name} {rules[reason]}. Ask the holder to choose another.", name=name, reason=reason)
