@@ -195,8 +195,9 @@ class SecurityDomain:
         """Authenticate both ways and return the channel at security `level`.
 
         `host_challenge` is fresh random, 8 bytes (16 for cards in S16 mode); `option` is the card's "i" under SCP02,
-        which its answers do not tell. After one failed authentication it refuses with `AttemptsSpent` unless told to
-        try again: cards count, and end. Raises `WrongCryptogram` when card and keys do not belong together.
+        which its answers do not tell. After one failed authentication (also one that the keeper of keys refused) it
+        refuses with `AttemptsSpent` unless told to try again: cards count, and end. Raises `WrongCryptogram` when card
+        and keys do not belong together.
         """
         if self._failed and after_failure is AfterFailure.REFUSE:
             raise AttemptsSpent("one authentication on this card failed; find its right keys before trying again")
@@ -204,10 +205,20 @@ class SecurityDomain:
         answer = self._ask(command)
         request = SessionRequest(_protocol(answer), option, host_challenge, answer)
         self._failed = True
-        session = _session(keys.session_keys(request), request, level)
+        session = self._prepare(keys.session_keys(request), request, level)
         self._authenticate(session)
         self._failed = False
         return SecureChannel(self.connection, session, request.kvn, request.kdd)
+
+    def _prepare(self, keys: SessionKeys, request: SessionRequest, level: int) -> Session:
+        """A level that the card cannot do is the caller's mistake, and no attempt on the card."""
+        try:
+            return _session(keys, request, level)
+        except WrongCryptogram:
+            raise
+        except SecureChannelError:
+            self._failed = False
+            raise
 
     def _authenticate(self, session: Session) -> None:
         answer = ResponseAPDU.decode(exchange(self.connection, session.external_authenticate()))

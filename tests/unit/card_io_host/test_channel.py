@@ -441,3 +441,19 @@ def test_data_objects_of_the_domain_are_stored_and_read_back() -> None:
     in_template = gp.store_data([bytes.fromhex("007003") + bytes.fromhex("450107")])
     channel.send_all(in_template)
     assert channel.send(gp.get_data(gp.TAG_CIN)).data == bytes.fromhex("450107")
+
+
+def test_a_level_that_the_card_cannot_do_is_no_attempt() -> None:
+    security_domain = domain(blank(i3=0x00))
+    vault = TestVault({INITIAL: key_set()})
+    with pytest.raises(SecureChannelError, match="level 01 or 03"):
+        security_domain.open_channel(vault, level=0x33, host_challenge=CHALLENGE)
+    assert security_domain.open_channel(vault, level=0x03, host_challenge=CHALLENGE).level == 0x03
+
+
+def test_a_vault_that_refuses_counts_as_an_attempt() -> None:
+    security_domain = domain(blank())
+    with pytest.raises(KeyError):
+        security_domain.open_channel(TestVault({}), level=0x03, host_challenge=CHALLENGE)
+    with pytest.raises(AttemptsSpent):
+        security_domain.open_channel(TestVault({INITIAL: key_set()}), level=0x03, host_challenge=CHALLENGE)
