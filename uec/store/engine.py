@@ -4,7 +4,7 @@ SQLite: WAL, foreign keys on, every transaction begins IMMEDIATE, so that two wr
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
 
-from uec.domain.errors import IllegalMove, InvalidSettings, StoreUnavailable, UecError
+from uec.domain.errors import IllegalMove, InvalidSettings, Stale, StoreUnavailable, UecError
 from uec.store.guards import ILLEGAL_BIRTH, ILLEGAL_MOVE
 
 BUSY_TIMEOUT_S = 10.0
@@ -55,9 +56,20 @@ def make_engine(url: str | URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> En
     return engine
 
 
+class OfficeSession(Session):
+    """A session that says `Stale` when somebody else changed a row meanwhile (its version moved on)."""
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        """Write what is pending."""
+        try:
+            super().flush(objects)
+        except StaleDataError as error:
+            raise Stale("Somebody else has changed this meanwhile; reload it, look again and decide anew.") from error
+
+
 def session_factory(engine: Engine) -> sessionmaker[Session]:
     """Return the factory of sessions; rows stay readable after the commit."""
-    return sessionmaker(engine, expire_on_commit=False)
+    return sessionmaker[Session](engine, class_=OfficeSession, expire_on_commit=False)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -11,10 +11,9 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.orm.exc import StaleDataError
 
 from tests.support.rows import NOW, make_row
-from uec.domain.errors import IllegalMove, InvalidSettings, StoreUnavailable
+from uec.domain.errors import IllegalMove, InvalidSettings, Stale, StoreUnavailable
 from uec.domain.lifecycle import CardState
 from uec.store.engine import database_url, explain, make_engine, reading, session_factory
 from uec.store.tables import Card, Municipality, NumberSeries, Station
@@ -65,7 +64,7 @@ def test_two_who_change_one_card_do_not_overwrite_each_other(sessions: sessionma
         first.printed_name = "FIRST"
         one.commit()
         second.printed_name = "SECOND"
-        with pytest.raises(StaleDataError):
+        with pytest.raises(Stale, match="reload"):
             two.commit()
     with sessions() as session:
         card = session.get_one(Card, key)
