@@ -113,14 +113,16 @@ class CertificateAuthority:
         One certificate of each batch is read back and verified by the library. Raises `IssuerExpired`.
         """
         self.signer.require_valid(now)
-        signatures = self.signer.sign([tbs.tbs_der for tbs in prepared])
-        certificates = [
-            signed(tbs.tbs_der, self.signer.algorithm, signature)
-            for tbs, signature in zip(prepared, signatures, strict=True)
-        ]
+        certificates = self.assemble([tbs.tbs_der for tbs in prepared])
         if certificates:
             self._check_sample(prepared[-1], certificates[-1])
         return certificates
+
+    def assemble(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Sign to-be-signed bytes and put the certificates together: `sign` without its checks."""
+        signatures = self.signer.sign(bodies)
+        algorithm = self.signer.algorithm
+        return [signed(body, algorithm, signature) for body, signature in zip(bodies, signatures, strict=True)]
 
     def partition(self, serial: int) -> int | None:
         """Which part of the revocation list a certificate belongs to, None when there is one list."""

@@ -7,6 +7,7 @@ readers are strict: definite shortest lengths, nothing left over.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OID, ENUMERATED = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x0A
 UTF8_STRING, PRINTABLE_STRING, UTC_TIME, GENERALIZED_TIME = 0x0C, 0x13, 0x17, 0x18
@@ -23,6 +24,8 @@ def tlv(tag: int, value: bytes) -> bytes:
     size = len(value)
     if size < 0x80:
         return bytes((tag, size)) + value
+    if 0xFF < size <= 0xFFFF:  # most certificates: worth a short way
+        return bytes((tag, 0x82, size >> 8, size & 0xFF)) + value
     length = size.to_bytes((size.bit_length() + 7) // 8, "big")
     return bytes((tag, 0x80 | len(length))) + length + value
 
@@ -74,6 +77,7 @@ def explicit(number: int, *parts: bytes) -> bytes:
     return tlv(CONTEXT | CONSTRUCTED | number, b"".join(parts))
 
 
+@lru_cache(maxsize=256)
 def time(moment: datetime) -> bytes:
     """Encode a Time as RFC 5280 section 4.1.2.5 has it: UTCTime until 2049, seconds, `Z`."""
     utc = moment.astimezone(UTC)
@@ -82,6 +86,7 @@ def time(moment: datetime) -> bytes:
     return generalized_time(utc)
 
 
+@lru_cache(maxsize=256)
 def generalized_time(moment: datetime) -> bytes:
     """Encode a GeneralizedTime without fractions."""
     return tlv(GENERALIZED_TIME, moment.astimezone(UTC).strftime("%Y%m%d%H%M%SZ").encode())

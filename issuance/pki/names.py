@@ -12,13 +12,13 @@ from issuance.errors import RequestRefused
 from issuance.pki import der
 from issuance.pki.profiles import Profile
 
-ATTRIBUTE_OIDS = {
-    "common_name": "2.5.4.3",
-    "surname": "2.5.4.4",
-    "serial_number": "2.5.4.5",
-    "country": "2.5.4.6",
-    "organization": "2.5.4.10",
-    "given_name": "2.5.4.42",
+_ATTRIBUTE_OIDS = {
+    "common_name": der.oid("2.5.4.3"),
+    "surname": der.oid("2.5.4.4"),
+    "serial_number": der.oid("2.5.4.5"),
+    "country": der.oid("2.5.4.6"),
+    "organization": der.oid("2.5.4.10"),
+    "given_name": der.oid("2.5.4.42"),
 }
 _COMMON_NAME_BYTES = 64
 _UPPER_BOUNDS = {
@@ -68,16 +68,18 @@ def fit_common_name(surname: str, *given: str) -> str:
 
 def encode_subject(subject: Subject, profile: Profile) -> bytes:
     """Encode the attributes a profile lists; raises `RequestRefused` for one that is missing or impossible."""
-    parts = []
-    for attribute in profile.subject:
-        value = getattr(subject, attribute)
-        if value:
-            parts.append(_rdn(attribute, value, profile.name))
-        elif attribute not in profile.optional:
+    parts = [_rdn(name, value, profile.name) for name in profile.subject if (value := getattr(subject, name))]
+    if len(parts) < len(profile.subject):
+        _require_complete(subject, profile)
+    return der.tlv(der.SEQUENCE, b"".join(parts))
+
+
+def _require_complete(subject: Subject, profile: Profile) -> None:
+    for name in profile.subject:
+        if name not in profile.optional and not getattr(subject, name):
             raise RequestRefused(
-                f"a {profile.name} certificate needs the subject's {attribute.replace('_', ' ')}", profile=profile.name
+                f"a {profile.name} certificate needs the subject's {name.replace('_', ' ')}", profile=profile.name
             )
-    return der.sequence(*parts)
 
 
 def encode_name(**attributes: str) -> bytes:
@@ -105,7 +107,7 @@ def _rdn(attribute: str, value: str, profile: str) -> bytes:
                 f"{attribute.replace('_', ' ')} {value!r} has characters that a certificate cannot carry there",
                 profile=profile,
             )
-    return der.tlv(der.SET, der.sequence(der.oid(ATTRIBUTE_OIDS[attribute]), der.tlv(tag, value.encode())))
+    return der.tlv(der.SET, der.sequence(_ATTRIBUTE_OIDS[attribute], der.tlv(tag, value.encode())))
 
 
 def _is_country(value: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from enum import IntEnum
+from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 _BASIC_RESPONSE = der.oid("1.3.6.1.5.5.7.48.1.1")
 _SHA_1, _SHA_256 = der.oid("1.3.14.3.2.26"), der.oid("2.16.840.1.101.3.4.2.1")
+_SUCCESSFUL = der.tlv(der.ENUMERATED, b"\x00")
+_EXPLICIT_0 = der.CONTEXT | der.CONSTRUCTED
 _GOOD, _UNKNOWN = b"\x80\x00", b"\x82\x00"
 
 
@@ -68,6 +71,13 @@ class Period:
     this_update: datetime
     next_update: datetime
 
+    @cached_property
+    def encoded(self) -> bytes:
+        """Both times as an answer carries them; raises `PkiError` when the second does not come after the first."""
+        if self.next_update <= self.this_update:
+            raise PkiError("the next answer must come after this one: check the plan")
+        return der.generalized_time(self.this_update) + der.explicit(0, der.generalized_time(self.next_update))
+
 
 def error_response(status: ErrorStatus) -> bytes:
     """Encode an answer that says only that there is none."""
@@ -86,6 +96,9 @@ class Responder:
             _SHA_1: (_sha1(name), _sha1(key_bits)),
             _SHA_256: (hashlib.sha256(name).digest(), hashlib.sha256(key_bits).digest()),
         }
+        name_hash, key_hash = self._issuer[_SHA_1]
+        sha1 = der.sequence(_SHA_1, der.tlv(der.NULL, b""))
+        self._cert_id_head = sha1 + der.octets(name_hash) + der.octets(key_hash)
         self._algorithm = algorithm_identifier(signer.algorithm)
         self._responder_id = der.explicit(
             2, der.octets(_sha1(_key_bits(x509.load_der_x509_certificate(signer.certificate))))
@@ -133,9 +146,7 @@ class Responder:
 
     def cert_id(self, serial: int) -> bytes:
         """Encode the identifier (SHA-1) of one of this authority's certificates."""
-        name, key = self._issuer[_SHA_1]
-        algorithm = der.sequence(_SHA_1, der.tlv(der.NULL, b""))
-        return der.sequence(algorithm, der.octets(name), der.octets(key), der.integer(serial))
+        return der.tlv(der.SEQUENCE, self._cert_id_head + der.integer(serial))
 
     def _data(self, singles: Sequence[bytes], nonce: bytes | None, now: datetime) -> bytes:
         extensions = b""
@@ -148,9 +159,9 @@ class Responder:
         certificates = der.explicit(0, der.sequence(self._signer.certificate))
         answers = []
         for body, signature in zip(data, self._signer.sign(data), strict=True):
-            basic = der.sequence(body, self._algorithm, der.bits(signature), certificates)
-            wrapped = der.explicit(0, der.sequence(_BASIC_RESPONSE, der.octets(basic)))
-            answers.append(der.sequence(der.tlv(der.ENUMERATED, b"\x00"), wrapped))
+            basic = b"".join((body, self._algorithm, der.bits(signature), certificates))
+            wrapped = der.tlv(der.SEQUENCE, _BASIC_RESPONSE + der.octets(der.tlv(der.SEQUENCE, basic)))
+            answers.append(der.tlv(der.SEQUENCE, _SUCCESSFUL + der.tlv(_EXPLICIT_0, wrapped)))
         return answers
 
 
@@ -172,10 +183,7 @@ def cache_headers(answer: bytes, period: Period, *, now: datetime) -> dict[str, 
 
 
 def _single(cert_id: bytes, status: Status, period: Period) -> bytes:
-    if period.next_update <= period.this_update:
-        raise PkiError("the next answer must come after this one: check the plan")
-    this_update, next_update = der.generalized_time(period.this_update), der.generalized_time(period.next_update)
-    return der.sequence(cert_id, _status(status), this_update, der.explicit(0, next_update))
+    return der.tlv(der.SEQUENCE, b"".join((cert_id, _status(status), period.encoded)))
 
 
 def _status(status: Status) -> bytes:

@@ -96,4 +96,4 @@ class Signer:
 
 def signed(body: bytes, algorithm: KeyAlgorithm, signature: bytes) -> bytes:
     """Put a signed structure together: the body, the algorithm, the signature (RFC 5280 section 4.1)."""
-    return der.tlv(der.SEQUENCE, b"".join((body, algorithm_identifier(algorithm), der.bits(signature))))
+    return der.tlv(der.SEQUENCE, b"".join((body, _IDENTIFIERS[algorithm], der.bits(signature))))
