@@ -251,3 +251,12 @@ def network(sqlite_url: str, tmp_path: Path) -> Iterator[Network]:
     with open_network(session_factory(engine), sqlite_url, tmp_path) as opened:
         yield opened
     engine.dispose()
+
+
+@pytest.fixture
+def network_on_either(database_url: str, tmp_path: Path) -> Iterator[Network]:
+    """The same on SQLite and on PostgreSQL."""
+    engine = make_engine(database_url)
+    with open_network(session_factory(engine), database_url, tmp_path) as opened:
+        yield opened
+    engine.dispose()

@@ -47,7 +47,8 @@ def done(network: Network, operation_id: int) -> OperationView:
     return ended
 
 
-def test_a_card_is_made_and_handed_over_at_a_station(network: Network) -> None:
+def test_a_card_is_made_and_handed_over_at_a_station(network_on_either: Network) -> None:
+    network = network_on_either
     station_id = network.enrol("window-1")
     network.start_station("window-1")
     card_id = network.prepared_card(1)
@@ -133,6 +134,23 @@ def test_a_hand_over_sealed_to_a_dead_hub_asks_for_the_pins_again(network: Netwo
     failed = network.wait_for(request_hand_over(network, card_id, station_id, SealingKey().public_key))
     assert (failed.state, failed.error_code) == (OperationState.FAILED, "seal-broken")
     done(network, request_hand_over(network, card_id, station_id))
+
+
+def test_a_locked_vault_fails_the_operation_and_not_the_card(network: Network) -> None:
+    station_id, card_id = network.enrol("window-1"), network.prepared_card(1)
+    network.start_station("window-1")
+    network.insert("window-1", "left", 1)
+    network.stop_hub()
+    right = network.settings
+    network.settings = replace(right, vault_socket=network.folder / "nobody.sock")
+    network.start_hub()
+    failed = network.wait_for(network.request(OperationKind.PERSONALISE, card_id, station_id, None))
+    assert (failed.state, failed.error_code) == (OperationState.FAILED, "vault-unavailable")
+    assert network.office.card(card_id).state is CardState.PREPARED
+    network.stop_hub()
+    network.settings = replace(network.settings, vault_socket=right.vault_socket)
+    network.start_hub()
+    done(network, network.request(OperationKind.PERSONALISE, card_id, station_id, None))
 
 
 def test_only_one_hub_runs(network: Network) -> None:
