@@ -45,19 +45,31 @@ class RegisterGateway:
         return answer if isinstance(answer, CheckAnswer) else read_answer(answer)
 
     def check_many(self, questions: Sequence[tuple[CheckRegister, Person]]) -> list[CheckAnswer]:
-        """Ask many questions in few requests; the answers are in the order of the questions."""
-        answers: list[CheckAnswer] = []
-        for start in range(0, len(questions), BULK):
-            part = questions[start : start + BULK]
-            checks = [{"register": register, "person": told(register, person)} for register, person in part]
-            said = self._post("/v1/checks", {"checks": checks})
-            if isinstance(said, CheckAnswer):
-                answers += [said] * len(part)
-                continue
-            items = said.get("answers") if isinstance(said, dict) else None
-            whole = isinstance(items, list) and len(items) == len(part)
-            answers += [read_answer(item) for item in items] if whole and items else [read_answer(None)] * len(part)
-        return answers
+        """Ask many questions in few requests; the answers are in the order of the questions.
+
+        One request names one register only, so that a register that is down spoils no other's answers; once it has
+        been silent, its further questions are not even asked.
+        """
+        answers: dict[int, CheckAnswer] = {}
+        for register in dict.fromkeys(register for register, _ in questions):
+            places = [place for place, (asked, _) in enumerate(questions) if asked is register]
+            silence: CheckAnswer | None = None
+            for start in range(0, len(places), BULK):
+                part = places[start : start + BULK]
+                said = [silence] * len(part) if silence else self._ask_part(register, [questions[at][1] for at in part])
+                silence = said[0] if all(answer == said[0] for answer in said) and _silent(said[0]) else None
+                answers |= dict(zip(part, said, strict=True))
+        return [answers[place] for place in range(len(questions))]
+
+    def _ask_part(self, register: CheckRegister, people: Sequence[Person]) -> list[CheckAnswer]:
+        checks = [{"register": register, "person": told(register, person)} for person in people]
+        said = self._post("/v1/checks", {"checks": checks})
+        if isinstance(said, CheckAnswer):
+            return [said] * len(people)
+        items = said.get("answers") if isinstance(said, dict) else None
+        if not isinstance(items, list) or len(items) != len(people):
+            return [read_answer(None)] * len(people)
+        return [read_answer(item) for item in items]
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         try:
@@ -72,6 +84,10 @@ class RegisterGateway:
             return response.json()
         except ValueError:
             return _silence("the register's answer cannot be read")
+
+
+def _silent(answer: CheckAnswer) -> bool:
+    return answer.outcome is CheckOutcome.UNAVAILABLE
 
 
 def _silence(detail: str) -> CheckAnswer:

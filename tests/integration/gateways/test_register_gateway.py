@@ -141,6 +141,18 @@ def test_many_questions_keep_their_order(standin: StandIn, gateway: RegisterGate
     assert {answer.outcome for answer in gateway.check_many(questions[:3])} == {UNAVAILABLE}
 
 
+def test_a_register_that_is_down_spoils_no_other_and_is_not_pestered(
+    standin: StandIn, gateway: RegisterGateway
+) -> None:
+    standin.make_trouble(delay_s=1.0, registers=["PASSPORT"])
+    registers = (CheckRegister.PASSPORT, CheckRegister.SNILS)
+    questions = [(register, PEOPLE[1]) for _ in range(BULK + 5) for register in registers]
+    begun = time.monotonic()
+    outcomes = [answer.outcome for answer in gateway.check_many(questions)]
+    assert outcomes == [UNAVAILABLE, MATCH] * (BULK + 5)
+    assert time.monotonic() - begun < 5, "asked once, not five hundred times"
+
+
 def test_nobody_listens() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
