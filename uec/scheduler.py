@@ -76,7 +76,11 @@ def _advisory_lock(engine: Engine, stop: Event) -> Iterator[Lock | None]:
             if stop.wait(RETRY_S):
                 yield None
                 return
-        yield Lock(connection)
+        try:
+            yield Lock(connection)
+        finally:
+            # The lock belongs to the connection: back in the pool it would hold on to it.
+            connection.invalidate()
 
 
 @contextmanager
