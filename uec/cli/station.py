@@ -54,8 +54,10 @@ def enrol(code: str, hub_url: str, folder: Path) -> None:
 def run(readers: str, hub_url: str, folder: Path) -> None:
     """Keep the link and serve the readers until stopped; mends itself when reader, network or office go away."""
     from issuance.station.agent import run_station  # noqa: PLC0415
+    from issuance.station.identity import StationIdentity  # noqa: PLC0415
     from issuance.station.settings import StationSettings  # noqa: PLC0415
 
+    StationIdentity.load(folder)  # says at once when this station is not enrolled
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
