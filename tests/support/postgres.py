@@ -82,7 +82,9 @@ class Server:
         self._wait()
 
     def _as_user(self) -> list[str]:
-        return ["setpriv", f"--reuid={self._user}", f"--regid={self._user}", "--clear-groups"] if self._user else []
+        # A test run that is killed takes its server along.
+        switch = [f"--reuid={self._user}", f"--regid={self._user}", "--clear-groups"] if self._user else []
+        return ["setpriv", "--pdeathsig", "INT", *switch]
 
     def _wait(self) -> None:
         deadline = time.monotonic() + 30
