@@ -189,3 +189,70 @@ def test_an_empty_vault_answers_that_it_has_no_key(tmp_path: Path, run_folder: P
         pytest.raises(UnknownKey),
     ):
         hub.active(KeyPurpose.CARD_MASTER)
+
+
+class Breaking:
+    """A listener that takes requests, counts them, and closes without an answer."""
+
+    def __init__(self, path: Path) -> None:
+        self.seen: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(path))
+        self._socket.listen()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        answered = False
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                frame = frames.receive(connection)
+                if frame is None:
+                    continue
+                self.seen.append(frame[0]["request"])
+                if not answered:  # the first request is answered, so that the client keeps a connection
+                    answered = True
+                    frames.send(connection, {"vault_id": "v", "generation": 1})
+                    second = frames.receive(connection)
+                    self.seen.append(second[0]["request"] if second else "closed")
+
+    def stop(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+        self._socket.close()
+
+
+def test_a_new_key_is_never_asked_for_twice(run_folder: Path) -> None:
+    base = run_folder / "vault.sock"
+    listener = Breaking(socket_for(base, ClientKind.CUSTODIAN))
+    with VaultClient(base, ClientKind.CUSTODIAN) as custodian:
+        custodian.identity()
+        with pytest.raises(VaultUnavailable):
+            custodian.generate(KeyPurpose.OCSP, KeyAlgorithm.EC_P256, now=NOW)
+    listener.stop()
+    assert listener.seen == ["identity", "generate"]
+
+
+def test_what_can_be_asked_twice_is_asked_once_more_after_a_break(run_folder: Path) -> None:
+    base = run_folder / "vault.sock"
+    listener = Breaking(socket_for(base, ClientKind.HUB))
+    with VaultClient(base, ClientKind.HUB) as hub:
+        hub.identity()
+        with pytest.raises(VaultUnavailable):
+            hub.random(8)
+    listener.stop()
+    assert listener.seen == ["identity", "random", "random"]
+
+
+def test_a_vault_that_does_not_answer_in_time_is_told(run_folder: Path) -> None:
+    base = run_folder / "vault.sock"
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(socket_for(base, ClientKind.HUB)))
+        silent.listen()
+        with VaultClient(base, ClientKind.HUB, timeout_s=0.1) as hub, pytest.raises(VaultUnavailable) as caught:
+            hub.identity()
+    assert "timed out" in str(caught.value)

@@ -20,7 +20,7 @@ from issuance.errors import (
     VaultUnlockError,
     WeakPassphrase,
 )
-from issuance.keys import sealing, storage
+from issuance.keys import engine, sealing, storage
 from issuance.keys.file_vault import FileVault
 from issuance.keys.lifecycle import KeyEvent
 from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef, KeyState, PutKeyRequest
@@ -207,3 +207,29 @@ def test_a_compromised_signer_signs_no_more(path: Path) -> None:
         vault.move(ref, KeyEvent.COMPROMISE)
         with pytest.raises(UnusableKey):
             vault.sign(ref, [b"after"])
+
+
+def test_counts_are_saved_on_the_way_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_SAVE_AFTER_USES", 10)
+    with make_vault(path) as vault:
+        ref = vault.active(KeyPurpose.OCSP)
+        for messages, on_disk in (([b"x"] * 9, 0), ([b"x"] * 3, 12), ([b"x"] * 2, 12)):
+            vault.sign(ref, messages)
+            content = json.loads(sealing.unseal(path.read_bytes(), PASSPHRASES)[1])
+            assert next(item["uses"] for item in content["keys"] if item["purpose"] == "ocsp") == on_disk
+
+
+def test_a_change_after_a_failed_one_is_numbered_as_if_it_had_not_been(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with make_vault(path) as vault:
+        with monkeypatch.context() as patched:
+            patched.setattr(storage, "write", lambda *_: (_ for _ in ()).throw(VaultFull("no room", path="x")))
+            for _ in range(3):
+                with pytest.raises(VaultFull):
+                    vault.generate(KeyPurpose.OCSP, KeyAlgorithm.EC_P256, now=NOW)
+        ref = vault.generate(KeyPurpose.OCSP, KeyAlgorithm.EC_P256, now=NOW)
+        assert ref.version == 2
+        vault.sign(ref, [b"with the key that was kept"])
+    with FileVault.unlock(path, PASSPHRASES) as again:
+        again.sign(ref, [b"and that was saved"])
