@@ -10,6 +10,11 @@ from uec.domain.lifecycle import INITIAL, MACHINES, allowed_moves
 # Rows of these tables are written once and never touched again.
 APPEND_ONLY = ("audit_entry", "audit_head", "journal_entry", "stop_list_entry")
 
+# What must also hold for a new row: only a member of a cohort is approved from birth, everybody else by an officer.
+BIRTH = {
+    "application": "NEW.state = 'SUBMITTED' OR (NEW.route = 'MASS' AND NEW.cohort_id IS NOT NULL)",
+}
+
 ILLEGAL_MOVE = "illegal move of"
 ILLEGAL_BIRTH = "illegal first state of"
 ILLEGAL_EDIT = "append-only table"
@@ -40,6 +45,11 @@ def _moves(table: str) -> str:
     return _listed([f"{state}>{target}" for state, target in allowed_moves(table)])
 
 
+def _stillborn(table: str) -> str:
+    first = f"NEW.state NOT IN ({_listed(sorted(INITIAL[table]))})"
+    return f"{first} OR NOT ({BIRTH[table]})" if table in BIRTH else first
+
+
 def _sqlite() -> Iterator[str]:
     for table in MACHINES:
         refuse_move = f"SELECT RAISE(ABORT, '{ILLEGAL_MOVE} {table}');"
@@ -50,7 +60,7 @@ def _sqlite() -> Iterator[str]:
         )
         yield (
             f"CREATE TRIGGER guard_{table}_birth BEFORE INSERT ON {table} FOR EACH ROW "
-            f"WHEN NEW.state NOT IN ({_listed(sorted(INITIAL[table]))}) "
+            f"WHEN {_stillborn(table)} "
             f"BEGIN SELECT RAISE(ABORT, '{ILLEGAL_BIRTH} {table}'); END"
         )
     for table in APPEND_ONLY:
@@ -78,7 +88,7 @@ def _postgresql() -> Iterator[str]:
         )
         yield (
             f"CREATE TRIGGER guard_{table}_birth BEFORE INSERT ON {table} FOR EACH ROW "
-            f"WHEN (NEW.state NOT IN ({_listed(sorted(INITIAL[table]))})) EXECUTE FUNCTION guard_birth()"
+            f"WHEN ({_stillborn(table)}) EXECUTE FUNCTION guard_birth()"
         )
     for table in APPEND_ONLY:
         for verb in ("update", "delete"):

@@ -26,6 +26,13 @@ def paths(machine: str) -> dict[str, list[str]]:
     return found
 
 
+def born(connection: Connection, machine: str, state: str) -> int:
+    """Make a row that begins in a state."""
+    mass = {"route": "MASS", "cohort_id": make_row(connection, "cohort")} if machine == "application" else {}
+    key: int = make_row(connection, machine, state=state, **mass)
+    return key
+
+
 def move(connection: Connection, machine: str, key: int, state: str) -> None:
     table = metadata.tables[machine]
     connection.execute(update(table).where(table.c.id == key).values(state=state))
@@ -46,7 +53,7 @@ def test_moves_in_the_database_are_those_of_the_table(engine: Engine, machine: s
     with engine.connect() as connection:
         for path in paths(machine).values():
             outer = connection.begin_nested() if connection.in_transaction() else connection.begin()
-            key = make_row(connection, machine, state=path[0])
+            key = born(connection, machine, path[0])
             for state in path[1:]:
                 move(connection, machine, key, state)
             for target in all_states(machine):
@@ -67,11 +74,22 @@ def test_rows_are_born_in_a_first_state_only(engine: Engine, machine: str) -> No
         for state in all_states(machine):
             attempt = connection.begin()
             if state in INITIAL[machine]:
-                assert make_row(connection, machine, state=state) > 0
+                assert born(connection, machine, state) > 0
             else:
                 with pytest.raises(IllegalMove):
-                    make_row(connection, machine, state=state)
+                    born(connection, machine, state)
             attempt.rollback()
+
+
+def test_only_members_of_a_cohort_are_approved_from_birth(engine: Engine) -> None:
+    with engine.connect() as connection:
+        for values in ({"route": "WEB"}, {"route": "WINDOW"}, {"route": "MASS"}):
+            attempt = connection.begin()
+            with pytest.raises(IllegalMove):
+                make_row(connection, "application", state="APPROVED", **values)
+            attempt.rollback()
+        with connection.begin():
+            assert born(connection, "application", "APPROVED") > 0
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
