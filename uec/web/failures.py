@@ -1,4 +1,4 @@
-"""Hides how a refusal reaches the person: one page (or JSON object) with what happened and what to do, never a trace."""
+"""Hides how a refusal reaches the person: one page (or JSON object) that says what to do, never a trace."""
 
 import logging
 from collections.abc import Mapping
@@ -11,9 +11,14 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from uec.domain import errors
+from uec.services.authority import NoAuthority
+from uec.services.cohort import CohortChanged
+from uec.services.intake import AlreadyServed
+from uec.services.operations import CardBusy, CardNotReady
+from uec.services.stations import HubAway
 from uec.web.limits import TooManyAttempts
 from uec.web.texts import _
-from uec.web.wording import sentence
+from uec.web.wording import heading_of, sentence
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +30,12 @@ STATUSES: tuple[tuple[type[errors.UecError], int], ...] = (
     (errors.StoreUnavailable, 503),
     (errors.GatewayUnavailable, 503),
     (errors.DiskFull, 503),
+    (HubAway, 503),
+    (NoAuthority, 503),
+    (AlreadyServed, 409),
+    (CardBusy, 409),
+    (CardNotReady, 409),
+    (CohortChanged, 409),
     (errors.IllegalMove, 409),
     (errors.Stale, 409),
     (errors.InvalidInput, 400),
@@ -64,6 +75,7 @@ def _answer(
     status: int, *, code: str, explanation: str | None = None, fields: Mapping[str, object] | None = None
 ) -> Response:
     heading, advice = page_texts(status)
+    heading = heading_of(code) or heading
     if request.path.startswith("/api/"):
         response = jsonify(
             code=code, message=explanation or advice, status=HTTPStatus(status).phrase, errors=dict(fields or {})

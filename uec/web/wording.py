@@ -192,8 +192,34 @@ SENTENCES: Mapping[str, Callable[[UecError], str]] = {
     "uec.store_unavailable": lambda _e: _(
         "The database is busy or not reachable. Nothing was changed; try again in a minute."
     ),
+    "uec.already_served": lambda _e: _(
+        "An application with this SNILS is open already, or its holder has a card. "
+        "Look at the status, or ask at a window."
+    ),
+    "uec.card_not_ready": lambda _e: _("The card is not ready for this step. Look at its present state."),
+    "uec.card_busy": lambda _e: _("Somebody works with this card at this moment. Wait until it is done."),
+    "uec.cohort_changed": lambda _e: _("The list is no longer the one that was shown; it is void. Compute a new one."),
+    "uec.hub_away": lambda _e: _("The card service does not answer. Call the administrator; nothing was changed."),
+    "uec.no_authority": lambda _e: _("The certification authority is not set up yet. Call the administrator."),
+    "uec.weak_password": lambda _e: _("The password is too weak: take at least 12 different signs, not the login."),
+    "uec.gateway_unavailable": lambda _e: _("A register does not answer. It is asked again by itself."),
+    "uec.disk_full": lambda _e: _("The disk is full. Call the administrator; nothing was changed."),
+    "web.draft_too_long": lambda _e: _("The answers are too long: shorten the address and the place of birth."),
+    "uec.invalid_form": lambda _e: _("Something in the form is missing or wrong. Check it and send it again."),
+    "uec.invalid_number": lambda _e: _("A number in the form is wrong. Check it and send it again."),
     "uec.invalid_input": lambda _e: _("Something in the form is missing or wrong. Check it and send it again."),
 }
+
+
+def heading_of(code: str) -> str | None:
+    """Return the heading for a refusal that has one of its own."""
+    headings = {
+        "uec.already_served": _("There is an application already"),
+        "uec.same_person": _("A colleague has to do this"),
+        "uec.hub_away": _("No card can be reached now"),
+        "uec.card_busy": _("The card is in work"),
+    }
+    return headings.get(code)
 
 
 def sentence(error: UecError) -> str | None:

@@ -17,10 +17,27 @@ from uec.web.access import Access, access_of
 from uec.web.app import create_app
 
 PUBLIC = {
-    "static", "api-docs.openapi_json", "citizen.start", "citizen.apply", "citizen.step", "citizen.check",
-    "citizen.status", "citizen.refuse", "auth.sign_in", "auth.sign_out", "language.choose", "pki.index", "pki.certificate", "pki.crl",
-    "pki.stop_list", "api.open_session", "api.list_points", "api.submit", "api.status", "api.published",
-}  # fmt: skip
+    "static",
+    "api-docs.openapi_json",
+    "citizen.start",
+    "citizen.apply",
+    "citizen.step",
+    "citizen.check",
+    "citizen.status",
+    "citizen.refuse",
+    "auth.sign_in",
+    "auth.sign_out",
+    "language.choose",
+    "pki.index",
+    "pki.certificate",
+    "pki.crl",
+    "pki.stop_list",
+    "api.open_session",
+    "api.list_points",
+    "api.submit",
+    "api.status",
+    "api.published",
+}
 
 
 @pytest.fixture

@@ -26,18 +26,12 @@ document.body.addEventListener("htmx:load", (event) => {
   part.querySelectorAll('[data-module="govuk-notification-banner"]').forEach((element) => new NotificationBanner(element));
 });
 
+// Printing needs a script, so its buttons show themselves only here; those that htmx brings in later work as well.
 document.querySelectorAll("[data-print]").forEach((button) => {
   button.hidden = false;
-  button.addEventListener("click", () => window.print());
 });
-
-document.querySelectorAll("[data-copy]").forEach((button) => {
-  if (!navigator.clipboard) return;
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(button.dataset.copy);
-    button.textContent = button.dataset.copied;
-  });
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-print]")) window.print();
 });
 
 // A choice that only narrows a list is applied at once; without scripts the form's own button does it.
