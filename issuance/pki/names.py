@@ -21,6 +21,7 @@ _ATTRIBUTE_OIDS = {
     "given_name": der.oid("2.5.4.42"),
 }
 _COMMON_NAME_BYTES = 64
+_SHORT_VALUE = 0x7F - 9
 _UPPER_BOUNDS = {
     "common_name": 64,
     "serial_number": 64,
@@ -107,7 +108,10 @@ def _rdn(attribute: str, value: str, profile: str) -> bytes:
                 f"{attribute.replace('_', ' ')} {value!r} has characters that a certificate cannot carry there",
                 profile=profile,
             )
-    return der.tlv(der.SET, der.sequence(_ATTRIBUTE_OIDS[attribute], der.tlv(tag, value.encode())))
+    encoded, oid = value.encode(), _ATTRIBUTE_OIDS[attribute]
+    if (size := len(encoded)) <= _SHORT_VALUE:  # nearly all: every length is one byte, and the OID has five
+        return bytes((der.SET, size + 9, der.SEQUENCE, size + 7)) + oid + bytes((tag, size)) + encoded
+    return der.tlv(der.SET, der.sequence(oid, der.tlv(tag, encoded)))
 
 
 def _is_country(value: str) -> bool:

@@ -164,3 +164,10 @@ def test_addresses_are_built_from_the_base() -> None:
     assert config.crl_url(7) == "http://pki.example/pki/crl/issuing-7.crl"
     assert config.ocsp_url is None
     assert CaConfig(organization="O", ocsp=True).ocsp_url == "http://127.0.0.1:8080/pki/ocsp"
+
+
+@pytest.mark.parametrize("size", [1, 59, 60, 61, 118, 119, 120, 127, 128])
+def test_names_of_every_length_are_what_the_library_writes(size: int) -> None:
+    # Lengths of one and of two bytes, of the value and of what is around it.
+    expected = x509.Name([x509.NameAttribute(x509.NameOID.SURNAME, "a" * size)])
+    assert encode_name(surname="a" * size) == expected.public_bytes()
