@@ -79,7 +79,8 @@ def read(reader: str) -> None:
         facts["chip"] = gp.parse_cplc(send(connection, command).require(command)).chip_id.hex()
         command = gp.get_data(gp.TAG_KEY_INFORMATION)
         keys = gp.parse_key_information(send(connection, command).require(command))
-        facts["keys"] = ", ".join(str(key) for key in keys)
+        versions = sorted({key.kvn for key in keys})
+        facts["keys"] = ", ".join(f"version {kvn:02X} ({sum(key.kvn == kvn for key in keys)} keys)" for kvn in versions)
         facts |= _face(connection, PROFILE)
     finally:
         connection.close()

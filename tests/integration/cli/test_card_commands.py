@@ -1,0 +1,75 @@
+"""`uec card` against the machine's own PC/SC stack: a virtual card in, listed, read, judged, and out again."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.keys import make_vault
+from tests.support.pki import make_authority
+from uec.cli import run
+
+pytestmark = pytest.mark.pcsc
+
+
+@contextmanager
+def card_in_reader(file: Path) -> Iterator[subprocess.Popen[str]]:
+    """`uec card virtual` in a process of its own, once the reader shows the card."""
+    command = [sys.executable, "-m", "uec", "card", "virtual", str(file), "--blank"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None and "lies in virtual reader 0" in process.stderr.readline()
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(10)
+
+
+def until_listed(capsys: pytest.CaptureFixture[str], wanted: str) -> str:
+    for _ in range(100):
+        assert run(["card", "list"]) == 0
+        shown = capsys.readouterr().out
+        if wanted in shown.splitlines()[1]:
+            return shown
+        time.sleep(0.1)
+    raise AssertionError(shown)
+
+
+def test_a_blank_is_put_in_listed_read_judged_and_taken_out(
+    pcsc: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with card_in_reader(tmp_path / "blank.card") as process:
+        until_listed(capsys, "3B")
+        assert run(["card", "read", "--reader", "0"]) == 0
+        facts = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+        assert len(facts["chip"]) == 20 and "no finished card of ours" in facts["applet"] and facts["keys"]
+    assert process.returncode == 0
+    until_listed(capsys, "no card")
+    assert run(["card", "read"]) == 1
+    assert capsys.readouterr().err.startswith("uec: ")
+
+
+def test_a_blank_is_no_genuine_card(pcsc: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with make_vault(tmp_path / "vault") as vault:
+        ca = make_authority(vault).ca
+        (tmp_path / "root.cer").write_bytes(ca.root)
+        (tmp_path / "issuing.cer").write_bytes(ca.issuing)
+    known = ["--root", str(tmp_path / "root.cer"), "--issuing", str(tmp_path / "issuing.cer")]
+    with card_in_reader(tmp_path / "blank.card"):
+        until_listed(capsys, "3B")
+        assert run(["card", "check", *known]) == 1
+        assert capsys.readouterr().err.startswith("uec: ")
+    wrong = ["--root", str(tmp_path / "blank.card"), "--issuing", str(tmp_path / "issuing.cer")]
+    assert run(["card", "check", *wrong]) == 2
+    assert "no certificate" in capsys.readouterr().err
+
+
+def test_a_reader_that_is_not_there(pcsc: object, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["card", "read", "--reader", "9"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("uec: ") and error.count("\n") == 1 and "reader" in error
