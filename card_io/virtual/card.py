@@ -18,7 +18,7 @@ from card_io.virtual.chip import Randomness, cplc_for
 from card_io.virtual.dispatch import OperatingSystem
 from card_io.virtual.faults import CardElsewhere, CardLost, FaultPlan, UnknownProfile
 from card_io.virtual.keysets import KeySet
-from card_io.virtual.memory import Area, Memory, read_image, write_image
+from card_io.virtual.memory import Area, ImageNotWritten, Memory, Value, read_image, write_image
 from card_io.virtual.piv import card_data as piv
 from card_io.virtual.piv.applet import PivApplet
 from card_io.virtual.platform import AppletCode, Platform
@@ -69,7 +69,7 @@ class VirtualCard:
         self.timing: Timing | None = None
         self.atr = answer_to_reset(self._chip.octets("name") or b"")
         memory.before_commit = self._about_to_write
-        memory.after_commit = self._save_if_bound
+        memory.persist = self._save_if_bound
         self.platform = Platform(
             memory,
             self._randomness,
@@ -125,10 +125,10 @@ class VirtualCard:
     def save(self, path: Path) -> None:
         """Write the card into a file (whole, or not at all) and stay bound to it."""
         self._path = path
-        self._write_image(path)
+        self._write_image(path, self._memory.durable())
 
-    def _write_image(self, path: Path) -> None:
-        write_image(path, self._memory.durable())
+    def _write_image(self, path: Path, cells: Mapping[str, Value]) -> None:
+        write_image(path, cells)
         self._version = _version(path)
 
     def _about_to_write(self) -> None:
@@ -136,9 +136,9 @@ class VirtualCard:
         if self._path is not None and _version(self._path) != self._version:
             raise CardElsewhere(self._path.name)
 
-    def _save_if_bound(self) -> None:
+    def _save_if_bound(self, cells: Mapping[str, Value]) -> None:
         if self._path is not None:
-            self._write_image(self._path)
+            self._write_image(self._path, cells)
 
     def _spend(self, kind: str) -> None:
         if self.timing is not None:
@@ -185,7 +185,7 @@ class VirtualCard:
         commits, written = self._memory.commits, self._memory.bytes_written
         try:
             answer = self._answer(self._system, bytes(command))
-        except CardLost:
+        except (CardLost, ImageNotWritten):
             self.power_off()
             raise
         if self.timing is not None:

@@ -30,6 +30,7 @@ from card_io.virtual.refusal import (
 from card_io.virtual.registry import SECURED, TERMINATED
 
 GET_DATA: Final = frozenset({0xCA, 0xCB})
+_CLASSES: Final = frozenset({0x00, 0x04, 0x80, 0x84})
 _SEGMENTED: Final = frozenset({0xE4, 0xE6, 0xD8})
 _SEGMENTED_MAX: Final = 0x1000
 
@@ -63,6 +64,8 @@ class SecurityDomain:
 
     def process(self, command: CommandAPDU) -> ResponseAPDU:
         """Answer one command addressed to the domain, under the session's protection when there is one."""
+        if command.cla not in _CLASSES:
+            raise Refused(CLA_UNKNOWN)
         if command.ins == 0x50:
             return ResponseAPDU(self._initialize_update(command), 0x9000)
         if command.ins == 0x82:

@@ -24,6 +24,12 @@ class BadImage(CardError):
     code = "card.virtual.image"
 
 
+class ImageNotWritten(CardError):
+    """The file of a virtual card cannot be written; the card is as it was before the command."""
+
+    code = "card.virtual.disk"
+
+
 class _Deleted:
     """Marks a cell that the transaction deletes."""
 
@@ -40,7 +46,8 @@ class Memory:
         self.commits = 0
         self.bytes_written = 0
         self.before_commit: Callable[[], None] | None = None
-        self.after_commit: Callable[[], None] | None = None
+        self.persist: Callable[[Mapping[str, Value]], None] | None = None
+        """Called with the cells as they are about to be; when it raises, nothing changed."""
 
     def get(self, name: str) -> Value | None:
         """The value of a cell as this command sees it, or None."""
@@ -71,16 +78,15 @@ class Memory:
             return
         if self.before_commit is not None:
             self.before_commit()
-        for name, value in self._overlay.items():
-            if isinstance(value, _Deleted):
-                self._cells.pop(name, None)
-            else:
-                self._cells[name] = value
-                self.bytes_written += _size(value)
+        changed = {name: value for name, value in self._overlay.items() if not isinstance(value, _Deleted)}
+        kept = {name: value for name, value in self._cells.items() if name not in self._overlay}
+        cells = kept | changed
+        if self.persist is not None:
+            self.persist(cells)
+        self._cells = cells
         self._overlay.clear()
         self.commits += 1
-        if self.after_commit is not None:
-            self.after_commit()
+        self.bytes_written += sum(_size(value) for value in changed.values())
 
     checkpoint = commit
 
@@ -154,16 +160,23 @@ def integers(row: tuple[Value, ...] | None) -> tuple[int, ...]:
 
 
 def write_image(path: Path, cells: Mapping[str, Value]) -> None:
-    """Write the image beside `path` and rename it over: the file is the state before or the state after, never half."""
+    """Write the image beside `path` and rename it over: the file is the state before or the state after, never half.
+
+    Raises `ImageNotWritten`.
+    """
     body = {"format": _FORMAT, "cells": {name: _to_json(value) for name, value in cells.items()}}
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            json.dump(body, file, separators=(",", ":"))
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                json.dump(body, file, separators=(",", ":"))
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        reason = f"the virtual card's file {path.name} cannot be written ({error.strerror})"
+        raise ImageNotWritten(f"{reason}; make room there, then put the card in again") from error
 
 
 def read_image(path: Path) -> dict[str, Value]:

@@ -19,10 +19,12 @@ from typing import Final
 from card_io.errors import CardError
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.faults import CardElsewhere, CardLost, CardMute
+from card_io.virtual.memory import ImageNotWritten
 
 PORT: Final = 35963
 """Port of Debian's first virtual reader, `Virtual PCD 00 00`; the second is one higher."""
 _CONNECT_TIMEOUT_S: Final = 5.0
+_PUT_BACK_AFTER_S: Final = 0.05
 
 
 class NoVirtualReader(CardError):
@@ -49,6 +51,8 @@ class InsertedCard:
         self.card = card
         self._address = (host, port)
         self._removed = threading.Event()
+        self.failure: CardError | None = None
+        """Why the card left the reader by itself, once it did."""
         self._socket = self._connect()
         self._thread = threading.Thread(target=self._serve, name=f"virtual card on {port}", daemon=True)
         self._thread.start()
@@ -93,20 +97,25 @@ class InsertedCard:
             self.card.power_off()
 
     def _serve_one_insertion(self) -> bool:
-        """Answer until contact is lost; True when the card is still there and goes back in."""
+        """Answer until contact is lost; True when the card is still there and goes back in.
+
+        The driver itself hangs up now and then, when a card came while it still held the one before.
+        """
         try:
             while True:
                 (size,) = struct.unpack(">H", self._receive(2))
                 answer = self._answer(self._receive(size))
                 if answer is not None:
                     self._socket.sendall(struct.pack(">H", len(answer)) + answer)
-        except CardElsewhere:
+        except (CardElsewhere, ImageNotWritten) as error:
+            self.failure = error
             return False
         except (CardLost, CardMute):
             self._socket.close()
             return self.card.present
         except OSError:
-            return False
+            self._socket.close()
+            return not self._removed.wait(_PUT_BACK_AFTER_S)
 
     def _receive(self, size: int) -> bytes:
         data = b""
@@ -135,7 +144,10 @@ class InsertedCard:
 def serve(card: VirtualCard | Path, host: str = "127.0.0.1", port: int = PORT) -> None:
     """Put a card (or the card in a file) into a virtual reader and stay until it is taken out or the reader goes.
 
-    Raises `NoVirtualReader` and, for a file that is no card, `BadImage`.
+    Raises `NoVirtualReader`; for a file that is no card `BadImage`, for one that cannot be written `ImageNotWritten`,
+    for one that another program changed `CardElsewhere`.
     """
     with InsertedCard(VirtualCard.load(card) if isinstance(card, Path) else card, host, port) as inserted:
         inserted.wait()
+        if inserted.failure is not None:
+            raise inserted.failure

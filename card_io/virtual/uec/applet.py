@@ -52,6 +52,7 @@ class UecApplet:
         self._navigation = Navigation(self._files)
         self._environment = SecurityEnvironment()
         self._hash_on_card = False
+        self._version_asked = False
         self._commands: dict[int, Callable[[CommandAPDU], ResponseAPDU]] = {
             0xA4: self._select_file,
             0xB0: self._read_binary,
@@ -75,8 +76,8 @@ class UecApplet:
     def select(self, name: bytes, p2: int) -> ResponseAPDU:
         """Everything verified is forgotten; the MF is the current directory."""
         self.deselect()
-        self._hash_on_card = name == layout.ISOAPPLET_AID and p2 == 0x00
-        if self._hash_on_card:
+        self._hash_on_card = name == layout.ISOAPPLET_AID and p2 == 0x00 and not self._version_asked
+        if name == layout.ISOAPPLET_AID and p2 == 0x00:
             return ResponseAPDU(layout.ISOAPPLET_SELECT_ANSWER, 0x9000)
         return ResponseAPDU(self._navigation.describe(p2, self._file_state()), 0x9000)
 
@@ -228,7 +229,7 @@ class UecApplet:
     def _get_data(self, command: CommandAPDU) -> ResponseAPDU:
         match command.p1 << 8 | command.p2:
             case layout.TAG_ISOAPPLET:
-                self._hash_on_card = False
+                self._hash_on_card, self._version_asked = False, True
                 data = layout.ISOAPPLET_VERSION
             case layout.TAG_STATE:
                 data = layout.LAYOUT_VERSION.to_bytes(2, "big") + bytes([self._world.life_cycle()])

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from card_io.virtual.card import VirtualCard
-from card_io.virtual.faults import FaultPlan
+from card_io.virtual.faults import CardElsewhere, FaultPlan
 from card_io.virtual.memory import BadImage
 from card_io.virtual.vpcd import InsertedCard, NoVirtualReader, serve
 from tests.unit.virtual.cards import finished
@@ -168,6 +168,7 @@ def test_a_card_changed_elsewhere_leaves_the_reader(tmp_path: Path) -> None:
         other.power_on()
         slot.write(b"\x01")
         inserted.wait()
+        assert isinstance(inserted.failure, CardElsewhere)
         assert not card.powered
 
 

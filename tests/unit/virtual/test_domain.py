@@ -80,6 +80,8 @@ def test_the_challenge_counts_and_never_repeats() -> None:
         ("80D80081", b"", 0x6982),
         ("80440000", b"", 0x6D00),
         ("00F28002", b"\x4f\x00", 0x6E00),
+        ("A0CA9F7F", b"", 0x6E00),
+        ("0CCA9F7F", b"", 0x6E00),
     ],
 )
 def test_without_a_session(header: str, data: bytes, sw: int) -> None:

@@ -1,6 +1,7 @@
 """Power, files and faults: what survives, what does not, and what a reader sees."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from card_io.connection import send as send_to
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.connection import InProcessConnection
 from card_io.virtual.faults import CardElsewhere, CardLost, CardMute, FaultPlan
-from card_io.virtual.memory import BadImage, Memory
+from card_io.virtual.memory import BadImage, ImageNotWritten, Memory, Value
 from card_io.virtual.timing import Timing
 from tests.unit.virtual.cards import aes_keys, blank, finished, open_session, personalise, send
 
@@ -58,17 +59,18 @@ def test_the_file_is_the_state_before_or_after_every_write(tmp_path: Path) -> No
     card = blank()
     card.save(path)
     seen = []
-    write = card.platform.memory.after_commit
+    write = card.platform.memory.persist
     assert write is not None
 
-    def watched() -> None:
+    def watched(cells: Mapping[str, Value]) -> None:
+        assert VirtualCard.load(path).platform.memory.durable() == card.platform.memory.durable()
+        write(cells)
         seen.append(VirtualCard.load(path).platform.memory.durable())
-        write()
-        seen.append(VirtualCard.load(path).platform.memory.durable())
+        assert seen[-1] == cells
 
-    card.platform.memory.after_commit = watched
+    card.platform.memory.persist = watched
     personalise(card)
-    assert len(seen) > 20
+    assert len(seen) > 10
     assert seen[-1] == card.platform.memory.durable()
 
 
@@ -98,9 +100,13 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(json, "dump", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ImageNotWritten, match=r"No space left on device\); make room"):
         personalise(card)
     assert path.read_bytes() == before
+    assert not card.powered
+    monkeypatch.undo()
+    card.power_on()
+    assert card.platform.registry.instances() == []
     assert [item.name for item in tmp_path.iterdir()] == ["card.json"]
 
 
