@@ -105,7 +105,7 @@ def _rdn(attribute: str, value: str, profile: str) -> bytes:
         tag = der.PRINTABLE_STRING
         if not _PRINTABLE_LETTERS.issuperset(value) or (attribute == "country" and not _is_country(value)):
             raise RequestRefused(
-                f"{attribute.replace('_', ' ')} {value!r} has characters that a certificate cannot carry there",
+                f"{attribute.replace('_', ' ')} has characters that a certificate cannot carry there: correct it",
                 profile=profile,
             )
     encoded, oid = value.encode(), _ATTRIBUTE_OIDS[attribute]
