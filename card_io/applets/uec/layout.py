@@ -64,9 +64,10 @@ Commands in clear, CLA 00 (SW 9000 unless said):
 
 isoApplet. OpenSC 0.23 takes the version from the SELECT answer (it must be raw bytes, not a template, major 00) and
 then sends PSO with algorithm 21 the *message*: the card hashes it with SHA-1. OpenSC from 0.24 asks GET DATA 0101, is
-told version 0100 and sends the hash itself. So under ISOAPPLET_AID algorithm 21 hashes with SHA-1 until GET DATA 0101
-was asked or SELECT came with P2 0C; selected by APPLET_AID (or by reset) it never hashes. Access bytes in tag 86 are
-that driver's: FF, delete, terminate, activate, deactivate, write, update, read, each 00, 90 (PIN1) or FF.
+told version 0100 and sends the hash itself. So under ISOAPPLET_AID algorithm 21 hashes with SHA-1 unless SELECT came
+with P2 0C or GET DATA 0101 was asked since the reset (the driver selects again to log out, and does not ask again);
+selected by APPLET_AID, or by the reset, it never hashes. Access bytes in tag 86 are that driver's: FF, delete,
+terminate, activate, deactivate, write, update, read, each 00, 90 (PIN1) or FF.
 
 What OpenSC expects in the ISO 7816-15 files (facts for whoever builds them):
     EF.DIR   one 61 { 4F CIA_AID, 50 label, 51 path 3F005015 }. EF.OD CHOICE tags: A0 PrKD, A1 PuKD, A4 CD, A7 DOD, A8

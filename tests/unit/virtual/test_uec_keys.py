@@ -186,12 +186,14 @@ def test_isoapplet_before_version_1_leaves_the_hash_to_the_card(made: Made) -> N
     point(public[1]).verify(signature, message, ec.ECDSA(hashes.SHA1()))
 
 
-@pytest.mark.parametrize("way", ["asked for the version", "selected without an answer"])
+@pytest.mark.parametrize("way", ["asked for the version", "asked and selected again", "selected without an answer"])
 def test_isoapplet_from_version_1_gets_the_given_hash_signed(made: Made, way: str) -> None:
     card, public = made
-    if way == "asked for the version":
+    if way.startswith("asked"):
         send(card, "00A40400", layout.ISOAPPLET_AID, 256)
         assert send(card, "00CA0101", b"", 3).data == layout.ISOAPPLET_VERSION
+        if way.endswith("again"):
+            send(card, "00A40400", layout.ISOAPPLET_AID, 256)
     else:
         assert send(card, "00A4040C", layout.ISOAPPLET_AID).data == b""
     choose(card, 1, algorithm="800121")
