@@ -7,11 +7,11 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
-from uec.domain.lifecycle import APPLICATION, ApplicationEvent, ApplicationState, Route, advance
+from uec.domain.lifecycle import ApplicationState, Route
 from uec.domain.names import full_name
 from uec.domain.permissions import Permission
 from uec.services.points import point_view
-from uec.services.rows import locked, present
+from uec.services.rows import present
 from uec.services.views import ApplicationDetail, ApplicationRow, CheckView, Page
 from uec.store import audit
 from uec.store.tables import Application, Card, IssuancePoint, RegisterCheck, Staff
@@ -92,25 +92,6 @@ def photo(session: Session, application_id: int, *, actor: Actor, now: datetime)
     content = application.photo
     session.commit()
     return content
-
-
-def withdraw(session: Session, application_id: int, *, actor: Actor, reason: str, now: datetime) -> None:
-    """The applicant takes the application back at a window; a planned card of it is annulled first by its batch."""
-    actor.require(Permission.TAKE_APPLICATION)
-    application = locked(session, Application, application_id)
-    application.state = advance(APPLICATION, application.state, ApplicationEvent.WITHDRAW)
-    application.closed_at = now
-    audit.record(
-        session,
-        actor=actor.reference,
-        action="application.withdraw",
-        subject_kind="application",
-        subject_id=application.id,
-        person_id=application.resident_id,
-        details={"reason": reason},
-        now=now,
-    )
-    session.commit()
 
 
 def staff_name(session: Session, staff_id: int | None) -> str | None:
