@@ -38,8 +38,14 @@ def publish(office: CardOffice) -> x509.CertificateRevocationList:
         return x509.load_der_x509_crl(publication.latest_crl(session))
 
 
-def openssl_accepts(office: CardOffice, card_id: int, crl: x509.CertificateRevocationList, folder: Path) -> bool:
-    """What `openssl verify -crl_check` says of the card's authentication certificate."""
+def openssl_accepts(
+    office: CardOffice,
+    card_id: int,
+    crl: x509.CertificateRevocationList,
+    folder: Path,
+    root_crl: x509.CertificateRevocationList | None = None,
+) -> bool:
+    """What `openssl verify -crl_check` says of the card's authentication certificate; of the chain with `root_crl`."""
     with office.sessions() as session:
         known = authority.certificates(session)
         der = session.scalars(
@@ -49,13 +55,24 @@ def openssl_accepts(office: CardOffice, card_id: int, crl: x509.CertificateRevoc
     for name, content in files.items():
         pem = x509.load_der_x509_certificate(content or b"").public_bytes(Encoding.PEM)
         (folder / f"{name}.pem").write_bytes(pem)
-    (folder / "crl.pem").write_bytes(crl.public_bytes(Encoding.PEM))
+    lists = crl.public_bytes(Encoding.PEM) + (root_crl.public_bytes(Encoding.PEM) if root_crl else b"")
+    (folder / "crl.pem").write_bytes(lists)
     moment = int((office.clock() + timedelta(seconds=1)).timestamp())
-    command = ["openssl", "verify", "-x509_strict", "-crl_check", "-attime", str(moment)]
+    check = "-crl_check_all" if root_crl else "-crl_check"
+    command = ["openssl", "verify", "-x509_strict", check, "-attime", str(moment)]
     command += ["-CAfile", "root.pem", "-untrusted", "issuing.pem", "-CRLfile", "crl.pem", "card.pem"]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert ran.returncode == 0 or "certificate revoked" in ran.stderr, ran.stderr
     return ran.returncode == 0
+
+
+def test_openssl_accepts_the_whole_chain_with_both_lists(office: CardOffice, tmp_path: Path) -> None:
+    (card_id,) = office.make_cards(1)
+    office.hand_over(card_id)
+    issuing = publish(office)
+    with office.sessions() as session:
+        root = x509.load_der_x509_crl(publication.latest_crl(session, issuer="root"))
+    assert openssl_accepts(office, card_id, issuing, tmp_path, root)
 
 
 def certificate_states(office: CardOffice, card_id: int) -> set[CertificateState]:

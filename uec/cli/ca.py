@@ -91,6 +91,17 @@ def crl() -> None:
     click.echo(f"revocation list {number} published")
 
 
+@ca.command("root-crl")
+def root_crl() -> None:
+    """Sign the root's own revocation list anew; due once a year."""
+    from uec.services import authority  # noqa: PLC0415
+
+    chosen = settings()
+    with store(chosen) as sessions, sessions() as session, _vault(chosen) as vault:
+        number = authority.renew_root_crl(session, vault, now=now())
+    click.echo(f"root revocation list {number} published")
+
+
 @ca.command("stop-list")
 def stop_list() -> None:
     """Sign and publish the stop-list now."""

@@ -238,15 +238,16 @@ class MainJob(Desks):
             self.hand_one_over(card_id)
 
     def _publish(self, lost: int, active: int) -> None:
+        newest = select(func.max(Crl.number)).where(Crl.issuer == publication.ISSUING)
         with self._sessions() as session:
             known = authority.certificates(session)
-            before = session.scalar(select(func.max(Crl.number))) or 0
+            before = session.scalar(newest) or 0
         self._office.until(
             lambda session: (
                 not publication.crl_due(
                     session, policy=self._office.settings.policy.on(self._office.now().date()), now=self._office.now()
                 )
-                and (session.scalar(select(func.max(Crl.number))) or 0) >= max(before, 1)
+                and (session.scalar(newest) or 0) >= max(before, 1)
             ),
             "The revocation list",
             job="publish",

@@ -18,9 +18,11 @@ from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
 from issuance.pki.config import CaConfig
 from issuance.pki.hierarchy import create_hierarchy
 from issuance.pki.hygiene import public_key_digest
+from issuance.pki.signing import Signer
 from uec.domain.actors import Actor
 from uec.domain.errors import UecError
 from uec.domain.lifecycle import CertificateState
+from uec.services import publication
 from uec.services.applicant_secret import RandomBytes
 from uec.settings import Settings
 from uec.store import audit
@@ -82,8 +84,17 @@ def create(
     (signer,) = ca.sign([ca.prepare(request)], now=now)
     for profile, der in ((ROOT, hierarchy.root), (ISSUING, hierarchy.issuing), (DOCUMENT_SIGNER, signer)):
         _store(session, profile, der, actor, now)
+    publication.publish_root_crl(session, Signer.find(vault, KeyPurpose.CA_ROOT, hierarchy.root), now=now)
     session.commit()
     return AuthorityCertificates(hierarchy.root, hierarchy.issuing, signer)
+
+
+def renew_root_crl(session: Session, vault: Vault, *, now: datetime) -> int:
+    """Sign the root's revocation list anew, once a year; returns its number."""
+    signer = Signer.find(vault, KeyPurpose.CA_ROOT, certificates(session).root)
+    number = publication.publish_root_crl(session, signer, now=now)
+    session.commit()
+    return number
 
 
 def certificates(session: Session) -> AuthorityCertificates:

@@ -18,13 +18,14 @@ from uec.services import numbering
 from uec.store import audit
 from uec.store.tables import Certificate, Crl, Revocation, StopListEntry, StopListSnapshot
 
-ISSUING = "issuing"
+ISSUING, ROOT = "issuing", "root"
+ROOT_CRL_DAYS = 365
 PART = 10_000
 
 
 def crl_due(session: Session, *, policy: Policy, now: datetime) -> bool:
     """Whether the list must be made: none yet, something changed since, or half its life is over."""
-    newest = select(Crl.this_update).order_by(Crl.number.desc()).limit(1)
+    newest = select(Crl.this_update).where(Crl.issuer == ISSUING).order_by(Crl.number.desc()).limit(1)
     published_at = session.scalar(newest)
     if published_at is None or now >= published_at + timedelta(days=policy.crl_days) / 2:
         return True
@@ -46,23 +47,44 @@ def publish_crl(session: Session, ca: CertificateAuthority, *, policy: Policy, n
     next_update = this_update + timedelta(days=policy.crl_days)
     entries = list(session.scalars(open_entries))
     der = build_crl(ca.signer, number=number, this_update=this_update, next_update=next_update, entries=entries)
-    session.add(Crl(number=number, der=der, this_update=this_update, next_update=next_update, entries=len(entries)))
+    row = Crl(issuer=ISSUING, number=number, der=der, this_update=this_update, next_update=next_update)
+    _keep(session, row, len(entries), now)
+    session.commit()
+    return number
+
+
+def publish_root_crl(session: Session, signer: Signer, *, now: datetime) -> int:
+    """Sign and keep the root's list, which names no certificate while no issuing authority has been revoked.
+
+    `signer` is the root, so this is a ceremony's work and its list lives for a year; the caller commits.
+    """
+    (number,) = numbering.take(session, "crl-root")
+    this_update = now.replace(microsecond=0)
+    next_update = this_update + timedelta(days=ROOT_CRL_DAYS)
+    der = build_crl(signer, number=number, this_update=this_update, next_update=next_update, entries=())
+    row = Crl(issuer=ROOT, number=number, der=der, this_update=this_update, next_update=next_update)
+    _keep(session, row, 0, now)
+    return number
+
+
+def _keep(session: Session, row: Crl, entries: int, now: datetime) -> None:
+    row.entries = entries
+    session.add(row)
     audit.record(
         session,
         actor="system:publication",
         action="crl.publish",
         subject_kind="crl",
-        subject_id=number,
-        details={"entries": len(entries)},
+        subject_id=f"{row.issuer}-{row.number}",
+        details={"entries": entries},
         now=now,
     )
-    session.commit()
-    return number
 
 
-def latest_crl(session: Session) -> bytes:
-    """The newest list (DER); raises `NotFound` before the first."""
-    der = session.scalar(select(Crl.der).order_by(Crl.number.desc()).limit(1))
+def latest_crl(session: Session, *, issuer: str = ISSUING) -> bytes:
+    """The newest list (DER) of the issuing authority or the root; raises `NotFound` before the first."""
+    newest = select(Crl.der).where(Crl.issuer == issuer).order_by(Crl.number.desc()).limit(1)
+    der = session.scalar(newest)
     if der is None:
         raise NotFound("No revocation list has been published yet: run `uec ca crl`.", kind="Crl", id=None)
     return der
