@@ -8,13 +8,15 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from issuance.production.pins import pin_problem
+from issuance.production.profile import PinProfile
 from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import OperationKind
 from uec.domain.policy import Policy
 from uec.services.operations import request_operation
 
-_RUNS = ("0123456789", "9876543210")
+_MESSAGES = {"digits": "pin.digits", "length": "pin.length", "trivial": "pin.guessed"}
 
 
 def request(
@@ -50,16 +52,16 @@ def request(
 
 
 def pin_errors(pin1: str, pin2: str, *, policy: Policy) -> dict[str, str]:
-    """What is wrong with the chosen PINs, by field, as message keys: length, digits, easily guessed, both the same."""
-    limits = {"pin1": (pin1, policy.pin1_digits), "pin2": (pin2, policy.pin2_digits)}
+    """What is wrong with the chosen PINs, by field, as message keys: length, digits, easily guessed, both the same.
+
+    The hub judges by the same rule (`issuance.production.pins`) before it touches the card.
+    """
     errors = {}
-    for field, (pin, (shortest, longest)) in limits.items():
-        if not (pin.isascii() and pin.isdigit()):
-            errors[field] = "pin.digits"
-        elif not shortest <= len(pin) <= longest:
-            errors[field] = "pin.length"
-        elif len(set(pin)) == 1 or any(pin in run for run in _RUNS):
-            errors[field] = "pin.guessed"
+    for field, value, (shortest, longest) in (("pin1", pin1, policy.pin1_digits), ("pin2", pin2, policy.pin2_digits)):
+        limits = PinProfile(field, field, 0, shortest, longest, longest, policy.pin_tries)
+        problem = pin_problem(limits, value)
+        if problem is not None:
+            errors[field] = _MESSAGES[problem]
     if not errors and pin1 == pin2:
         errors["pin2"] = "pin.same"
     return errors

@@ -16,6 +16,7 @@ from uec.services.handover import pin_errors
         ("48a5", "１６２３４２", {"pin1": "pin.digits", "pin2": "pin.digits"}),
         ("1111", "345678", {"pin1": "pin.guessed", "pin2": "pin.guessed"}),
         ("9876", "162342", {"pin1": "pin.guessed"}),
+        ("8901", "162342", {"pin1": "pin.guessed"}),
         ("162342", "162342", {"pin2": "pin.same"}),
         ("", "", {"pin1": "pin.digits", "pin2": "pin.digits"}),
     ],
