@@ -93,6 +93,13 @@ class StationLink:
         with self._guard:
             return tuple(self._readers.values())
 
+    @property
+    def ready(self) -> bool:
+        """Whether any reader holds a card that nothing is done with just now."""
+        with self._guard:
+            free = [name for name, reader in self._readers.items() if reader.card]
+            return self.open and any(name not in self._uses or not self._uses[name].busy for name in free)
+
     def take(self, reader: str | None, card_id: int | None) -> str | None:
         """Take a reader for a card's work: the one named, or the first that is free and holds a card; None if none."""
         with self._guard:

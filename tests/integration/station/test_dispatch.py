@@ -137,6 +137,30 @@ def test_a_queue_without_cards_does_not_block_a_window(office: CardOffice, loop:
     assert begun(office, link_of(line, loop, left=0), link_of(window, loop, left=1)) == [(urgent, window, "left")]
 
 
+def test_a_citizen_never_waits_behind_a_batch(office: CardOffice, loop: asyncio.AbstractEventLoop) -> None:
+    """A look asked for last goes before a batch that anybody may write, and a batch never hides it."""
+    window = enrolled(office, "window")
+    ask(office, tuple(range(1, 6)))
+    with office.sessions() as session:
+        look = operations.request_operation(
+            session,
+            kind=OperationKind.READ,
+            card_id=None,
+            station_id=window,
+            reader=None,
+            actor=office.staff.operator,
+            now=office.clock(),
+        )
+    assert begun(office, link_of(window, loop, left=1)) == [(look, window, "left")]
+
+
+def test_a_stations_own_work_comes_before_anybodys(office: CardOffice, loop: asyncio.AbstractEventLoop) -> None:
+    window = enrolled(office, "window")
+    ask(office, (1, 2))
+    (own,) = ask(office, (3,), station_id=window)
+    assert begun(office, link_of(window, loop, left=1)) == [(own, window, "left")]
+
+
 def test_what_another_hub_claimed_is_left_alone(office: CardOffice, loop: asyncio.AbstractEventLoop) -> None:
     (asked,) = ask(office, (1,))
     link = link_of(1, loop, left=1)
