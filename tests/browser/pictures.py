@@ -83,7 +83,7 @@ PICTURES = (
 def take(folder: Path, out: Path) -> Iterator[Path]:
     """Take every picture into `out`, each below 200 KB; yields their paths."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
-    with open_site(folder) as site, sync_playwright() as playwright:
+    with open_site(folder, daily_capacity=12) as site, sync_playwright() as playwright:
         things = fill(site)
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         for name, login, address in PICTURES:

@@ -71,6 +71,21 @@ def settings_in(folder: Path) -> Settings:
 
 def furnish(office: CardOffice) -> None:
     """Give the office its staff, names of points, a station with a card in its reader, and a hub that is alive."""
+    employ(office)
+    now = office.clock()
+    with office.sessions() as session:
+        point = session.query(IssuancePoint.id).order_by(IssuancePoint.id).first()
+        assert point is not None
+        readers = [{"name": "Generic Reader 00", "card": True}, {"name": "Generic Reader 01", "card": False}]
+        later = now + timedelta(days=30)
+        session.add(Station(name="Окно 1", point_id=point[0], last_seen_at=later, readers=readers))
+        key = office.desk.sealing_key.public_key
+        session.add(HubInstance(public_key=key, started_at=now, heartbeat_at=later))
+        session.commit()
+
+
+def employ(office: CardOffice) -> None:
+    """Give the office its staff and the names of its points."""
     now, office_random = office.clock(), random.Random(11).randbytes
     with office.sessions() as session:
         points = session.query(IssuancePoint).order_by(IssuancePoint.id).all()
@@ -81,12 +96,6 @@ def furnish(office: CardOffice) -> None:
                 session, login=login, display_name=name, password=PASSWORD, roles=roles, actor=system_actor("test"),
                 now=now, random=office_random, point_id=points[0].id, cost=CHEAP,
             )  # fmt: skip
-        readers = [{"name": "Generic Reader 00", "card": True}, {"name": "Generic Reader 01", "card": False}]
-        session.add(
-            Station(name="Окно 1", point_id=points[0].id, last_seen_at=now + timedelta(days=30), readers=readers)
-        )
-        key = office.desk.sealing_key.public_key
-        session.add(HubInstance(public_key=key, started_at=now, heartbeat_at=now + timedelta(days=30)))
         session.commit()
 
 
@@ -138,6 +147,17 @@ def open_site(folder: Path, *, daily_capacity: int = 50) -> Iterator[Site]:
     engine = make_engine(settings.database_url)
     office = open_card_office(session_factory(engine), folder, daily_capacity=daily_capacity)
     furnish(office)
+    try:
+        with serve(settings, office) as site:
+            yield site
+    finally:
+        office.desk.bench.vault.close()
+        engine.dispose()
+
+
+@contextmanager
+def serve(settings: Settings, office: CardOffice) -> Iterator[Site]:
+    """Serve an office that is there on a free port."""
     app = create_app(settings, clock=office.clock)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     served = threading.Thread(target=server.serve_forever, daemon=True)
@@ -148,8 +168,6 @@ def open_site(folder: Path, *, daily_capacity: int = 50) -> Iterator[Site]:
         server.shutdown()
         served.join(10)
         server.server_close()
-        office.desk.bench.vault.close()
-        engine.dispose()
 
 
 @contextmanager
