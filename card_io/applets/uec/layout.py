@@ -34,7 +34,8 @@ no padding. Three tries, KRP ten. A *transport* PIN can only be changed: until t
 lost.
 
 Keys (reference = tag 84 of MSE SET = keyReference in EF.PrKD): 01 authentication (PIN1), 02 signature (PIN2, each
-time), 03 key agreement (PIN1), 04 card authentication (no PIN; INTERNAL AUTHENTICATE only).
+time), 03 key agreement (PIN1), 04 card authentication (no PIN; INTERNAL AUTHENTICATE only). 05 to 0F are free to the
+profile, which says their rule and use. An operation is refused (6985) unless the key was generated for it.
 
 Commands in clear, CLA 00 (SW 9000 unless said):
     A4 SELECT       P1 00 by identifier, 01 child DF, 02 EF under current DF, 03 parent, 04 by AID, 08 path from MF
@@ -168,12 +169,16 @@ class PinFlag(IntFlag):
 
 
 class KeySlot(IntEnum):
-    """Key references."""
+    """Key references that every card has."""
 
     AUTHENTICATION = 0x01
     SIGNATURE = 0x02
     AGREEMENT = 0x03
     CARD = 0x04
+
+
+SLOT_MAX: Final = 0x0F
+"""Greatest key reference; those above `KeySlot` are the profile's own."""
 
 
 class KeyAlgorithm(IntEnum):

@@ -58,7 +58,7 @@ BLOCK_BYTES: Final = 223
 class KeySpec:
     """How one key slot is generated."""
 
-    slot: KeySlot
+    slot: int
     algorithm: KeyAlgorithm
     rule: Rule
     use: KeyUse

@@ -71,7 +71,7 @@ class PinStatus:
 class KeyStatus:
     """One line of the card's overview of keys."""
 
-    slot: KeySlot
+    slot: int
     algorithm: KeyAlgorithm
     rule: layout.Rule
     use: KeyUse
@@ -112,7 +112,7 @@ class UecSession:
     def keys(self) -> list[KeyStatus]:
         """What key pairs there are and what they may do."""
         return [
-            KeyStatus(KeySlot(slot), KeyAlgorithm(algorithm), layout.Rule(rule), KeyUse(use))
+            KeyStatus(slot, KeyAlgorithm(algorithm), layout.Rule(rule), KeyUse(use))
             for slot, algorithm, rule, use in _quadruples(self._get_data(layout.TAG_KEYS))
         ]
 
@@ -158,29 +158,29 @@ class UecSession:
             raise TransportPin(ref)
         answer.require(command)
 
-    def sign(self, slot: KeySlot, digest: bytes) -> bytes:
+    def sign(self, slot: int, digest: bytes) -> bytes:
         """ECDSA over a hash, as ECDSA-Sig-Value in DER; the key's PIN has to be verified (PIN2: right before)."""
         self._choose(0xB6, slot, AlgorithmRef.ECDSA)
         command = CommandAPDU(0x00, 0x2A, 0x9E, 0x9A, digest, 256)
         return self._send(command).require(command)
 
-    def agree(self, slot: KeySlot, point: bytes) -> bytes:
+    def agree(self, slot: int, point: bytes) -> bytes:
         """The X coordinate of the point shared with the peer's uncompressed point."""
         self._choose(0xB8, slot, None)
         command = CommandAPDU(0x00, 0x2A, 0x80, 0x86, point, 256)
         return self._send(command).require(command)
 
-    def _choose(self, template: int, slot: KeySlot, algorithm: AlgorithmRef | None) -> None:
+    def _choose(self, template: int, slot: int, algorithm: AlgorithmRef | None) -> None:
         data = b"" if algorithm is None else tlv.encode(0x80, bytes([algorithm]))
         command = CommandAPDU(0x00, 0x22, 0x41, template, data + tlv.encode(0x84, bytes([slot])))
         self._send(command).require(command)
 
-    def internal_authenticate(self, challenge: bytes, slot: KeySlot = KeySlot.CARD) -> bytes:
+    def internal_authenticate(self, challenge: bytes, slot: int = KeySlot.CARD) -> bytes:
         """ECDSA with SHA-256 over the challenge (16 to 64 bytes), DER: only this chip can, and no PIN is asked."""
         command = CommandAPDU(0x00, 0x88, 0x00, slot, challenge, 256)
         return self._send(command).require(command)
 
-    def public_key(self, slot: KeySlot) -> bytes:
+    def public_key(self, slot: int) -> bytes:
         """The public key template (7F49) of a slot, with its tag."""
         data = tlv.encode(0xB6, tlv.encode(0x83, bytes([slot])))
         command = CommandAPDU(0x00, 0x47, 0x81, 0x00, data, 256)

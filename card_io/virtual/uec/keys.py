@@ -8,7 +8,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from card_io.applets.uec.layout import KeyAlgorithm, KeySlot, KeyUse, Rule
+from card_io.applets.uec.layout import SLOT_MAX, KeyAlgorithm, KeyUse, Rule
 from card_io.virtual.asymmetric import PrivateKey, decode, encode, public_key
 from card_io.virtual.chip import Randomness
 from card_io.virtual.memory import Area
@@ -42,7 +42,7 @@ class Keys:
 
     def generate(self, slot: int, algorithm: int, rule: int, use: int) -> bytes:
         """Generate a pair (replacing the slot's) and return its public key."""
-        known = slot in set(KeySlot) and algorithm in set(KeyAlgorithm)
+        known = 1 <= slot <= SLOT_MAX and algorithm in set(KeyAlgorithm)
         if not known or rule not in {Rule.ALWAYS, Rule.PIN1, Rule.PIN2} or not use or use & ~0x07:
             raise Refused(WRONG_DATA)
         if algorithm == KeyAlgorithm.RSA_2048:

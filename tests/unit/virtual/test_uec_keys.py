@@ -217,6 +217,18 @@ def test_other_algorithms_for_a_profile_that_wants_them() -> None:
     assert len(tlv.require(public[1].data, 0x7F49, 0x81)) == 256
 
 
+def test_a_profile_may_have_key_slots_of_its_own() -> None:
+    card = blank()
+    host = open_session(card)
+    install_uec(host)
+    begin_personalisation(host)
+    spec = personalisation.KeySpec(0x0F, KeyAlgorithm.EC_P256, Rule.PIN1, KeyUse.SIGN)
+    public = host.send("80E20900", personalisation.generate_key(spec), 256).data
+    card.reset()
+    assert send(card, "00CADF22", b"", 256).data == bytes.fromhex("0F010101")
+    assert send(card, "00478100", bytes.fromhex("B60383010F"), 256).data == public
+
+
 def test_rsa_signature_over_a_digest_info() -> None:
     private = rsa.generate_private_key(65537, 2048)
     digest_info = bytes.fromhex("3031300D060960864801650304020105000420") + DIGEST

@@ -94,7 +94,7 @@ def test_refused_blocks(host: HostSession, data: bytes, sw: int) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["00010001", "05010001", "01090001", "0101FF01", "01010000", "01010008", "010100", "0101000101", "01030004"],
+    ["00010001", "10010001", "01090001", "0101FF01", "01010000", "01010008", "010100", "0101000101", "01030004"],
 )
 def test_refused_keys(host: HostSession, value: str) -> None:
     answer = store(host, tlv.encode_dgi(0x0E03, bytes.fromhex(value)), p1=0x09, le=256)
