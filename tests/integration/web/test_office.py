@@ -1,0 +1,244 @@
+"""The buttons of the back office and the window: each does its one thing, says so, and refuses in words."""
+
+import io
+import re
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.browser.site import PASSWORD
+from tests.integration.web.conftest import post, token_in
+from tests.support.desk import CardOffice
+from tests.support.office import POLICY, add_resident, form, person
+from uec.domain.actors import CITIZEN
+from uec.domain.lifecycle import ApplicationState, BatchState, CardState, CheckOutcome, CohortState, Route
+from uec.services import checks
+from uec.services.intake import submit_application
+from uec.settings import Settings
+from uec.store.tables import Application, Batch, Card, Cohort, Refusal, Staff, Station
+from uec.web.app import create_app
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(200)
+
+
+@pytest.fixture
+def colleague(settings: Settings, office: CardOffice):  # type: ignore[no-untyped-def]
+    """Sign several people in, each with a client of their own."""
+
+    def enter(login: str) -> FlaskClient:
+        client = create_app(settings, clock=office.clock).test_client()
+        assert post(client, "/sign-in", login=login, password=PASSWORD).status_code == 302
+        return client
+
+    return enter
+
+
+def press(client: FlaskClient, address: str, of: str, **fields: object) -> TestResponse:
+    """Press a button that stands on page `of`, and follow to where it leads."""
+    answer = client.post(address, data={"csrf_token": token_in(client.get(of).text), **fields}, follow_redirects=True)
+    return answer
+
+
+def applied(office: CardOffice, number: int, outcome: CheckOutcome = CheckOutcome.MATCH) -> int:
+    """An application on the web whose checks are answered; its id."""
+
+    class Registers:
+        def check_many(self, questions):  # type: ignore[no-untyped-def]
+            return [type("Said", (), {"outcome": outcome, "detail": "так сказал реестр"})() for _question in questions]
+
+    with office.sessions() as session:
+        receipt = submit_application(
+            session,
+            form=form(number, point_id=office.staff.points[0]),
+            route=Route.WEB,
+            actor=CITIZEN,
+            policy=POLICY,
+            now=office.clock(),
+            random=office.desk.bench.random,
+        )
+        checks.start_checks(session, now=office.clock())
+        checks.run_checks(session, Registers(), policy=POLICY, now=office.clock())
+        return session.query(Application.id).filter_by(number=receipt.number).one()[0]
+
+
+def state(office: CardOffice, kind: type, row_id: int) -> object:
+    with office.sessions() as session:
+        return session.get_one(kind, row_id).state
+
+
+def test_decision_needs_a_reason_and_is_shown(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    officer, application = colleague("officer"), applied(office, 1001)
+    page = f"/office/applications/{application}"
+    empty = press(officer, page, page, reason="", decision="approve")
+    assert empty.status_code == 400 and "Напишите причину решения" in empty.text
+    rejected = press(officer, page, page, reason="Адрес не подтверждён", decision="reject")
+    assert "Решение сохранено." in rejected.text and "Адрес не подтверждён" in rejected.text
+    assert state(office, Application, application) is ApplicationState.REJECTED
+    again = officer.post(
+        page, data={"csrf_token": token_in(officer.get("/office/").text), "reason": "x", "decision": "approve"}
+    )
+    assert again.status_code == 409 and "Этот шаг сейчас невозможен" in again.text
+
+
+def test_mismatch_is_shown_and_asked_again(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    officer, application = colleague("officer"), applied(office, 1002, CheckOutcome.MISMATCH)
+    page = f"/office/applications/{application}"
+    text = officer.get(page).text
+    assert "Расхождение" in text and "так сказал реестр" in text
+    assert "Реестры будут опрошены ещё раз." in press(officer, f"{page}/ask-again", page).text
+    assert state(office, Application, application) is ApplicationState.CHECKING
+
+
+def test_plan_release_cancel(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    office.approve_applicants(1010, 1011)
+    planner, releaser = colleague("planner"), colleague("releaser")
+    planned = press(planner, "/office/batches/plan", "/office/batches")
+    assert "Запланировано 2 карты в 1 партии." in planned.text
+    assert "Планировать было нечего." in press(planner, "/office/batches/plan", "/office/batches").text
+    with office.sessions() as session:
+        batch = session.query(Batch.id).order_by(Batch.id.desc()).first()[0]
+    page = f"/office/batches/{batch}"
+    assert planner.post(f"{page}/cancel", data={}).status_code == 400, "no token, no change"
+    assert "Партия допущена." in press(releaser, f"{page}/release", page).text
+    assert state(office, Batch, batch) is BatchState.RELEASED
+    assert press(planner, f"{page}/cancel", page, reason="").status_code == 400
+    assert "Партия отменена" in press(planner, f"{page}/cancel", page, reason="Линия стоит").text
+    assert state(office, Batch, batch) is BatchState.CANCELLED
+
+
+def test_writing_waits_until_the_data_are_ready(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    office.approve_applicants(1020)
+    (batch,) = office.plan()
+    producer, releaser = colleague("producer"), colleague("releaser")
+    page = f"/office/batches/{batch}"
+    press(releaser, f"{page}/release", page)
+    assert "Ни одна карта партии ещё не готова" in press(producer, f"{page}/produce", page, station="").text
+
+
+@pytest.mark.parametrize("month", ["2026-03", "2026-12", "nonsense", "2026-13"])
+def test_calendar_of_any_month(colleague, month: str) -> None:  # type: ignore[no-untyped-def]
+    planner = colleague("planner")
+    answer = planner.get(f"/office/calendar?month={month}&point=1")
+    assert answer.status_code == 200
+    assert ("Декабрь 2026" if month == "2026-12" else "Март 2026") in answer.text
+
+
+def test_cards_life_on_its_page(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    (card,) = office.make_cards(1030)
+    office.hand_over(card)
+    security = colleague("security")
+    page = f"/office/cards/{card}"
+    assert press(security, page, page, event="SUSPEND", reason="").status_code == 400
+    assert "Приостановлена" in press(security, page, page, event="SUSPEND", reason="просьба держателя").text
+    assert "Действует" in press(security, page, page, event="RESUME", reason="держатель нашёл карту").text
+    assert press(security, page, page, event="RESUME", reason="ещё раз").status_code == 400, "not offered now"
+    press(security, page, page, event="ANNUL", reason="отказ от использования")
+    assert state(office, Card, card) is CardState.ANNULLED
+    assert security.get("/office/cards/99999").status_code == 404
+
+
+def test_mass_emission_by_two_people(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    with office.sessions() as session:
+        for number in (1040, 1041):
+            add_resident(session, number)
+        session.commit()
+    planner, releaser = colleague("planner"), colleague("releaser")
+    day = {"as_of-day": "2", "as_of-month": "3", "as_of-year": "2026"}
+    assert press(planner, "/office/cohorts", "/office/cohorts", **day, limit="x").status_code == 400
+    assert "В списке 2 человека." in press(planner, "/office/cohorts", "/office/cohorts", **day, limit="2").text
+    with office.sessions() as session:
+        made = session.query(Cohort).one()
+    page = f"/office/cohorts/{made.id}"
+    assert "Список предложен." in press(planner, f"{page}/propose", "/office/cohorts").text
+    assert planner.post(f"{page}/approve", data={}).status_code in {400, 403}
+    shown = re.search(r'name="digest" value="([0-9a-f]+)"', releaser.get("/office/cohorts").text)
+    assert shown and shown.group(1) == made.digest
+    assert "Список утверждён." in press(releaser, f"{page}/approve", "/office/cohorts", digest=made.digest).text
+    assert state(office, Cohort, made.id) is CohortState.APPROVED
+    assert "Открыто 2 заявления." in press(planner, f"{page}/open", "/office/cohorts").text
+
+
+def test_station_gets_its_code_once_and_is_revoked(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    security = colleague("security")
+    point = office.staff.points[0]
+    made = press(security, "/office/stations", "/office/stations", name="Окно 9", point_id=point)
+    code = re.search(r"uec station enrol --code ([A-Z0-9-]+)", made.text)
+    assert code and code.group(1) not in security.get("/office/stations").text
+    with office.sessions() as session:
+        station = session.query(Station).filter_by(name="Окно 9").one()
+        assert code.group(1) not in (station.enrolment_code_hash or "")
+    assert press(security, "/office/stations", "/office/stations", name="", point_id="").status_code == 400
+    assert "Станция отозвана" in press(security, f"/office/stations/{station.id}/revoke", "/office/stations").text
+    producer = colleague("producer")
+    assert press(producer, "/office/stations", "/office/", name="x").status_code == 403
+
+
+def test_staff_are_added_and_switched_off(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    admin = colleague("admin")
+    fields = {"login": "newcomer", "display_name": "Нина Новикова", "point_id": "", "roles": "OPERATOR"}
+    weak = press(admin, "/office/staff", "/office/staff", **fields, password="short")
+    assert weak.status_code == 400 and "не короче 12 знаков" in weak.text
+    added = press(admin, "/office/staff", "/office/staff", **fields, password=PASSWORD)
+    assert "Сотрудник добавлен." in added.text and "Нина Новикова" in added.text
+    with office.sessions() as session:
+        person_id = session.query(Staff.id).filter_by(login="newcomer").one()[0]
+    press(admin, f"/office/staff/{person_id}/active", "/office/staff", active="no")
+    with office.sessions() as session:
+        assert session.get_one(Staff, person_id).active is False
+
+
+def test_auditor_finds_who_looked(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    application = applied(office, 1050)
+    colleague("officer").get(f"/office/applications/{application}")
+    auditor = colleague("auditor")
+    found = auditor.get(f"/office/audit?kind=application&subject={application}").text
+    assert "application.view" in found and "application.submit" in found
+    assert "Ничего не найдено" in auditor.get("/office/audit?who=staff:424242").text
+    assert auditor.get("/office/audit?offset=99999999999999").status_code == 200
+
+
+def test_window_takes_an_application_with_a_photo(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    operator = colleague("operator")
+    facts = person(1060)
+    answers = {name: value for name, value in facts.items() if isinstance(value, str)}
+    for name in ("birth_date", "doc_date"):
+        day = facts[name]
+        answers |= {f"{name}-day": str(day.day), f"{name}-month": str(day.month), f"{name}-year": str(day.year)}
+    answers |= {"point_id": str(office.staff.points[0]), "bank": "", "papers_seen": "y"}
+    address = "/window/application"
+
+    def send(photo: bytes) -> TestResponse:
+        token = token_in(operator.get(address).text)
+        return operator.post(address, data={"csrf_token": token, **answers, "photo": (io.BytesIO(photo), "photo.png")})
+
+    wrong = send(b"GIF89a")
+    assert wrong.status_code == 400 and "JPEG или PNG" in wrong.text
+    taken = send(PNG)
+    assert "Заявление принято" in taken.text
+    with office.sessions() as session:
+        application = session.query(Application).order_by(Application.id.desc()).first()
+        assert application is not None and application.taken_by and application.photo == PNG
+    photo = operator.get(f"/office/applications/{application.id}/photo")
+    assert photo.mimetype == "image/png" and photo.data == PNG
+    assert operator.get("/office/applications/1/photo").status_code in {200, 404}
+    again = send(PNG)
+    assert again.status_code == 409 and "Заявление уже есть" in again.text
+
+
+def test_refusals_are_filed_on_the_web_and_at_a_window(colleague, client: FlaskClient, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    bad = post(client, "/refuse", snils="11223344596")
+    assert bad.status_code == 400 and "Проверьте СНИЛС" in bad.text
+    filed = post(client, "/refuse", snils="112-233-445 95")
+    assert "Отказ принят" in filed.text and "R-" in filed.text
+    operator = colleague("operator")
+    address = "/window/refusal"
+    assert "Отказ принят" in press(operator, address, address, snils=person(1070)["snils"], note="по почте").text
+    with office.sessions() as session:
+        assert {row.channel for row in session.query(Refusal)} == {"web", "window"}
+
+
+def test_citizen_goes_straight_to_the_check_only_with_all_answers(client: FlaskClient, office: CardOffice) -> None:
+    assert client.get("/apply").location == "/apply/person"
+    assert client.get("/apply/check").location == "/apply/person"
+    assert client.get("/apply/nonsense").status_code == 404
