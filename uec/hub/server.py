@@ -46,7 +46,7 @@ from uec.hub import enrolment
 from uec.hub.dispatch import assign
 from uec.hub.enrolment import StationRefused
 from uec.hub.links import StationLink, plain_readers
-from uec.hub.work import Workshop, perform
+from uec.hub.work import HubStopping, Workshop, perform
 from uec.services import operations
 from uec.services.views import OperationView
 from uec.settings import Settings
@@ -288,6 +288,8 @@ def _performed(workshop: Workshop, operation: OperationView, link: StationLink, 
     """What a worker thread does; an error of ours never ends silently."""
     try:
         perform(workshop, operation, link, reader)
+    except HubStopping:
+        log.info("operation %d is left to the next start", operation.id)
     except Exception:
         log.exception("operation %d ended in an error of the hub itself", operation.id)
         with workshop.sessions() as session:

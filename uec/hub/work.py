@@ -46,6 +46,10 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
+class HubStopping(Exception):
+    """The hub ends in the middle of an operation, which is left to the next one as if this one had been killed."""
+
+
 @dataclass(frozen=True)
 class Workshop:
     """What all operations of a hub share."""
@@ -77,7 +81,10 @@ class Workshop:
 
 
 def perform(workshop: Workshop, operation: OperationView, link: StationLink, reader: str) -> None:
-    """Do an operation in a reader that was taken for it, and close it, well or not."""
+    """Do an operation in a reader that was taken for it, and close it, well or not.
+
+    Raises `HubStopping` when the hub ends first; the operation then stays running for the next start to take up.
+    """
     try:
         desk = workshop.desk(operation.card_id)
         ended = do_operation(desk, operation, _InReader(workshop, link, reader))
@@ -105,7 +112,9 @@ class _InReader:
         while True:
             try:
                 return drive(start(), self._exchange, office, transcript=Transcript(self._link.attest))
-            except CardLost:
+            except CardLost as lost:
+                if self._workshop.stop.is_set():
+                    raise HubStopping from lost
                 returns += 1
                 if returns > RETURNS_MAX or not self._card_returns(office):
                     raise
@@ -117,7 +126,9 @@ class _InReader:
         """Ask for the card and wait for it."""
         office.progress(Progress(0, 0, PUT_BACK))
         deadline = time.monotonic() + self._workshop.return_wait_s
-        while time.monotonic() < deadline and not self._workshop.stop.is_set():
+        while time.monotonic() < deadline:
+            if self._workshop.stop.is_set():
+                raise HubStopping
             if self._link.has_card(self._reader):
                 return True
             time.sleep(LOOK_S)

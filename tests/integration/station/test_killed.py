@@ -91,6 +91,24 @@ def test_a_killed_hub_leaves_a_card_that_the_next_one_finishes(network: Network)
     assert kinds.count(RecordKind.CHIP_CLAIMED) == 1 and kinds[-2:] == [RecordKind.INSPECTED, RecordKind.TRANSCRIPT]
 
 
+def test_a_stopped_hub_leaves_its_cards_to_the_next_one(network: Network) -> None:
+    station_id, card_id = network.enrol("window-1"), network.prepared_card(1)
+    hands, card = SlowHands("left"), blank_card(1)
+    network.start_station("window-1", hands)
+    hands.put("left", card)
+    asked = network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
+    tick = threading.Event()
+    while card.faults.commands < 30:
+        network.check()
+        tick.wait(0.002)
+    network.stop_hub()
+    assert network.operation(asked).state is OperationState.RUNNING
+    network.start_hub()
+    ended = network.wait_for(asked)
+    assert ended.state is OperationState.DONE, ended.error_text
+    assert network.office.card(card_id).state is CardState.PERSONALISED
+
+
 def test_a_station_needs_neither_web_framework_nor_database() -> None:
     """What a window's machine imports."""
     program = (
