@@ -1,0 +1,108 @@
+"""Points and stations: entered once, by whom, seen when, and which hub's key PINs are sealed to."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.support.office import NOW, Office, add_staff, open_office
+from uec.domain.errors import InvalidInput, NotAllowed, NotFound
+from uec.domain.permissions import Role
+from uec.services import points, stations
+from uec.services.stations import HubAway
+from uec.services.views import PointView
+from uec.store.tables import AuditEntry, HubInstance, Station
+
+
+@pytest.fixture
+def office(sessions: sessionmaker[Session]) -> Office:
+    return open_office(sessions)
+
+
+def point(**changes: object) -> PointView:
+    fields = {"id": 0, "code": "P9", "name_ru": "Новый", "name_en": "New", "address": "ул. Мира, 9"}
+    return PointView(**{**fields, "windows": 1, "daily_capacity": 5, **changes})  # type: ignore[arg-type]
+
+
+def test_points_are_listed_by_code_and_added_by_an_administrator(
+    sessions: sessionmaker[Session], office: Office
+) -> None:
+    with sessions() as session:
+        admin = add_staff(session, "admin", Role.ADMIN)
+        session.commit()
+        added = points.add(session, point=point(), oktmo="71701000", actor=admin, now=NOW)
+        assert [row.code for row in points.list_points(session)] == ["P1", "P2", "P9"]
+        assert points.point(session, added).address == "ул. Мира, 9"
+        told = session.scalars(select(AuditEntry.details).where(AuditEntry.action == "point.add")).all()
+        assert told == [{"code": "P9"}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "oktmo"),
+    [
+        ({"code": "P1"}, "71701000"),
+        ({}, "00000000"),
+        ({"windows": 0}, "71701000"),
+        ({"daily_capacity": -1}, "71701000"),
+    ],
+)
+def test_a_point_that_cannot_be(
+    sessions: sessionmaker[Session], office: Office, changes: dict[str, object], oktmo: str
+) -> None:
+    with sessions() as session:
+        admin = add_staff(session, "admin", Role.ADMIN)
+        session.commit()
+        with pytest.raises(InvalidInput):
+            points.add(session, point=point(**changes), oktmo=oktmo, actor=admin, now=NOW)
+        with pytest.raises(NotAllowed):
+            points.add(session, point=point(), oktmo="71701000", actor=office.operator, now=NOW)
+        with pytest.raises(NotFound):
+            points.point(session, 99)
+        assert len(points.list_points(session)) == 2
+
+
+def test_a_station_is_entered_with_a_code_for_a_day_and_revoked(
+    sessions: sessionmaker[Session], office: Office
+) -> None:
+    with sessions() as session:
+        made = stations.create(
+            session, name=" Window  1 ", point_id=office.points[0], code_hash="ab" * 32, actor=office.security, now=NOW
+        )
+        row = session.get_one(Station, made)
+        assert (row.name, row.enrolment_expires_at) == ("Window 1", NOW + timedelta(hours=24))
+        with pytest.raises(InvalidInput):
+            stations.create(
+                session, name="Window 1", point_id=None, code_hash="cd" * 32, actor=office.security, now=NOW
+            )
+        with pytest.raises(NotAllowed):
+            stations.create(session, name="W2", point_id=None, code_hash="", actor=office.operator, now=NOW)
+        assert [view.online for view in stations.list_stations(session, now=NOW)] == [False]
+        stations.revoke(session, made, actor=office.security, now=NOW)
+        assert stations.list_stations(session, now=NOW) == []
+
+
+def test_a_station_is_online_while_it_gives_signs_of_life(sessions: sessionmaker[Session], office: Office) -> None:
+    readers = [{"name": "Reader 1", "card": True}]
+    with sessions() as session:
+        for number, point_id in enumerate(office.points):
+            session.add(Station(name=f"W{number}", point_id=point_id, last_seen_at=NOW, readers=readers))
+        session.commit()
+        soon, late = NOW + timedelta(seconds=29), NOW + timedelta(seconds=31)
+        assert [view.online for view in stations.list_stations(session, now=soon)] == [True, True]
+        assert [view.online for view in stations.list_stations(session, now=late)] == [False, False]
+        (mine,) = stations.list_stations(session, now=soon, point_id=office.points[1])
+        assert (mine.name, mine.readers) == ("W1", ({"name": "Reader 1", "card": True},))
+
+
+def test_pins_are_sealed_to_the_hub_that_is_alive(sessions: sessionmaker[Session], office: Office) -> None:
+    with sessions() as session:
+        with pytest.raises(HubAway, match="uec hub"):
+            stations.hub_public_key(session, now=NOW)
+        for key, age_s in ((b"old", 60), (b"present", 5)):
+            beat = NOW - timedelta(seconds=age_s)
+            session.add(HubInstance(public_key=key, started_at=beat, heartbeat_at=beat))
+        session.commit()
+        assert stations.hub_public_key(session, now=NOW) == b"present"
+        with pytest.raises(HubAway):
+            stations.hub_public_key(session, now=NOW + timedelta(minutes=1))
