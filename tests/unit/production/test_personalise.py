@@ -161,6 +161,19 @@ kind = "text"
 """
 
 
+TRANSPORT_KEY = """
+[[keys]]
+name = "transport"
+label = "Transport"
+reference = 5
+algorithm = "ec-p256"
+use = "sign"
+pin = "pin1"
+certificate_fid = 0x4505
+certificate_profile = "authentication"
+"""
+
+
 def own_line(folder: Path, more: str) -> Line:
     path = folder / "uec.toml"
     path.write_text(UEC_PROFILE.read_text(encoding="utf-8") + more, encoding="utf-8")
@@ -173,6 +186,17 @@ def test_a_new_data_group_is_a_profile_change_only(tmp_path: Path) -> None:
     own.personalise(number, card)
     assert own.inspect(number, card).facts["benefit"] == "льготный проезд"
     assert set(Journal(own.office.cards[number].journal).public_keys) == {key.name for key in own.profile.keys}
+    own.office.vault.close()
+
+
+def test_a_new_key_slot_is_a_profile_change_only(tmp_path: Path) -> None:
+    own = own_line(tmp_path, TRANSPORT_KEY)
+    number, card = own.order(1), blank_card(1)
+    own.personalise(number, card)
+    report = own.inspect(number, card)
+    checks = {finding.check for finding in report.findings}
+    assert report.genuine and {"certificate:transport", "proof:transport"} <= checks
+    assert "transport" in Journal(own.office.cards[number].journal).public_keys
     own.office.vault.close()
 
 
