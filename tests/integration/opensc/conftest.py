@@ -1,5 +1,6 @@
 """A card that the project's own line made, in a virtual reader, and other people's programs to read it with."""
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,10 +40,10 @@ def uec_card(pcsc: PcscService, made_card: VirtualCard, tmp_path: Path) -> Itera
         yield copy
 
 
-def card_is_seen() -> bool:
-    """Whether the service sees a card in the first reader."""
+def card_is_seen(reader: int = 0) -> bool:
+    """Whether the service sees a card in a virtual reader."""
     with Context() as context:
-        slot = context.slots().get(READERS[0])
+        slot = context.slots().get(READERS[reader])
     return slot is not None and slot.present
 
 
@@ -55,9 +56,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("OPENSC_CONF", str(settings))
 
     def start(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        with monkeypatch.context() as patch:
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        variables = os.environ | environment
+        return subprocess.run(
+            command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60, check=False
+        )
 
     return start

@@ -1,13 +1,16 @@
 """Stock software, which no one here wrote, reads a `uec` card, logs in to it and signs with it, through pcscd."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from card_io.virtual.card import VirtualCard
-from tests.integration.opensc.conftest import Run
+from card_io.virtual.vpcd import InsertedCard
+from tests.integration.opensc.conftest import Run, card_is_seen
 from tests.support.line import HOLDER_PINS
+from tests.support.pcsc import PORTS, wait_until
 
 pytestmark = pytest.mark.pcsc
 
@@ -93,3 +96,17 @@ def test_protected_data_want_the_pin(uec_card: VirtualCard, run: Run) -> None:
     listed = run("pkcs15-tool", "--verify-pin", "--auth-id", "01", "--pin", PIN1, "--read-data-object", "Person")
     assert listed.returncode == 0, listed.stderr
     assert "Data object" in listed.stdout or len(listed.stdout) > 20
+
+
+def test_two_cards_in_two_readers_at_once(
+    uec_card: VirtualCard, made_card: VirtualCard, run: Run, tmp_path: Path
+) -> None:
+    made_card.save(tmp_path / "second.json")
+    with InsertedCard(VirtualCard.load(tmp_path / "second.json"), port=PORTS[1]), ThreadPoolExecutor(2) as pool:
+        wait_until(lambda: card_is_seen(1), "the smart card service never saw the second card")
+        reading = [
+            pool.submit(run, "pkcs15-tool", "--reader", reader, "--read-certificate", "01") for reader in ("0", "1") * 2
+        ]
+        answers = {future.result().stdout for future in reading}
+    assert len(answers) == 1
+    assert "BEGIN CERTIFICATE" in answers.pop()
