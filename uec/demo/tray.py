@@ -32,6 +32,9 @@ from uec.domain.errors import UecError
 
 SUFFIX = ".card"
 SEEN_TIMEOUT_S = 5.0
+# pcscd looks at a virtual reader every 0.4 s; a swap between two looks, quicker than any hand, leaves it believing that
+# the reader is empty for as long as the new card stays.
+HAND_S = 0.6
 _END_OF_FILE = 0x6282
 
 
@@ -73,6 +76,7 @@ class Tray:
         self._inserted: dict[int, tuple[str, InsertedCard]] = {}
         self._guard = threading.RLock()
         self._faces: dict[str, tuple[str, str]] = {}
+        self._emptied_at: dict[int, float] = {}
 
     def blank(self) -> str:
         """Make a blank as its maker delivers it; returns its name on the tray."""
@@ -102,6 +106,7 @@ class Tray:
             for other, (inserted_id, _) in list(self._inserted.items()):
                 if other == reader or inserted_id == card_id:
                     self.remove(other)
+            time.sleep(max(0.0, self._emptied_at.get(reader, 0.0) + HAND_S - time.monotonic()))
             self._inserted[reader] = (card_id, InsertedCard(card, port=self._ports[reader]))
             self._until_seen(reader, present=True)
 
@@ -112,10 +117,10 @@ class Tray:
             if inserted is not None and card_id is not None:
                 inserted.remove()
                 self._faces.pop(card_id, None)
-                self._until_seen(reader, present=False)
+                self._emptied_at[reader] = time.monotonic()
 
     def _until_seen(self, reader: int, *, present: bool) -> None:
-        """No hand is quicker than a reader's look at its slot: a swap between two looks would go unseen."""
+        """Return when the service has seen what the hand did, or when it cannot be asked."""
         deadline = time.monotonic() + SEEN_TIMEOUT_S
         with contextlib.suppress(ReaderError), Context() as context:
             while time.monotonic() < deadline:
