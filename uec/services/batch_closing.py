@@ -12,14 +12,20 @@ from uec.services.rows import locked
 from uec.store.tables import Batch, Card
 
 UNFINISHED = (CardState.PLANNED, CardState.PREPARED, CardState.WRITING)
+_END = {
+    BatchState.PLANNED: BatchEvent.CANCEL,
+    BatchState.RELEASED: BatchEvent.CANCEL,
+    BatchState.IN_PRODUCTION: BatchEvent.CLOSE,
+}
 
 
 def close_if_done(session: Session, batch_id: int, *, actor: Actor, now: datetime) -> None:
-    """Close a batch in production that has nothing left to write; the caller commits."""
+    """Close a batch that has nothing left to write, or call it off when nothing of it was begun; the caller commits."""
     left = select(Card.id).where(Card.batch_id == batch_id, Card.state.in_(UNFINISHED)).limit(1)
     if session.scalar(left) is not None:
         return
     batch = locked(session, Batch, batch_id)
-    if batch.state is BatchState.IN_PRODUCTION:
+    event = _END.get(batch.state)
+    if event is not None:
         batch.closed_at = now
-        move(session, batch, BatchEvent.CLOSE, actor=actor, now=now)
+        move(session, batch, event, actor=actor, now=now)
