@@ -21,10 +21,10 @@ class PublishedCrl:
     entries: int
 
 
-def crl(session: Session) -> PublishedCrl | None:
-    """Return the newest revocation list of the issuing authority, None before the first."""
+def crl(session: Session, issuer: str = "issuing") -> PublishedCrl | None:
+    """Return the newest revocation list of the `issuing` or the `root` authority, None before the first."""
     try:
-        der = publication.latest_crl(session)
+        der = publication.latest_crl(session, issuer=issuer)
     except NotFound:
         return None
     parsed = x509.load_der_x509_crl(der)

@@ -36,8 +36,7 @@ def colleague(settings: Settings, office: CardOffice):  # type: ignore[no-untype
 
 def press(client: FlaskClient, address: str, of: str, **fields: object) -> TestResponse:
     """Press a button that stands on page `of`, and follow to where it leads."""
-    answer = client.post(address, data={"csrf_token": token_in(client.get(of).text), **fields}, follow_redirects=True)
-    return answer
+    return client.post(address, data={"csrf_token": token_in(client.get(of).text), **fields}, follow_redirects=True)
 
 
 def applied(office: CardOffice, number: int, outcome: CheckOutcome = CheckOutcome.MATCH) -> int:
@@ -242,3 +241,12 @@ def test_citizen_goes_straight_to_the_check_only_with_all_answers(client: FlaskC
     assert client.get("/apply").location == "/apply/person"
     assert client.get("/apply/check").location == "/apply/person"
     assert client.get("/apply/nonsense").status_code == 404
+
+
+def test_applicant_takes_the_application_back(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    operator, application = colleague("operator"), applied(office, 1080)
+    page = f"/office/applications/{application}"
+    taken_back = press(operator, f"{page}/withdraw", page, reason="передумал")
+    assert "Заявление отозвано." in taken_back.text
+    assert state(office, Application, application) is ApplicationState.WITHDRAWN
+    assert "Отозвать заявление" not in operator.get(page).text

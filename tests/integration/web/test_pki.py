@@ -35,6 +35,10 @@ def test_revocation_list_and_stop_list_follow_a_lost_card(client: FlaskClient, o
     assert answer.mimetype == "application/pkix-crl" and "max-age=3600" in answer.headers["Cache-Control"]
     issuing = x509.load_der_x509_certificate(client.get("/pki/ca/issuing.cer").data)
     assert after.is_signature_valid(issuing.public_key())  # type: ignore[arg-type]
+    root = x509.load_der_x509_certificate(client.get("/pki/ca/root.cer").data)
+    of_root = x509.load_der_x509_crl(client.get("/pki/crl/root.crl").data)
+    assert of_root.is_signature_valid(root.public_key())  # type: ignore[arg-type]
+    assert client.get("/pki/crl/other.crl").status_code == 404
     page = client.get("/pki/").text
     assert "Сертификатов в списке" in page
 

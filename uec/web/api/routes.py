@@ -181,7 +181,7 @@ def published() -> dict[str, object]:
     """Say where the revocation list, the certificates and the stop-list lie."""
     crl = published_lists.crl(reader())
     return {
-        "crl_url": url_for("pki.crl"),
+        "crl_url": url_for("pki.crl", issuer="issuing"),
         "crl_number": crl.number if crl else None,
         "crl_next_update": crl.next_update if crl else None,
         "root_certificate_url": url_for("pki.certificate", name="root"),

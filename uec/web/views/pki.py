@@ -12,6 +12,7 @@ from uec.web.context import now, reader
 
 blueprint = Blueprint("pki", __name__, url_prefix="/pki")
 HOUR_S = 3600
+AUTHORITIES = frozenset({"root", "issuing"})
 
 
 def _file(content: bytes, kind: str, name: str, *, keep_s: int) -> Response:
@@ -44,15 +45,15 @@ def certificate(name: str) -> ResponseReturnValue:
     return _file(content, "application/pkix-cert", f"uec-{name}.cer", keep_s=24 * HOUR_S)
 
 
-@blueprint.get("/crl/issuing.crl")
+@blueprint.get("/crl/<issuer>.crl")
 @public
-def crl() -> ResponseReturnValue:
+def crl(issuer: str) -> ResponseReturnValue:
     """Send the newest revocation list (DER); caches keep it no longer than an hour, nor beyond its next update."""
-    newest = published.crl(reader())
+    newest = published.crl(reader(), issuer) if issuer in AUTHORITIES else None
     if newest is None:
         abort(404)
     left_s = max(0, int((newest.next_update - now()).total_seconds()))
-    return _file(newest.der, "application/pkix-crl", "uec-issuing.crl", keep_s=min(HOUR_S, left_s))
+    return _file(newest.der, "application/pkix-crl", f"uec-{issuer}.crl", keep_s=min(HOUR_S, left_s))
 
 
 @blueprint.get("/stop-list")

@@ -12,7 +12,7 @@ from wtforms.validators import InputRequired, Length
 from uec.domain.lifecycle import APPLICATION, ApplicationEvent, ApplicationState, Route, sources
 from uec.domain.permissions import Permission
 from uec.services import applications as service
-from uec.services import checks, decision
+from uec.services import checks, decision, withdrawal
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now
 from uec.web.forms.fields import PageForm
@@ -85,7 +85,10 @@ def application(application_id: int) -> ResponseReturnValue:
         return redirect(url_for(".application", application_id=application_id))
     view = service.detail(database(), application_id, actor=actor, now=now())
     decidable = view.state in sources(APPLICATION, ApplicationEvent.APPROVE)
-    page = render_template("office/application.html", view=view, form=form, decidable=decidable)
+    withdrawable = view.state in sources(APPLICATION, ApplicationEvent.WITHDRAW)
+    page = render_template(
+        "office/application.html", view=view, form=form, decidable=decidable, withdrawable=withdrawable
+    )
     return page, 400 if form.errors else 200
 
 
@@ -95,6 +98,16 @@ def ask_again(application_id: int) -> ResponseReturnValue:
     """Have every register asked once more."""
     checks.ask_again(database(), application_id, actor=current_actor(), now=now())
     flash(_("The registers are asked once more."), "success")
+    return redirect(url_for(".application", application_id=application_id))
+
+
+@blueprint.post("/applications/<int:application_id>/withdraw")
+@needs(Permission.TAKE_APPLICATION)
+def withdraw(application_id: int) -> ResponseReturnValue:
+    """Take an application back because the applicant asks for it."""
+    reason = request.form.get("reason", "")
+    withdrawal.withdraw(database(), application_id, actor=current_actor(), reason=reason, now=now())
+    flash(_("The application is withdrawn."), "success")
     return redirect(url_for(".application", application_id=application_id))
 
 
