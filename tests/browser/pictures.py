@@ -71,12 +71,12 @@ def fill(site: Site) -> dict[str, int]:
 
 
 PICTURES = (
-    ("citizen-start", None, "/"),
+    ("citizen", None, "/"),
     ("citizen-apply", None, "/apply/person"),
-    ("window-hand-over", "operator2", "/window/cards/{ready}/hand-over"),
+    ("window", "operator2", "/window/cards/{ready}/hand-over"),
     ("window-receipt", "operator2", "/window/operations/{operation}"),
     ("office-application", "officer", "/office/applications/{application}"),
-    ("office-calendar", "planner", "/office/calendar"),
+    ("office", "planner", "/office/calendar"),
 )
 
 
