@@ -124,4 +124,3 @@ def _fill_database(
                 )
     finally:
         engine.dispose()
-
