@@ -6,6 +6,7 @@ from pathlib import Path
 from card_io.diversification import kdf3
 from card_io.scp03 import card_cryptogram, derive_session_keys
 from card_io.secret import Secret
+from issuance.keys.engine import VaultEngine
 from issuance.keys.file_vault import FileVault
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
 from issuance.keys.sealing import ScryptCost
@@ -34,6 +35,12 @@ ALGORITHMS = {
 def make_vault(path: Path) -> FileVault:
     """A vault with one key of each purpose; the blanks' transport master is the published test key 40..4F."""
     vault = FileVault.create(path, PASSPHRASES, cost=CHEAP)
+    fill(vault)
+    return vault
+
+
+def fill(vault: VaultEngine) -> None:
+    """Give an empty vault one key of each purpose."""
     for purpose, algorithm in ALGORITHMS.items():
         vault.generate(purpose, algorithm, now=NOW)
     vault.import_key(
@@ -43,7 +50,6 @@ def make_vault(path: Path) -> FileVault:
         check_value=TRANSPORT_CHECK_VALUE,
         now=NOW,
     )
-    return vault
 
 
 def initialize_update_response(master: bytes, *, kdd: bytes = KDD, host_challenge: bytes = HOST_CHALLENGE) -> bytes:

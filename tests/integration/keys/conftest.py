@@ -8,10 +8,13 @@ import pytest
 
 from issuance.keys.access import ClientKind
 from issuance.keys.client import VaultClient
+from issuance.keys.engine import VaultEngine
 from issuance.keys.file_vault import FileVault
+from issuance.keys.pkcs11_vault import Pkcs11Vault, Token
 from issuance.keys.port import Vault
 from issuance.keys.service import VaultService
-from tests.support.keys import make_vault
+from tests.support.keys import fill, make_vault
+from tests.support.tokens import PIN_HALVES, new_token
 
 Vaults = Mapping[ClientKind, Vault]
 
@@ -30,13 +33,28 @@ def file_vault(tmp_path: Path) -> Iterator[FileVault]:
         yield vault
 
 
-@pytest.fixture(params=["file", "socket"])
-def vaults(request: pytest.FixtureRequest, file_vault: FileVault, run_folder: Path) -> Iterator[Vaults]:
+@pytest.fixture
+def token(tmp_path: Path) -> Token:
+    """An empty token of SoftHSM2."""
+    return new_token(tmp_path / "token")
+
+
+@pytest.fixture
+def token_vault(token: Token) -> Iterator[Pkcs11Vault]:
+    """An open vault in a token, with one key of each purpose."""
+    with Pkcs11Vault.create(token, PIN_HALVES) as vault:
+        fill(vault)
+        yield vault
+
+
+@pytest.fixture(params=["file", "socket", "token", "token-socket"])
+def vaults(request: pytest.FixtureRequest, run_folder: Path) -> Iterator[Vaults]:
     """The vault as each kind of client sees it."""
-    if request.param == "file":
-        yield dict.fromkeys(ClientKind, file_vault)
+    vault: VaultEngine = request.getfixturevalue("token_vault" if "token" in request.param else "file_vault")
+    if "socket" not in request.param:
+        yield dict.fromkeys(ClientKind, vault)
         return
-    with VaultService(file_vault, run_folder / "vault.sock"):
+    with VaultService(vault, run_folder / "vault.sock"):
         clients = {kind: VaultClient(run_folder / "vault.sock", kind) for kind in ClientKind}
         yield clients
         for client in clients.values():

@@ -1,0 +1,293 @@
+"""Key material in a PKCS#11 token: made there, sensitive, and never seen outside in clear.
+
+PKCS #11 v2.40 (ECDSA, RSA, AES: sections 2.3, 2.1, 2.8 of the mechanisms; key wrapping of RFC 5649 is
+`CKM_AES_KEY_WRAP_PAD`). Hides sessions, objects and their labels. What the token does not know of a key (its state, its
+uses) lies in a private data object beside the keys. A process has one session and one thread in it at a time: the
+engine's lock sees to that, because `python-pkcs11` corrupts memory when two threads share a session.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import pkcs11
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
+from pkcs11.util.ec import decode_ec_public_key, encode_ec_public_key, encode_named_curve_parameters
+from pkcs11.util.rsa import decode_rsa_public_key, encode_rsa_public_key
+
+from card_io.secret import Secret
+from issuance.errors import VaultDamaged, VaultFull, VaultUnavailable
+from issuance.keys import material
+from issuance.keys.keyring import KeyRing
+from issuance.keys.port import KeyAlgorithm, KeyRef, VaultIdentity
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+_RING_LABEL = "uec key ring"
+_CURVES = {KeyAlgorithm.EC_P256: "secp256r1", KeyAlgorithm.EC_P384: "secp384r1"}
+_RSA_BITS = {KeyAlgorithm.RSA_2048: 2048, KeyAlgorithm.RSA_3072: 3072, KeyAlgorithm.RSA_4096: 4096}
+_AES_USES = {Attribute.SIGN: True, Attribute.ENCRYPT: True}
+_PRIVATE_USES: dict[Attribute, bool | None] = {
+    Attribute.SIGN: True,
+    Attribute.ENCRYPT: None,
+    Attribute.VERIFY: None,
+    Attribute.WRAP: None,
+}
+_CLASSES = (ObjectClass.SECRET_KEY, ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY)
+# DigestInfo before a SHA-256 digest, RFC 8017 section 9.2 note 1.
+_SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
+_FULL = (pkcs11.DeviceMemory, pkcs11.HostMemory)
+
+
+def _asked(method: Callable[P, Result]) -> Callable[P, Result]:
+    """Turn what the token's module reports into the vault's own errors."""
+
+    @wraps(method)
+    def ask(*args: P.args, **kwargs: P.kwargs) -> Result:
+        try:
+            return method(*args, **kwargs)
+        except _FULL as error:
+            raise VaultFull("the token cannot keep more: make room on it", path="token") from error
+        except pkcs11.PKCS11Error as error:
+            kind = type(error).__name__
+            raise VaultUnavailable(
+                f"the token refused ({kind}): is it plugged in? Then start `uec vault` again", path="token"
+            ) from error
+
+    return ask
+
+
+class Pkcs11Chest:
+    """Keys as objects of a token, found by their label."""
+
+    def __init__(self, session: pkcs11.Session, on_close: Callable[[], None], *, extractable: bool) -> None:
+        """Take a session that is logged in; keys made `extractable` can be backed up, wrapped, and never in clear."""
+        self._session, self._on_close = session, on_close
+        self._kept = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: extractable}
+        self._found: dict[tuple[ObjectClass, KeyRef], Any] = {}
+
+    @_asked
+    def make(self, ref: KeyRef, algorithm: KeyAlgorithm) -> str:
+        """Make a key in the token; returns its check value. What a crash left under its label goes first."""
+        self.drop(ref)
+        if ref.purpose in material.SYMMETRIC_PURPOSES:
+            bits = material.size_of(algorithm) * 8
+            template = {**self._kept, **_AES_USES}
+            self._session.generate_key(KeyType.AES, bits, label=_label(ref), store=True, template=template)
+            return self._aes_check_value(ref)
+        names: dict[str, Any] = {"label": _label(ref), "store": True, "private_template": self._kept}
+        if algorithm in _RSA_BITS:
+            self._session.generate_keypair(KeyType.RSA, _RSA_BITS[algorithm], **names)
+        else:
+            edwards = algorithm is KeyAlgorithm.ED25519
+            kind = KeyType.EC_EDWARDS if edwards else KeyType.EC
+            curve = encode_named_curve_parameters("1.3.101.112" if edwards else _CURVES[algorithm])
+            parameters = self._session.create_domain_parameters(kind, {Attribute.EC_PARAMS: curve}, local=True)
+            mechanism = Mechanism.EC_EDWARDS_KEY_PAIR_GEN if edwards else None
+            parameters.generate_keypair(mechanism=mechanism, **names)
+        return material.public_check_value(self.public_key(ref)).hex().upper()
+
+    @_asked
+    def put(self, ref: KeyRef, algorithm: KeyAlgorithm, key: Secret) -> str:
+        """Take a symmetric key in; returns its check value."""
+        del algorithm
+        self.drop(ref)
+        self._session.create_object({**_secret_key(key), Attribute.LABEL: _label(ref), **self._kept, **_AES_USES})
+        return self._aes_check_value(ref)
+
+    @_asked
+    def drop(self, ref: KeyRef) -> None:
+        """Destroy a key's objects in the token."""
+        for kind in _CLASSES:
+            for item in list(self._session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: _label(ref)})):
+                item.destroy()
+            self._found.pop((kind, ref), None)
+
+    @_asked
+    def public_key(self, ref: KeyRef) -> bytes:
+        """Return the SubjectPublicKeyInfo of a signature key."""
+        key = self._object(ObjectClass.PUBLIC_KEY, ref)
+        if key.key_type is KeyType.RSA:
+            loaded = serialization.load_der_public_key(encode_rsa_public_key(key))
+        elif key.key_type is KeyType.EC_EDWARDS:
+            loaded = ed25519.Ed25519PublicKey.from_public_bytes(key[Attribute.EC_POINT][-32:])
+        else:
+            return bytes(encode_ec_public_key(key))
+        return loaded.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    @_asked
+    def sign(self, ref: KeyRef, algorithm: KeyAlgorithm, messages: Sequence[bytes]) -> list[bytes]:
+        """Sign messages; what is signed with ECDSA or RSA is hashed here."""
+        if algorithm is KeyAlgorithm.ED25519:
+            key = self._object(ObjectClass.PRIVATE_KEY, ref)
+            return [key.sign(message, mechanism=Mechanism.EDDSA) for message in messages]
+        hashed = getattr(hashlib, material.hash_of(algorithm).name)
+        return self.sign_digests(ref, algorithm, [hashed(message).digest() for message in messages])
+
+    @_asked
+    def sign_digests(self, ref: KeyRef, algorithm: KeyAlgorithm, digests: Sequence[bytes]) -> list[bytes]:
+        """Sign digests."""
+        if algorithm is KeyAlgorithm.ED25519:
+            raise ValueError(f"{algorithm} signs whole messages only")
+        if any(len(digest) != material.hash_of(algorithm).digest_size for digest in digests):
+            raise ValueError("a digest has another length than the key's hash")
+        key = self._object(ObjectClass.PRIVATE_KEY, ref)
+        if algorithm in _RSA_BITS:
+            return [key.sign(_SHA256_INFO + digest, mechanism=Mechanism.RSA_PKCS) for digest in digests]
+        return [_dss(key.sign(digest, mechanism=Mechanism.ECDSA)) for digest in digests]
+
+    @_asked
+    def cmac(self, ref: KeyRef, messages: Sequence[bytes]) -> list[bytes]:
+        """Compute the AES-CMAC of each message."""
+        key = self._object(ObjectClass.SECRET_KEY, ref)
+        return [key.sign(message, mechanism=Mechanism.AES_CMAC) for message in messages]
+
+    @_asked
+    def random(self, size_bytes: int) -> bytes:
+        """Return random bytes of the token."""
+        return bytes(self._session.generate_random(size_bytes * 8)) if size_bytes else b""
+
+    @_asked
+    def wrap(self, ref: KeyRef, wrapping: Secret) -> bytes:
+        """Wrap a key (AES: its bytes; private: PKCS #8) by RFC 5649; some tokens pad what they wrap with zeros."""
+        symmetric = ref.purpose in material.SYMMETRIC_PURPOSES
+        kind = ObjectClass.SECRET_KEY if symmetric else ObjectClass.PRIVATE_KEY
+        return bytes(self._wrapper(wrapping).wrap_key(self._object(kind, ref), mechanism=Mechanism.AES_KEY_WRAP_PAD))
+
+    @_asked
+    def unwrap(
+        self, ref: KeyRef, algorithm: KeyAlgorithm, wrapped: bytes, public_key: bytes | None, wrapping: Secret
+    ) -> str:
+        """Take a wrapped key in, with its public half; returns its check value."""
+        self.drop(ref)
+        wrapper, names = self._wrapper(wrapping), {"label": _label(ref), "store": True}
+        mechanism = Mechanism.AES_KEY_WRAP_PAD
+        template: dict[Attribute, Any] = {**(_AES_USES if public_key is None else _PRIVATE_USES), **self._kept}
+        if public_key is None:
+            wrapper.unwrap_key(
+                ObjectClass.SECRET_KEY, KeyType.AES, wrapped, mechanism=mechanism, template=template, **names
+            )
+            return self._aes_check_value(ref)
+        public = _public_object(public_key)
+        wrapper.unwrap_key(
+            ObjectClass.PRIVATE_KEY,
+            public[Attribute.KEY_TYPE],
+            wrapped,
+            mechanism=mechanism,
+            template=template,
+            **names,
+        )
+        self._session.create_object({**public, Attribute.LABEL: _label(ref), Attribute.TOKEN: True})
+        return material.public_check_value(self.public_key(ref)).hex().upper()
+
+    @_asked
+    def save(self, ring: KeyRing, identity: VaultIdentity) -> None:
+        """Write the ring into a new object, then remove the one before; of two that a crash leaves the newer counts."""
+        before = self._rings()
+        content = {
+            "vault_id": identity.vault_id,
+            "generation": identity.generation,
+            "saved": 1 + max((json.loads(item[Attribute.VALUE])["saved"] for item in before), default=0),
+            "keys": [item for _, item in ring.to_json()],
+        }
+        self._session.create_object(
+            {
+                Attribute.CLASS: ObjectClass.DATA,
+                Attribute.LABEL: _RING_LABEL,
+                Attribute.TOKEN: True,
+                Attribute.PRIVATE: True,
+                Attribute.VALUE: json.dumps(content).encode(),
+            }
+        )
+        for item in before:
+            item.destroy()
+
+    @_asked
+    def load(self) -> tuple[VaultIdentity, KeyRing] | None:
+        """Read the newest ring; None in a token without one."""
+        try:
+            contents = [json.loads(item[Attribute.VALUE]) for item in self._rings()]
+            newest = max(contents, key=lambda content: int(content["saved"]), default=None)
+            if newest is None:
+                return None
+            identity = VaultIdentity(newest["vault_id"], newest["generation"])
+            return identity, KeyRing.from_json(newest["keys"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise VaultDamaged(
+                "the token's key ring cannot be read: restore it", path="token", previous=None
+            ) from error
+
+    @_asked
+    def holds(self, ref: KeyRef) -> bool:
+        """Tell whether a key's object is there."""
+        kind = ObjectClass.SECRET_KEY if ref.purpose in material.SYMMETRIC_PURPOSES else ObjectClass.PRIVATE_KEY
+        return bool(list(self._session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: _label(ref)})))
+
+    @_asked
+    def close(self) -> None:
+        """Log out."""
+        self._found = {}
+        try:
+            self._session.close()
+        finally:
+            self._on_close()
+
+    def _rings(self) -> list[Any]:
+        return list(self._session.get_objects({Attribute.CLASS: ObjectClass.DATA, Attribute.LABEL: _RING_LABEL}))
+
+    def _object(self, kind: ObjectClass, ref: KeyRef) -> Any:
+        if (kind, ref) not in self._found:
+            found = list(self._session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: _label(ref)}))
+            if not found:
+                raise VaultDamaged(
+                    f"the token has lost {ref.purpose} version {ref.version}: restore it from a backup",
+                    path="token",
+                    previous=None,
+                )
+            self._found[kind, ref] = found[0]
+        return self._found[kind, ref]
+
+    def _aes_check_value(self, ref: KeyRef) -> str:
+        key = self._object(ObjectClass.SECRET_KEY, ref)
+        return bytes(key.encrypt(b"\x01" * 16, mechanism=Mechanism.AES_ECB))[:3].hex().upper()
+
+    def _wrapper(self, wrapping: Secret) -> Any:
+        """The transport key as an object that goes with the session."""
+        inside = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
+        uses = {Attribute.TOKEN: False, Attribute.WRAP: True, Attribute.UNWRAP: True}
+        return self._session.create_object({**_secret_key(wrapping), **inside, **uses})
+
+
+def _secret_key(key: Secret) -> dict[Attribute, Any]:
+    return {
+        Attribute.CLASS: ObjectClass.SECRET_KEY,
+        Attribute.KEY_TYPE: KeyType.AES,
+        Attribute.VALUE: key.reveal(),
+        Attribute.TOKEN: True,
+    }
+
+
+def _public_object(public_key: bytes) -> dict[Attribute, Any]:
+    loaded = serialization.load_der_public_key(public_key)
+    if isinstance(loaded, rsa.RSAPublicKey):
+        pkcs1 = loaded.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)
+        return dict(decode_rsa_public_key(pkcs1))
+    if isinstance(loaded, ec.EllipticCurvePublicKey):
+        return dict(decode_ec_public_key(public_key))
+    raise VaultUnavailable("tokens take no Ed25519 key from elsewhere: make a new one in the token", path="token")
+
+
+def _label(ref: KeyRef) -> str:
+    return f"uec/{ref.purpose}/{ref.version}"
+
+
+def _dss(raw: bytes) -> bytes:
+    """ECDSA signatures come as r and s side by side; certificates want them in DER."""
+    half = len(raw) // 2
+    return encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
