@@ -21,7 +21,7 @@ from issuance.pki.hierarchy import new_serial
 from issuance.pki.hygiene import Hygiene, check_public_key, public_key_digest
 from issuance.pki.names import Subject, encode_subject
 from issuance.pki.profiles import Profile, shipped_profiles
-from issuance.pki.signing import Signer, signed
+from issuance.pki.signing import Signer, signed_all
 from issuance.pki.trust import UNREADABLE
 
 __all__ = ["CertificateAuthority", "CertificateRequest", "Tbs", "new_serial"]
@@ -120,9 +120,7 @@ class CertificateAuthority:
 
     def assemble(self, bodies: Sequence[bytes]) -> list[bytes]:
         """Sign to-be-signed bytes and put the certificates together: `sign` without its checks."""
-        signatures = self.signer.sign(bodies)
-        algorithm = self.signer.algorithm
-        return [signed(body, algorithm, signature) for body, signature in zip(bodies, signatures, strict=True)]
+        return signed_all(bodies, self.signer.algorithm, self.signer.sign(bodies))
 
     def partition(self, serial: int) -> int | None:
         """Which part of the revocation list a certificate belongs to, None when there is one list."""

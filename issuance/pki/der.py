@@ -19,15 +19,26 @@ class BadDer(ValueError):
     """The bytes are not the DER that was expected."""
 
 
+def head(tag: int, size: int) -> bytes:
+    """Encode the tag and length that stand before `size` bytes."""
+    if size < 0x80:
+        return bytes((tag, size))
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(length))) + length
+
+
+# Certificates are written by the hundred thousand, and nearly all their parts are sequences shorter than this.
+SEQUENCE_HEADS = tuple(head(SEQUENCE, size) for size in range(2048))
+_INTEGER_HEADS = tuple(head(INTEGER, size) for size in range(0x80))
+_BITS_HEADS = tuple(head(BIT_STRING, size + 1) + b"\x00" for size in range(0x200))
+
+
 def tlv(tag: int, value: bytes) -> bytes:
     """Encode one element with a one-byte tag."""
     size = len(value)
-    if size < 0x80:
-        return bytes((tag, size)) + value
-    if 0xFF < size <= 0xFFFF:  # most certificates: worth a short way
-        return bytes((tag, 0x82, size >> 8, size & 0xFF)) + value
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(length))) + length + value
+    if tag == SEQUENCE and size < 2048:
+        return SEQUENCE_HEADS[size] + value
+    return head(tag, size) + value
 
 
 def sequence(*parts: bytes) -> bytes:
@@ -44,7 +55,8 @@ def integer(value: int) -> bytes:
     """Encode an INTEGER, zero or positive."""
     if value < 0:
         raise ValueError("only zero and positive integers are written")
-    return tlv(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+    size = value.bit_length() // 8 + 1
+    return (_INTEGER_HEADS[size] if size < 0x80 else head(INTEGER, size)) + value.to_bytes(size, "big")
 
 
 def octets(value: bytes) -> bytes:
@@ -54,7 +66,8 @@ def octets(value: bytes) -> bytes:
 
 def bits(value: bytes) -> bytes:
     """Encode a BIT STRING of whole bytes."""
-    return tlv(BIT_STRING, b"\x00" + value)
+    size = len(value)
+    return (_BITS_HEADS[size] if size < 0x200 else head(BIT_STRING, size + 1) + b"\x00") + value
 
 
 def oid(dotted: str) -> bytes:

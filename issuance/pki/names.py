@@ -5,8 +5,10 @@ every certificate (country, organisation) are encoded once.
 """
 
 import string
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 
 from issuance.errors import RequestRefused
 from issuance.pki import der
@@ -21,7 +23,6 @@ _ATTRIBUTE_OIDS = {
     "given_name": der.oid("2.5.4.42"),
 }
 _COMMON_NAME_BYTES = 64
-_SHORT_VALUE = 0x7F - 9
 _UPPER_BOUNDS = {
     "common_name": 64,
     "serial_number": 64,
@@ -31,7 +32,24 @@ _UPPER_BOUNDS = {
     "given_name": 128,
 }
 _PRINTABLE = {"country", "serial_number"}
+# What differs from person to person is encoded anew; what repeats (names, the organisation) is remembered.
+_UNIQUE = {"common_name", "serial_number"}
+_REMEMBERED = 4096
 _PRINTABLE_LETTERS = frozenset(string.ascii_letters + string.digits + " '()+,-./:=?")
+
+
+def _rdn_head(attribute: str, size: int) -> bytes:
+    """Encode what stands before a value of `size` bytes."""
+    tag = der.PRINTABLE_STRING if attribute in _PRINTABLE else der.UTF8_STRING
+    blank = bytes(size)
+    whole = der.tlv(der.SET, der.sequence(_ATTRIBUTE_OIDS[attribute], der.tlv(tag, blank)))
+    return whole[: len(whole) - size]
+
+
+# A character has at most four bytes.
+_RDN_HEADS = {
+    name: tuple(_rdn_head(name, size) for size in range(4 * _UPPER_BOUNDS[name] + 1)) for name in _UPPER_BOUNDS
+}
 
 
 @dataclass(frozen=True)
@@ -69,10 +87,28 @@ def fit_common_name(surname: str, *given: str) -> str:
 
 def encode_subject(subject: Subject, profile: Profile) -> bytes:
     """Encode the attributes a profile lists; raises `RequestRefused` for one that is missing or impossible."""
-    parts = [_rdn(name, value, profile.name) for name in profile.subject if (value := getattr(subject, name))]
-    if len(parts) < len(profile.subject):
+    attributes, read = _plan(profile.subject)
+    parts = []
+    for (name, remembered), value in zip(attributes, read(subject), strict=True):
+        if (part := remembered.get(value)) is None and value:
+            part = _encode_rdn(name, value, profile.name)
+            if name not in _UNIQUE and len(remembered) < _REMEMBERED:
+                remembered[value] = part
+        if part:
+            parts.append(part)
+    if len(parts) < len(attributes):
         _require_complete(subject, profile)
     return der.tlv(der.SEQUENCE, b"".join(parts))
+
+
+@lru_cache
+def _plan(
+    names: tuple[str, ...],
+) -> tuple[tuple[tuple[str, dict[str, bytes]], ...], Callable[[Subject], Sequence[str]]]:
+    """What to do for each attribute of a profile: its name and the encodings of values that came before."""
+    if len(names) == 1:
+        return ((names[0], {}),), lambda subject: (getattr(subject, names[0]),)
+    return tuple((name, {}) for name in names), attrgetter(*names)
 
 
 def _require_complete(subject: Subject, profile: Profile) -> None:
@@ -85,33 +121,33 @@ def _require_complete(subject: Subject, profile: Profile) -> None:
 
 def encode_name(**attributes: str) -> bytes:
     """Encode a name from attributes in the order given, for authorities."""
-    return der.sequence(*(_rdn(name, value, "authority") for name, value in attributes.items()))
+    return der.sequence(*(_encode_rdn(name, value, "authority") for name, value in attributes.items()))
 
 
-@lru_cache(maxsize=4096)
-def _rdn(attribute: str, value: str, profile: str) -> bytes:
+def _encode_rdn(attribute: str, value: str, profile: str) -> bytes:
+    encoded = value.encode()
+    # The quick way for nearly all: letters, digits and spaces of a proper length.
+    if not (len(value) <= _UPPER_BOUNDS[attribute] and value.isprintable() and value == value.strip()):
+        _refuse(attribute, value, profile)
+    if attribute in _PRINTABLE and not (value.isascii() and value.isalnum() and attribute != "country"):
+        _require_printable(attribute, value, profile)
+    return _RDN_HEADS[attribute][len(encoded)] + encoded
+
+
+def _refuse(attribute: str, value: str, profile: str) -> None:
     bound = _UPPER_BOUNDS[attribute]
+    problem = "has control characters, or spaces at an end: correct it"
     if len(value) > bound:
+        problem = f"has {len(value)} characters and at most {bound} fit: shorten it"
+    raise RequestRefused(f"{attribute.replace('_', ' ')} {problem}", profile=profile)
+
+
+def _require_printable(attribute: str, value: str, profile: str) -> None:
+    if not _PRINTABLE_LETTERS.issuperset(value) or (attribute == "country" and not _is_country(value)):
         raise RequestRefused(
-            f"{attribute.replace('_', ' ')} has {len(value)} characters and at most {bound} fit: shorten it",
+            f"{attribute.replace('_', ' ')} has characters that a certificate cannot carry there: correct it",
             profile=profile,
         )
-    if value != value.strip() or not value.isprintable():
-        raise RequestRefused(
-            f"{attribute.replace('_', ' ')} has control characters, or spaces at an end: correct it", profile=profile
-        )
-    tag = der.UTF8_STRING
-    if attribute in _PRINTABLE:
-        tag = der.PRINTABLE_STRING
-        if not _PRINTABLE_LETTERS.issuperset(value) or (attribute == "country" and not _is_country(value)):
-            raise RequestRefused(
-                f"{attribute.replace('_', ' ')} has characters that a certificate cannot carry there: correct it",
-                profile=profile,
-            )
-    encoded, oid = value.encode(), _ATTRIBUTE_OIDS[attribute]
-    if (size := len(encoded)) <= _SHORT_VALUE:  # nearly all: every length is one byte, and the OID has five
-        return bytes((der.SET, size + 9, der.SEQUENCE, size + 7)) + oid + bytes((tag, size)) + encoded
-    return der.tlv(der.SET, der.sequence(oid, der.tlv(tag, encoded)))
 
 
 def _is_country(value: str) -> bool:

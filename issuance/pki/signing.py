@@ -96,4 +96,15 @@ class Signer:
 
 def signed(body: bytes, algorithm: KeyAlgorithm, signature: bytes) -> bytes:
     """Put a signed structure together: the body, the algorithm, the signature (RFC 5280 section 4.1)."""
-    return der.tlv(der.SEQUENCE, b"".join((body, _IDENTIFIERS[algorithm], der.bits(signature))))
+    return signed_all([body], algorithm, [signature])[0]
+
+
+def signed_all(bodies: Sequence[bytes], algorithm: KeyAlgorithm, signatures: Sequence[bytes]) -> list[bytes]:
+    """Put signed structures together, one for each body."""
+    identifier, heads, limit = _IDENTIFIERS[algorithm], der.SEQUENCE_HEADS, len(der.SEQUENCE_HEADS)
+    whole = []
+    for body, signature in zip(bodies, signatures, strict=True):
+        tail = identifier + der.bits(signature)
+        size = len(body) + len(tail)
+        whole.append((heads[size] if size < limit else der.head(der.SEQUENCE, size)) + body + tail)
+    return whole

@@ -35,6 +35,7 @@ class Template:
     head: bytes
     before: bytes
     after: bytes
+    size: int
 
     @classmethod
     def make(
@@ -45,15 +46,16 @@ class Template:
         extensions = der.explicit(3, der.sequence(*before, blank, *after))
         tail = b"".join(after)
         cut = len(extensions) - len(tail)
-        return cls(algorithm_identifier(algorithm) + issuer, extensions[: cut - _IDENTIFIER_BYTES], tail)
+        return cls(
+            algorithm_identifier(algorithm) + issuer, extensions[: cut - _IDENTIFIER_BYTES], tail, len(extensions)
+        )
 
     def fill(self, serial: int, period: bytes, subject: bytes, spki: bytes) -> bytes:
         """Encode the to-be-signed bytes of one certificate."""
-        parts = (
-            _VERSION_3, der.integer(serial), self.head, period, subject, spki,
-            self.before, ext.key_identifier(spki), self.after,
-        )  # fmt: skip
-        return der.tlv(der.SEQUENCE, b"".join(parts))
+        start = _VERSION_3 + der.integer(serial) + self.head
+        size = len(start) + len(period) + len(subject) + len(spki) + self.size
+        head = der.SEQUENCE_HEADS[size] if size < len(der.SEQUENCE_HEADS) else der.head(der.SEQUENCE, size)
+        return b"".join((head, start, period, subject, spki, self.before, ext.key_identifier(spki), self.after))
 
 
 def for_profile(profile: Profile, issuer: Signer, config: CaConfig, partition: int | None) -> Template:
