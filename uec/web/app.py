@@ -15,6 +15,7 @@ from uec.web import access, assets, context, failures, language, security, sessi
 from uec.web.api import add_api
 from uec.web.filters import use_filters
 from uec.web.frame import frame
+from uec.web.paging import bound_addresses
 from uec.web.views import auth, citizen, language_switch, office, pki, window
 
 MEGABYTE = 1024 * 1024
@@ -54,6 +55,7 @@ def create_app(
     components = PrefixLoader({"govuk_frontend_jinja": PackageLoader("govuk_frontend_jinja")})
     app.jinja_loader = ChoiceLoader([FileSystemLoader(PAGES), components])
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    bound_addresses(app)
     assets.use_assets(app)
     language.speak(app, default=settings.locale, timezone=settings.timezone)
     context.close_sessions(app)

@@ -1,12 +1,38 @@
-"""Hides how a list is cut into pages: the offset in the address, never beyond reason."""
+"""Hides how numbers come in from an address: a page's offset, an id; nothing beyond what the database can hold."""
 
-from flask import request
+from flask import Flask, abort, request
+from werkzeug.routing import IntegerConverter
 
 PAGE_ROWS = 25
 FARTHEST = 10_000_000
+LARGEST_ID = 2**31 - 1
+
+
+class IdConverter(IntegerConverter):
+    """An id in an address; one that no row can have is no such page."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        """Take the arguments of `int`, bounded by the largest id."""
+        super().__init__(*args, **{"max": LARGEST_ID, **kwargs})  # type: ignore[arg-type]
+
+
+def bound_addresses(app: Flask) -> None:
+    """Make `<int:...>` of every route an id that the database can hold, and refuse texts it cannot hold."""
+    app.url_map.converters["int"] = IdConverter
+
+    @app.before_request
+    def refuse_nul() -> None:
+        # PostgreSQL holds no U+0000 in a text; nobody types one.
+        if any("\0" in value for values in (request.args, request.form) for value in values.values()):
+            abort(400)
+
+
+def number(text: str, *, largest: int = LARGEST_ID) -> int | None:
+    """Return a number written in plain digits; None for anything else, and for what is too large."""
+    plain = text.isascii() and text.isdigit() and len(text) <= len(str(largest))
+    return int(text) if plain and int(text) <= largest else None
 
 
 def offset() -> int:
     """Return the offset asked for, 0 when it makes no sense."""
-    given = request.args.get("offset", "0")
-    return min(int(given), FARTHEST) if given.isdigit() and len(given) < 9 else 0
+    return number(request.args.get("offset", "0"), largest=FARTHEST) or 0

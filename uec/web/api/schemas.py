@@ -2,11 +2,19 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
 from uec.domain.lifecycle import ApplicationState, BatchState, CardState, Route
+from uec.web.paging import FARTHEST, LARGEST_ID
 
-TEXT = validate.Length(max=500)
+
+def storable(text: str) -> None:
+    """Refuse what no database holds as text: U+0000, and halves of a surrogate pair (RFC 8259, 8.2)."""
+    if any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in text):
+        raise ValidationError("The text holds a sign that cannot be stored.")
+
+
+TEXT = validate.And(validate.Length(max=500), storable)
 
 
 class Input(Schema):
@@ -54,7 +62,7 @@ class ApplicationInput(Input):
     phone = fields.String(load_default="", validate=TEXT)
     email = fields.String(load_default="", validate=TEXT)
     bank = fields.String(load_default="", validate=TEXT)
-    point_id = fields.Integer(required=True, strict=True)
+    point_id = fields.Integer(required=True, strict=True, validate=validate.Range(min=1, max=LARGEST_ID))
     representative_name = fields.String(load_default=None, allow_none=True, validate=TEXT)
 
 
@@ -92,7 +100,7 @@ class StatusOutput(Schema):
 class PageInput(Input):
     """Which slice of a list."""
 
-    offset = fields.Integer(load_default=0, validate=validate.Range(min=0, max=10_000_000))
+    offset = fields.Integer(load_default=0, validate=validate.Range(min=0, max=FARTHEST))
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
 
 

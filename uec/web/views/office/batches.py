@@ -9,7 +9,7 @@ from uec.services import batch_lists, operations, rules, stations
 from uec.services import batches as service
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, reader
-from uec.web.paging import PAGE_ROWS, offset
+from uec.web.paging import PAGE_ROWS, number, offset
 from uec.web.texts import _, ngettext
 from uec.web.views.office.applications import chosen
 from uec.web.views.office.room import blueprint
@@ -85,11 +85,10 @@ def release(batch_id: int) -> ResponseReturnValue:
 @needs(Permission.PRODUCE_CARD)
 def produce(batch_id: int) -> ResponseReturnValue:
     """Ask for the writing of all prepared cards at a station."""
-    station = request.form.get("station", "")
     asked = operations.request_batch(
         database(),
         batch_id,
-        station_id=int(station) if station.isdigit() else None,
+        station_id=number(request.form.get("station", "")),
         actor=current_actor(),
         now=now(),
     )

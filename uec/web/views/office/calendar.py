@@ -15,7 +15,10 @@ from uec.services import batch_lists, points, rules
 from uec.services.views import BatchRow, CalendarCell
 from uec.web.access import current_actor, needs
 from uec.web.context import now, office, reader
+from uec.web.paging import number
 from uec.web.views.office.room import blueprint
+
+FARTHEST_YEARS = 50
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,10 @@ class Month:
 
 def _asked_month(today: date) -> date:
     try:
-        return date.fromisoformat(f"{request.args.get('month', '')}-01")
+        asked = date.fromisoformat(f"{request.args.get('month', '')}-01")
     except ValueError:
         return today.replace(day=1)
+    return asked if abs(asked.year - today.year) <= FARTHEST_YEARS else today.replace(day=1)
 
 
 def _month_name(first: date) -> str:
@@ -97,8 +101,7 @@ def calendar() -> ResponseReturnValue:
     today = now().date()
     first = _asked_month(today)
     last = first.replace(day=weeks_of.monthrange(first.year, first.month)[1])
-    point = request.args.get("point", "")
-    point_id = int(point) if point.isdigit() else None
+    point_id = number(request.args.get("point", ""))
     cells = batch_lists.calendar(
         reader(),
         actor=current_actor(),
