@@ -39,6 +39,11 @@ class Settings:
     vault_socket: Path = Path("state/vault.sock")
     vault_path: Path = Path("state/vault.json")
     vault_passphrase_files: tuple[Path, ...] = ()
+    # Keys in a token instead of the file: the module's library, and the token's label. Its PIN is two halves, entered as
+    # the custodians' passphrases are. Without backup, keys made there can never be moved to another token.
+    pkcs11_module: str = ""
+    pkcs11_token: str = "uec"
+    pkcs11_backup: bool = True
     secret_key_file: Path = Path("state/web.key")
     profile_dir: Path = Path("config/profiles")
     register_gateway_url: str = "http://127.0.0.1:8082"

@@ -1,11 +1,15 @@
-"""`uec keys`: the vault's keys by purpose and version. It opens the vault's file, so `uec vault` must be stopped."""
+"""`uec keys`: the vault's keys by purpose and version. It opens the vault itself, so `uec vault` must be stopped."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from uec.cli.options import now, passphrase_files_option, read_passphrases, settings
 from uec.cli.tables import show
+
+if TYPE_CHECKING:
+    from issuance.keys.engine import VaultEngine
 
 
 @click.group()
@@ -13,14 +17,19 @@ def keys() -> None:
     """Keys of the vault: list, make a new version, enter a maker's transport key."""
 
 
+def _open(passphrase_files: tuple[Path, ...]) -> "VaultEngine":
+    from uec.services import vaults  # noqa: PLC0415
+
+    chosen = settings()
+    return vaults.unlock(chosen, read_passphrases(passphrase_files or chosen.vault_passphrase_files))
+
+
 @keys.command("list")
 @passphrase_files_option
 def list_keys(passphrase_files: tuple[Path, ...]) -> None:
     """List keys with state and check value; nothing secret is shown."""
-    from issuance.keys.file_vault import FileVault  # noqa: PLC0415
 
-    chosen = settings()
-    with FileVault.unlock(chosen.vault_path, read_passphrases(passphrase_files)) as vault:
+    with _open(passphrase_files) as vault:
         rows = [
             (info.ref.purpose, info.ref.version, info.algorithm, info.state, info.check_value, info.uses)
             for info in vault.describe()
@@ -32,11 +41,9 @@ def list_keys(passphrase_files: tuple[Path, ...]) -> None:
 @passphrase_files_option
 def make(passphrase_files: tuple[Path, ...]) -> None:
     """Make a first version of every key that is missing."""
-    from issuance.keys.file_vault import FileVault  # noqa: PLC0415
     from uec.services.installation import make_keys  # noqa: PLC0415
 
-    chosen = settings()
-    with FileVault.unlock(chosen.vault_path, read_passphrases(passphrase_files)) as vault:
+    with _open(passphrase_files) as vault:
         make_keys(vault, now=now())
     click.echo("every key has an active version")
 
@@ -45,12 +52,10 @@ def make(passphrase_files: tuple[Path, ...]) -> None:
 @passphrase_files_option
 def rotate(passphrase_files: tuple[Path, ...]) -> None:
     """Make a new version of the card master; cards made before keep theirs, new ones take the new."""
-    from issuance.keys.file_vault import FileVault  # noqa: PLC0415
     from issuance.keys.port import KeyPurpose  # noqa: PLC0415
     from uec.services.installation import ALGORITHMS  # noqa: PLC0415
 
-    chosen = settings()
-    with FileVault.unlock(chosen.vault_path, read_passphrases(passphrase_files)) as vault:
+    with _open(passphrase_files) as vault:
         ref = vault.generate(KeyPurpose.CARD_MASTER, ALGORITHMS[KeyPurpose.CARD_MASTER], now=now())
     click.echo(f"card master version {ref.version} is active")
 
@@ -68,7 +73,6 @@ def rotate(passphrase_files: tuple[Path, ...]) -> None:
 def import_transport(check_value: str, component_files: tuple[Path, ...], passphrase_files: tuple[Path, ...]) -> None:
     """Enter the transport key of a delivery of blanks, from the components that two custodians hold."""
     from card_io.secret import Secret  # noqa: PLC0415
-    from issuance.keys.file_vault import FileVault  # noqa: PLC0415
     from issuance.keys.port import KeyAlgorithm, KeyPurpose  # noqa: PLC0415
     from uec.domain.errors import InvalidInput  # noqa: PLC0415
 
@@ -79,8 +83,7 @@ def import_transport(check_value: str, component_files: tuple[Path, ...], passph
         components = tuple(Secret(bytes.fromhex(text)) for text in texts)
     except ValueError:
         raise InvalidInput("A component is 32, 48 or 64 hexadecimal digits: type it again.") from None
-    chosen = settings()
-    with FileVault.unlock(chosen.vault_path, read_passphrases(passphrase_files)) as vault:
+    with _open(passphrase_files) as vault:
         algorithm = KeyAlgorithm.AES_128 if len(texts[0]) == 32 else KeyAlgorithm.AES_256
         ref = vault.import_key(KeyPurpose.BLANK_TRANSPORT, algorithm, components, check_value=check_value, now=now())
     click.echo(f"transport key version {ref.version} is active")

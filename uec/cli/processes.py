@@ -66,13 +66,14 @@ def vault(passphrase_files: tuple[Path, ...]) -> None:
     """Unlock the keys and serve them to the other processes over local sockets.
 
     Both custodians type their passphrases, or two files hold them (also the setting `vault_passphrase_files`).
+    With the setting `pkcs11_module` the keys are in a token, and the passphrases are the two halves of its PIN.
     """
-    from issuance.keys.file_vault import FileVault  # noqa: PLC0415
     from issuance.keys.service import serve as serve_vault  # noqa: PLC0415
+    from uec.services import vaults  # noqa: PLC0415
 
     chosen = settings()
     passphrases = read_passphrases(passphrase_files or chosen.vault_passphrase_files)
-    with FileVault.unlock(chosen.vault_path, passphrases) as opened:
+    with vaults.unlock(chosen, passphrases) as opened:
         serve_vault(
             opened, chosen.vault_socket, on_ready=lambda: click.echo("vault runs; stop it with Ctrl-C", err=True)
         )

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from card_io.secret import Secret
-from issuance.keys.file_vault import FileVault
 from issuance.keys.port import KeyAlgorithm, KeyPurpose, Vault
 from uec.domain.actors import system_actor
 from uec.domain.permissions import Role
-from uec.services import authority, staff
+from uec.services import authority, staff, vaults
 from uec.services.applicant_secret import RandomBytes
 from uec.settings import Settings
 from uec.store.engine import make_engine, session_factory
@@ -68,7 +67,7 @@ def install(
     say("database: creating the tables")
     upgrade(settings.database_url)
     say("vault: making the keys (the passphrases are stretched, this takes a few seconds)")
-    with _vault(settings, passphrases) as vault:
+    with vaults.unlock_or_create(settings, passphrases) as vault:
         make_keys(vault, now=now)
         if transport is not None and not vault.describe(KeyPurpose.BLANK_TRANSPORT):
             vault.import_key(
@@ -86,12 +85,6 @@ def make_keys(vault: Vault, *, now: datetime) -> None:
     for purpose, algorithm in ALGORITHMS.items():
         if not vault.describe(purpose):
             vault.generate(purpose, algorithm, now=now)
-
-
-def _vault(settings: Settings, passphrases: tuple[Secret, Secret]) -> FileVault:
-    if settings.vault_path.exists():
-        return FileVault.unlock(settings.vault_path, passphrases)
-    return FileVault.create(settings.vault_path, passphrases)
 
 
 def _fill_database(
