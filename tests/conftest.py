@@ -16,6 +16,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         kind = item.path.relative_to(ROOT).parts[0]
         if kind in KINDS:
             item.add_marker(getattr(pytest.mark, kind))
+        if kind == "browser":  # one browser, ended before tests of another kind run in the same worker
+            item.add_marker(pytest.mark.xdist_group("browser"))
         if "pcsc" in getattr(item, "fixturenames", ()):  # one pcscd and its readers: one worker drives them
             item.add_marker(pytest.mark.pcsc)
             item.add_marker(pytest.mark.xdist_group("pcsc"))

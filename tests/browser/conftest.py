@@ -20,9 +20,12 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium; a test fails plainly where there is none."""
+    """The system's Chromium; a test fails plainly where there is none.
+
+    Ended with this folder: while it runs, its event loop keeps other tests of the process from running their own.
+    """
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.fail("There is no Chromium on this machine. On Debian: apt-get install chromium", pytrace=False)

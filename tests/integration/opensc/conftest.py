@@ -11,9 +11,7 @@ from card_io.pcsc import Context
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.vpcd import InsertedCard
 from tests.support.line import blank_card, make_line
-from tests.support.pcsc import PORTS, READERS, PcscService, _pcsc_process, pcsc, wait_until
-
-__all__ = ["_pcsc_process", "pcsc"]
+from tests.support.pcsc import PORTS, READERS, PcscService, wait_until
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
