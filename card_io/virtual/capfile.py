@@ -10,7 +10,7 @@ from typing import Final
 
 from card_io import tlv
 from card_io.errors import InvalidTlv
-from card_io.virtual.refusal import REFERENCE_NOT_FOUND, WRONG_DATA, Refused
+from card_io.virtual.refusal import WRONG_DATA, Refused
 
 MAGIC: Final = bytes.fromhex("DECAFFED")
 HEADER, DIRECTORY, APPLET = 1, 2, 3
@@ -35,17 +35,16 @@ def check_hash(block: bytes, expected: bytes) -> None:
         raise Refused(WRONG_DATA)
 
 
-def data_block(load_file: bytes) -> bytes:
-    """The value of C4. A DAP block needs a security domain that verifies it, and this card has none: 6A88."""
+def parse_load_file(load_file: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """DAP blocks (security domain, signature) in their order, and the load file data block behind them."""
     try:
         objects = tlv.parse(load_file)
+        if not objects or objects[-1].tag != 0xC4 or any(item.tag != 0xE2 for item in objects[:-1]):
+            raise Refused(WRONG_DATA)
+        daps = [(tlv.require(item.value, 0x4F), tlv.require(item.value, 0xC3)) for item in objects[:-1]]
     except InvalidTlv as error:
         raise Refused(WRONG_DATA) from error
-    if [item.tag for item in objects[:-1]] and all(item.tag == 0xE2 for item in objects[:-1]):
-        raise Refused(REFERENCE_NOT_FOUND)
-    if [item.tag for item in objects] != [0xC4]:
-        raise Refused(WRONG_DATA)
-    return objects[0].value
+    return daps, objects[-1].value
 
 
 def read(block: bytes) -> CapFile:

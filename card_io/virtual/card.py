@@ -13,12 +13,14 @@ from card_io.apdu import CommandAPDU
 from card_io.applets.uec import layout
 from card_io.errors import InvalidApdu
 from card_io.virtual import faults as fault
-from card_io.virtual.atr import answer_to_reset
+from card_io.virtual import supplementary
+from card_io.virtual.applet import Surroundings
+from card_io.virtual.atr import Protocols, answer_to_reset
 from card_io.virtual.chip import Randomness, cplc_for
 from card_io.virtual.dispatch import OperatingSystem
 from card_io.virtual.faults import CardElsewhere, CardLost, FaultPlan, UnknownProfile
 from card_io.virtual.keysets import KeySet
-from card_io.virtual.memory import Area, ImageNotWritten, Memory, Value, read_image, write_image
+from card_io.virtual.memory import Area, Durability, ImageNotWritten, Memory, Value, read_image, write_image
 from card_io.virtual.piv import card_data as piv
 from card_io.virtual.piv.applet import PivApplet
 from card_io.virtual.platform import AppletCode, Platform
@@ -29,6 +31,10 @@ from card_io.virtual.uec.applet import UecApplet
 
 CODE: Final[Mapping[bytes, AppletCode]] = MappingProxyType({layout.MODULE_AID: UecApplet, piv.AID: PivApplet})
 """Modules this chip can run, by AID."""
+
+
+_DOMAINS: Final = LoadFile(supplementary.PACKAGE_AID, b"\x01\x00", (supplementary.MODULE_AID,))
+"""Supplementary security domains can be made on every chip."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,10 @@ class BlankProfile:
 
 PROFILES: Final[Mapping[str, BlankProfile]] = MappingProxyType(
     {
-        "uec": BlankProfile(b"UEC", (LoadFile(layout.PACKAGE_AID, b"\x01\x00", (layout.MODULE_AID,)),)),
+        "uec": BlankProfile(b"UEC", (_DOMAINS, LoadFile(layout.PACKAGE_AID, b"\x01\x00", (layout.MODULE_AID,)))),
         "piv": BlankProfile(
             b"PIV",
-            (LoadFile(piv.PACKAGE_AID, b"\x01\x00", (piv.AID,)),),
+            (_DOMAINS, LoadFile(piv.PACKAGE_AID, b"\x01\x00", (piv.AID,))),
             ((piv.PACKAGE_AID, piv.AID, piv.AID),),
         ),
     }
@@ -61,23 +67,29 @@ class VirtualCard:
         self._chip = Area(memory, "chip/")
         self._randomness = Randomness(self._chip.octets("seed") or b"")
         self._path: Path | None = None
+        self._durability = Durability.RENAMED
         self._version: tuple[int, int] | None = None
         self._system: OperatingSystem | None = None
         self._mute = False
         self.present = True
         self.faults = FaultPlan()
         self.timing: Timing | None = None
-        self.atr = answer_to_reset(self._chip.octets("name") or b"")
+        self.atr = answer_to_reset(self._chip.octets("name") or b"", Protocols(self._chip.integer("protocols", 1)))
         memory.before_commit = self._about_to_write
         memory.persist = self._save_if_bound
         self.platform = Platform(
             memory,
             self._randomness,
             dict(CODE),
+            frozenset({supplementary.MODULE_AID}),
             scp03_i=self._chip.integer("scp03_i", 0x70),
             scp02_i=self._chip.integer("scp02_i", 0x55),
             spend=self._spend,
         )
+        self.platform.code[supplementary.MODULE_AID] = self._domain
+
+    def _domain(self, world: Surroundings) -> supplementary.SupplementaryDomain:
+        return supplementary.SupplementaryDomain(world, self.platform)
 
     @classmethod
     def blank(
@@ -89,11 +101,13 @@ class VirtualCard:
         cplc: bytes | None = None,
         scp03_i: int = 0x70,
         scp02_i: int = 0x55,
+        protocols: Protocols = Protocols.T1,
     ) -> "VirtualCard":
         """A card as its maker delivers it: production data, one key set, what the profile has.
 
-        `seed` fixes the chip's number and its randomness; `cplc` (42 bytes) replaces the production record. The keys of
-        a chip usually hang on `chip.diversification_data(chip.cplc_for(seed))`.
+        `seed` fixes the chip's number and its randomness; `cplc` (42 bytes) replaces the production record; `protocols`
+        are what the answer to reset offers (over T=0 alone there are no extended lengths). The keys of a chip usually
+        hang on `chip.diversification_data(chip.cplc_for(seed))`.
         """
         chosen = PROFILES.get(profile)
         if chosen is None:
@@ -104,6 +118,7 @@ class VirtualCard:
         chip.put("name", chosen.name)
         chip.put("scp03_i", scp03_i)
         chip.put("scp02_i", scp02_i)
+        chip.put("protocols", protocols.value)
         card = cls(memory)
         card.platform.area.put("cplc", cplc if cplc is not None else cplc_for(seed))
         card.platform.keys.put(initial_keys)
@@ -115,20 +130,20 @@ class VirtualCard:
         return card
 
     @classmethod
-    def load(cls, path: Path) -> "VirtualCard":
+    def load(cls, path: Path, *, durability: Durability = Durability.RENAMED) -> "VirtualCard":
         """The card in a file, bound to it: every change is written there before the command is answered."""
         version = _version(path)
         card = cls(Memory(read_image(path)))
-        card._path, card._version = path, version
+        card._path, card._version, card._durability = path, version, durability
         return card
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, *, durability: Durability = Durability.RENAMED) -> None:
         """Write the card into a file (whole, or not at all) and stay bound to it."""
-        self._path = path
+        self._path, self._durability = path, durability
         self._write_image(path, self._memory.durable())
 
     def _write_image(self, path: Path, cells: Mapping[str, Value]) -> None:
-        write_image(path, cells)
+        write_image(path, cells, self._durability)
         self._version = _version(path)
 
     def _about_to_write(self) -> None:

@@ -8,7 +8,7 @@ R-MAC,
 from dataclasses import replace
 from typing import Final, Protocol
 
-from card_io.apdu import CommandAPDU
+from card_io.apdu import SHORT_DATA_MAX, CommandAPDU
 
 C_MAC: Final = 0x01
 C_DECRYPTION: Final = 0x02
@@ -46,10 +46,14 @@ def is_success(sw: int) -> bool:
     return sw == 0x9000 or sw >> 8 in {0x62, 0x63}
 
 
-def mac_header(command: CommandAPDU, lc: int) -> bytes:
-    """CLA (secure messaging on, channel 0) INS P1 P2 Lc, as the MAC covers it; Lc in the form that was transmitted."""
-    length = b"\x00" + lc.to_bytes(2, "big") if command.extended else bytes([lc])
-    return bytes([command.cla & 0x80 | 0x04, command.ins, command.p1, command.p2]) + length
+def length(size: int, *, wide: bool = False) -> bytes:
+    """Lc as the MAC covers it: one byte, or three where one does not do or the command came in the extended form."""
+    return b"\x00" + size.to_bytes(2, "big") if wide or size > SHORT_DATA_MAX else bytes([size])
+
+
+def mac_header(command: CommandAPDU, lc: bytes) -> bytes:
+    """CLA (secure messaging on, channel 0) INS P1 P2 Lc, as the MAC covers it."""
+    return bytes([command.cla & 0x80 | 0x04, command.ins, command.p1, command.p2]) + lc
 
 
 def plain(command: CommandAPDU, data: bytes) -> CommandAPDU:

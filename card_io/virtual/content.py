@@ -13,6 +13,7 @@ from card_io.apdu import CommandAPDU
 from card_io.errors import InvalidTlv
 from card_io.virtual import capfile
 from card_io.virtual.applet import Applet
+from card_io.virtual.dap import check_daps
 from card_io.virtual.platform import Platform
 from card_io.virtual.refusal import (
     CONDITIONS,
@@ -23,7 +24,15 @@ from card_io.virtual.refusal import (
     WRONG_P1P2,
     Refused,
 )
-from card_io.virtual.registry import CARD_RESET, INSTALLED, SELECTABLE, Instance, LoadFile
+from card_io.virtual.registry import (
+    CARD_RESET,
+    INSTALLED,
+    PERSONALIZED,
+    SECURITY_DOMAIN,
+    SELECTABLE,
+    Instance,
+    LoadFile,
+)
 
 LOAD_FILE_MAX: Final = 0x18000
 _DONE: Final = b"\x00"
@@ -37,7 +46,7 @@ class Content:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._registry = platform.registry
-        self._loading: tuple[bytes, bytes] | None = None
+        self._loading: tuple[bytes, bytes, bytes] | None = None
         self._loaded = bytearray()
         self._block = 0
         self._target: Applet | None = None
@@ -80,11 +89,13 @@ class Content:
 
     def _for_load(self, fields: list[bytes]) -> None:
         aid, domain, digest = fields[0], fields[1], fields[2]
-        if not _is_aid(aid) or domain not in {b"", self._platform.domain_aid}:
+        domain = domain or self._platform.domain_aid
+        if not _is_aid(aid):
             raise Refused(WRONG_DATA)
+        self._require_domain(domain)
         if self._registry.load_file(aid) is not None:
             raise Refused(CONDITIONS)
-        self._loading, self._block = (aid, digest), 0
+        self._loading, self._block = (aid, domain, digest), 0
         self._loaded.clear()
 
     def load(self, command: CommandAPDU) -> bytes:
@@ -101,14 +112,16 @@ class Content:
             raise Refused(NO_MEMORY)
         if not command.p1 & _LAST:
             return _DONE
-        (aid, digest), image = self._loading, bytes(self._loaded)
+        (aid, domain, digest), image = self._loading, bytes(self._loaded)
         self.forget()
-        self._enter(aid, digest, capfile.data_block(image))
-        return _DONE
-
-    def _enter(self, aid: bytes, digest: bytes, block: bytes) -> None:
+        daps, block = capfile.parse_load_file(image)
+        check_daps(self._platform, domain, digest, daps)
         if digest:
             capfile.check_hash(block, digest)
+        self._enter(aid, domain, block)
+        return _DONE
+
+    def _enter(self, aid: bytes, domain: bytes, block: bytes) -> None:
         cap = capfile.read(block)
         if cap.package != aid:
             raise Refused(WRONG_DATA)
@@ -116,9 +129,17 @@ class Content:
         if known & set(cap.applets):
             raise Refused(CONDITIONS)
         stored = hashlib.sha256(block).digest()
-        self._registry.put_load_file(
-            LoadFile(aid, cap.version, cap.applets, stored, len(block), self._platform.domain_aid)
-        )
+        self._registry.put_load_file(LoadFile(aid, cap.version, cap.applets, stored, len(block), domain))
+
+    def _require_domain(self, aid: bytes) -> None:
+        """A security domain of that name is on the card; a supplementary one has its keys (9.4.1, 9.3.5)."""
+        if aid == self._platform.domain_aid:
+            return
+        found = self._registry.instance(aid)
+        if found is None or not found.is_domain:
+            raise Refused(REFERENCE_NOT_FOUND)
+        if found.locked or found.life_cycle & PERSONALIZED != PERSONALIZED:
+            raise Refused(CONDITIONS)
 
     def _for_install(self, fields: list[bytes], state: int) -> None:
         load_file, module, aid, privileges = fields[:4]
@@ -131,6 +152,8 @@ class Content:
             raise Refused(CONDITIONS)
         if privileges[0] & CARD_RESET and self._registry.with_privilege(CARD_RESET) is not None:
             raise Refused(CONDITIONS)
+        if bool(privileges[0] & SECURITY_DOMAIN) != self._platform.is_domain_code(module):
+            raise Refused(WRONG_DATA)
         self._platform.install(load_file, module, aid, privileges=privileges.ljust(3, b"\x00"), state=state)
 
     def _instance(self, aid: bytes) -> Instance:
@@ -140,28 +163,49 @@ class Content:
         return found
 
     def _for_make_selectable(self, fields: list[bytes]) -> None:
+        """Only Card Reset is taken of the privileges (11.5.2.3.3), also for an instance that is selectable already."""
         instance = self._instance(fields[2])
-        if instance.life_cycle != INSTALLED:
+        resets = bool(fields[3] and fields[3][0] & CARD_RESET)
+        if instance.life_cycle != INSTALLED and not resets:
             raise Refused(CONDITIONS)
-        privileges = fields[3].ljust(3, b"\x00") if fields[3] else instance.privileges
-        self._registry.put_instance(replace(instance, life_cycle=SELECTABLE, privileges=privileges[:3]))
+        if resets:
+            instance = replace(instance, privileges=self._with_card_reset(instance))
+        state = SELECTABLE if instance.life_cycle == INSTALLED else instance.life_cycle
+        self._registry.put_instance(replace(instance, life_cycle=state))
+
+    def _with_card_reset(self, instance: Instance) -> bytes:
+        holder = self._registry.with_privilege(CARD_RESET)
+        if holder is not None and holder.aid != instance.aid:
+            raise Refused(CONDITIONS)
+        return bytes([instance.privileges[0] | CARD_RESET]) + instance.privileges[1:]
 
     def _for_extradition(self, fields: list[bytes]) -> None:
-        self._instance(fields[2])
-        if fields[0] != self._platform.domain_aid:
-            raise Refused(REFERENCE_NOT_FOUND)
+        """An instance or a load file goes over to another security domain (11.5.2.3.4)."""
+        target, aid = fields[0], fields[2]
+        self._require_domain(target)
+        load_file = self._registry.load_file(aid)
+        if load_file is not None:
+            self._registry.put_load_file(replace(load_file, domain=target))
+        else:
+            instance = self._instance(aid)
+            if instance.is_domain and target == aid:
+                raise Refused(CONDITIONS)
+            self._registry.put_instance(replace(instance, domain=target))
 
     def _for_registry_update(self, fields: list[bytes]) -> None:
+        """Privileges, and another security domain, both or none (11.5.2.3.5)."""
         instance = self._instance(fields[2])
-        if fields[0] not in {b"", self._platform.domain_aid}:
-            raise Refused(REFERENCE_NOT_FOUND)
+        if fields[0]:
+            self._require_domain(fields[0])
+            instance = replace(instance, domain=fields[0])
         if fields[3]:
-            if len(fields[3]) not in {1, 3}:
+            privileges = fields[3].ljust(3, b"\x00")
+            if len(fields[3]) not in {1, 3} or bool(privileges[0] & SECURITY_DOMAIN) != instance.is_domain:
                 raise Refused(WRONG_DATA)
-            holder = self._registry.with_privilege(CARD_RESET)
-            if fields[3][0] & CARD_RESET and holder is not None and holder.aid != instance.aid:
-                raise Refused(CONDITIONS)
-            self._registry.put_instance(replace(instance, privileges=fields[3].ljust(3, b"\x00")))
+            if privileges[0] & CARD_RESET:
+                self._with_card_reset(instance)
+            instance = replace(instance, privileges=privileges)
+        self._registry.put_instance(instance)
 
     def _for_personalization(self, fields: list[bytes]) -> None:
         instance = self._instance(fields[2])
@@ -210,8 +254,12 @@ class Content:
             self._remove(item)
         self._registry.delete_load_file(aid)
 
+    def _owns_content(self, domain: bytes) -> bool:
+        files, instances = self._registry.load_files(), self._registry.instances()
+        return domain in {item.domain for item in files} | {item.domain for item in instances}
+
     def _remove(self, instance: Instance) -> None:
-        if self._platform.is_selected(instance.aid):
+        if self._platform.is_selected(instance.aid) or (instance.is_domain and self._owns_content(instance.aid)):
             raise Refused(CONDITIONS)
         self._platform.applet_area(instance).clear()
         self._platform.stop(instance)
@@ -227,11 +275,7 @@ def _fields(data: bytes) -> list[bytes]:
     fields: list[bytes] = []
     offset = 0
     while offset < len(data):
-        size = data[offset]
-        offset += 1
-        if size == 0x81 and len(fields) >= 3 and offset < len(data):
-            size = data[offset]  # install parameters longer than 127 bytes
-            offset += 1
+        size, offset = _length(data, offset, long_form=len(fields) >= 3)
         if offset + size > len(data):
             raise Refused(WRONG_DATA)
         fields.append(data[offset : offset + size])
@@ -239,3 +283,14 @@ def _fields(data: bytes) -> list[bytes]:
     if not 3 <= len(fields) <= 6:
         raise Refused(WRONG_DATA)
     return fields + [b""] * (6 - len(fields))
+
+
+def _length(data: bytes, offset: int, *, long_form: bool) -> tuple[int, int]:
+    """A length and where its field begins; parameters and tokens may be long (81 XX, 82 XX XX; 80 is 128 bytes)."""
+    first, offset = data[offset], offset + 1
+    if not long_form or first not in {0x81, 0x82}:
+        return first, offset
+    end = offset + first - 0x80
+    if end > len(data):
+        raise Refused(WRONG_DATA)
+    return int.from_bytes(data[offset:end], "big"), end

@@ -9,8 +9,11 @@ from typing import Final
 from card_io import tlv
 from card_io.apdu import CommandAPDU
 from card_io.errors import InvalidTlv
+from card_io.virtual.keysets import KeyStore
+from card_io.virtual.memory import Area
 from card_io.virtual.platform import Platform
 from card_io.virtual.refusal import NOT_SUPPORTED, REFERENCE_NOT_FOUND, WRONG_DATA, WRONG_P1P2, Refused
+from card_io.virtual.verification import VerificationKeys
 
 _GP: Final = bytes.fromhex("2A864886FC6B")
 """Object identifier {iso(1) member-body(2) country-USA(840) GlobalPlatform(114283)}."""
@@ -26,13 +29,16 @@ _TLV: Final = 0x10
 class DataObjects:
     """The domain's data objects; issuer and card numbers are what STORE DATA can change."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, area: Area, keys: KeyStore, checks: VerificationKeys | None = None) -> None:
         self._platform = platform
+        self._area = area
+        self._keys = keys
+        self._checks = checks or VerificationKeys(area)
         self._block = 0
 
     def get(self, command: CommandAPDU) -> bytes:
-        """The whole object (tag, length, value) that P1-P2 name."""
-        if command.ins == 0xCB:
+        """The object that P1-P2 name: whole (tag, length, value), or its value alone by an ISO class (11.3.3.1)."""
+        if command.ins == 0xCB and command.cla & 0x80:
             raise Refused(NOT_SUPPORTED)
         tag = command.p1 << 8 | command.p2
         if tag == 0x2F00:  # no tag of a data object: the applications are told one after the other
@@ -41,38 +47,39 @@ class DataObjects:
         value = self._value(tag)
         if value is None:
             raise Refused(REFERENCE_NOT_FOUND)
-        return value
+        return tlv.encode(tag, value) if command.cla & 0x80 else value
 
     def _value(self, tag: int) -> bytes | None:
-        platform = self._platform
-        value: bytes | None
+        """Objects of every domain; the issuer's has those of the chip besides."""
         match tag:
             case 0x42 | 0x45:
-                value = platform.area.octets(_STORED[tag])
-            case 0x9F7F:
-                value = platform.cplc
+                return self._area.octets(_STORED[tag])
             case 0x66:
-                value = self._recognition()
-            case 0x67:
-                value = self._capabilities()
+                return self._recognition()
             case 0xE0:
-                value = self._key_information()
-            case 0xCF:
-                value = platform.diversification_data
+                return self._key_information()
             case 0xC1:
-                value = self._sequence_counter()
-            case 0xFF21:
-                value = self._resources()
-            case _:
-                value = None
-        return None if value is None else tlv.encode(tag, value)
+                return self._sequence_counter()
+        return self._value_of_issuer(tag) if self._keys is self._platform.keys else None
 
-    def _sequence_counter(self) -> bytes:
+    def _value_of_issuer(self, tag: int) -> bytes | None:
+        match tag:
+            case 0x9F7F:
+                return self._platform.cplc
+            case 0x67:
+                return self._capabilities()
+            case 0xCF:
+                return self._platform.diversification_data
+            case 0xFF21:
+                return self._resources()
+        return None
+
+    def _sequence_counter(self) -> bytes | None:
         """Of the first key set: 3 bytes for SCP03, 2 for SCP02."""
-        first = self._platform.keys.get(0)
+        first = self._keys.get(0)
         if first is None:
-            return bytes(3)
-        return self._platform.keys.counter(first.version).to_bytes(3 if first.aes else 2, "big")
+            return None
+        return self._keys.counter(first.version).to_bytes(3 if first.aes else 2, "big")
 
     def _protocols(self) -> list[tuple[int, int]]:
         """Protocol and `i` for each type of key that is present."""
@@ -107,13 +114,13 @@ class DataObjects:
         return lines
 
     def _key_information(self) -> bytes:
-        lines = b""
-        for version in self._platform.keys.versions():
-            keys = self._platform.keys.get(version)
-            if keys is not None:
-                for number in (1, 2, 3):
-                    lines += tlv.encode(0xC0, bytes([number, version, keys.key_type, len(keys.enc)]))
-        return lines
+        lines = [
+            bytes([number, version, keys.key_type, len(keys.enc)])
+            for version in self._keys.versions()
+            if (keys := self._keys.get(version)) is not None
+            for number in (1, 2, 3)
+        ]
+        return b"".join(tlv.encode(0xC0, line) for line in (*lines, *self._checks.information()))
 
     def store(self, command: CommandAPDU) -> bytes:
         """Store issuer identification number (42) and card image number (45), as BER-TLV or as DGI 0070's content."""
@@ -133,7 +140,7 @@ class DataObjects:
         for item in objects:
             if item.tag not in _STORED or not 1 <= len(item.value) <= 32:
                 raise Refused(WRONG_DATA)
-            self._platform.area.put(_STORED[item.tag], item.value)
+            self._area.put(_STORED[item.tag], item.value)
         return b""
 
 

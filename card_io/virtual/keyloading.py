@@ -17,11 +17,14 @@ from card_io.virtual.primitives import check_value
 from card_io.virtual.refusal import CONDITIONS, REFERENCE_NOT_FOUND, WRONG_DATA, WRONG_P1P2, Refused
 
 Decrypt = Callable[[bytes], bytes]
-WRONG_CHECK_VALUE = 0x9485
+WRONG_CHECK_VALUE = 0x6982
+"""Table 11-78; 9485 is the older one."""
 
 
 @dataclass(frozen=True)
-class _KeyData:
+class KeyData:
+    """One key of a key data field, deciphered, its check value computed here."""
+
     key_type: int
     value: bytes
     check_value: bytes
@@ -37,7 +40,7 @@ def put_key(command: CommandAPDU, store: KeyStore, decrypt: Decrypt) -> bytes:
     version = command.data[0]
     if not 1 <= version <= 0x7F:
         raise Refused(WRONG_DATA)
-    loaded = _read_keys(command.data[1:], decrypt)
+    loaded = read_keys(command.data[1:], decrypt)
     if len(loaded) != 1 and not command.p2 & 0x80:
         raise Refused(WRONG_DATA)
     current = _current(store, replaced, version)
@@ -59,7 +62,7 @@ def _current(store: KeyStore, replaced: int, version: int) -> KeySet | None:
     return None
 
 
-def _merge(current: KeySet | None, first: int, loaded: list[_KeyData], version: int) -> KeySet:
+def _merge(current: KeySet | None, first: int, loaded: list[KeyData], version: int) -> KeySet:
     """The new set: keys `first`... from the command, the others as they were."""
     values = list(current.keys()) if current else [b""] * 3
     if first + len(loaded) - 1 > 3:
@@ -75,8 +78,9 @@ def _merge(current: KeySet | None, first: int, loaded: list[_KeyData], version: 
         raise Refused(WRONG_DATA) from error
 
 
-def _read_keys(data: bytes, decrypt: Decrypt) -> list[_KeyData]:
-    keys: list[_KeyData] = []
+def read_keys(data: bytes, decrypt: Decrypt) -> list[KeyData]:
+    """One to three symmetric keys in the order of the command, their check values compared."""
+    keys: list[KeyData] = []
     while data:
         key_type, field, data = data[0], *_length_value(data[1:])
         expected, data = _length_value(data)
@@ -89,7 +93,7 @@ def _read_keys(data: bytes, decrypt: Decrypt) -> list[_KeyData]:
         actual = check_value(value, aes=key_type == TYPE_AES)
         if expected not in {b"", actual}:
             raise Refused(WRONG_CHECK_VALUE)
-        keys.append(_KeyData(key_type, value, actual))
+        keys.append(KeyData(key_type, value, actual))
     if not 1 <= len(keys) <= 3:
         raise Refused(WRONG_DATA)
     return keys

@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,15 @@ from card_io.errors import CardError
 
 Value = int | bytes | tuple["Value", ...]
 _FORMAT: Final = "uec-virtual-card-1"
+
+
+class Durability(Enum):
+    """What a change of the card's file survives."""
+
+    RENAMED = "renamed"
+    """The end of this program at any moment."""
+    SYNCED = "synced"
+    """The end of the machine too: file and folder are flushed to the disk before the command is answered."""
 
 
 class BadImage(CardError):
@@ -159,7 +169,7 @@ def integers(row: tuple[Value, ...] | None) -> tuple[int, ...]:
     return tuple(item for item in row or () if isinstance(item, int))
 
 
-def write_image(path: Path, cells: Mapping[str, Value]) -> None:
+def write_image(path: Path, cells: Mapping[str, Value], durability: Durability = Durability.RENAMED) -> None:
     """Write the image beside `path` and rename it over: the file is the state before or the state after, never half.
 
     Raises `ImageNotWritten`.
@@ -170,13 +180,27 @@ def write_image(path: Path, cells: Mapping[str, Value]) -> None:
         try:
             with os.fdopen(handle, "w", encoding="ascii") as file:
                 json.dump(body, file, separators=(",", ":"))
+                if durability is Durability.SYNCED:
+                    file.flush()
+                    os.fsync(file.fileno())
             Path(name).replace(path)
+            if durability is Durability.SYNCED:
+                _sync_folder(path.parent)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
         reason = f"the virtual card's file {path.name} cannot be written ({error.strerror})"
         raise ImageNotWritten(f"{reason}; make room there, then put the card in again") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name in the folder reaches the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_image(path: Path) -> dict[str, Value]:

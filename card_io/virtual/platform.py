@@ -19,14 +19,15 @@ AppletCode = Callable[[Surroundings], Applet]
 class Platform:
     """The card's operating system without its commands.
 
-    `code` maps module AIDs to what this chip can run. `scp03_size` 8 or 16 sets the length of challenges and MACs
-    whatever `i` says (chips in S16 mode exist that do not tell); `forced_challenge` is the card challenge of every
-    session: checks against recorded sessions need it.
+    `code` maps module AIDs to what this chip can run, `domain_modules` are those that are security domains.
+    `scp03_size` 8 or 16 sets the length of challenges and MACs whatever `i` says (chips in S16 mode exist that do not
+    tell); `forced_challenge` is the card challenge of every session: checks against recorded sessions need it.
     """
 
     memory: Memory
     randomness: Randomness
     code: dict[bytes, AppletCode]
+    domain_modules: frozenset[bytes] = frozenset()
     domain_aid: bytes = ISD_AID
     scp03_i: int = 0x70
     scp02_i: int = 0x55
@@ -66,10 +67,19 @@ class Platform:
     def install(
         self, load_file: bytes, module: bytes, aid: bytes, *, privileges: bytes, state: int = SELECTABLE
     ) -> None:
-        """Make an instance of a module that is on the card; `privileges` are three bytes."""
-        instance = Instance(aid, load_file, module, state, privileges, self.domain_aid, self.registry.next_number())
+        """Make an instance of a module that is on the card; `privileges` are three bytes.
+
+        It belongs to the domain of its load file.
+        """
+        stored = self.registry.load_file(load_file)
+        domain = (stored.domain if stored is not None else b"") or self.domain_aid
+        instance = Instance(aid, load_file, module, state, privileges, domain, self.registry.next_number())
         self.registry.put_instance(instance)
         self.applet(instance).install()
+
+    def is_domain_code(self, module: bytes) -> bool:
+        """Whether the module is a security domain rather than an applet."""
+        return module in self.domain_modules
 
     def applet(self, instance: Instance) -> Applet:
         """The running code of an instance, started when first asked for since power-on."""

@@ -11,6 +11,7 @@ from card_io.virtual.memory import Area, Value
 LOADED: Final = 0x01
 INSTALLED: Final = 0x03
 SELECTABLE: Final = 0x07
+PERSONALIZED: Final = 0x0F
 LOCKED: Final = 0x80
 
 OP_READY, INITIALIZED, SECURED, CARD_LOCKED, TERMINATED = 0x01, 0x07, 0x0F, 0x7F, 0xFF
@@ -18,6 +19,10 @@ OP_READY, INITIALIZED, SECURED, CARD_LOCKED, TERMINATED = 0x01, 0x07, 0x0F, 0x7F
 
 CARD_RESET: Final = 0x04
 """Privilege, bit of the first byte: the application is selected after a reset."""
+SECURITY_DOMAIN: Final = 0x80
+DAP_VERIFICATION: Final = 0x40
+MANDATED_DAP: Final = 0x01
+"""Privileges, bits of the first byte (table 11-7): is a security domain; its DAP is wanted for its code, for all."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,18 @@ class Instance:
     def locked(self) -> bool:
         """Locked by the security domain: it cannot be selected."""
         return bool(self.life_cycle & LOCKED)
+
+    @property
+    def is_domain(self) -> bool:
+        """It is a security domain."""
+        return bool(self.privileges[0] & SECURITY_DOMAIN)
+
+    @property
+    def wants_every_dap(self) -> bool:
+        """No code comes onto the card that this domain does not vouch for, once it has its keys."""
+        mandated = SECURITY_DOMAIN | DAP_VERIFICATION | MANDATED_DAP
+        personalised = self.life_cycle & PERSONALIZED == PERSONALIZED
+        return self.privileges[0] & mandated == mandated and personalised
 
     @property
     def selectable(self) -> bool:

@@ -10,7 +10,7 @@ import hmac
 from typing import Final
 
 from card_io.apdu import CommandAPDU
-from card_io.virtual.channel import C_DECRYPTION, C_MAC, R_MAC, mac_header, plain
+from card_io.virtual.channel import C_DECRYPTION, C_MAC, R_MAC, length, mac_header, plain
 from card_io.virtual.keysets import KeySet
 from card_io.virtual.primitives import (
     des3_cbc_decrypt,
@@ -49,11 +49,15 @@ class Scp02:
         self._host, self._challenge = host_challenge, card_challenge
         self._enc = session_key(keys.enc.reveal(), _ENC_KEY, counter)
         self._mac = session_key(keys.mac.reveal(), _C_MAC_KEY, counter)
-        self._rmac = session_key(keys.mac.reveal(), _R_MAC_KEY, counter)
+        self._static_mac = keys.mac.reveal()
+        self._rmac = session_key(self._static_mac, _R_MAC_KEY, counter)
         self._dek = session_key(keys.dek.reveal(), _DEK, counter)
         self._c_chaining = bytes(8)
         self._r_chaining = bytes(8)
         self._stripped = b""
+        self._first_mac = bytes(8)
+        self._in_r_mac_session = self._quiet = False
+        self._next_level: int | None = None
         self.level = 0
         self.authenticated = False
 
@@ -76,7 +80,7 @@ class Scp02:
         if not hmac.compare_digest(cryptogram, expected):
             raise Refused(0x6300)
         self._check(command, cryptogram, mac)
-        self._r_chaining = mac
+        self._r_chaining = self._first_mac = mac
         self.level = command.p1
         self.authenticated = True
 
@@ -84,7 +88,7 @@ class Scp02:
         """The C-MAC over the command with the length it will have, before encryption."""
         first = not any(self._c_chaining) and not self.authenticated
         vector = self._c_chaining if first else des_ecb_encrypt(self._mac[:8], self._c_chaining)
-        expected = retail_mac(self._mac, mac_header(command, len(data) + _MAC_SIZE) + data, vector)
+        expected = retail_mac(self._mac, mac_header(command, length(len(data) + _MAC_SIZE)) + data, vector)
         if not command.cla & 0x04 or not hmac.compare_digest(mac, expected):
             raise Refused(SECURITY_STATUS)
         self._c_chaining = mac
@@ -100,7 +104,7 @@ class Scp02:
                 data = self._decrypt(data)
             self._check(command, data, mac)
         command = plain(command, data)
-        self._stripped = command.header + bytes([len(data) & 0xFF]) + data
+        self._stripped = command.header + length(len(data)) + data
         return command
 
     def _decrypt(self, data: bytes) -> bytes:
@@ -111,35 +115,44 @@ class Scp02:
 
     def wrap(self, data: bytes, sw: int) -> bytes:
         """Add the R-MAC over command and answer, chained to the one before."""
-        if not self.level & R_MAC:
+        level, self.level = self.level, self.level if self._next_level is None else self._next_level
+        begins = self._next_level is not None and self.level & R_MAC
+        quiet, self._quiet, self._next_level = self._quiet, False, None
+        if quiet or not (level & R_MAC or begins):
             return data
         covered = self._stripped + bytes([len(data) & 0xFF]) + data + sw.to_bytes(2, "big")
         self._r_chaining = retail_mac(self._rmac, covered, self._r_chaining)
-        return data + self._r_chaining
+        return data if begins else data + self._r_chaining
 
     def refused(self, sw: int) -> None:
         """The R-MAC is computed over errors too; it is left out where a status word goes alone."""
         self.wrap(b"", sw)
 
-    def begin_r_mac(self) -> None:
-        """BEGIN R-MAC SESSION: answers carry an R-MAC from the next command on."""
+    def begin_r_mac(self, counter: int) -> None:
+        """BEGIN R-MAC SESSION, itself the first that the R-MAC covers; the key hangs on the counter of now (E.4.1).
+
+        The vector is the C-MAC of EXTERNAL AUTHENTICATE (E.3.2); answers carry an R-MAC from the next command on.
+        """
         if not self._i & WITH_R_MAC or self.level & R_MAC:
             raise Refused(CONDITIONS)
-        self._r_chaining = self._c_chaining
-        self.level |= R_MAC
+        self._rmac = session_key(self._static_mac, _R_MAC_KEY, counter)
+        self._r_chaining = self._first_mac
+        self._in_r_mac_session = True
+        self._next_level = self.level | R_MAC
 
     def current_r_mac(self) -> bytes:
-        """END R-MAC SESSION with P2 01: the R-MAC so far, and the session goes on."""
-        if not self.level & R_MAC:
+        """END R-MAC SESSION with P2 01: the R-MAC so far, and the session goes on; it covers not this command."""
+        if not self._in_r_mac_session:
             raise Refused(CONDITIONS)
+        self._quiet = True
         return self._r_chaining
 
     def end_r_mac(self) -> bytes:
         """END R-MAC SESSION with P2 03: the last R-MAC, and none from now on."""
-        if not self.level & R_MAC:
-            raise Refused(CONDITIONS)
-        self.level &= ~R_MAC
-        return self._r_chaining
+        taken = self.current_r_mac()
+        self._in_r_mac_session = False
+        self._next_level = self.level & ~R_MAC
+        return taken
 
     def decrypt_key(self, data: bytes) -> bytes:
         """Triple DES in ECB mode with the session DEK."""

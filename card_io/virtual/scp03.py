@@ -9,10 +9,10 @@ import hmac
 from typing import Final
 
 from card_io.apdu import CommandAPDU
-from card_io.virtual.channel import C_DECRYPTION, C_MAC, R_ENCRYPTION, R_MAC, is_success, mac_header, plain
+from card_io.virtual.channel import C_DECRYPTION, C_MAC, R_ENCRYPTION, R_MAC, is_success, length, mac_header, plain
 from card_io.virtual.keysets import KeySet
 from card_io.virtual.primitives import aes_cbc_decrypt, aes_cbc_encrypt, aes_ecb_encrypt, cmac, pad, unpad
-from card_io.virtual.refusal import SECURITY_STATUS, WRONG_LENGTH, WRONG_P1P2, Refused
+from card_io.virtual.refusal import CONDITIONS, SECURITY_STATUS, WRONG_LENGTH, WRONG_P1P2, Refused
 
 S16: Final = 0x01
 PSEUDO_RANDOM: Final = 0x10
@@ -52,6 +52,8 @@ class Scp03:
         self._chaining = bytes(16)
         self._commands = 0
         self.level = 0
+        self._opened_at = 0
+        self._next_level: int | None = None
         self.authenticated = False
 
     def initialize_answer(self) -> bytes:
@@ -70,7 +72,7 @@ class Scp03:
         cryptogram = self._verify(command)
         if not hmac.compare_digest(cryptogram, derive(self._s_mac, _HOST_CRYPTOGRAM, self._context, self._size)):
             raise Refused(0x6300)
-        self.level = level
+        self.level = self._opened_at = level
         self.authenticated = True
 
     def _levels(self) -> set[int]:
@@ -86,7 +88,8 @@ class Scp03:
         if len(command.data) < self._size or not command.cla & 0x04:
             raise Refused(SECURITY_STATUS)
         data, mac = command.data[: -self._size], command.data[-self._size :]
-        full = cmac(self._s_mac, self._chaining + mac_header(command, len(command.data)) + data)
+        header = mac_header(command, length(len(command.data), wide=command.extended))
+        full = cmac(self._s_mac, self._chaining + header + data)
         if not hmac.compare_digest(full[: self._size], mac):
             raise Refused(SECURITY_STATUS)
         self._chaining = full
@@ -112,13 +115,30 @@ class Scp03:
         return decrypted
 
     def wrap(self, data: bytes, sw: int) -> bytes:
-        """Encrypt and add the MAC; an error goes out bare."""
-        if not self.level & R_MAC or not is_success(sw):
+        """Encrypt and add the MAC; an error goes out bare. The level that an R-MAC session changes holds afterwards."""
+        level, self.level = self.level, self.level if self._next_level is None else self._next_level
+        self._next_level = None
+        if not level & R_MAC or not is_success(sw):
             return data
-        if self.level & R_ENCRYPTION and data:
+        if level & R_ENCRYPTION and data:
             vector = aes_ecb_encrypt(self._s_enc, b"\x80" + self._commands.to_bytes(15, "big"))
             data = aes_cbc_encrypt(self._s_enc, pad(data, 16), vector)
         return data + cmac(self._s_rmac, self._chaining + data + sw.to_bytes(2, "big"))[: self._size]
+
+    def begin_r_mac(self, added: int) -> None:
+        """BEGIN R-MAC SESSION: 10 adds R-MAC, 30 R-ENCRYPTION too; never more than the commands have (7.1.3.7)."""
+        opened = self._opened_at
+        able = self._i & (WITH_R_ENCRYPTION if added & R_ENCRYPTION else WITH_R_MAC)
+        needed = C_MAC | C_DECRYPTION if added & R_ENCRYPTION else C_MAC
+        if not able or self.level != opened or opened & needed != needed or opened & added == added:
+            raise Refused(CONDITIONS)
+        self._next_level = opened | added
+
+    def end_r_mac(self) -> None:
+        """END R-MAC SESSION: back to the level of EXTERNAL AUTHENTICATE."""
+        if self.level == self._opened_at:
+            raise Refused(CONDITIONS)
+        self._next_level = self._opened_at
 
     def refused(self, sw: int) -> None:
         """Nothing: an error carries no R-MAC and is in no chain (6.2.5)."""

@@ -90,7 +90,7 @@ def test_the_hash_of_a_load_file_is_checked(host: HostSession, size: int) -> Non
         (tlv.encode(0xC4, b""), 0x6A80),
         (cap(), 0x6A80),
         (tlv.encode(0xC4, cap())[:-1], 0x6A80),
-        (tlv.encode(0xE2, b"\x4f\x00\xc3\x00") + tlv.encode(0xC4, cap()), 0x6A88),
+        (tlv.encode(0xE2, b"\x4f\x00\xc3\x00") + tlv.encode(0xC4, cap()), 0x6A80),
         (tlv.encode(0xC4, cap()) + tlv.encode(0xC4, cap()), 0x6A80),
     ],
 )
@@ -105,7 +105,7 @@ def test_loading_out_of_order(host: HostSession) -> None:
     assert host.send("80E80001", b"x", 256).sw == 0x6A86
     assert host.send("80E80000", b"x", 256).sw == 0x6985
     assert host.send("80E60200", fields(b"\x01", ISD, b"", b"", b""), 256).sw == 0x6A80
-    assert host.send("80E60200", fields(PACKAGE, b"\x01" * 6, b"", b"", b""), 256).sw == 0x6A80
+    assert host.send("80E60200", fields(PACKAGE, b"\x01" * 6, b"", b"", b""), 256).sw == 0x6A88
     assert host.send("80E60200", fields(layout.PACKAGE_AID, ISD, b"", b"", b""), 256).sw == 0x6985
     assert host.send("80E60200", b"\x06\xa0", 256).sw == 0x6A80
     assert host.send("80E60300", b"", 256).sw == 0x6A80

@@ -188,7 +188,7 @@ def test_the_recorded_key_facts() -> None:
         ("80D80081", b"\x00", 0x6A80),
         ("80D80081", b"\x80", 0x6A80),
         ("80D80081", b"\x30", 0x6A80),
-        ("80D80081", b"\x30\x88\x10" + bytes(16) + b"\x03\x00\x00\x00", 0x9485),
+        ("80D80081", b"\x30\x88\x10" + bytes(16) + b"\x03\x00\x00\x00", 0x6982),
         ("80D80081", b"\x30\x88\x10" + bytes(10), 0x6A80),
         ("80D80081", b"\x30\x88\x12" + bytes(18) + b"\x00", 0x6A80),
         ("80D80081", b"\x30\x85\x10" + bytes(16) + b"\x00", 0x6A80),
@@ -227,7 +227,8 @@ def test_segments_of_different_commands_are_refused() -> None:
     assert host.send("80D88081", b"\x30").ok
     assert host.send("80E40000", bytes.fromhex("D20131"), 256).sw == 0x6985
     assert host.send("80D88081", b"\x30").ok
-    assert host.send("80CA00E0", b"", 256).ok  # another command forgets what was begun
+    assert host.send("80CA00E0", b"", 256).sw == 0x6985  # another command ends what was begun (11.1.5.1)
+    assert host.send("80CA00E0", b"", 256).ok
     assert host.send("80D80081", b"\x88\x10", 256).sw == 0x6A80
 
 
