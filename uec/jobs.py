@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.keys.port import Vault
 from uec.domain.actors import system_actor
-from uec.services import authority, batches, checks, preparation, production_office, publication, rules, schedule
+from uec.services import authority, batches, cards, checks, preparation, production_office, publication, rules, schedule
 from uec.services.applicant_secret import RandomBytes
 from uec.services.audit import sign_head
 from uec.settings import Settings
@@ -56,12 +56,16 @@ def run_checks(tools: Tools) -> str:
 def prepare_batches(tools: Tools) -> str:
     """Make the data of every released batch."""
     issuer = tools.settings.pki.organisation
-    profile = rules.card_profile(tools.settings)
-    prepared = 0
+    prepared, trouble = 0, []
     with tools.sessions() as session:
-        for batch_id in preparation.waiting(session):
-            prepared += preparation.prepare(session, batch_id, profile=profile, issuer=issuer, now=tools.clock())
-    return f"prepared {prepared}"
+        for batch_id, name in preparation.waiting(session):
+            profile = rules.card_profile(tools.settings, name)
+            try:
+                prepared += preparation.prepare(session, batch_id, profile=profile, issuer=issuer, now=tools.clock())
+            except preparation.UnfitCards as error:
+                prepared += error.prepared
+                trouble.append(str(error))  # the next batch does not wait for a person to look at this one
+    return "; ".join([f"prepared {prepared}", *trouble])
 
 
 def publish(tools: Tools) -> str:
@@ -101,6 +105,13 @@ def plan(tools: Tools) -> str:
     )
 
 
+def expire(tools: Tools) -> str:
+    """End the cards whose last day of validity is over."""
+    now = tools.clock()
+    with tools.sessions() as session:
+        return f"expired {cards.expire_due(session, now=now)}"
+
+
 def sweep(tools: Tools) -> str:
     """Forget old runs."""
     with tools.sessions() as session:
@@ -113,5 +124,6 @@ JOBS: Mapping[str, Job] = {
     "publish": Job(timedelta(seconds=15), "publish revocation list and stop-list", publish),
     "audit-head": Job(timedelta(minutes=1), "sign the heads of the audit chains", sign_audit),
     "plan": Job(timedelta(days=1), "plan approved applications", plan),
+    "expire": Job(timedelta(days=1), "end cards whose validity is over", expire),
     "sweep": Job(timedelta(days=1), "forget old runs", sweep),
 }

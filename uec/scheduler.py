@@ -8,7 +8,7 @@ import fcntl
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
@@ -25,6 +25,7 @@ from uec.store.engine import make_engine, session_factory
 
 LOCK_NUMBER = 0x7565637363686564
 RETRY_S = 1.0
+SLACK = timedelta(seconds=5)
 _log = logging.getLogger(__name__)
 
 
@@ -118,16 +119,26 @@ def _trigger_until(stop: Event, engine: Engine, lock: Lock) -> None:
             if not lock.still_held():
                 _log.warning("the lock is lost: standing by")
                 return
+            catch_up(scheduler, now=datetime.now(UTC))
     finally:
         scheduler.shutdown(wait=True)
 
 
+def catch_up(scheduler: BackgroundScheduler, *, now: datetime) -> list[str]:
+    """Let jobs run at once that a clock set back has left waiting for longer than their rhythm; returns their names."""
+    late = [job.id for job in scheduler.get_jobs() if job.next_run_time > now + JOBS[job.id].every + SLACK]
+    for name in late:
+        scheduler.modify_job(name, next_run_time=now)
+    return late
+
+
 def trigger_now(sessions: sessionmaker[Session], name: str) -> bool:
     """Write down that the job's present run is due; false when it stands there already or the database is away."""
-    due_at = schedule.due_moment(datetime.now(UTC), JOBS[name].every)
+    now = datetime.now(UTC)
+    due_at = schedule.due_moment(now, JOBS[name].every)
     try:
         with sessions() as session:
-            return schedule.trigger(session, name, due_at)
+            return schedule.trigger(session, name, due_at, now=now)
     except UecError as error:
         _log.warning("job %s could not be triggered: %s", name, error)
         return False

@@ -100,7 +100,7 @@ class CardOffice:
 
     def work(self) -> list[OperationView]:
         """Do everything that is requested, each card on its own chip."""
-        done = []
+        done: list[OperationView] = []
         while True:
             with self.sessions() as session:
                 operation = operations.claim_operation(session, station_ids=None, now=self.clock())

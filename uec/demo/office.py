@@ -52,7 +52,7 @@ class DemoOffice:
     def trigger(self, job: str) -> None:
         """Have a worker do a job now rather than by its rhythm."""
         with self.sessions() as session:
-            schedule.trigger(session, job, self.now())
+            schedule.trigger(session, job, self.now(), now=self.now())
 
     def until(self, holds: Callable[[Session], bool], what: str, *, job: str | None = None) -> None:
         """Wait for the workers; raises `MainJobFailed` when it takes too long. `job` is triggered now and then."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from issuance.pki.crl import RevocationReason
-from uec.domain.actors import Actor
+from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import InvalidInput, NotAllowed
 from uec.domain.lifecycle import ApplicationEvent, ApplicationReason, ApplicationState, CardEvent, CardState
 from uec.domain.permissions import Permission
@@ -22,7 +23,7 @@ from uec.services.applicant_secret import RandomBytes
 from uec.services.batch_closing import close_if_done
 from uec.services.forms import ApplicationForm
 from uec.services.intake import replace_application
-from uec.services.moves import move
+from uec.services.moves import move, move_all
 from uec.services.rows import locked, present
 from uec.services.views import Receipt
 from uec.store.tables import Application, Card
@@ -48,12 +49,13 @@ CONSEQUENCES: Mapping[CardEvent, Consequence] = {
     CardEvent.REPORT_LOST: Consequence(RevocationReason.KEY_COMPROMISE, "ADD", ApplicationEvent.REMAKE, ends=True),
     CardEvent.ANNUL: Consequence(RevocationReason.CESSATION_OF_OPERATION, "ADD", ApplicationEvent.WITHDRAW, ends=True),
     CardEvent.REPLACE: Consequence(RevocationReason.SUPERSEDED, "ADD", ends=True),
-    CardEvent.EXPIRE: Consequence(ends=True),
+    CardEvent.EXPIRE: Consequence(application=ApplicationEvent.WITHDRAW, ends=True),
     CardEvent.SPOIL: Consequence(RevocationReason.CESSATION_OF_OPERATION, "ADD", ApplicationEvent.REMAKE, ends=True),
     CardEvent.DESTROY: Consequence(),
 }
 OPEN_APPLICATION = (ApplicationState.PLANNED, ApplicationState.IN_PRODUCTION, ApplicationState.READY)
 REASON_LIMIT = 500
+CLOCK = system_actor("clock")
 
 
 def suspend(session: Session, card_id: int, *, actor: Actor, reason: str, now: datetime) -> None:
@@ -112,6 +114,21 @@ def replace(
     )
     session.commit()
     return receipt
+
+
+def expire_due(session: Session, *, now: datetime) -> int:
+    """End every card whose last day of validity is over, set-based; returns how many.
+
+    An application whose card was never fetched ends with it. Certificates end by themselves on the same day.
+    """
+    over = Card.expires_on < now.date()
+    unclaimed = select(Card.application_id).where(over, Card.state == CardState.PERSONALISED)
+    ended = {"closed_at": now}
+    ready = (Application.state == ApplicationState.READY, Application.id.in_(unclaimed))
+    move_all(session, Application, ApplicationEvent.WITHDRAW, *ready, actor=CLOCK, now=now, values=ended)
+    expired = move_all(session, Card, CardEvent.EXPIRE, over, actor=CLOCK, now=now, values={"ended_at": now})
+    session.commit()
+    return len(expired)
 
 
 def apply_event(session: Session, card: Card, event: CardEvent, *, actor: Actor, reason: str, now: datetime) -> None:

@@ -16,6 +16,8 @@ from uec.store.tables import ScheduledRun
 
 LEASE = timedelta(minutes=15)
 KEPT = timedelta(days=7)
+# Clocks of two machines may differ by this much; beyond it a clock was wrong.
+SKEW = timedelta(minutes=1)
 OUTCOME_LIMIT = 1000
 
 
@@ -33,24 +35,38 @@ def due_moment(now: datetime, every: timedelta) -> datetime:
     return midnight + (now - midnight) // every * every
 
 
-def trigger(session: Session, job: str, due_at: datetime) -> bool:
-    """Write down that a run is due; false when it stands there already, or an earlier one still waits for a worker."""
-    waiting = select(ScheduledRun.job).where(ScheduledRun.job == job, ScheduledRun.started_at.is_(None)).limit(1)
-    if session.scalar(waiting) is not None:
+def trigger(session: Session, job: str, due_at: datetime, *, now: datetime) -> bool:
+    """Write down that a run is due; false when it stands there already, or an earlier one still waits for a worker.
+
+    Runs that a clock gone ahead has left in the future stop nothing: one that waits there is not waited for, and one
+    that was begun "later" than `now` is due again.
+    """
+    waiting = select(ScheduledRun.job).where(
+        ScheduledRun.job == job, ScheduledRun.started_at.is_(None), ScheduledRun.due_at <= now
+    )
+    if session.scalar(waiting.limit(1)) is not None:
         session.rollback()
         return False
     insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    entry = insert(ScheduledRun).values(job=job, due_at=due_at).on_conflict_do_nothing()
-    written = session.execute(entry.returning(ScheduledRun.job)).first()
+    entry = insert(ScheduledRun).values(job=job, due_at=due_at)
+    again = entry.on_conflict_do_update(
+        index_elements=[ScheduledRun.job, ScheduledRun.due_at],
+        set_={"started_at": None, "finished_at": None, "outcome": None},
+        where=ScheduledRun.started_at > now + SKEW,
+    )
+    written = session.execute(again.returning(ScheduledRun.job)).first()
     session.commit()
     return written is not None
 
 
 def claim(session: Session, *, now: datetime) -> DueRun | None:
-    """Take the run that is due longest, or one whose worker died; None when there is nothing to do."""
+    """Take the run that is due longest, or one whose worker died; None when there is nothing to do.
+
+    A run begun in the future was begun by a clock that was wrong, so its lease says nothing.
+    """
     free = or_(
         ScheduledRun.started_at.is_(None),
-        ScheduledRun.finished_at.is_(None) & (ScheduledRun.started_at < now - LEASE),
+        ScheduledRun.finished_at.is_(None) & ~ScheduledRun.started_at.between(now - LEASE, now + SKEW),
     )
     oldest = select(ScheduledRun).where(free, ScheduledRun.due_at <= now).order_by(ScheduledRun.due_at).limit(1)
     run = session.scalar(oldest.with_for_update(skip_locked=True))

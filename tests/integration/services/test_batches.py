@@ -119,7 +119,7 @@ def test_preparing_stores_data_groups_once_and_goes_on_where_it_stopped(office: 
         with pytest.raises(InvalidInput, match="release"):
             preparation.prepare(session, batch_id, profile=profile, issuer="УОС", now=office.clock())
         batches.release(session, batch_id, actor=office.staff.releaser, now=office.clock())
-        assert preparation.waiting(session) == [batch_id]
+        assert preparation.waiting(session) == [(batch_id, "uec")]
         assert preparation.prepare(session, batch_id, profile=profile, issuer="УОС", now=office.clock()) == 2
         assert preparation.prepare(session, batch_id, profile=profile, issuer="УОС", now=office.clock()) == 0
         assert preparation.waiting(session) == []

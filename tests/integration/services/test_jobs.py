@@ -128,8 +128,8 @@ def test_a_job_that_fails_says_why_and_the_worker_lives(office: CardOffice, tool
 
     locked = replace(tools, vault=Locked())  # type: ignore[arg-type]
     with office.sessions() as session:
-        schedule.trigger(session, "audit-head", NOW)
-        schedule.trigger(session, "no-such-job", NOW)
+        schedule.trigger(session, "audit-head", NOW, now=NOW)
+        schedule.trigger(session, "no-such-job", NOW, now=NOW)
     assert worker.work_once(locked) and worker.work_once(locked)
     assert not worker.work_once(locked)
     with office.sessions() as session:
@@ -147,7 +147,7 @@ def test_a_worker_works_until_it_is_stopped(office: CardOffice, database_url: st
     running.start()
     try:
         with office.sessions() as session:
-            schedule.trigger(session, "sweep", NOW)
+            schedule.trigger(session, "sweep", NOW, now=NOW)
         finished = None
         for _ in range(100):
             with office.sessions() as session:

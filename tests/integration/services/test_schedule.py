@@ -33,7 +33,7 @@ def test_every_scheduler_finds_the_same_due_moment(every: timedelta, due: dateti
 def test_a_run_happens_once_however_many_trigger_it(sessions: sessionmaker[Session]) -> None:
     def trigger(_: int) -> bool:
         with sessions() as session:
-            return schedule.trigger(session, "publish", NOW)
+            return schedule.trigger(session, "publish", NOW, now=NOW)
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(trigger, range(8))) == 1
@@ -41,19 +41,20 @@ def test_a_run_happens_once_however_many_trigger_it(sessions: sessionmaker[Sessi
         run = schedule.claim(session, now=NOW)
         assert run is not None and schedule.claim(session, now=NOW) is None
         schedule.finish(session, run, outcome="done", now=NOW)
-        assert not schedule.trigger(session, "publish", NOW), "not again when the clock jumps back"
-        assert schedule.trigger(session, "publish", NOW + timedelta(seconds=15))
+        assert not schedule.trigger(session, "publish", NOW, now=NOW), "not again when the clock jumps back"
+        assert schedule.trigger(session, "publish", NOW + timedelta(seconds=15), now=NOW + timedelta(seconds=15))
 
 
 def test_missed_runs_are_caught_up_once(sessions: sessionmaker[Session]) -> None:
     with sessions() as session:
-        triggered = [schedule.trigger(session, "checks", NOW + timedelta(seconds=n)) for n in range(3)]
+        moments = [NOW + timedelta(seconds=n) for n in range(3)]
+        triggered = [schedule.trigger(session, "checks", moment, now=moment) for moment in moments]
         assert triggered == [True, False, False], "while one waits, nothing piles up behind it"
 
 
 def test_a_run_of_a_worker_that_died_is_taken_up_again(sessions: sessionmaker[Session]) -> None:
     with sessions() as session:
-        schedule.trigger(session, "plan", NOW)
+        schedule.trigger(session, "plan", NOW, now=NOW)
         first = schedule.claim(session, now=NOW)
         assert schedule.claim(session, now=NOW + schedule.LEASE) is None
         assert schedule.claim(session, now=NOW + schedule.LEASE + timedelta(seconds=1)) == first
@@ -61,7 +62,7 @@ def test_a_run_of_a_worker_that_died_is_taken_up_again(sessions: sessionmaker[Se
 
 def test_a_run_due_later_waits_and_old_ones_are_forgotten(sessions: sessionmaker[Session]) -> None:
     with sessions() as session:
-        schedule.trigger(session, "sweep", NOW + timedelta(minutes=1))
+        schedule.trigger(session, "sweep", NOW + timedelta(minutes=1), now=NOW)
         assert schedule.claim(session, now=NOW) is None
         run = schedule.claim(session, now=NOW + timedelta(minutes=1))
         assert run is not None
