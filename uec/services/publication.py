@@ -5,7 +5,7 @@ RFC 5280, section 5 (numbers rise; `nextUpdate` is kept by publishing before it 
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from issuance.pki.ca import CertificateAuthority
@@ -15,10 +15,13 @@ from issuance.pki.stoplist import Scope, Snapshot, StopEntry, Stopped, sign
 from uec.domain.errors import NotFound
 from uec.domain.policy import Policy
 from uec.services import numbering
+from uec.services.revocation import CHANGES, STOP_CHANGES
 from uec.store import audit
 from uec.store.tables import Certificate, Crl, Revocation, StopListEntry, StopListSnapshot
 
 ISSUING, ROOT = "issuing", "root"
+# The series of changes that the newest list covers.
+COVERED = "revocation-covered"
 ROOT_CRL_DAYS = 365
 PART = 10_000
 
@@ -27,15 +30,21 @@ def crl_due(session: Session, *, policy: Policy, now: datetime) -> bool:
     """Whether the list must be made: none yet, something changed since, or half its life is over."""
     newest = select(Crl.this_update).where(Crl.issuer == ISSUING).order_by(Crl.number.desc()).limit(1)
     published_at = session.scalar(newest)
-    if published_at is None or now >= published_at + timedelta(days=policy.crl_days) / 2:
+    if published_at is None or not _young(published_at, policy, now):
         return True
-    changed = or_(Revocation.revoked_at >= published_at, Revocation.lifted_at >= published_at)
-    return session.scalar(select(Revocation.id).where(changed).limit(1)) is not None
+    return numbering.peek(session, COVERED) != numbering.peek(session, CHANGES)
+
+
+def _young(published_at: datetime, policy: Policy, now: datetime) -> bool:
+    """Whether half of a list's life is still ahead; one from the future was signed by a clock that was wrong."""
+    return published_at <= now < published_at + timedelta(days=policy.crl_days) / 2
 
 
 def publish_crl(session: Session, ca: CertificateAuthority, *, policy: Policy, now: datetime) -> int:
     """Sign and keep the list of everything held or revoked and not expired; returns its number."""
     (number,) = numbering.take(session, "crl")
+    changes = numbering.take(session, CHANGES, count=0).start
+    numbering.take(session, COVERED, count=changes - numbering.peek(session, COVERED))
     open_entries = (
         select(Revocation.entry_der)
         .join(Certificate, Certificate.id == Revocation.certificate_id)
@@ -94,7 +103,7 @@ def stop_list_due(session: Session, *, policy: Policy, now: datetime) -> bool:
     """Whether the stop-list must be signed anew: none yet, a card added or removed since, or half its life is over."""
     newest = select(StopListSnapshot).order_by(StopListSnapshot.number.desc()).limit(1)
     snapshot = session.scalar(newest)
-    if snapshot is None or now >= snapshot.published_at + timedelta(days=policy.crl_days) / 2:
+    if snapshot is None or not _young(snapshot.published_at, policy, now):
         return True
     return session.scalar(select(StopListEntry.seq).where(StopListEntry.seq > snapshot.last_seq).limit(1)) is not None
 
@@ -102,6 +111,7 @@ def stop_list_due(session: Session, *, policy: Policy, now: datetime) -> bool:
 def publish_stop_list(session: Session, signer: Signer, *, policy: Policy, now: datetime) -> int:
     """Sign and keep the whole list as it stands; returns its number. `signer` is the document signer."""
     (number,) = numbering.take(session, "stop-list")
+    numbering.take(session, STOP_CHANGES, count=0)
     last = session.scalar(select(func.max(StopListEntry.seq))) or 0
     latest = select(func.max(StopListEntry.seq)).where(StopListEntry.seq <= last).group_by(StopListEntry.card_number)
     stopped = select(StopListEntry).where(StopListEntry.seq.in_(latest), StopListEntry.action == "ADD")

@@ -11,8 +11,12 @@ from sqlalchemy.orm import Session
 
 from issuance.pki.crl import RevocationReason, RevokedEntry, encode_entry
 from uec.domain.lifecycle import CERTIFICATE, CertificateEvent, CertificateState, advance
+from uec.services import numbering
 from uec.store.tables import Certificate, Revocation, StopListEntry
 
+# Series that count the changes of the lists. Their rows are locked until a change is committed, so whoever publishes
+# waits for it; clocks say nothing about the order of commits.
+CHANGES, STOP_CHANGES = "revocation-change", "stop-list-change"
 OPEN = (CertificateState.ISSUED, CertificateState.HELD, CertificateState.INTENDED)
 
 
@@ -47,6 +51,8 @@ def revoke(session: Session, card_id: int, *, reason: RevocationReason, now: dat
 
 def change_stop_list(session: Session, card_number: str, action: str, *, reason: str, now: datetime) -> None:
     """Append ADD or REMOVE for a card; the caller commits."""
+    # One transaction after the other, so that positions rise in the order in which they become visible.
+    numbering.take(session, STOP_CHANGES)
     session.add(StopListEntry(card_number=card_number, action=action, reason=reason, at=now))
 
 
@@ -56,6 +62,7 @@ def _of_card(session: Session, card_id: int, *states: CertificateState) -> list[
 
 
 def _enter(session: Session, certificate: Certificate, reason: RevocationReason, now: datetime) -> None:
+    numbering.take(session, CHANGES)
     entry = RevokedEntry(serial=int(certificate.serial, 16), revoked_at=now, reason=reason)
     session.flush()
     session.add(
@@ -67,5 +74,6 @@ def _lift(session: Session, certificate: Certificate, now: datetime) -> None:
     held = select(Revocation).where(Revocation.certificate_id == certificate.id, Revocation.lifted_at.is_(None))
     entry = session.scalar(held)
     if entry is not None:
+        numbering.take(session, CHANGES)
         entry.lifted_at = now
         session.flush()
