@@ -67,10 +67,10 @@ class Gateway(Protocol):
 def start_checks(session: Session, *, now: datetime) -> int:
     """Put every submitted application before the registers; returns how many, set-based."""
     submitted = Application.state == ApplicationState.SUBMITTED
-    for register in CheckRegister:
-        asked = [submitted, Application.oms.is_not(None)] if register is CheckRegister.OMS else [submitted]
-        session.execute(_insert_questions(register, asked, now))
+    # Moved first: these rows are ours until the commit, whoever hands an application in or starts checks meanwhile.
     started = move_all(session, Application, ApplicationEvent.START_CHECKS, submitted, actor=WORKER, now=now)
+    for register in CheckRegister if started else ():
+        session.execute(_insert_questions(register, now))
     session.commit()
     return len(started)
 
@@ -105,7 +105,12 @@ def next_attempt(attempts: int, *, policy: Policy, now: datetime) -> datetime:
     return now + timedelta(seconds=pause_s)
 
 
-def _insert_questions(register: CheckRegister, asked: list[ColumnElement[bool]], now: datetime) -> Insert:
+def _insert_questions(register: CheckRegister, now: datetime) -> Insert:
+    """Ask a register about everybody in CHECKING who is not before it yet; only who has a policy is asked about it."""
+    known = exists().where(RegisterCheck.application_id == Application.id, RegisterCheck.register == register)
+    asked = [Application.state == ApplicationState.CHECKING, ~known]
+    if register is CheckRegister.OMS:
+        asked.append(Application.oms.is_not(None))
     fixed = {"register": register, "outcome": CheckOutcome.PENDING, "attempts": 0, "next_attempt_at": now}
     types = RegisterCheck.__table__.c
     values = [literal(value, types[name].type) for name, value in fixed.items()]
