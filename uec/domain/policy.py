@@ -39,6 +39,10 @@ class Policy:
         """Return the last day by which the card of a request must lie at the point."""
         return submitted_on + timedelta(days=self.production_days)
 
+    def replaced_on(self, submitted_on: date) -> date:
+        """Return the last day by which a duplicate or replacement must lie at the point."""
+        return submitted_on + timedelta(days=self.replacement_days)
+
     def expires_on(self, made_on: date) -> date:
         """Return the last day of validity of a card made on a day; 29 February falls on 28 February."""
         return add_years(made_on, self.validity_years) - timedelta(days=1)

@@ -34,13 +34,13 @@ from uec.services import numbering
 from uec.services.batch_lists import batch_rows
 from uec.services.duties import Duty, refuse_second_in_batch
 from uec.services.moves import move, move_all
+from uec.services.refusals import barred
 from uec.services.rows import locked
 from uec.services.views import PlanOutcome
 from uec.store import audit
 from uec.store.audit import Note
 from uec.store.tables import Application, Batch, Card, IssuancePoint
 
-LIVE_BATCHES = (BatchState.PLANNED, BatchState.RELEASED, BatchState.IN_PRODUCTION)
 UNWRITTEN = (CardState.PLANNED, CardState.PREPARED)
 CHUNK = 500
 
@@ -61,11 +61,15 @@ class BatchRules:
 def plan(session: Session, *, actor: Actor, rules: BatchRules, now: datetime) -> PlanOutcome:
     """Give every approved application its batch, day and card number, as far as capacity reaches.
 
-    Application -> PLANNED, one PLANNED card each. Raises `NotAllowed`.
+    Application -> PLANNED, one PLANNED card each; who died or refused since approval is not planned any more. Raises
+    `NotAllowed`.
     """
     actor.require(Permission.PLAN_BATCH)
     # The series' row is the planners' lock: a second planner waits here and then finds nothing left to plan.
     numbering.take(session, "batch", count=0)
+    gone = {"closed_at": now}
+    unplanned = (Application.state == ApplicationState.APPROVED, barred())
+    move_all(session, Application, ApplicationEvent.WITHDRAW, *unplanned, actor=actor, now=now, values=gone)
     demands = _demands(session)
     made = make_plan(
         demands,
@@ -106,6 +110,8 @@ def cancel(session: Session, batch_id: int, *, actor: Actor, reason: str, now: d
     actor.require(Permission.PLAN_BATCH)
     if not reason.strip():
         raise InvalidInput("Calling a batch off needs a reason: write it.", field="reason")
+    # Cards before their batch, in the order of the hub, so that neither waits for the other for ever.
+    session.execute(select(Card.id).where(Card.batch_id == batch_id).order_by(Card.id).with_for_update())
     batch = locked(session, Batch, batch_id)
     move(session, batch, BatchEvent.CANCEL, actor=actor, now=now, details={"reason": reason})
     in_batch = select(Card.application_id).where(Card.batch_id == batch_id, Card.state.in_(UNWRITTEN))
@@ -115,14 +121,20 @@ def cancel(session: Session, batch_id: int, *, actor: Actor, reason: str, now: d
 
 
 def _demands(session: Session) -> list[Demand]:
-    wanted = select(
-        Application.id,
-        Application.point_id,
-        Application.route,
-        Application.remake,
-        Application.submitted_at,
-        Application.due_on,
-    ).where(Application.state == ApplicationState.APPROVED)
+    """Everybody approved, locked: who is taken back meanwhile waits, and finds the card."""
+    wanted = (
+        select(
+            Application.id,
+            Application.point_id,
+            Application.route,
+            Application.remake,
+            Application.submitted_at,
+            Application.due_on,
+        )
+        .where(Application.state == ApplicationState.APPROVED)
+        .order_by(Application.id)
+        .with_for_update()
+    )
     return [
         Demand(key, point, _priority(route, remake=remake), submitted_at.date(), due_on)
         for key, point, route, remake, submitted_at, due_on in session.execute(wanted)
@@ -144,7 +156,7 @@ def _used(session: Session, first: date) -> dict[tuple[int, date], int]:
     taken = (
         select(Batch.point_id, Batch.planned_for, func.count())
         .join(Card, Card.batch_id == Batch.id)
-        .where(Batch.state.in_(LIVE_BATCHES), Batch.planned_for >= first, Card.state != CardState.ANNULLED)
+        .where(Batch.state != BatchState.CANCELLED, Batch.planned_for >= first, Card.state != CardState.ANNULLED)
         .group_by(Batch.point_id, Batch.planned_for)
     )
     return {(point, day): count for point, day, count in session.execute(taken)}

@@ -130,7 +130,7 @@ def _register(
         resident_id=_resident_of(session, form),
         secret_hash=hash_secret(number, secret),
         submitted_at=now,
-        due_on=policy.due_on(now.date()),
+        due_on=policy.replaced_on(now.date()) if replaces else policy.due_on(now.date()),
         taken_by=actor.staff_id,
         replaces_card_id=replaces.id if replaces else None,
     )

@@ -22,9 +22,13 @@ def withdraw(session: Session, application_id: int, *, actor: Actor, reason: str
     actor.require(Permission.TAKE_APPLICATION)
     if not reason.strip():
         raise InvalidInput("Write why the application is taken back.", field="reason")
-    application = locked(session, Application, application_id)
     made = select(Card.id).where(Card.application_id == application_id, Card.state.in_(MADE))
+    # The card is locked before its application, as everywhere; only who has none yet is locked first, and looked at
+    # again, since a plan may have come between.
     card_id = session.scalar(made)
+    if card_id is None:
+        application = locked(session, Application, application_id)
+        card_id = session.scalar(made)
     if card_id is not None:
         apply_event(session, locked(session, Card, card_id), CardEvent.ANNUL, actor=actor, reason=reason, now=now)
     else:
