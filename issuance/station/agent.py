@@ -19,7 +19,7 @@ from websockets.exceptions import WebSocketException
 
 from issuance.production.relay import Slot, play
 from issuance.station.errors import HubAway, HubRefused, HubUnsafe
-from issuance.station.identity import StationIdentity, StationKey, require_not_enrolled
+from issuance.station.identity import StationIdentity, StationKey
 from issuance.station.readers import ReaderSet, open_readers
 from issuance.station.settings import StationSettings
 from issuance.station.wire import (
@@ -59,10 +59,11 @@ log = logging.getLogger(__name__)
 def enrol(settings: StationSettings, code: str) -> StationIdentity:
     """Make this machine a station: a new key pair, made known to the hub by the one-time code.
 
-    Raises `AlreadyEnrolled`, `HubAway`, or `HubRefused` with the hub's reason.
+    The key is kept before the hub hears of it, and offered again by a second try: an answer that got lost on its way
+    costs no new code. Raises `AlreadyEnrolled`, `FolderUnusable`, `HubAway`, or `HubRefused` with the hub's reason.
     """
-    require_not_enrolled(settings.folder)
-    identity = asyncio.run(_enrol(settings, code))
+    key = StationKey.kept(settings.folder)
+    identity = asyncio.run(_enrol(settings, code, key))
     identity.save(settings.folder)
     return identity
 
@@ -80,8 +81,7 @@ def run_station(settings: StationSettings, stop: threading.Event, *, readers: Re
         own.close()
 
 
-async def _enrol(settings: StationSettings, code: str) -> StationIdentity:
-    key = StationKey.generate()
+async def _enrol(settings: StationSettings, code: str, key: StationKey) -> StationIdentity:
     async with _hub(settings.hub_url) as link:
         nonce = await _challenge(link)
         signature = key.sign(to_sign("enrol", nonce, key.public_key))
@@ -109,7 +109,10 @@ async def _challenge(link: ClientConnection) -> bytes:
     first = decode(await link.recv())
     if not isinstance(first, Challenge) or first.protocol != PROTOCOL:
         raise BadMessage("no challenge, or another protocol")
-    return bytes.fromhex(first.nonce)
+    try:
+        return bytes.fromhex(first.nonce)
+    except ValueError as error:
+        raise BadMessage("a challenge that is no hex") from error
 
 
 def _accepted(message: Message) -> Message:
@@ -132,6 +135,7 @@ class _Agent:
         self._now: tuple[Reader, ...] | None = None
         self._changed = asyncio.Event()
         self._slots: dict[str, tuple[Slot, asyncio.Lock]] = {}
+        self._blind: Exception | None = None
 
     async def run(self, stop: threading.Event) -> None:
         """Until `stop`; a refusal by the hub ends it too."""
@@ -148,16 +152,22 @@ class _Agent:
                 task.cancel()
             await asyncio.gather(life, stopping, return_exceptions=True)
             await asyncio.to_thread(watcher.join)
+        if self._blind is not None:
+            raise self._blind
         if not life.cancelled() and life.exception() is not None:
             raise life.exception() or RuntimeError
 
     def _watch(self, stop: threading.Event, loop: asyncio.AbstractEventLoop) -> None:
-        """Look at the readers, in a thread of its own."""
-        while not stop.is_set():
-            found = self._readers.look(LOOK_S)
-            if found != self._now:
-                self._now = found
-                loop.call_soon_threadsafe(self._changed.set)
+        """Look at the readers, in a thread of its own; a station that cannot look any more ends and says why."""
+        try:
+            while not stop.is_set():
+                found = self._readers.look(LOOK_S)
+                if found != self._now:
+                    self._now = found
+                    loop.call_soon_threadsafe(self._changed.set)
+        except Exception as error:  # noqa: BLE001 - raised again by `run`
+            self._blind = error
+            stop.set()
 
     async def _live(self) -> None:
         """Link after link."""

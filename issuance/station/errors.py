@@ -36,6 +36,20 @@ class AlreadyEnrolled(StationError):
         )
 
 
+class FolderUnusable(StationError):
+    """The folder for the station's key cannot be written, or holds something else."""
+
+    code = "station-folder"
+
+    def __init__(self, folder: str, reason: str) -> None:
+        """Name the folder and what is wrong with it."""
+        super().__init__(
+            f"The station's key cannot be kept in {folder} ({reason}). Free some space, or name another folder with "
+            "--folder; the code is not spent.",
+            folder=folder,
+        )
+
+
 class HubRefused(StationError):
     """The hub knows this station and does not talk to it; trying again does not help."""
 

@@ -13,7 +13,7 @@ from typing import Self
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from issuance.station.errors import AlreadyEnrolled, NotEnrolled
+from issuance.station.errors import AlreadyEnrolled, FolderUnusable, NotEnrolled
 
 KEY_FILE = "station.key"
 IDENTITY_FILE = "station.json"
@@ -41,6 +41,26 @@ class StationKey:
     def sign(self, message: bytes) -> bytes:
         """ECDSA with SHA-256, DER."""
         return self._private.sign(message, ec.ECDSA(hashes.SHA256()))
+
+    @classmethod
+    def kept(cls, folder: Path) -> Self:
+        """The key of an enrolment that was begun in `folder`, or a new one, which is kept there now.
+
+        Raises `AlreadyEnrolled` when the enrolment was finished, `FolderUnusable` when nothing can be kept there.
+        """
+        if (folder / IDENTITY_FILE).exists():
+            raise AlreadyEnrolled(str(folder))
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if (folder / KEY_FILE).exists():
+                private = serialization.load_pem_private_key((folder / KEY_FILE).read_bytes(), password=None)
+                if isinstance(private, ec.EllipticCurvePrivateKey):
+                    return cls(private)
+            key = cls.generate()
+            _write(folder / KEY_FILE, key.pem())
+        except (OSError, ValueError) as error:
+            raise FolderUnusable(str(folder), str(error)) from error
+        return key
 
     def pem(self) -> bytes:
         """The private key as it is kept in its file."""
@@ -76,12 +96,6 @@ class StationIdentity:
         _write(folder / KEY_FILE, self.key.pem())
         content = json.dumps({"station_id": self.station_id, "name": self.name}, ensure_ascii=False)
         _write(folder / IDENTITY_FILE, content.encode("utf-8"))
-
-
-def require_not_enrolled(folder: Path) -> None:
-    """Raise `AlreadyEnrolled` when an identity is kept in `folder`."""
-    if (folder / IDENTITY_FILE).exists():
-        raise AlreadyEnrolled(str(folder))
 
 
 def _write(path: Path, content: bytes) -> None:

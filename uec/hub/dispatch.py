@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import case, or_, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from uec.domain.errors import UecError
 from uec.domain.lifecycle import OperationKind, OperationState
 from uec.hub.links import StationLink
 from uec.services import operations
@@ -45,8 +46,12 @@ def assign(
             reader = link.take(wanted.reader, wanted.card_id)
             if reader is None:
                 continue
-            with sessions() as session:
-                claimed = operations.claim_operation(session, now=clock(), operation_id=wanted.id)
+            try:
+                with sessions() as session:
+                    claimed = operations.claim_operation(session, now=clock(), operation_id=wanted.id)
+            except UecError:
+                link.give_back(reader)  # the database is away: the reader must not stay taken
+                raise
             if claimed is None:
                 link.give_back(reader)
             else:

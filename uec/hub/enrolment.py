@@ -47,13 +47,17 @@ def enrol(
 ) -> tuple[int, str]:
     """Bind a station's public key (SPKI DER) to the code's station; its id and name.
 
-    `signature` proves that the private half is there. Raises `StationRefused`; the code is spent on success only.
+    `signature` proves that the private half is there. Raises `StationRefused`; the code is spent on success only, and a
+    station that never heard of its success is told again, by the key it enrolled with.
     """
+    proven = _is_p256(public_key) and signed_by(public_key, to_sign("enrol", nonce, public_key), signature)
+    if proven and (known := _enrolled_before(session, public_key)) is not None:
+        return known
     found = select(Station).where(Station.enrolment_code_hash == code_hash(code), Station.revoked_at.is_(None))
     station = session.scalar(found.with_for_update())
     if station is None or station.enrolment_expires_at is None or station.enrolment_expires_at <= now:
         raise StationRefused("The code is wrong, spent or too old: ask security for a new one.", reason="code")
-    if not _is_p256(public_key) or not signed_by(public_key, to_sign("enrol", nonce, public_key), signature):
+    if not proven:
         raise StationRefused("The station's key does not prove itself: install the station anew.", reason="key")
     station.public_key, station.enrolment_code_hash, station.enrolment_expires_at = public_key, None, None
     audit.record(
@@ -67,6 +71,11 @@ def enrol(
     )
     session.commit()
     return station.id, station.name
+
+
+def _enrolled_before(session: Session, public_key: bytes) -> tuple[int, str] | None:
+    station = session.scalar(select(Station).where(Station.public_key == public_key, Station.revoked_at.is_(None)))
+    return None if station is None else (station.id, station.name)
 
 
 def admit(session: Session, *, station_id: int, nonce: bytes, own: bytes, signature: bytes) -> str:

@@ -74,6 +74,17 @@ class StationLink:
         self._socket = socket
         return before
 
+    async def answers(self, timeout_s: float) -> bool:
+        """Whether the connection that the station has answers a ping within `timeout_s`; false without one."""
+        if self._socket is None:
+            return False
+        try:
+            async with asyncio.timeout(timeout_s):
+                await (await self._socket.ping())
+        except (WebSocketException, TimeoutError):
+            return False
+        return True
+
     def detach(self, socket: ServerConnection) -> None:
         """This socket has gone; nothing happens when the station has another one already."""
         if self._socket is socket:
@@ -134,11 +145,11 @@ class StationLink:
                 self._uses[reader].busy = False
         asyncio.run_coroutine_threadsafe(self._send(Release(reader)), self._loop)
 
-    def has_card(self, reader: str) -> bool:
-        """Whether a card lies in that reader now."""
+    def insertion(self, reader: str) -> int | None:
+        """Which insertion the card that lies in that reader now is, counted by the station; None without a card."""
         with self._guard:
             found = self._readers.get(reader)
-            return self.open and found is not None and found.card
+            return found.insertion if self.open and found is not None and found.card else None
 
     def exchange(self, reader: str, bundle: Send) -> Answers:
         """Play a bundle in that reader and wait for its answers; a lost link is an answer too."""

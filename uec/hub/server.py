@@ -1,21 +1,20 @@
 """The hub process: stations connect here, card operations run here, in threads of one process.
 
-One hub a database: a lock file in the state folder holds others off, and what a dead hub left running is put back into
-the queue when the next one starts (cards are then recognised by the journal). Its sealing key lives in memory only; the
-public half is published in the database for the pages that take PINs.
+One hub a database (`uec.hub.single`). What a dead hub left running is settled by the journal when the next one starts,
+and what this one could not close while the database was away, as soon as that is back. Its sealing key lives in memory
+only; the public half is published in the database for the pages that take PINs.
 """
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
+import queue
 import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import delete, select, update
@@ -40,12 +39,13 @@ from issuance.station.wire import (
     decode,
     encode,
 )
-from uec.domain.errors import UecError
+from uec.domain.errors import StoreUnavailable, UecError
 from uec.domain.lifecycle import OperationState
 from uec.hub import enrolment
 from uec.hub.dispatch import assign
 from uec.hub.enrolment import StationRefused
 from uec.hub.links import StationLink, plain_readers
+from uec.hub.single import HubRunning, Sole, only_hub
 from uec.hub.work import HubStopping, Workshop, perform
 from uec.services import operations
 from uec.services.views import OperationView
@@ -58,17 +58,14 @@ LOOK_S = 0.2
 HEARTBEAT_S = 5.0
 SIGN_IN_S = 10.0
 PING_S = 10.0
+PROBE_S = 2.0
+"""How long a station that seems connected may take to prove it, when another one comes with its identity."""
+TRY_AGAIN_LATER = 1013
 INTERNAL = "uec.hub_internal"
 SORRY = "The card service made a mistake of its own: try again, and tell the administrator if it stays."
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-
-class HubRunning(UecError):
-    """Another hub serves this database. Facts: `lock`."""
-
-    code = "uec.hub_running"
 
 
 def system_clock() -> datetime:
@@ -92,26 +89,12 @@ def run_hub(
     vault = VaultClient(settings.vault_socket, ClientKind.HUB)
     workshop = Workshop(settings, sessions, vault, SealingKey(), clock, os.urandom, stop)
     try:
-        with _only_hub(settings.state_dir), _announced(sessions, workshop.sealing_key, clock) as instance:
-            asyncio.run(_Hub(workshop, instance).run(on_listening))
+        with only_hub(engine) as sole, _announced(sessions, workshop.sealing_key, clock) as instance:
+            asyncio.run(_Hub(workshop, instance, sole).run(on_listening))
     finally:
         stop.set()
         vault.close()
         engine.dispose()
-
-
-@contextlib.contextmanager
-def _only_hub(state_dir: Path) -> Iterator[None]:
-    state_dir.mkdir(parents=True, exist_ok=True)
-    path = state_dir / "hub.lock"
-    with path.open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise HubRunning(
-                f"Another hub is running for this installation ({path}): stop it first.", lock=str(path)
-            ) from error
-        yield
 
 
 @contextlib.contextmanager
@@ -121,7 +104,7 @@ def _announced(sessions: sessionmaker[Session], key: SealingKey, clock: Callable
         running = select(CardOperation.id).where(CardOperation.state == OperationState.RUNNING)
         left = list(session.scalars(running))
         if left:
-            log.info("operations %s were left by the last hub; they go back into the queue", left)
+            log.info("operations %s were left by the last hub; they are settled by their journals", left)
             operations.release_operations(session, left, now=clock())
     with sessions() as session:
         session.execute(delete(HubInstance))
@@ -132,7 +115,8 @@ def _announced(sessions: sessionmaker[Session], key: SealingKey, clock: Callable
     try:
         yield instance
     finally:
-        with sessions() as session:
+        # A database that is away keeps the row, which the next start takes out.
+        with contextlib.suppress(StoreUnavailable), sessions() as session:
             session.execute(delete(HubInstance).where(HubInstance.id == instance))
             session.commit()
 
@@ -140,9 +124,14 @@ def _announced(sessions: sessionmaker[Session], key: SealingKey, clock: Callable
 class _Hub:
     """The loop of one hub process."""
 
-    def __init__(self, workshop: Workshop, instance: int) -> None:
+    def __init__(self, workshop: Workshop, instance: int, sole: Sole) -> None:
         self._workshop = workshop
         self._instance = instance
+        self._sole = sole
+        self._look = asyncio.Event()
+        self._stranded: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._told = ""
+        self._ousted: HubRunning | None = None
         self._links: dict[int, StationLink] = {}
         self._workers = ThreadPoolExecutor(CARDS_AT_ONCE, thread_name_prefix="card")
 
@@ -160,38 +149,70 @@ class _Hub:
                 await asyncio.gather(beating, return_exceptions=True)
         # The links are closed now, so every running card session ends with a lost link.
         await asyncio.to_thread(self._workers.shutdown)
+        if self._ousted is not None:
+            raise self._ousted
 
     async def _dispatch(self) -> None:
-        """Look for work again and again; a database that is away is waited for."""
+        """Look for work again and again, at once when a reader changes; a database that is away is waited for."""
         while not self._workshop.stop.is_set():
+            self._look.clear()
             try:
                 await asyncio.to_thread(self._assign)
+                self._told = ""
             except UecError as error:
-                log.warning("%s", error)
-            await asyncio.sleep(LOOK_S)
+                self._tell_once(error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), LOOK_S)
+
+    def _tell_once(self, error: UecError) -> None:
+        """An hour without the database is one line."""
+        if str(error) != self._told:
+            self._told = str(error)
+            log.warning("%s", error)
 
     def _assign(self) -> None:
         workshop = self._workshop
+        self._settle()
         for operation, link, reader in assign(workshop.sessions, dict(self._links), workshop.clock):
-            self._workers.submit(_performed, workshop, operation, link, reader)
+            self._workers.submit(_performed, workshop, operation, link, reader, self._stranded)
+
+    def _settle(self) -> None:
+        """Close or put back what ended while the database was away."""
+        while not self._stranded.empty():
+            operation_id = self._stranded.get()
+            try:
+                with self._workshop.sessions() as session:
+                    operations.release_operations(session, [operation_id], now=self._workshop.clock())
+            except UecError:
+                self._stranded.put(operation_id)
+                raise
 
     async def _beat(self) -> None:
         """Show that hub and stations are alive; let revoked stations go."""
         while True:
             try:
                 revoked = await asyncio.to_thread(self._show)
+            except HubRunning as error:
+                self._ousted = error
+                self._workshop.stop.set()
+                return
             except UecError as error:
-                log.warning("%s", error)
+                self._tell_once(error)
                 revoked = []
             for station_id in revoked:
                 await self._links.pop(station_id).dismiss()
             await asyncio.sleep(HEARTBEAT_S)
 
     def _show(self) -> list[int]:
+        self._sole.check()
         now = self._workshop.clock()
         here = [link.station_id for link in self._links.values() if link.open]
         with self._workshop.sessions() as session:
-            session.execute(update(HubInstance).where(HubInstance.id == self._instance).values(heartbeat_at=now))
+            alive = update(HubInstance).where(HubInstance.id == self._instance).values(heartbeat_at=now)
+            if session.execute(alive.returning(HubInstance.id)).first() is None:  # a database put back from a copy
+                key = self._workshop.sealing_key.public_key
+                row = HubInstance(id=self._instance, public_key=key, started_at=now, heartbeat_at=now)
+                session.add(row)
             session.execute(update(Station).where(Station.id.in_(here)).values(last_seen_at=now))
             revoked = session.scalars(select(Station.id).where(Station.id.in_(here), Station.revoked_at.is_not(None)))
             gone = list(revoked)
@@ -204,6 +225,10 @@ class _Hub:
             try:
                 async with asyncio.timeout(SIGN_IN_S):
                     link = await self._sign_in(socket)
+            except StoreUnavailable:
+                # No refusal: a station ends when it is refused, and comes again when it is only sent away.
+                await socket.close(TRY_AGAIN_LATER, "the database is away")
+                return
             except (UecError, BadMessage) as error:
                 await socket.send(encode(Refused(error.code, str(error))))
                 return
@@ -241,10 +266,21 @@ class _Hub:
                         session, station_id=station_id, nonce=nonce, own=own_nonce, signature=proof
                     )
                 )
+                await self._refuse_twin(station_id)
                 await socket.send(encode(Welcome(name)))
                 return await self._attach(station_id, name, socket)
             case other:
                 raise BadMessage(type(other).__name__)
+
+    async def _refuse_twin(self, station_id: int) -> None:
+        """Raise `StationRefused` when a station of that identity is here and answers: two would oust each other."""
+        link = self._links.get(station_id)
+        if link is not None and await link.answers(PROBE_S):
+            raise StationRefused(
+                "A machine with this station's identity is connected already: stop it there, or enrol this one by a "
+                "code of its own.",
+                reason="twice",
+            )
 
     async def _attach(self, station_id: int, name: str, socket: ServerConnection) -> StationLink:
         link = self._links.setdefault(station_id, StationLink(station_id, name, asyncio.get_running_loop()))
@@ -257,6 +293,7 @@ class _Hub:
     async def _listen(self, link: StationLink, socket: ServerConnection) -> None:
         async for text in socket:
             if link.hear(decode(text)):
+                self._look.set()
                 await asyncio.to_thread(self._report, link)
 
     def _report(self, link: StationLink) -> None:
@@ -284,14 +321,22 @@ def _bytes(text: str) -> bytes:
         raise StationRefused("The station sent no hex: install the same version on both.", reason="hex") from error
 
 
-def _performed(workshop: Workshop, operation: OperationView, link: StationLink, reader: str) -> None:
-    """What a worker thread does; an error of ours never ends silently."""
+def _performed(
+    workshop: Workshop, operation: OperationView, link: StationLink, reader: str, stranded: "queue.SimpleQueue[int]"
+) -> None:
+    """What a worker thread does; an error of ours never ends silently, and no operation stays running for nobody."""
     try:
         perform(workshop, operation, link, reader)
     except HubStopping:
         log.info("operation %d is left to the next start", operation.id)
+    except StoreUnavailable as error:
+        log.warning("operation %d is settled when the database is back: %s", operation.id, error)
+        stranded.put(operation.id)
     except Exception:
         log.exception("operation %d ended in an error of the hub itself", operation.id)
-        with workshop.sessions() as session:
-            operations.fail_operation(session, operation.id, code=INTERNAL, text=SORRY, now=workshop.clock())
+        try:
+            with workshop.sessions() as session:
+                operations.fail_operation(session, operation.id, code=INTERNAL, text=SORRY, now=workshop.clock())
+        except UecError:
+            stranded.put(operation.id)
         raise

@@ -25,7 +25,7 @@ from issuance.production.errors import CardLost
 from issuance.production.office import OfficePort
 from issuance.production.sealing import SealingKey
 from issuance.production.transcript import Transcript
-from uec.domain.errors import UecError
+from uec.domain.errors import StoreUnavailable, UecError
 from uec.hub.links import StationLink
 from uec.services import authority, operations
 from uec.services.applicant_secret import RandomBytes
@@ -39,6 +39,8 @@ from uec.store.tables import Card
 
 RETURNS_MAX = 3
 RETURN_WAIT_S = 30.0
+SETTLE_S = 2.0
+"""How long a station may take to notice that a card, which a command missed already, is out."""
 LOOK_S = 0.1
 PUT_BACK = "put_card_back"
 
@@ -83,11 +85,14 @@ class Workshop:
 def perform(workshop: Workshop, operation: OperationView, link: StationLink, reader: str) -> None:
     """Do an operation in a reader that was taken for it, and close it, well or not.
 
-    Raises `HubStopping` when the hub ends first; the operation then stays running for the next start to take up.
+    Raises `HubStopping` when the hub ends first, `StoreUnavailable` when the database goes; the operation then stays
+    running, to be settled by the next start or when the database is back.
     """
     try:
         desk = workshop.desk(operation.card_id)
         ended = do_operation(desk, operation, _InReader(workshop, link, reader))
+    except StoreUnavailable:
+        raise
     except (IssuanceError, UecError) as error:
         # No session was begun: the vault is locked, or there is no authority or no such profile.
         with workshop.sessions() as session:
@@ -110,26 +115,32 @@ class _InReader:
         """The generator's result, or its error."""
         returns = 0
         while True:
+            insertion = self._link.insertion(self._reader)
             try:
                 return drive(start(), self._exchange, office, transcript=Transcript(self._link.attest))
             except CardLost as lost:
                 if self._workshop.stop.is_set():
                     raise HubStopping from lost
                 returns += 1
-                if returns > RETURNS_MAX or not self._card_returns(office):
+                if returns > RETURNS_MAX or not self._card_returns(office, insertion):
                     raise
 
     def _exchange(self, bundle: Send) -> Answers:
         return self._link.exchange(self._reader, bundle)
 
-    def _card_returns(self, office: OfficePort) -> bool:
-        """Ask for the card and wait for it."""
+    def _card_returns(self, office: OfficePort, insertion: int | None) -> bool:
+        """Ask for the card and wait for it; `insertion` is the one it was lost from.
+
+        The station notices a pulled card a moment after the command that missed it, so the same insertion counts as a
+        card that lies there only after that moment.
+        """
         office.progress(Progress(0, 0, PUT_BACK))
-        deadline = time.monotonic() + self._workshop.return_wait_s
-        while time.monotonic() < deadline:
+        begun = time.monotonic()
+        while time.monotonic() - begun < self._workshop.return_wait_s:
             if self._workshop.stop.is_set():
                 raise HubStopping
-            if self._link.has_card(self._reader):
+            there = self._link.insertion(self._reader)
+            if there is not None and (there != insertion or time.monotonic() - begun > SETTLE_S):
                 return True
             time.sleep(LOOK_S)
         return False

@@ -23,7 +23,7 @@ from issuance.production.judge import CardReport
 from issuance.production.make import make
 from issuance.production.office import OfficePort
 from issuance.production.sealing import SealingKey, open_pins
-from uec.domain.errors import UecError
+from uec.domain.errors import StoreUnavailable, UecError
 from uec.domain.lifecycle import OperationKind
 from uec.services import card_jobs, operations
 from uec.services.production_office import Bench, DatabaseOffice
@@ -59,12 +59,15 @@ def anchors_of(bench: Bench) -> Anchors:
 def do_operation(desk: Desk, operation: OperationView, run: Runner) -> OperationView:
     """Do a claimed operation and close it, done or failed; returns it as it stands then.
 
-    An error of card, reader, vault or office fails the operation with its code and sentence; anything else leaves it
-    running, as a killed process would, for `operations.release_operations`.
+    An error of card, reader, vault or office fails the operation with its code and sentence; a database that is away
+    (`StoreUnavailable`) and anything else leave it running, as a killed process would, for
+    `operations.release_operations`.
     """
     bench = desk.bench
     try:
         result = _WORK[operation.kind](desk, operation, run)
+    except StoreUnavailable:
+        raise
     except (IssuanceError, CardError, UecError) as error:
         with bench.sessions() as session:
             operations.fail_operation(session, operation.id, code=error.code, text=str(error), now=bench.clock())

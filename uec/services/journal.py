@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from issuance.production.bundle import Record, RecordKind
 from issuance.production.errors import ChipTaken
 from uec.domain.actors import Actor
+from uec.domain.errors import UecError
 from uec.domain.lifecycle import ApplicationEvent, BatchEvent, BatchState, CardEvent, CardState
 from uec.services import revocation
 from uec.services.batch_closing import close_if_done
@@ -21,6 +22,12 @@ from uec.services.cards import apply_event
 from uec.services.moves import move
 from uec.services.rows import locked
 from uec.store.tables import Application, Batch, Card, JournalEntry
+
+
+class CardMovedOn(UecError):
+    """What happened at the card does not count any more. Facts: `card`, `state`."""
+
+    code = "uec.card_moved_on"
 
 
 def append(
@@ -76,8 +83,9 @@ def _keys_changed(session: Session, card: Card, facts: Mapping[str, Any], actor:
 
 
 def _inspected(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
-    if card.state is not CardState.WRITING:
+    if card.state is CardState.PERSONALISED:
         return  # a second look at a finished card proves nothing new
+    _require(card, CardState.WRITING)
     card.personalised_at = now
     move(session, card, CardEvent.INSPECTED, actor=actor, now=now)
     application = locked(session, Application, card.application_id)
@@ -87,14 +95,25 @@ def _inspected(session: Session, card: Card, facts: Mapping[str, Any], actor: Ac
 
 
 def _handed_over(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
-    if card.state is not CardState.PERSONALISED:
+    if card.state is CardState.ACTIVE:
         return
+    _require(card, CardState.PERSONALISED)
     card.activated_at = now
     move(session, card, CardEvent.HAND_OVER, actor=actor, now=now)
     application = locked(session, Application, card.application_id)
     move(session, application, ApplicationEvent.HAND_OVER, actor=actor, now=now)
     application.closed_at = now
     revocation.resume(session, card.id, now=now)
+
+
+def _require(card: Card, state: CardState) -> None:
+    """Raise `CardMovedOn` when somebody took the card's right to go on away while it lay in the reader."""
+    if card.state is not state:
+        raise CardMovedOn(
+            f"Card {card.number} became {card.state} while it lay in the reader: take it out and put it aside.",
+            card=card.number,
+            state=card.state,
+        )
 
 
 def _scrapped(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, exists, insert, literal, or_, select
 from sqlalchemy.orm import Session
 
+from issuance.production.bundle import RecordKind
 from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import InvalidInput, UecError
 from uec.domain.lifecycle import (
@@ -30,7 +31,7 @@ from uec.services.refusals import barred
 from uec.services.rows import locked, present
 from uec.services.views import OperationView
 from uec.store import audit
-from uec.store.tables import Application, Batch, Card, CardOperation
+from uec.store.tables import Application, Batch, Card, CardOperation, JournalEntry
 
 OPEN = (OperationState.REQUESTED, OperationState.RUNNING)
 HUB = system_actor("hub")
@@ -47,6 +48,8 @@ _STATES = {
     OperationKind.INSPECT: (CardState.WRITING, CardState.PERSONALISED),
     OperationKind.HAND_OVER: (CardState.PERSONALISED,),
 }
+_PROOFS = (RecordKind.INSPECTED, RecordKind.HANDED_OVER, RecordKind.SCRAPPED)
+"""Journal entries after which an operation has nothing more to do."""
 _RELEASED = (BatchState.RELEASED, BatchState.IN_PRODUCTION)
 
 
@@ -138,7 +141,8 @@ def claim_operation(
 ) -> OperationView | None:
     """Take the oldest operation that one of these stations can do (None: any), or exactly the one named, or None.
 
-    Refusals and deaths are looked at once more: a card nobody may have is annulled instead of written.
+    Refusals and deaths are looked at once more: a card nobody may have is annulled instead of written. So is the card's
+    state: an operation on a card that was annulled or spoiled while it waited fails and touches no chip.
     """
     while True:
         wanted: list[ColumnElement[bool]] = [CardOperation.state == OperationState.REQUESTED]
@@ -151,6 +155,8 @@ def claim_operation(
         if operation is None:
             session.rollback()
             return None
+        if _fail_if_moved_on(session, operation, now):
+            continue
         if operation.kind is OperationKind.PERSONALISE and _call_off_if_barred(session, operation, now):
             continue
         operation.state = advance(OPERATION, operation.state, OperationEvent.CLAIM)
@@ -198,25 +204,58 @@ def cancel_operation(session: Session, operation_id: int, *, actor: Actor, now: 
 
 
 def release_operations(session: Session, operation_ids: Collection[int], *, now: datetime) -> int:
-    """Put running operations of a hub that died back into the queue; the card is recognised by what it answers.
+    """Settle running operations of a hub that died, or that could not close them for want of the database.
 
-    A hand-over fails instead: its PINs were sealed to the dead hub, and the holder has to choose them again.
+    One whose journal holds the proof that it did its work is done; one that scrapped its card has failed. A hand-over
+    fails: its PINs were sealed to the dead hub, and the holder has to choose them again. Any other goes back into the
+    queue, where the card is recognised by what it answers.
     """
     running = CardOperation.state == OperationState.RUNNING
     chosen = select(CardOperation).where(CardOperation.id.in_(operation_ids), running).with_for_update()
     operations = session.scalars(chosen).all()
     for operation in operations:
-        if operation.kind is OperationKind.HAND_OVER:
-            operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
-            operation.error_code = "uec.hub_restarted"
-            operation.error_text = "The card service was restarted: let the holder enter the PINs again."
-            operation.sealed_pins, operation.finished_at = None, now
-        else:
-            operation.state = advance(OPERATION, operation.state, OperationEvent.RELEASE)
-            operation.started_at = None
-        _tell(session, operation, "release", HUB, now)
+        _settle(session, operation, now)
+        _tell(session, operation, "release", HUB, now, details={"became": operation.state.value})
     session.commit()
     return len(operations)
+
+
+def _settle(session: Session, operation: CardOperation, now: datetime) -> None:
+    """Where an operation that nobody works on any more goes, by its journal."""
+    proofs = select(JournalEntry).where(
+        JournalEntry.operation_id == operation.id, JournalEntry.kind.in_([kind.value for kind in _PROOFS])
+    )
+    proof = session.scalars(proofs.order_by(JournalEntry.seq.desc()).limit(1)).first()
+    if proof is None and operation.kind is not OperationKind.HAND_OVER:
+        operation.state = advance(OPERATION, operation.state, OperationEvent.RELEASE)
+        operation.started_at = None
+        return
+    operation.sealed_pins, operation.finished_at = None, now
+    if proof is None:
+        operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
+        operation.error_code = "uec.hub_restarted"
+        operation.error_text = "The card service was restarted: let the holder enter the PINs again."
+    elif proof.kind == RecordKind.SCRAPPED.value:
+        operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
+        operation.error_code = "card-scrapped"
+        reason = str(proof.facts.get("reason", ""))
+        operation.error_text = f"The card is spoiled ({reason}): put it aside; a new one is planned by itself."
+    else:
+        operation.state = advance(OPERATION, operation.state, OperationEvent.FINISH)
+        operation.result = _proven(session, present(session, Card, operation.card_id))
+
+
+def _proven(session: Session, card: Card) -> dict[str, Any]:
+    """What a page is told of work that was proven before its hub died."""
+    return {
+        "genuine": True,
+        "chip_id": card.chip_id,
+        "card_id": card.id,
+        "card_number": card.number,
+        "receipt": present(session, Application, card.application_id).number,
+        "findings": [],
+        "resumed": True,
+    }
 
 
 def operation(session: Session, operation_id: int) -> OperationView:
@@ -261,6 +300,20 @@ def _check_card(session: Session, kind: OperationKind, card: Card, actor: Actor)
         raise CardBusy(
             f"Operation {other} on card {card.number} is still open: wait for it.", card=card.number, operation=other
         )
+
+
+def _fail_if_moved_on(session: Session, operation: CardOperation, now: datetime) -> bool:
+    """Close an operation whose card cannot go through it any more; whether that was so."""
+    if operation.kind not in _STATES:
+        return False
+    card = locked(session, Card, operation.card_id)
+    if card.state in _STATES[operation.kind]:
+        return False
+    operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
+    operation.error_code = CardNotReady.code
+    operation.error_text = f"Card {card.number} became {card.state} before its turn came: put this card aside."
+    _end(session, operation, "fail", HUB, now, details={"error": CardNotReady.code})
+    return True
 
 
 def _call_off_if_barred(session: Session, operation: CardOperation, now: datetime) -> bool:

@@ -112,15 +112,31 @@ def explain(error: Exception) -> UecError | None:
         return StoreUnavailable(
             "The file named by database_url is damaged or no database; name another one, or restore it from a backup."
         )
-    if type(error).__name__ == "OperationalError" and any(mark in said for mark in _AWAY):
+    if _is_away(error, said):
         return StoreUnavailable(
             "The database cannot be reached or opened; check database_url, the folder's rights, and the server."
         )
     return None
 
 
+def _is_away(error: Exception, said: str) -> bool:
+    """Whether the driver says that there is no server to talk to (any more), in one of its many ways.
+
+    PostgreSQL's SQLSTATE classes: 08 connection exception, 53 insufficient resources, 57P0x operator intervention (the
+    server is stopped, crashed or just starting). An error of the driver itself carries none.
+    """
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "OperationalError" in kinds and any(mark in said for mark in _AWAY):
+        return True
+    if not type(error).__module__.startswith("psycopg") or not kinds & {"OperationalError", "InterfaceError"}:
+        return False
+    state = getattr(error, "sqlstate", None)
+    return state is None or state[:2] in ("08", "53") or state.startswith("57P0")
+
+
 def _translate(context: ExceptionContext) -> None:
-    if isinstance(context.sqlalchemy_exception, DBAPIError):
+    # A connection of the pool that turns out dead is replaced in silence: that is what the pool asks it for.
+    if isinstance(context.sqlalchemy_exception, DBAPIError) and not context.is_pre_ping:
         clear = explain(context.original_exception) if isinstance(context.original_exception, Exception) else None
         if clear is not None:
             raise clear from context.sqlalchemy_exception

@@ -172,3 +172,47 @@ def test_rows_of_every_table_can_be_made(engine: Engine) -> None:
             if table not in {"audit_chain", "audit_entry", "stop_list_entry"}:
                 assert make_row(connection, table) is not None
     assert NOW.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.errors.AdminShutdown("terminating connection due to administrator command"),
+        psycopg.errors.CrashShutdown("terminating connection because of crash of another server process"),
+        psycopg.errors.CannotConnectNow("the database system is starting up"),
+        psycopg.errors.TooManyConnections("sorry, too many clients already"),
+        psycopg.OperationalError("consuming input failed: EOF detected"),
+    ],
+)
+def test_a_server_that_is_stopped_is_away_in_all_its_words(error: Exception) -> None:
+    assert isinstance(explain(error), StoreUnavailable)
+
+
+def test_a_query_that_is_called_off_is_no_outage() -> None:
+    assert explain(psycopg.errors.QueryCanceled("canceling statement due to user request")) is None
+
+
+def test_a_connection_that_the_server_ends_is_an_outage_of_a_moment(postgres_url: str) -> None:
+    engine = make_engine(postgres_url)
+    with psycopg.connect(postgres_url, autocommit=True) as administrator, engine.connect() as connection:
+        (backend,) = connection.exec_driver_sql("SELECT pg_backend_pid()").one()
+        administrator.execute("SELECT pg_terminate_backend(%s)", (backend,))
+        with pytest.raises(StoreUnavailable):
+            while True:  # the signal takes a moment
+                connection.exec_driver_sql("SELECT 1")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+    engine.dispose()
+
+
+def test_a_pool_replaces_dead_connections_in_silence(postgres_url: str) -> None:
+    engine = make_engine(postgres_url)
+    with engine.connect() as connection:
+        (backend,) = connection.exec_driver_sql("SELECT pg_backend_pid()").one()
+    with psycopg.connect(postgres_url, autocommit=True) as administrator:
+        administrator.execute("SELECT pg_terminate_backend(%s)", (backend,))
+        while administrator.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (backend,)).fetchone():
+            pass
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT pg_backend_pid()").scalar() != backend
+    engine.dispose()

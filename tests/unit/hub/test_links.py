@@ -94,7 +94,7 @@ def test_what_a_reader_was_used_for_outlives_the_link(loop: asyncio.AbstractEven
     link, first = linked(loop, Reader("a", card=True, insertion=1))
     assert link.take(None, 7) == "a"
     link.detach(cast(ServerConnection, first))
-    assert not link.open and not link.has_card("a") and link.take("a", 7) is None
+    assert not link.open and link.insertion("a") is None and link.take("a", 7) is None
     link.attach(cast(ServerConnection, Socket()))
     link.hear(Readers((Reader("a", card=True, insertion=1),)))
     assert link.take("a", 8) is None, "still busy with card 7"

@@ -10,8 +10,8 @@ from card_io.reader_errors import NoCard, NoReader
 from issuance.production.bundle import Send, Step
 from issuance.production.relay import play
 from issuance.production.signatures import signed_by
-from issuance.station.errors import AlreadyEnrolled, BadReaders, NotEnrolled
-from issuance.station.identity import StationIdentity, StationKey, require_not_enrolled
+from issuance.station.errors import AlreadyEnrolled, BadReaders, FolderUnusable, NotEnrolled
+from issuance.station.identity import StationIdentity, StationKey
 from issuance.station.readers import PcscReaders, VirtualReaders, open_readers
 from issuance.station.wire import Reader
 from tests.support.line import blank_card
@@ -46,11 +46,24 @@ def test_half_an_identity_is_none(tmp_path: Path, damage: str) -> None:
         StationIdentity.load(folder)
 
 
-def test_an_identity_is_not_written_over_by_mistake(tmp_path: Path) -> None:
-    require_not_enrolled(tmp_path)
-    StationIdentity(7, "window", StationKey.generate()).save(tmp_path)
+def test_a_key_is_kept_until_its_enrolment_is_finished(tmp_path: Path) -> None:
+    first = StationKey.kept(tmp_path / "station")
+    assert StationKey.kept(tmp_path / "station").public_key == first.public_key, "a second try offers the same key"
+    assert (tmp_path / "station" / "station.key").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(NotEnrolled):
+        StationIdentity.load(tmp_path / "station")
+    StationIdentity(7, "window", first).save(tmp_path / "station")
     with pytest.raises(AlreadyEnrolled):
-        require_not_enrolled(tmp_path)
+        StationKey.kept(tmp_path / "station")
+
+
+def test_a_folder_that_cannot_hold_a_key_is_named_before_the_code_is_spent(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(FolderUnusable, match=r"the code is not spent"):
+        StationKey.kept(tmp_path / "file" / "station")
+    (tmp_path / "station.key").write_text("no key")
+    with pytest.raises(FolderUnusable, match=r"another folder"):
+        StationKey.kept(tmp_path)
 
 
 def test_card_files_come_and_go_like_cards(tmp_path: Path) -> None:

@@ -1,0 +1,295 @@
+"""The database goes away under the hub; hubs and stations come in twos; cards are pulled from slow readers."""
+
+import sqlite3
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import delete, select
+from sqlalchemy.engine import make_url
+
+from issuance.station.agent import enrol, run_station
+from issuance.station.errors import HubAway, HubRefused
+from issuance.station.identity import StationKey
+from issuance.station.wire import Reader
+from tests.integration.station.conftest import WAIT_S, Hands, Network, open_network, run_in_thread
+from tests.integration.station.test_killed import SlowHands
+from tests.support.line import blank_card
+from uec.domain.errors import StoreUnavailable
+from uec.domain.lifecycle import CardState, OperationKind, OperationState
+from uec.hub import server
+from uec.hub.dispatch import assign
+from uec.hub.links import StationLink
+from uec.hub.server import HubRunning, run_hub
+from uec.services import operations, stations
+from uec.store.engine import make_engine, session_factory
+from uec.store.tables import HubInstance, Station
+
+EXCLUSIVE = "BEGIN EXCLUSIVE"
+
+
+class BlindHands(SlowHands):
+    """Readers whose station sees a card go only a second later, as through some drivers."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(*names)
+        self._seen: tuple[Reader, ...] = ()
+        self._at = 0.0
+
+    def look(self, timeout_s: float) -> tuple[Reader, ...]:
+        now = super().look(0.05)
+        if now != self._seen and time.monotonic() - self._at > 1.0:
+            self._seen, self._at = now, time.monotonic()
+        return self._seen
+
+
+class BrokenHands(Hands):
+    """Readers that cannot be looked at any more."""
+
+    def look(self, timeout_s: float) -> tuple[Reader, ...]:
+        raise RuntimeError("the driver is broken")
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub that waits a moment for a locked database, not ten seconds."""
+    monkeypatch.setattr(server, "make_engine", lambda url: make_engine(url, busy_timeout_s=0.1))
+
+
+def test_a_database_locked_in_the_middle_is_waited_for(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    engine = make_engine(sqlite_url)
+    tick = threading.Event()
+    with open_network(session_factory(engine), sqlite_url, tmp_path) as network:
+        station_id, card_id = network.enrol("window-1"), network.prepared_card(1)
+        hands, card = SlowHands("left"), blank_card(1)
+        network.start_station("window-1", hands)
+        hands.put("left", card)
+        asked = network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
+        for commands in (12, 40):
+            while card.faults.commands < commands:
+                network.check()
+                tick.wait(0.002)
+            with sqlite3.connect(str(make_url(sqlite_url).database), isolation_level=None) as other:
+                other.execute(EXCLUSIVE)
+                tick.wait(0.8)
+                other.execute("ROLLBACK")
+            other.close()
+        ended = network.wait_for(asked)
+        assert ended.state is OperationState.DONE, ended.error_text
+        assert network.office.card(card_id).state is CardState.PERSONALISED
+    engine.dispose()
+
+
+def test_a_database_server_that_drops_everybody_is_come_back_to(postgres_url: str, tmp_path: Path) -> None:
+    engine = make_engine(postgres_url)
+    tick = threading.Event()
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    drop = f"SELECT pg_terminate_backend(pid) {others}"
+    with open_network(session_factory(engine), postgres_url, tmp_path) as network:
+        station_id, card_id = network.enrol("window-1"), network.prepared_card(1)
+        hands, card = SlowHands("left"), blank_card(1)
+        network.start_station("window-1", hands)
+        hands.put("left", card)
+        asked = network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
+        with psycopg.connect(postgres_url, autocommit=True) as administrator:
+            for commands in (5, 20, 45):
+                while card.faults.commands < commands:
+                    network.check()
+                    tick.wait(0.002)
+                administrator.execute(drop)
+        ended = network.wait_for(asked)
+        assert ended.state is OperationState.DONE, ended.error_text
+        with pytest.raises(HubRunning, match="stop it first"):
+            other = replace(network.settings, hub_listen="127.0.0.1:0", state_dir=tmp_path / "elsewhere")
+            run_hub(other, threading.Event())
+    engine.dispose()
+
+
+def test_two_hubs_of_one_database_are_told_apart_whatever_their_state_folder(network: Network, tmp_path: Path) -> None:
+    other = replace(network.settings, hub_listen="127.0.0.1:0", state_dir=tmp_path / "elsewhere")
+    with pytest.raises(HubRunning, match="stop it first"):
+        run_hub(other, threading.Event())
+    with network.office.sessions() as session:
+        assert len(session.scalars(select(HubInstance)).all()) == 1, "the first one's key stays"
+
+
+def test_a_hub_whose_row_was_lost_shows_itself_again(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    network.stop_hub()
+    monkeypatch.setattr(server, "HEARTBEAT_S", 0.1)
+    network.start_hub()
+    with network.office.sessions() as session:
+        key = session.scalars(select(HubInstance.public_key)).one()
+        session.execute(delete(HubInstance))
+        session.commit()
+    tick = threading.Event()
+    for _ in range(200):
+        with network.office.sessions() as session:
+            if session.scalars(select(HubInstance.public_key)).all() == [key]:
+                return
+        tick.wait(0.05)
+    pytest.fail("pages would say that there is no hub")
+
+
+def test_a_claim_that_fails_leaves_the_reader_free(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    network.stop_hub()
+    station_id, card_id = _station(network), network.prepared_card(1)
+    network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
+    link = _Link(station_id)
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("The database is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(operations, "claim_operation", away)
+        with pytest.raises(StoreUnavailable):
+            list(assign(network.office.sessions, {station_id: link}, network.office.clock))
+    assert [reader for _, _, reader in assign(network.office.sessions, {station_id: link}, network.office.clock)] == [
+        "left"
+    ]
+
+
+class _Link(StationLink):
+    """A station with one card, and no wire."""
+
+    def __init__(self, station_id: int) -> None:
+        self.station_id, self.name = station_id, "window-1"
+        self._free = True
+
+    @property
+    def ready(self) -> bool:
+        return self._free
+
+    def take(self, reader: str | None, card_id: int | None) -> str | None:
+        taken, self._free = self._free, False
+        return reader if taken else None
+
+    def give_back(self, reader: str) -> None:
+        self._free = True
+
+
+def _station(network: Network) -> int:
+    with network.office.sessions() as session:
+        return stations.create(
+            session,
+            name="window-1",
+            point_id=None,
+            code_hash="0" * 64,
+            actor=network.office.staff.security,
+            now=network.office.clock(),
+        )
+
+
+def test_a_station_comes_back_when_only_the_database_was_away(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network.enrol("window-1")
+    away = threading.Event()
+    tried = threading.Event()
+    admit = server.enrolment.admit
+
+    def refusing(*arguments: object, **rest: object) -> str:
+        if away.is_set():
+            tried.set()
+            raise StoreUnavailable("The database is away.")
+        return admit(*arguments, **rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(server.enrolment, "admit", refusing)
+    away.set()
+    agent = network.start_station("window-1")
+    assert tried.wait(WAIT_S)
+    away.clear()
+    tick = threading.Event()
+    for _ in range(400):
+        network.check()
+        with network.office.sessions() as session:
+            if session.scalars(select(Station.last_seen_at)).one() is not None:
+                break
+        tick.wait(0.05)
+    else:
+        pytest.fail("the station gave up")
+    assert agent.thread.is_alive()
+
+
+def test_a_second_machine_with_one_identity_is_refused_and_the_first_works_on(network: Network) -> None:
+    station_id, card_id = network.enrol("window-1"), network.prepared_card(1)
+    hands = Hands("left")
+    network.start_station("window-1", hands)
+    hands.put("left", blank_card(1))
+    _until_seen(network)
+    twin = run_in_thread(run_station, network.station_settings("window-1"), readers=Hands("left"))
+    twin.thread.join(WAIT_S)
+    (error,) = twin.errors
+    assert isinstance(error, HubRefused) and "connected already" in str(error)
+    asked = network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
+    assert network.wait_for(asked).state is OperationState.DONE
+
+
+def _until_seen(network: Network) -> None:
+    tick = threading.Event()
+    for _ in range(400):
+        network.check()
+        with network.office.sessions() as session:
+            if session.scalars(select(Station.readers)).one():
+                return
+        tick.wait(0.05)
+    raise AssertionError("the station never showed")
+
+
+def test_a_station_whose_readers_break_ends_and_says_why(network: Network) -> None:
+    network.enrol("window-1")
+    agent = run_in_thread(run_station, network.station_settings("window-1"), readers=BrokenHands())
+    agent.thread.join(WAIT_S)
+    assert [str(error) for error in agent.errors] == ["the driver is broken"]
+
+
+def test_a_card_pulled_from_a_reader_that_notices_late_is_asked_for(network: Network) -> None:
+    """Not: three vain tries within a few milliseconds, and the operation has failed."""
+    station_id, card_id = network.enrol("window-1"), network.prepared_card(1)
+    hands, card = BlindHands("left"), blank_card(1)
+    network.start_station("window-1", hands)
+    hands.put("left", card)
+    asked = network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
+    tick = threading.Event()
+    while card.faults.commands < 40:
+        network.check()
+        tick.wait(0.002)
+    hands.pull("left")
+    card.power_off()
+    tick.wait(1.5)
+    seen = network.operation(asked)
+    assert (seen.state, seen.progress.get("label")) == (OperationState.RUNNING, "put_card_back"), seen.error_text
+    hands.put("left", card)
+    ended = network.wait_for(asked)
+    assert ended.state is OperationState.DONE, ended.error_text
+
+
+def test_an_enrolment_whose_answer_got_lost_is_repeated(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = server.enrolment.new_code(network.office.desk.bench.random)
+    with network.office.sessions() as session:
+        created = stations.create(
+            session,
+            name="window-1",
+            point_id=None,
+            code_hash=server.enrolment.code_hash(code),
+            actor=network.office.staff.security,
+            now=network.office.clock(),
+        )
+    settings = network.station_settings("window-1")
+    done = server.enrolment.enrol
+
+    def lost(*arguments: object, **rest: object) -> tuple[int, str]:
+        done(*arguments, **rest)  # type: ignore[arg-type]
+        raise StoreUnavailable("The link breaks right after the commit.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.enrolment, "enrol", lost)
+        with pytest.raises(HubAway):
+            enrol(settings, code)
+    kept = StationKey.kept(settings.folder)
+    identity = enrol(settings, code)
+    assert (identity.station_id, identity.key.public_key) == (created, kept.public_key)
