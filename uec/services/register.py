@@ -22,7 +22,7 @@ from uec.domain.numbers import parse_oktmo
 from uec.domain.register_quick import QuickCheck
 from uec.domain.register_row import JOINT, RowChecker
 from uec.services.register_file import Block, BrokenLine, RegisterFile
-from uec.services.whole_file import WholeFile
+from uec.services.whole_file import WholeFile, uninterrupted
 from uec.store.audit import record
 from uec.store.staging import StagedRow, Staging
 from uec.store.tables import Municipality, RegisterImport
@@ -85,11 +85,12 @@ def import_register(
     """Import an export (CSV, see `RegisterFile`); bad rows go to `rejects_path` with line, field and reason.
 
     `progress(bytes_done, bytes_total, rows)` is called about once a megabyte. Raises `InvalidFile`, `DiskFull`,
-    `StoreUnavailable`; then nothing was kept, and no reject file written.
+    `StoreUnavailable`; then nothing was kept, and no reject file written. A Ctrl-C in the last moment comes too late.
     """
     started = time.perf_counter()
     source = RegisterFile(path)
     rejects = Rejects(rejects_path, source)
+    committed = False
     try:
         run = RegisterImport(file_digest="", file_name=path.name[:255], started_at=now)
         session.add(run)
@@ -99,9 +100,13 @@ def import_register(
         seconds = time.perf_counter() - started
         run.finished_at = now + timedelta(seconds=seconds)
         _note(session, run, actor, now)
-        session.commit()
-        rejects.file.publish()
+        with uninterrupted():
+            session.commit()
+            committed = True
+            rejects.file.publish()
     except BaseException:
+        if committed:
+            raise  # the rows are in: their reject file must not be thrown away
         session.rollback()
         rejects.file.discard()
         raise

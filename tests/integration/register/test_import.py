@@ -1,6 +1,8 @@
 """The import of the register: good rows in, bad rows named, nothing twice, and nothing half."""
 
 import csv
+import os
+import signal
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +12,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from tests.support.full_disk import fill_the_disk
 from uec.domain.actors import system_actor
 from uec.domain.errors import DiskFull, InvalidFile, StoreUnavailable
 from uec.domain.register_row import COLUMNS
@@ -230,12 +233,71 @@ def test_a_missing_file_and_a_careless_reject_file(
 def test_a_full_disk_under_the_rejects_keeps_nothing(
     sessions: sessionmaker[Session], run: Import, tmp_path: Path
 ) -> None:
-    (tmp_path / "rejects.csv.part").symlink_to("/dev/full")
-    with pytest.raises(DiskFull, match="No space left"):
-        run(write(tmp_path / "register.csv", CLEAN))
+    with pytest.MonkeyPatch.context() as patch:
+        fill_the_disk(patch)
+        with pytest.raises(DiskFull, match="No space left"):
+            run(write(tmp_path / "register.csv", CLEAN))
     assert state(sessions) == []
-    assert not (tmp_path / "rejects.csv").exists()
+    assert sorted(path.name for path in tmp_path.iterdir() if "rejects" in path.name) == []
     assert counts(run(tmp_path / "register.csv")) == (400, 400, 0, 0, 0)
+
+
+def test_a_file_that_happens_to_be_called_part_is_left_alone(run: Import, tmp_path: Path) -> None:
+    path = write(tmp_path / "rejects.csv.part", CLEAN)
+    before = path.read_bytes()
+    assert counts(run(path)) == (400, 400, 0, 0, 0)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("place", ["pipe", "folder"])
+def test_rejects_never_take_the_place_of_a_device(sessions: sessionmaker[Session], tmp_path: Path, place: str) -> None:
+    target = tmp_path / "rejects"
+    os.mkfifo(target) if place == "pipe" else target.mkdir()
+    path = write(tmp_path / "register.csv", CLEAN)
+    with sessions() as session, pytest.raises(InvalidFile, match="ordinary file"):
+        import_register(session, path=path, rejects_path=target, actor=ACTOR, now=NOW)
+    assert state(sessions) == []
+    assert target.is_fifo() if place == "pipe" else target.is_dir()
+
+
+def test_rejects_that_cannot_be_moved_are_kept_and_found(
+    sessions: sessionmaker[Session], run: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_self: Path, _target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(DiskFull, match="lies whole in") as caught:
+        run(write(tmp_path / "register.csv", [*CLEAN, "a;b"]))
+    assert len(state(sessions)) == 400
+    assert caught.value.path.read_text(encoding="utf-8").count("\n") == 2
+
+
+def test_a_ctrl_c_at_the_commit_comes_too_late(
+    sessions: sessionmaker[Session], run: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Session.commit
+
+    def interrupted(session: Session) -> None:
+        commit(session)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Session, "commit", interrupted)
+    assert counts(run(write(tmp_path / "register.csv", [*CLEAN, "a;b"]))) == (401, 400, 0, 0, 1)
+    assert len(state(sessions)) == 400 and len(rejects(tmp_path / "rejects.csv")) == 1
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_ctrl_c_before_the_commit_leaves_nothing(sessions: sessionmaker[Session], tmp_path: Path) -> None:
+    def stop(_done: int, _total: int, _rows: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    path = write(tmp_path / "register.csv", [*CLEAN, "a;b"])
+    with sessions() as session, pytest.raises(KeyboardInterrupt):
+        import_register(session, path=path, rejects_path=tmp_path / "rejects.csv", actor=ACTOR, now=NOW, progress=stop)
+    assert state(sessions) == []
+    assert sorted(path.name for path in tmp_path.iterdir() if "rejects" in path.name) == []
 
 
 def test_an_earlier_reject_file_survives_a_failure(run: Import, tmp_path: Path) -> None:

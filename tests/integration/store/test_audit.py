@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from card_io.secret import Secret
 from issuance.keys.file_vault import FileVault
 from issuance.keys.port import KeyAlgorithm, KeyPurpose, Vault
+from tests.support.full_disk import fill_the_disk
 from uec.domain.actors import Actor
 from uec.domain.errors import DiskFull, InvalidFile, NotAllowed
 from uec.domain.permissions import Role, permissions_of
@@ -280,11 +281,11 @@ def test_a_full_disk_leaves_the_old_export(session: Session, tmp_path: Path) -> 
     path = tmp_path / "audit"
     assert export_file(session, path) == 3
     before = path.read_bytes()
-    # The device that is always full stands where the new export is written.
-    path.with_name("audit.part").symlink_to("/dev/full")
-    with pytest.raises(DiskFull, match="No space left"):
-        export_file(session, path)
-    assert not path.with_name("audit.part").exists()
+    with pytest.MonkeyPatch.context() as patch:
+        fill_the_disk(patch)
+        with pytest.raises(DiskFull, match="No space left"):
+            export_file(session, path)
+    assert not [item.name for item in tmp_path.iterdir() if item.suffix == ".part"]
     with pytest.raises(DiskFull, match="another folder"):
         export_file(session, tmp_path / "nowhere" / "audit")
     assert path.read_bytes() == before
