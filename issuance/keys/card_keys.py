@@ -6,6 +6,7 @@ too), 256 bits reduced to decimal digits; their bias modulo 10^12 is far below 2
 """
 
 import hmac
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,32 +28,66 @@ _PIN_LABEL = b"uec transport pin"
 
 @dataclass(frozen=True)
 class Master:
-    """A master key that stays where it is: its size, and its AES-CMAC over messages."""
+    """A master key that stays where it is: its size, its AES-CMAC over messages, its AES (ECB) over whole blocks."""
 
     size_bytes: int
     cmac: Callable[[Sequence[bytes]], list[bytes]]
+    encrypt: Callable[[bytes], bytes]
 
 
-def static_keys(master: Master, derivation: str, kdd: bytes) -> KeySet:
-    """Derive a card's static keys by KDF3 (NIST SP 800-108, counter mode): each as long as the master key.
+def static_keys(master: Master, derivation: str, kdds: Sequence[bytes]) -> list[KeySet]:
+    """Derive cards' static keys by KDF3 (NIST SP 800-108, counter mode): each as long as the master key.
 
     Raises `VaultError` for another derivation, or data that are not 10 bytes.
     """
-    if derivation != _KDF3 or len(kdd) != KDD_SIZE:
-        raise VaultError(f"no card keys: {derivation} over {len(kdd)} bytes is not {_KDF3} over {KDD_SIZE}")
-    blocks = -(-master.size_bytes // _BLOCK_BYTES)
-    messages = [bytes((counter, 0, 0, 0, key, 0)) + kdd for key in (1, 2, 3) for counter in range(1, blocks + 1)]
-    stream = b"".join(master.cmac(messages))
-    enc, mac, dek = (Secret(stream[at : at + master.size_bytes]) for at in range(0, len(stream), blocks * _BLOCK_BYTES))
-    return KeySet(enc, mac, dek)
+    wrong = [len(kdd) for kdd in kdds if len(kdd) != KDD_SIZE]
+    if derivation != _KDF3 or wrong:
+        raise VaultError(f"no card keys: {derivation} over {wrong or KDD_SIZE} bytes is not {_KDF3} over {KDD_SIZE}")
+    enc, mac, dek = kdf3_streams(master, kdds)
+    return [KeySet(Secret(e), Secret(m), Secret(d)) for e, m, d in zip(enc, mac, dek, strict=True)]
 
 
-def session_keys(master: Master, request: CardSessionRequest) -> SessionKeys:
-    """Derive session keys and check the card's cryptogram with them.
+def kdf3_streams(master: Master, kdds: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """Derive the keys of many cards at once: all ENC, all MAC, all DEK keys, in the order of `kdds` (10 bytes each).
+
+    KDF3's message is one block, so its CMAC is AES over the block plus the subkey K1 (RFC 4493 section 2.4). K1 is
+    added to what differs (the KDDs) and to what does not (six bytes before them) once each, and AES runs over all.
+    """
+    if not kdds:
+        return [(), (), ()]
+    subkey = _subkey(master.encrypt(bytes(_BLOCK_BYTES)))
+    fixed, varying = subkey[:-KDD_SIZE], subkey[-KDD_SIZE:]
+    tails = struct.unpack(f"{KDD_SIZE}s" * len(kdds), _xor(b"".join(kdds), varying * len(kdds)))
+    cut = struct.Struct(f"{_BLOCK_BYTES}s" * len(kdds))
+    streams: list[Sequence[bytes]] = []
+    for key in (1, 2, 3):
+        halves = []
+        for counter in range(1, -(-master.size_bytes // _BLOCK_BYTES) + 1):
+            prefix = _xor(bytes((counter, 0, 0, 0, key, 0)), fixed)
+            halves.append(cut.unpack(master.encrypt(prefix + prefix.join(tails))))
+        streams.append(
+            halves[0]
+            if len(halves) == 1
+            else [b"".join(parts)[: master.size_bytes] for parts in zip(*halves, strict=True)]
+        )
+    return streams
+
+
+def _subkey(encrypted_zeros: bytes) -> bytes:
+    """K1 of CMAC: L doubled in GF(2^128)."""
+    value = int.from_bytes(encrypted_zeros, "big") << 1
+    return ((value & ((1 << 128) - 1)) ^ (0x87 if value >> 128 else 0)).to_bytes(_BLOCK_BYTES, "big")
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    return (int.from_bytes(left, "little") ^ int.from_bytes(right, "little")).to_bytes(len(left), "little")
+
+
+def session_keys(keys: KeySet, request: CardSessionRequest) -> SessionKeys:
+    """Derive session keys from a card's static ones and check the card's cryptogram with them.
 
     Raises `WrongCardKeys` when the card has other keys, `VaultError` for an answer that is not SCP03's.
     """
-    keys = static_keys(master, request.derivation, request.kdd)
     try:
         card = parse_initialize_update(request.initialize_update_response)
         session = derive_session_keys(keys, request.host_challenge, card.card_challenge, request.s_mode)
@@ -71,12 +106,12 @@ def session_keys(master: Master, request: CardSessionRequest) -> SessionKeys:
     return session
 
 
-def put_key_data(current: Master, new: Master, request: PutKeyRequest) -> PutKeyData:
+def put_key_data(current: KeySet, new: KeySet, request: PutKeyRequest) -> PutKeyData:
     """Return the PUT KEY data field that replaces a card's keys, and the check values the card must answer."""
     if not 1 <= request.new_kvn <= 0x7F:
         raise VaultError(f"key version number {request.new_kvn} is not between 1 and 127: choose another")
-    dek = static_keys(current, request.derivation, request.kdd).dek.reveal()
-    keys = [key.reveal() for key in static_keys(new, request.derivation, request.kdd).in_order()]
+    dek = current.dek.reveal()
+    keys = [key.reveal() for key in new.in_order()]
     enc, mac, dek_value = (kcv_aes(key) for key in keys)
     blocks = b"".join(_key_block(dek, key, request.aes_form) for key in keys)
     return PutKeyData(bytes([request.new_kvn]) + blocks, (enc, mac, dek_value))

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol, Self, TypeVar
 
 from card_io.ciphers import kcv_aes
-from card_io.keyset import SessionKeys
+from card_io.keyset import KeySet, SessionKeys
 from card_io.secret import Secret
 from issuance.errors import BadComponent, UnusableKey, VaultError, VaultLocked
 from issuance.keys import card_keys, material
@@ -64,6 +64,10 @@ class Chest(Protocol):
 
     def cmac(self, ref: KeyRef, messages: Sequence[bytes]) -> list[bytes]:
         """Compute the AES-CMAC of each message."""
+        ...
+
+    def encrypt(self, ref: KeyRef, blocks: bytes) -> bytes:
+        """Encrypt whole AES blocks, each by itself (ECB): what bulk derivation is made of."""
         ...
 
     def random(self, size_bytes: int) -> bytes:
@@ -193,11 +197,8 @@ class VaultEngine:
 
     def card_sessions(self, requests: Sequence[CardSessionRequest]) -> list[SessionKeys]:
         """Derive session keys after checking each card's cryptogram; a mismatch raises `WrongCardKeys`."""
-        sessions = []
-        for request in requests:
-            with self._used(request.master, Work.OPEN_CARD, 1) as info:
-                sessions.append(card_keys.session_keys(self._master(info), request))
-        return sessions
+        keys = self._static_keys([(r.master, r.derivation, r.kdd) for r in requests], Work.OPEN_CARD)
+        return [card_keys.session_keys(own, request) for own, request in zip(keys, requests, strict=True)]
 
     def card_session(self, request: CardSessionRequest) -> SessionKeys:
         """Derive session keys for one card; see `card_sessions`."""
@@ -205,14 +206,21 @@ class VaultEngine:
 
     def put_key_data(self, requests: Sequence[PutKeyRequest]) -> list[PutKeyData]:
         """Wrap each card's new static keys under its current DEK."""
-        wrapped = []
-        for request in requests:
-            with (
-                self._used(request.current, Work.OPEN_CARD, 1) as current,
-                self._used(request.new, Work.KEY_CARD, 1) as new,
-            ):
-                wrapped.append(card_keys.put_key_data(self._master(current), self._master(new), request))
-        return wrapped
+        current = self._static_keys([(r.current, r.derivation, r.kdd) for r in requests], Work.OPEN_CARD)
+        new = self._static_keys([(r.new, r.derivation, r.kdd) for r in requests], Work.KEY_CARD)
+        return [card_keys.put_key_data(*each) for each in zip(current, new, requests, strict=True)]
+
+    def _static_keys(self, cards: Sequence[tuple[KeyRef, str, bytes]], work: Work) -> list[KeySet]:
+        """Derive cards' keys in their order; all cards of one master and derivation at once."""
+        groups: dict[tuple[KeyRef, str], list[int]] = {}
+        for place, (ref, derivation, _) in enumerate(cards):
+            groups.setdefault((ref, derivation), []).append(place)
+        keys: dict[int, KeySet] = {}
+        for (ref, derivation), places in groups.items():
+            with self._used(ref, work, len(places)) as info:
+                kdds = [cards[place][2] for place in places]
+                keys.update(zip(places, card_keys.static_keys(self._master(info), derivation, kdds), strict=True))
+        return [keys[place] for place in range(len(cards))]
 
     def transport_pins(self, ref: KeyRef, card_number: str, digits: Mapping[str, int]) -> dict[str, Secret]:
         """Derive a card's transport PINs; `digits` names each and its length; ASCII digits come back."""
@@ -228,7 +236,11 @@ class VaultEngine:
             return self._chest.random(size_bytes)
 
     def _master(self, info: KeyInfo) -> card_keys.Master:
-        return card_keys.Master(material.size_of(info.algorithm), lambda messages: self._chest.cmac(info.ref, messages))
+        return card_keys.Master(
+            material.size_of(info.algorithm),
+            lambda messages: self._chest.cmac(info.ref, messages),
+            lambda blocks: self._chest.encrypt(info.ref, blocks),
+        )
 
     def _add(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Self
 
-from card_io.ciphers import aes_cmac, kcv_aes
+from card_io.ciphers import aes_cmac, aes_ecb_encrypt, kcv_aes
 from card_io.secret import Secret
 from issuance.errors import VaultDamaged
 from issuance.keys import material, sealing, storage
@@ -62,6 +62,10 @@ class FileChest:
         """Compute the AES-CMAC of each message."""
         key = self._keys[ref].reveal()
         return [aes_cmac(key, message) for message in messages]
+
+    def encrypt(self, ref: KeyRef, blocks: bytes) -> bytes:
+        """Encrypt whole AES blocks, each by itself."""
+        return aes_ecb_encrypt(self._keys[ref].reveal(), blocks)
 
     def random(self, size_bytes: int) -> bytes:
         """Return random bytes of the operating system."""

@@ -149,6 +149,11 @@ class Pkcs11Chest:
         return [key.sign(message, mechanism=Mechanism.AES_CMAC) for message in messages]
 
     @_asked
+    def encrypt(self, ref: KeyRef, blocks: bytes) -> bytes:
+        """Encrypt whole AES blocks, each by itself, in one call of the token."""
+        return bytes(self._object(ObjectClass.SECRET_KEY, ref).encrypt(blocks, mechanism=Mechanism.AES_ECB))
+
+    @_asked
     def random(self, size_bytes: int) -> bytes:
         """Return random bytes of the token."""
         return bytes(self._session.generate_random(size_bytes * 8)) if size_bytes else b""

@@ -6,12 +6,13 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from card_io.ciphers import aes_cmac, kcv_aes
+from card_io.ciphers import aes_cmac, aes_ecb_encrypt, kcv_aes
 from card_io.diversification import kdf3
+from card_io.keyset import SessionKeys
 from card_io.secret import Secret
 from issuance.errors import BadComponent, VaultError, WrongCardKeys
 from issuance.keys import card_keys
-from issuance.keys.port import AesForm, CardSessionRequest, KeyPurpose, KeyRef, PutKeyRequest
+from issuance.keys.port import AesForm, CardSessionRequest, KeyPurpose, KeyRef, PutKeyData, PutKeyRequest
 from tests.support.keys import HOST_CHALLENGE, KDD, TRANSPORT_MASTER, initialize_update_response
 
 BLANK = KeyRef(KeyPurpose.BLANK_TRANSPORT, 1)
@@ -19,7 +20,21 @@ CARD = KeyRef(KeyPurpose.CARD_MASTER, 1)
 
 
 def master_of(key: bytes) -> card_keys.Master:
-    return card_keys.Master(len(key), lambda messages: [aes_cmac(key, message) for message in messages])
+    return card_keys.Master(
+        len(key),
+        lambda messages: [aes_cmac(key, message) for message in messages],
+        lambda blocks: aes_ecb_encrypt(key, blocks),
+    )
+
+
+def open_session(request: CardSessionRequest, master: card_keys.Master | None = None) -> SessionKeys:
+    (keys,) = card_keys.static_keys(master or MASTER, request.derivation, [request.kdd])
+    return card_keys.session_keys(keys, request)
+
+
+def put_key(current: card_keys.Master, new: card_keys.Master, request: PutKeyRequest) -> PutKeyData:
+    old, fresh = (card_keys.static_keys(master, "kdf3", [request.kdd])[0] for master in (current, new))
+    return card_keys.put_key_data(old, fresh, request)
 
 
 MASTER = master_of(TRANSPORT_MASTER)
@@ -38,21 +53,31 @@ def session_request(response: bytes, **changes: object) -> CardSessionRequest:
 
 
 def test_static_keys_have_the_published_check_values() -> None:
-    keys = card_keys.static_keys(MASTER, "kdf3", KDD)
+    (keys,) = card_keys.static_keys(MASTER, "kdf3", [KDD])
     values = [kcv_aes(key.reveal()).hex().upper() for key in keys.in_order()]
     assert values == ["E79C05", "D1BD77", "3FDE8C"]
 
 
 @given(
-    key=st.binary(min_size=16, max_size=16) | st.binary(min_size=32, max_size=32),
-    kdd=st.binary(min_size=10, max_size=10),
+    key=st.sampled_from((16, 24, 32)).flatmap(lambda size: st.binary(min_size=size, max_size=size)),
+    kdds=st.lists(st.binary(min_size=10, max_size=10), max_size=9),
 )
-def test_static_keys_are_those_of_the_cards_side(key: bytes, kdd: bytes) -> None:
-    assert card_keys.static_keys(master_of(key), "kdf3", kdd) == kdf3(Secret(key), kdd)
+def test_static_keys_of_many_cards_are_those_of_the_cards_side(key: bytes, kdds: list[bytes]) -> None:
+    assert card_keys.static_keys(master_of(key), "kdf3", kdds) == [kdf3(Secret(key), kdd) for kdd in kdds]
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_one_kdd_of_a_wrong_length_stops_the_batch(at: int) -> None:
+    kdds = [KDD, KDD, KDD]
+    kdds[at] = KDD[1:]
+    with pytest.raises(VaultError):
+        card_keys.static_keys(MASTER, "kdf3", kdds)
+    with pytest.raises(VaultError):
+        card_keys.static_keys(MASTER, "visa2", [KDD])
 
 
 def test_a_session_opens_with_the_right_master() -> None:
-    session = card_keys.session_keys(MASTER, session_request(initialize_update_response(TRANSPORT_MASTER)))
+    session = open_session(session_request(initialize_update_response(TRANSPORT_MASTER)))
     assert [len(key) for key in (session.enc, session.mac, session.rmac)] == [16, 16, 16]
     assert session.dek is None
 
@@ -60,7 +85,7 @@ def test_a_session_opens_with_the_right_master() -> None:
 def test_another_master_is_refused_with_the_facts() -> None:
     response = initialize_update_response(bytes(16))
     with pytest.raises(WrongCardKeys) as caught:
-        card_keys.session_keys(MASTER, session_request(response))
+        open_session(session_request(response))
     assert caught.value.facts == {"purpose": "blank-transport", "version": 1, "kvn": 1}
     assert "do not try again" in str(caught.value)
 
@@ -71,7 +96,7 @@ def test_every_flipped_bit_of_the_cryptogram_is_refused() -> None:
         altered = bytearray(response)
         altered[21 + bit // 8] ^= 1 << bit % 8
         with pytest.raises(WrongCardKeys):
-            card_keys.session_keys(MASTER, session_request(bytes(altered)))
+            open_session(session_request(bytes(altered)))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +113,7 @@ def test_every_flipped_bit_of_the_cryptogram_is_refused() -> None:
 def test_what_is_no_scp03_answer_is_refused(changes: dict[str, object]) -> None:
     request = session_request(initialize_update_response(TRANSPORT_MASTER), **changes)
     with pytest.raises(VaultError) as caught:
-        card_keys.session_keys(MASTER, request)
+        open_session(request)
     assert not isinstance(caught.value, WrongCardKeys)
 
 
@@ -100,9 +125,9 @@ def decrypt(dek: bytes, encrypted: bytes) -> bytes:
 @pytest.mark.parametrize(("form", "header"), [(AesForm.INNER_LENGTH, "881110"), (AesForm.PLAIN, "8810")])
 def test_put_key_data_carry_the_new_keys_under_the_old_dek(form: AesForm, header: str) -> None:
     new_master = master_of(bytes(range(16)))
-    data = card_keys.put_key_data(MASTER, new_master, PutKeyRequest(BLANK, CARD, KDD, 0x30, aes_form=form))
-    dek = card_keys.static_keys(MASTER, "kdf3", KDD).dek.reveal()
-    expected = card_keys.static_keys(new_master, "kdf3", KDD).in_order()
+    data = put_key(MASTER, new_master, PutKeyRequest(BLANK, CARD, KDD, 0x30, aes_form=form))
+    dek = card_keys.static_keys(MASTER, "kdf3", [KDD])[0].dek.reveal()
+    expected = card_keys.static_keys(new_master, "kdf3", [KDD])[0].in_order()
     assert data.key_data[0] == 0x30
     rest = data.key_data[1:]
     for key, kcv in zip(expected, data.check_values, strict=True):
@@ -118,7 +143,7 @@ def test_put_key_data_carry_the_new_keys_under_the_old_dek(form: AesForm, header
 
 def test_put_key_of_a_256_bit_set_is_two_blocks_a_key() -> None:
     master = master_of(bytes(range(32)))
-    data = card_keys.put_key_data(master, master_of(bytes(32)), PutKeyRequest(BLANK, CARD, KDD, 1))
+    data = put_key(master, master_of(bytes(32)), PutKeyRequest(BLANK, CARD, KDD, 1))
     assert data.key_data[1:4] == bytes([0x88, 0x21, 0x20])
     assert len(data.key_data) == 1 + 3 * (3 + 32 + 4)
 
@@ -126,7 +151,7 @@ def test_put_key_of_a_256_bit_set_is_two_blocks_a_key() -> None:
 @pytest.mark.parametrize("kvn", [0, 0x80])
 def test_an_impossible_key_version_is_refused(kvn: int) -> None:
     with pytest.raises(VaultError):
-        card_keys.put_key_data(MASTER, MASTER, PutKeyRequest(BLANK, CARD, KDD, kvn))
+        put_key(MASTER, MASTER, PutKeyRequest(BLANK, CARD, KDD, kvn))
 
 
 @given(number=st.from_regex(r"[0-9]{8,19}", fullmatch=True), digits=st.integers(4, 12))
