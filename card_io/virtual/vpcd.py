@@ -68,9 +68,11 @@ class InsertedCard:
     def remove(self) -> None:
         """Take the card out of the reader."""
         self._removed.set()
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+        while self._thread.is_alive():
+            # Once more when the card was just going back in: the connection is another one then.
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._thread.join(_PUT_BACK_AFTER_S)
 
     def wait(self) -> None:
         """Wait until the card is out of the reader, or the reader is gone."""
