@@ -20,7 +20,7 @@ from tests.integration.station.test_killed import SlowHands
 from tests.support.line import blank_card
 from uec.domain.errors import StoreUnavailable
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
-from uec.hub import server
+from uec.hub import server, single
 from uec.hub.dispatch import assign
 from uec.hub.links import StationLink
 from uec.hub.server import HubRunning, run_hub
@@ -104,13 +104,14 @@ def test_a_database_server_that_drops_everybody_is_come_back_to(postgres_url: st
                 administrator.execute(drop)
         ended = network.wait_for(asked)
         assert ended.state is OperationState.DONE, ended.error_text
-        with pytest.raises(HubRunning, match="stop it first"):
-            other = replace(network.settings, hub_listen="127.0.0.1:0", state_dir=tmp_path / "elsewhere")
-            run_hub(other, threading.Event())
     engine.dispose()
 
 
-def test_two_hubs_of_one_database_are_told_apart_whatever_their_state_folder(network: Network, tmp_path: Path) -> None:
+def test_two_hubs_of_one_database_are_told_apart_whatever_their_state_folder(
+    network_on_either: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = network_on_either
+    monkeypatch.setattr(single, "DYING_S", 0.3)
     other = replace(network.settings, hub_listen="127.0.0.1:0", state_dir=tmp_path / "elsewhere")
     with pytest.raises(HubRunning, match="stop it first"):
         run_hub(other, threading.Event())
@@ -293,3 +294,17 @@ def test_an_enrolment_whose_answer_got_lost_is_repeated(network: Network, monkey
     kept = StationKey.kept(settings.folder)
     identity = enrol(settings, code)
     assert (identity.station_id, identity.key.public_key) == (created, kept.public_key)
+
+
+def test_a_hub_whose_lock_went_to_another_one_ends(postgres_url: str) -> None:
+    """After a server's restart two hubs may ask for the lock; the one that comes late ends."""
+    first, second = make_engine(postgres_url), make_engine(postgres_url)
+    with psycopg.connect(postgres_url, autocommit=True) as administrator, single.only_hub(first) as sole:
+        sole.check()
+        held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
+        administrator.execute(f"SELECT pg_terminate_backend(pid) FROM ({held}) AS holder")
+        with single.only_hub(second), pytest.raises(HubRunning):
+            sole.check()
+        sole.check()
+    first.dispose()
+    second.dispose()
