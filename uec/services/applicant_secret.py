@@ -24,7 +24,7 @@ def new_secret(random: RandomBytes) -> str:
 def hash_secret(number: str, secret: str) -> str:
     """What is stored (hex), for the secret as typed: case, dashes and the letters O, I, L do not matter."""
     typed = secret.upper().translate(_TYPED_WRONG)
-    return hashlib.scrypt(typed.encode(), salt=number.encode(), n=1024, r=8, p=1, dklen=32).hex()
+    return hashlib.scrypt(typed.encode(errors="replace"), salt=number.encode(), n=1024, r=8, p=1, dklen=32).hex()
 
 
 def matches(number: str, secret: str, stored: str) -> bool:

@@ -10,6 +10,7 @@ from uec.domain.actors import Actor
 from uec.domain.lifecycle import ApplicationState, Route
 from uec.domain.names import full_name
 from uec.domain.permissions import Permission
+from uec.domain.texts import typed
 from uec.services.points import point_view
 from uec.services.rows import present
 from uec.services.views import ApplicationDetail, ApplicationRow, CheckView, Page
@@ -44,7 +45,11 @@ def find(
         action="application.list",
         subject_kind="application-list",
         subject_id=str(point_id or "all"),
-        details={"query": query, "states": [state.value for state in states], "shown": [row.number for row in rows]},
+        details={
+            "query": typed(query),
+            "states": [state.value for state in states],
+            "shown": [row.number for row in rows],
+        },
         now=now,
     )
     page = Page(tuple(_row_of(row) for row in rows), total, offset, limit)
@@ -109,7 +114,7 @@ def _wanted(
         wanted.append(Application.route == route)
     if point_id is not None:
         wanted.append(Application.point_id == point_id)
-    if text := query.strip():
+    if text := typed(query):
         digits = "".join(filter(str.isdigit, text))
         by_surname = Application.surname.startswith(text.capitalize(), autoescape=True)
         wanted.append(or_(Application.number == text, Application.snils == digits, by_surname))

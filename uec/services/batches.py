@@ -30,6 +30,7 @@ from uec.domain.names import printed_name
 from uec.domain.numbers import make_card_number
 from uec.domain.permissions import Permission
 from uec.domain.policy import Policy
+from uec.domain.texts import typed
 from uec.services import numbering
 from uec.services.batch_lists import batch_rows
 from uec.services.duties import Duty, refuse_second_in_batch
@@ -108,7 +109,8 @@ def release(session: Session, batch_id: int, *, actor: Actor, now: datetime) -> 
 def cancel(session: Session, batch_id: int, *, actor: Actor, reason: str, now: datetime) -> None:
     """Call a batch off before anything is written: its cards are annulled, its applications may be planned again."""
     actor.require(Permission.PLAN_BATCH)
-    if not reason.strip():
+    reason = typed(reason)
+    if not reason:
         raise InvalidInput("Calling a batch off needs a reason: write it.", field="reason")
     # Cards before their batch, in the order of the hub, so that neither waits for the other for ever.
     session.execute(select(Card.id).where(Card.batch_id == batch_id).order_by(Card.id).with_for_update())

@@ -10,6 +10,7 @@ from uec.domain.actors import Actor
 from uec.domain.lifecycle import CardState
 from uec.domain.names import full_name
 from uec.domain.permissions import Permission
+from uec.domain.texts import typed
 from uec.services.operations import operation_view
 from uec.services.rows import present
 from uec.services.views import CardDetail, CardRow, CertificateView, JournalView, Page
@@ -46,7 +47,7 @@ def find(
         action="card.list",
         subject_kind="card-list",
         subject_id=str(point_id or "all"),
-        details={"query": query, "shown": [row.number for row in rows]},
+        details={"query": typed(query), "shown": [row.number for row in rows]},
         now=now,
     )
     session.commit()
@@ -80,7 +81,7 @@ def _wanted(query: str, states: Sequence[CardState], point_id: int | None) -> li
     wanted: list[ColumnElement[bool]] = [Card.state.in_(states)] if states else []
     if point_id is not None:
         wanted.append(Batch.point_id == point_id)
-    if text := query.strip():
+    if text := typed(query):
         digits = "".join(filter(str.isdigit, text))
         by_surname = Application.surname.startswith(text.capitalize(), autoescape=True)
         by_number = or_(Card.number == digits, Application.snils == digits) if digits else Application.number == text

@@ -18,6 +18,7 @@ from uec.domain.errors import InvalidInput, NotAllowed
 from uec.domain.lifecycle import ApplicationEvent, ApplicationReason, ApplicationState, CardEvent, CardState
 from uec.domain.permissions import Permission
 from uec.domain.policy import Policy
+from uec.domain.texts import typed
 from uec.services import revocation
 from uec.services.applicant_secret import RandomBytes
 from uec.services.batch_closing import close_if_done
@@ -168,7 +169,7 @@ def _application(
 
 def _change(session: Session, card_id: int, event: CardEvent, *, actor: Actor, reason: str, now: datetime) -> None:
     _require(actor, event)
-    reason = reason.strip()
+    reason = typed(reason)
     if not reason or len(reason) > REASON_LIMIT:
         raise InvalidInput(f"This needs a reason of 1 to {REASON_LIMIT} characters: write it.", field="reason")
     apply_event(session, locked(session, Card, card_id), event, actor=actor, reason=reason, now=now)

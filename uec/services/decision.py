@@ -8,6 +8,7 @@ from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import APPLICATION, ApplicationEvent, advance
 from uec.domain.permissions import Permission
+from uec.domain.texts import typed
 from uec.services.duties import refuse_decider
 from uec.services.rows import locked
 from uec.store import audit
@@ -30,7 +31,7 @@ def _decide(
     session: Session, application_id: int, event: ApplicationEvent, *, actor: Actor, reason: str, now: datetime
 ) -> None:
     actor.require(Permission.DECIDE_APPLICATION)
-    reason = reason.strip()
+    reason = typed(reason)
     if not reason or len(reason) > REASON_LIMIT:
         raise InvalidInput(f"A decision needs a reason of 1 to {REASON_LIMIT} characters: write it.", field="reason")
     application = locked(session, Application, application_id)

@@ -14,6 +14,7 @@ from uec.domain.lifecycle import ApplicationReason
 from uec.domain.names import parse_name
 from uec.domain.numbers import parse_document, parse_email, parse_oms, parse_phone, parse_snils
 from uec.domain.policy import Policy
+from uec.domain.texts import typed
 
 TEXT_LIMIT = 255
 NAME_LIMIT = 100
@@ -103,7 +104,9 @@ class ApplicationForm:
 
     def _trimmed(self) -> "ApplicationForm":
         texts = {item.name: getattr(self, item.name) for item in fields(self)}
-        trimmed: dict[str, Any] = {name: " ".join(value.split()) for name, value in texts.items() if type(value) is str}
+        trimmed: dict[str, Any] = {
+            name: " ".join(typed(value).split()) for name, value in texts.items() if type(value) is str
+        }
         return replace(self, **trimmed)
 
     def _missing(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from uec.domain.errors import InvalidInput, NotFound, UecError
 from uec.domain.lifecycle import ApplicationState, CardState, Route
 from uec.domain.permissions import Permission
 from uec.domain.policy import Policy
+from uec.domain.texts import typed
 from uec.services import numbering
 from uec.services.applicant_secret import RandomBytes, hash_secret, matches, new_secret
 from uec.services.forms import ApplicationForm
@@ -86,7 +87,7 @@ def application_status(session: Session, *, number: str, secret: str, now: datet
     Raises `NotFound` for an unknown number and for a wrong secret alike, after the same work, so that nobody learns
     which numbers exist. `now` is the moment of the look that the audit keeps.
     """
-    application = session.scalar(select(Application).where(Application.number == number.strip()))
+    application = session.scalar(select(Application).where(Application.number == typed(number)))
     stored = application.secret_hash if application and application.secret_hash else _UNKNOWN_SECRET
     fits = matches(application.number if application else "", secret, stored)
     if application is None or not application.secret_hash or not fits:

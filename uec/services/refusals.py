@@ -13,6 +13,7 @@ from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import ApplicationEvent, ApplicationState, Route
 from uec.domain.numbers import parse_snils
+from uec.domain.texts import typed
 from uec.services import numbering
 from uec.services.moves import move_all
 from uec.store import audit
@@ -32,7 +33,7 @@ def file(session: Session, *, snils: str, channel: str, actor: Actor, now: datet
     number = f"R-{numbering.take(session, 'refusal')[0]:06d}"
     resident_id = session.scalar(select(Resident.id).where(Resident.snils == snils).limit(1))
     refusal = Refusal(
-        number=number, resident_id=resident_id, snils=snils, channel=channel, filed_at=now, note=note or None
+        number=number, resident_id=resident_id, snils=snils, channel=channel, filed_at=now, note=typed(note) or None
     )
     session.add(refusal)
     session.flush()

@@ -9,6 +9,7 @@ from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import ApplicationEvent, CardEvent, CardState
 from uec.domain.permissions import Permission
+from uec.domain.texts import typed
 from uec.services.cards import apply_event
 from uec.services.moves import move
 from uec.services.rows import locked
@@ -20,7 +21,8 @@ MADE = (CardState.PLANNED, CardState.PREPARED, CardState.PERSONALISED)
 def withdraw(session: Session, application_id: int, *, actor: Actor, reason: str, now: datetime) -> None:
     """End an application that is not closed, at a window; raises `IllegalMove` while its card is being written."""
     actor.require(Permission.TAKE_APPLICATION)
-    if not reason.strip():
+    reason = typed(reason)
+    if not reason:
         raise InvalidInput("Write why the application is taken back.", field="reason")
     made = select(Card.id).where(Card.application_id == application_id, Card.state.in_(MADE))
     # The card is locked before its application, as everywhere; only who has none yet is locked first, and looked at
