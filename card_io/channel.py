@@ -16,6 +16,7 @@ from card_io.apdu import CommandAPDU, ResponseAPDU
 from card_io.connection import Connection, exchange, send
 from card_io.errors import AttemptsSpent, SecureChannelError, UnexpectedAnswer, WrongCryptogram
 from card_io.keyset import SessionKeys
+from card_io.secret import Secret
 from card_io.status import StatusWordError
 from card_io.tlv import encode_dgi
 
@@ -94,6 +95,25 @@ class SecureChannel:
             if answer != b"\x90\x00":
                 return ResponseAPDU.decode(self._session.unwrap(answer))
         return ResponseAPDU.decode(self._session.unwrap(exchange(self._connection, parts[-1])))
+
+    def begin_r_mac(self, added: int = 0x10, data: bytes = b"", *, r_mac_key: Secret | None = None) -> None:
+        """BEGIN R-MAC SESSION: answers after it carry an R-MAC (`added` 10), under SCP03 also enciphered (30).
+
+        SCP02 wants the R-MAC key of the sequence counter as it is now; see `Scp02Session.begin_r_mac`.
+        """
+        if isinstance(self._session, scp03.Scp03Session):
+            self._turn(self._session.begin_r_mac(added, data))
+        elif r_mac_key is None:
+            raise SecureChannelError("an R-MAC session of SCP02 has its own key; ask the keeper of the keys for it")
+        else:
+            self._turn(self._session.begin_r_mac(r_mac_key, data))
+
+    def end_r_mac(self) -> None:
+        """END R-MAC SESSION: back to the level of the channel; the card's last R-MAC is compared."""
+        self._turn(self._session.end_r_mac())
+
+    def _turn(self, wrapped: bytes) -> None:
+        ResponseAPDU.decode(self._session.unwrap(exchange(self._connection, wrapped))).require()
 
     def send(self, command: CommandAPDU, *allowed: int) -> ResponseAPDU:
         """Like `transmit`, but a status word other than 9000 or `allowed` is a `StatusWordError`."""

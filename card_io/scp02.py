@@ -7,6 +7,7 @@ GlobalPlatform Card Specification 2.3.1 annex E, explicit initiation with three 
 import hmac
 from collections import deque
 from dataclasses import dataclass
+from enum import Enum
 
 from card_io.apdu import CommandAPDU, channel_of, class_on_channel
 from card_io.ciphers import (
@@ -20,7 +21,7 @@ from card_io.ciphers import (
 )
 from card_io.errors import InvalidApdu, SecureChannelError, UnexpectedAnswer, WrongCryptogram
 from card_io.keyset import KeySet, SessionKeys
-from card_io.scp03 import Level
+from card_io.scp03 import Level, r_mac_data
 from card_io.secret import Secret
 
 _C_MAC, _R_MAC, _S_ENC, _S_DEK = b"\x01\x01", b"\x01\x02", b"\x01\x82", b"\x01\x81"
@@ -107,6 +108,23 @@ def check_level(level: int, i: int) -> Level:
     return Level(level)
 
 
+class _Turn(Enum):
+    """What a command does to the protection of answers."""
+
+    NONE = 0
+    BEGIN = 1
+    READ = 2
+    END = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What the answer to one command is checked against."""
+
+    command: bytes
+    turn: _Turn
+
+
 class Scp02Session:
     """One open session on the host side; made from session keys and the answer to INITIALIZE UPDATE.
 
@@ -129,8 +147,12 @@ class Scp02Session:
         self._keys = keys
         self._host_cryptogram = host_cryptogram(keys, host_challenge, card)
         self._icv = bytes(DES_BLOCK)
+        self._first_mac = bytes(DES_BLOCK)
         self._ricv = bytes(DES_BLOCK)
-        self._expected: deque[bytes] = deque()
+        self._expected: deque[_Expected] = deque()
+        self._i = i
+        self._r_mac_key = keys.rmac
+        self._answers_have_mac = self._tracks = bool(self.level & Level.R_MAC)
         self._broken = False
 
     @property
@@ -141,18 +163,44 @@ class Scp02Session:
 
     @property
     def pending(self) -> int:
-        """Commands wrapped whose answers have not been unwrapped (counted at levels with R-MAC only)."""
+        """Commands wrapped whose answers have not been unwrapped (counted once answers carry an R-MAC)."""
         return len(self._expected)
+
+    def begin_r_mac(self, r_mac_key: Secret, data: bytes = b"") -> bytes:
+        """BEGIN R-MAC SESSION (E.5.3), wrapped: the answers after it carry an R-MAC, which covers this command too.
+
+        `r_mac_key` hangs on the sequence counter as it is now, one more than the channel's (E.4.1): ask its keeper for
+        the R-MAC key of that counter. `data` are up to 24 bytes that go into the R-MAC. Unwrap every earlier answer
+        first, and from here each answer.
+        """
+        check_level(self.level | Level.R_MAC, self._i)
+        if self.level & Level.R_MAC:
+            raise SecureChannelError("answers carry an R-MAC until this channel ends; no session of its own is needed")
+        self._r_mac_key = r_mac_key
+        self._ricv = self._first_mac
+        self._tracks = True
+        return self._wrap(CommandAPDU(0x80, 0x7A, 0x10, 0x01, r_mac_data(data)), _Turn.BEGIN)
+
+    def read_r_mac(self) -> bytes:
+        """END R-MAC SESSION that only asks for the R-MAC so far (P2 01), wrapped; `unwrap` compares it."""
+        return self._wrap(CommandAPDU(0x80, 0x78, 0x00, 0x01, le=256), _Turn.READ)
+
+    def end_r_mac(self) -> bytes:
+        """END R-MAC SESSION (E.5.4), wrapped; `unwrap` of its answer compares the last R-MAC."""
+        return self._wrap(CommandAPDU(0x80, 0x78, 0x00, 0x03, le=256), _Turn.END)
 
     def external_authenticate(self) -> bytes:
         """The EXTERNAL AUTHENTICATE command; its C-MAC opens both MAC chains."""
         command = CommandAPDU(0x80, 0x82, int(self.level), 0x00, self._host_cryptogram)
         raw = self._with_mac(command, command.data)
-        self._ricv = self._mac
+        self._ricv = self._first_mac = self._mac
         return raw
 
     def wrap(self, command: CommandAPDU | bytes) -> bytes:
         """The command as the card wants it at this level; errors as in SCP03."""
+        return self._wrap(command, _Turn.NONE)
+
+    def _wrap(self, command: CommandAPDU | bytes, turn: _Turn) -> bytes:
         if self._broken:
             raise SecureChannelError("an answer failed its check, so this channel is closed; open a new one")
         plain = CommandAPDU.decode(command) if isinstance(command, bytes) else command
@@ -161,8 +209,8 @@ class Scp02Session:
                 f"{len(plain.data)} bytes do not fit a short command at level {self.level:02X}; "
                 f"send at most {self.data_max}, or an extended command to be cut into segments"
             )
-        if self.level & Level.R_MAC:
-            self._expected.append(_stripped(plain))
+        if self._tracks:
+            self._expected.append(_Expected(_stripped(plain), turn))
         if not self.level & Level.C_MAC:
             return plain.encode()
         data = plain.data
@@ -174,42 +222,62 @@ class Scp02Session:
         """C-MAC over the modified header and the plain data (E.4.4); `data` is what is sent."""
         key = self._keys.mac.reveal()
         header = bytes([plain.cla & 0x90 | 0x04, plain.ins, plain.p1, plain.p2])
-        mac_lc = _length(len(plain.data) + DES_BLOCK, plain)
-        self._mac = mac_des_des3(key, header + mac_lc + plain.data, self._icv)
+        self._mac = mac_des_des3(key, header + _length(len(plain.data) + DES_BLOCK) + plain.data, self._icv)
         # The first ICV is plain zeros, every later one the C-MAC before, enciphered (E.3.4).
         self._icv = des_encrypt(key[:DES_BLOCK], self._mac)
         sent = class_on_channel(header[0], channel_of(plain.cla))
-        le = b"" if plain.le is None else bytes(2 if plain.extended else 1)
-        return bytes([sent]) + header[1:] + _length(len(data) + DES_BLOCK, plain) + data + self._mac + le
+        lc = _length(len(data) + DES_BLOCK)
+        le = b"" if plain.le is None else bytes(2 if len(lc) > 1 else 1)
+        return bytes([sent]) + header[1:] + lc + data + self._mac + le
 
     def unwrap(self, answer: bytes) -> bytes:
         """The answer (data and status word) in plain; answers come in the order of the commands.
 
         A refusal without R-MAC passes, but moves the R-MAC chain as the card moves it. Raises `WrongCryptogram`.
         """
-        if not self.level & Level.R_MAC:
+        if not self._tracks:
             return answer
         if not self._expected:
             raise SecureChannelError("an answer without a command; unwrap each answer once and in order")
-        command = self._expected.popleft()
+        expected = self._expected.popleft()
         sw = answer[-2:]
         failed = sw != b"\x90\x00" and sw[:1] not in (b"\x62", b"\x63")
-        bare = failed and len(answer) == 2
-        body, mac = (b"", b"") if bare else (answer[: -2 - DES_BLOCK], answer[-2 - DES_BLOCK : -2])
-        block = command + bytes([len(body) % 256]) + body + sw
-        self._ricv = mac_des_des3(self._keys.rmac.reveal(), block, self._ricv)
+        if expected.turn in (_Turn.READ, _Turn.END):
+            return self._compare_chain(answer, expected.turn, failed=failed)
+        if expected.turn is _Turn.BEGIN and failed:
+            return answer
+        if not self._answers_have_mac and expected.turn is _Turn.NONE:
+            return answer
+        bare = expected.turn is _Turn.BEGIN or (failed and len(answer) == 2)
+        body, mac = (answer[:-2], b"") if bare else (answer[: -2 - DES_BLOCK], answer[-2 - DES_BLOCK : -2])
+        block = expected.command + bytes([len(body) % 256]) + body + sw
+        self._ricv = mac_des_des3(self._r_mac_key.reveal(), block, self._ricv)
+        self._answers_have_mac = True
         if not bare and not hmac.compare_digest(self._ricv, mac):
-            self._broken = True
-            raise WrongCryptogram("the R-MAC of the answer is wrong; open a new secure channel and read back")
+            self._refuse()
         return body + sw
 
+    def _compare_chain(self, answer: bytes, turn: _Turn, *, failed: bool) -> bytes:
+        """The answer of END R-MAC SESSION is the R-MAC itself, and is in no chain (E.4.5)."""
+        if failed:
+            return answer
+        if not hmac.compare_digest(self._ricv, answer[:-2]):
+            self._refuse()
+        if turn is _Turn.END:
+            self._answers_have_mac = False
+        return answer[-2:]
 
-def _length(size: int, plain: CommandAPDU) -> bytes:
+    def _refuse(self) -> None:
+        self._broken = True
+        raise WrongCryptogram("the R-MAC of the answer is wrong; open a new secure channel and read back")
+
+
+def _length(size: int) -> bytes:
     """Lc on one byte, or on three for a command that will be cut into segments (§11.1.5.1)."""
-    return b"\x00" + size.to_bytes(2, "big") if plain.extended else bytes([size])
+    return b"\x00" + size.to_bytes(2, "big") if size > _SHORT_MAX else bytes([size])
 
 
 def _stripped(plain: CommandAPDU) -> bytes:
     """The command as the R-MAC sees it: channel 0, no secure messaging, Lc always there (E.4.5)."""
     header = bytes([plain.cla & 0x90, plain.ins, plain.p1, plain.p2])
-    return header + _length(len(plain.data), plain) + plain.data
+    return header + _length(len(plain.data)) + plain.data

@@ -35,6 +35,7 @@ _CARD_CRYPTOGRAM, _HOST_CRYPTOGRAM, _CARD_CHALLENGE = 0x00, 0x01, 0x02
 _S_ENC, _S_MAC, _S_RMAC = 0x04, 0x06, 0x07
 _I_R_MAC, _I_R_ENC, _I_PSEUDO_RANDOM, _I_S16 = 0x20, 0x40, 0x10, 0x01
 _SHORT_MAX = 255
+_R_MAC_DATA_MAX = 24
 
 
 class Level(IntFlag):
@@ -150,6 +151,13 @@ def check_level(level: int, i: int) -> Level:
     return Level(level)
 
 
+def r_mac_data(data: bytes) -> bytes:
+    """The data field of BEGIN R-MAC SESSION under either protocol: a length and up to 24 bytes."""
+    if len(data) > _R_MAC_DATA_MAX:
+        raise InvalidApdu(f"{len(data)} bytes for BEGIN R-MAC SESSION; give at most {_R_MAC_DATA_MAX}")
+    return bytes([len(data)]) + data
+
+
 def _data_max(level: Level, s_mode: int) -> int:
     room = _SHORT_MAX - (s_mode if level & Level.C_MAC else 0)
     return room // AES_BLOCK * AES_BLOCK - 1 if level & Level.C_DECRYPTION else room
@@ -157,10 +165,11 @@ def _data_max(level: Level, s_mode: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """What the answer to one command is checked against."""
+    """What the answer to one command is checked against; `then` is how answers are protected once it succeeded."""
 
     chaining: bytes
     counter: int
+    then: int | None = None
 
 
 class Scp03Session:
@@ -177,6 +186,9 @@ class Scp03Session:
         self.s_mode = card.s_mode
         self._data_max = _data_max(self.level, self.s_mode)
         self._bits = int(self.level)  # flags of an enum take longer to test than the command to encipher
+        self._i = card.i
+        self._answer_bits = self._bits
+        self._tracks = bool(self._bits & _R_MAC)
         self._cipher = AesChannelCipher(keys.enc.reveal())
         self._c_mac = AesChannelMac(keys.mac.reveal())
         self._r_mac = AesChannelMac(keys.rmac.reveal())
@@ -193,8 +205,35 @@ class Scp03Session:
 
     @property
     def pending(self) -> int:
-        """Commands wrapped whose answers have not been unwrapped (counted at levels with R-MAC only)."""
+        """Commands wrapped whose answers have not been unwrapped (counted once answers carry an R-MAC)."""
         return len(self._expected)
+
+    @property
+    def answer_level(self) -> Level:
+        """How the next answer to be unwrapped is protected: more than `level` says within an R-MAC session."""
+        return Level(self._answer_bits)
+
+    def begin_r_mac(self, added: int, data: bytes = b"") -> bytes:
+        """BEGIN R-MAC SESSION (§7.1.3), wrapped: `added` 10 asks for R-MAC, 30 for R-ENCRYPTION too, from then on.
+
+        `data` are up to 24 bytes that go into the MACs. Unwrap every earlier answer first, and from here each answer.
+        Raises `SecureChannelError` where the card or the level of the commands does not allow it.
+        """
+        check_level(self._bits | added, self._i)
+        if added not in (_R_MAC, _R_MAC | _R_ENCRYPTION) or self._bits | added == self._bits:
+            raise SecureChannelError(f"{added:02X} adds nothing to the answers of level {self._bits:02X}; use 10 or 30")
+        return self._wrap_turn(CommandAPDU(0x80, 0x7A, added, 0x01, r_mac_data(data)), self._bits | added)
+
+    def end_r_mac(self) -> bytes:
+        """END R-MAC SESSION (§7.1.4), wrapped; its own answer is the last that is protected so."""
+        return self._wrap_turn(CommandAPDU(0x80, 0x78, 0x00, 0x03, le=256), self._bits)
+
+    def _wrap_turn(self, command: CommandAPDU, then: int) -> bytes:
+        self._tracks = True
+        wrapped = self.wrap(command)
+        last = self._expected.pop()
+        self._expected.append(_Expected(last.chaining, last.counter, then))
+        return wrapped
 
     def external_authenticate(self) -> bytes:
         """The EXTERNAL AUTHENTICATE command: always with a C-MAC, never enciphered; its answer is plain."""
@@ -218,7 +257,7 @@ class Scp03Session:
         if self._bits & _C_DECRYPTION and data:
             data = self._cipher.cbc_encrypt(self._icv(0x00, self._counter), pad80(data, AES_BLOCK))
         wrapped = self._with_mac(plain, data)
-        if self._bits & _R_MAC:
+        if self._tracks:
             self._expected.append(_Expected(self._chaining, self._counter))
         return wrapped
 
@@ -249,13 +288,19 @@ class Scp03Session:
         Answers with an error status word are not protected (§6.2.5) and pass as they are. Raises `WrongCryptogram`
         for a wrong R-MAC; the channel is closed by that.
         """
-        if not self._bits & _R_MAC:
+        if not self._tracks:
             return answer
         if not self._expected:
             raise SecureChannelError("an answer without a command; unwrap each answer once and in order")
         expected = self._expected.popleft()
+        bits = self._answer_bits
         data, sw = answer[:-2], answer[-2:]
-        if sw != b"\x90\x00" and sw[:1] not in (b"\x62", b"\x63"):
+        failed = sw != b"\x90\x00" and sw[:1] not in (b"\x62", b"\x63")
+        if expected.then is not None and not failed:
+            self._answer_bits = expected.then
+        if not bits & _R_MAC:
+            return answer
+        if failed:
             if data:
                 self._refuse("the card sent data with an error status word, which carry no R-MAC")
             return answer
@@ -263,7 +308,7 @@ class Scp03Session:
         full = self._r_mac.mac(expected.chaining + body + sw)
         if not hmac.compare_digest(full[: self.s_mode], mac):
             self._refuse("the R-MAC of the answer is wrong")
-        if body and self._bits & _R_ENCRYPTION:
+        if body and bits & _R_ENCRYPTION:
             body = self._decipher(body, expected.counter)
         return body + sw
 

@@ -25,6 +25,15 @@ from card_io.globalplatform.content import (
     split,
     store_data,
 )
+from card_io.globalplatform.dap import (
+    DAP_KEY_VERSION,
+    DapBlock,
+    ecc_signer,
+    sign_with_aes,
+    sign_with_des,
+    sign_with_ecc,
+    sign_with_rsa,
+)
 from card_io.globalplatform.data import (
     ISD_AID,
     TAG_CARD_CAPABILITIES,
@@ -70,7 +79,7 @@ from card_io.globalplatform.keys import (
     rsa_private_key,
     rsa_public_key,
 )
-from card_io.globalplatform.load import CapFile, DapBlock, InvalidCap, load, load_file, parse_cap
+from card_io.globalplatform.load import CapFile, InvalidCap, load, load_file, parse_cap
 from card_io.globalplatform.registry import (
     MORE_DATA,
     NO_PRIVILEGE,
@@ -90,6 +99,7 @@ from card_io.globalplatform.registry import (
 )
 
 __all__ = [
+    "DAP_KEY_VERSION",
     "ISD_AID",
     "MORE_DATA",
     "NO_PRIVILEGE",
@@ -136,6 +146,7 @@ __all__ = [
     "des_key",
     "ecc_private_key",
     "ecc_public_key",
+    "ecc_signer",
     "encipher_aes_key",
     "get_data",
     "get_status",
@@ -168,6 +179,10 @@ __all__ = [
     "select_next",
     "set_card_status",
     "set_status",
+    "sign_with_aes",
+    "sign_with_des",
+    "sign_with_ecc",
+    "sign_with_rsa",
     "split",
     "store_data",
     "unlock",

@@ -1,7 +1,7 @@
 """Loading code: reads a CAP file, builds the load file (with DAP blocks) and the LOAD commands.
 
 Java Card Virtual Machine Specification 2.2.2 chapter 6 (CAP file, compact format); GlobalPlatform Card Specification
-2.3.1 §11.6 (LOAD, load file structure), annex C.2 and C.3 (hash and DAP). Hides the archive and the component order.
+2.3.1 §11.6 (LOAD, load file structure), annex C.2 (hash). Hides the archive and the component order.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from pathlib import PurePosixPath
 from card_io import tlv
 from card_io.apdu import SHORT_DATA_MAX, CommandAPDU
 from card_io.errors import CardError, InvalidApdu
-from card_io.globalplatform.aid import check_aid
 from card_io.globalplatform.content import split
+from card_io.globalplatform.dap import DapBlock
 
 _MAGIC = bytes.fromhex("DECAFFED")
 _HEADER, _DIRECTORY, _APPLET, _IMPORT = "Header", "Directory", "Applet", "Import"
@@ -66,19 +66,6 @@ class CapFile:
         if algorithm not in _HASHES:
             raise InvalidApdu(f"{algorithm} is no load file hash; use one of {', '.join(_HASHES)}")
         return hashlib.new(algorithm, self.data_block).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class DapBlock:
-    """A signature over the load file data block hash by the owner of a security domain (C.3)."""
-
-    security_domain: bytes
-    signature: bytes
-
-    def encode(self) -> bytes:
-        """Data object E2."""
-        domain = tlv.encode(0x4F, check_aid(self.security_domain))
-        return tlv.encode(0xE2, domain + tlv.encode(0xC3, self.signature))
 
 
 def parse_cap(archive: bytes) -> CapFile:
