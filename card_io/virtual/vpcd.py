@@ -74,6 +74,11 @@ class InsertedCard:
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._thread.join(_PUT_BACK_AFTER_S)
 
+    @property
+    def inside(self) -> bool:
+        """Whether the card is still in the reader; not when the reader's service ended or the card left by itself."""
+        return self._thread.is_alive()
+
     def wait(self) -> None:
         """Wait until the card is out of the reader, or the reader is gone."""
         self._thread.join()

@@ -12,7 +12,7 @@ from card_io.errors import CardError
 from issuance.errors import IssuanceError
 from uec.demo import people
 from uec.demo.main_job import Report, run_main_job
-from uec.demo.site import Plan, Site
+from uec.demo.site import AUTO, TRANSPORTS, Plan, Site
 from uec.demo.tray_page import TrayServer
 from uec.domain.errors import UecError
 from uec.processes import free_port
@@ -31,6 +31,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="the same seed makes the same people (1)")
     parser.add_argument("--port", type=int, default=8080, help="where the pages are (8080; any free one with --once)")
     parser.add_argument("--folder", type=Path, default=Path(".demo"), help="made anew each time (.demo)")
+    parser.add_argument(
+        "--transport",
+        choices=TRANSPORTS,
+        default=AUTO,
+        help="pcsc: cards in the machine's virtual readers; in-process: without PC/SC; auto: pcsc where it can be had",
+    )
     parser.add_argument("--database", default="", metavar="URL", help="an empty PostgreSQL database; default SQLite")
     return parser.parse_args()
 
@@ -66,7 +72,7 @@ def _interrupt(stop: Event) -> None:
 def _run(wanted: argparse.Namespace, stop: Event) -> int:
     started = time.monotonic()
     port = free_port() if wanted.once else wanted.port
-    plan = Plan(wanted.folder.absolute(), wanted.residents, wanted.seed, wanted.database, port)
+    plan = Plan(wanted.folder.absolute(), wanted.residents, wanted.seed, wanted.database, port, wanted.transport)
     with Site(plan, say) as site:
         site.prepare()
         site.start()
@@ -77,6 +83,7 @@ def _run(wanted: argparse.Namespace, stop: Event) -> int:
             residents_csv=site.residents_csv,
             municipalities_csv=site.municipalities_csv,
             say=say,
+            alive=site.alive,
         )
         site.check()
         print(report.as_text())

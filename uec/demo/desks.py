@@ -1,5 +1,8 @@
 """The desks of the demo: applicants, officer, planner, releaser, producer and the window, each with its services."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from secrets import token_bytes
 from typing import Any
 
@@ -144,17 +147,39 @@ class Desks:
         self._hands.tray.blank()
 
     def personalise(self, batch_ids: list[int]) -> list[int]:
-        """Write and inspect every prepared card of the batches; their ids."""
-        producer, made = self._office.actor("producer"), []
+        """Write and inspect every prepared card of the batches, in all readers side by side; their ids."""
         with self._sessions() as session:
             wanted = select(Card.id).where(Card.batch_id.in_(batch_ids), Card.state == CardState.PREPARED)
             card_ids = list(session.scalars(wanted.order_by(Card.number)))
-        for card_id in card_ids:
-            self._operate(OperationKind.PERSONALISE, card_id, producer)
-            made.append(card_id)
-        return made
+        self._side_by_side(self._personalise, card_ids)
+        return card_ids
 
-    def hand_one_over(self, card_id: int) -> None:
+    def hand_over(self, card_ids: list[int]) -> None:
+        """Hand cards over, in all readers side by side."""
+        self._side_by_side(self._hand_over_in, card_ids)
+
+    def _side_by_side(self, work: Callable[[int, int], None], card_ids: list[int]) -> None:
+        """Do `work(card id, lane)` for every card, each lane one card at a time; raises the first error."""
+        free: SimpleQueue[int] = SimpleQueue()
+        for lane in range(self._hands.lanes):
+            free.put(lane)
+
+        def in_a_lane(card_id: int) -> None:
+            lane = free.get()
+            try:
+                work(card_id, lane)
+            finally:
+                free.put(lane)
+
+        with ThreadPoolExecutor(self._hands.lanes, thread_name_prefix="lane") as pool:
+            under_way = [pool.submit(in_a_lane, card_id) for card_id in card_ids]
+            try:
+                for one in under_way:
+                    one.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _hand_over_in(self, card_id: int, lane: int) -> None:
         with self._sessions() as session:
             number = session.get_one(Card, card_id).number
             operation_id = handover.request(
@@ -162,27 +187,27 @@ class Desks:
                 card_id,
                 actor=self._office.actor("operator2"),
                 station_id=self._hands.station_id,
-                reader=self._hands.reader,
+                reader=self._hands.reader(lane),
                 sealed_pins=self._hands.seal(PINS, number),
                 holder_checked=True,
                 now=self._office.now(),
             )
-        self._see_through(operation_id, card_id)
+        self._see_through(operation_id, card_id, lane)
 
-    def _operate(self, kind: OperationKind, card_id: int, actor: Actor) -> None:
+    def _personalise(self, card_id: int, lane: int) -> None:
         with self._sessions() as session:
             operation_id = operations.request_operation(
                 session,
-                kind=kind,
+                kind=OperationKind.PERSONALISE,
                 card_id=card_id,
                 station_id=self._hands.station_id,
-                reader=self._hands.reader,
-                actor=actor,
+                reader=self._hands.reader(lane),
+                actor=self._office.actor("producer"),
                 now=self._office.now(),
             )
-        self._see_through(operation_id, card_id)
+        self._see_through(operation_id, card_id, lane)
 
-    def _see_through(self, operation_id: int, card_id: int) -> None:
-        done = self._hands.work(operation_id, card_id)
+    def _see_through(self, operation_id: int, card_id: int, lane: int) -> None:
+        done = self._hands.work(operation_id, card_id, lane=lane)
         if done.state is not OperationState.DONE:
             raise MainJobFailed(f"{done.kind} of card {card_id} ended as {done.state}: {done.error_text}")

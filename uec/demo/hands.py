@@ -20,7 +20,6 @@ from uec.services.card_sessions import Desk, do_operation
 from uec.services.views import OperationView, StationView
 from uec.store.engine import reading
 
-READER = 0
 POLL_S = 0.05
 OPERATION_TIMEOUT_S = 60.0
 ENDED = (OperationState.DONE, OperationState.FAILED, OperationState.CANCELLED)
@@ -38,13 +37,16 @@ class Hands(Protocol):
         """The station operations are asked for at."""
 
     @property
-    def reader(self) -> str | None:
-        """The reader operations are asked for in."""
+    def lanes(self) -> int:
+        """How many cards can be worked on side by side."""
+
+    def reader(self, lane: int) -> str | None:
+        """The reader that operations of this lane (from 0) are asked for in."""
 
     def seal(self, pins: dict[str, Secret], card_number: str) -> bytes:
         """The holder's PINs, sealed to whoever does the operation."""
 
-    def work(self, operation_id: int, card_id: int) -> OperationView:
+    def work(self, operation_id: int, card_id: int, *, lane: int) -> OperationView:
         """See the operation through, with the card's chip at hand; returns how it ended."""
 
 
@@ -56,13 +58,17 @@ class LocalHands:
     tray: Tray
     chips: dict[int, str] = field(default_factory=dict)
     station_id: int | None = None
-    reader: str | None = None
+    lanes: int = 1
+
+    def reader(self, lane: int) -> str | None:
+        """None: the chip is in no reader."""
+        return None
 
     def seal(self, pins: dict[str, Secret], card_number: str) -> bytes:
         """Seal to this process."""
         return seal_pins(self.desk.sealing_key.public_key, pins, card_number=card_number)
 
-    def work(self, operation_id: int, card_id: int) -> OperationView:
+    def work(self, operation_id: int, card_id: int, *, lane: int) -> OperationView:
         """Claim the operation and do it on the card's own chip, a new blank for a new card."""
         bench = self.desk.bench
         with bench.sessions() as session:
@@ -83,6 +89,7 @@ class StationHands:
     tray: Tray
     station: StationView
     hub_key: Callable[[], bytes]
+    alive: Callable[[], None]
     chips: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -91,27 +98,32 @@ class StationHands:
         return self.station.id
 
     @property
-    def reader(self) -> str:
-        """Its first reader."""
-        return str(self.tray.readers[READER])
+    def lanes(self) -> int:
+        """One a reader."""
+        return len(self.tray.readers)
+
+    def reader(self, lane: int) -> str:
+        """Its readers in order."""
+        return str(self.tray.readers[lane])
 
     def seal(self, pins: dict[str, Secret], card_number: str) -> bytes:
         """Seal to the hub, as the page does."""
         return seal_pins(self.hub_key(), pins, card_number=card_number)
 
-    def work(self, operation_id: int, card_id: int) -> OperationView:
-        """Put the card's chip into the reader, wait until the hub is done, take it out."""
-        self.tray.insert(READER, _chip(self.chips, card_id, self.tray))
+    def work(self, operation_id: int, card_id: int, *, lane: int) -> OperationView:
+        """Put the card's chip into the lane's reader, wait until the hub is done, take it out."""
+        self.tray.insert(lane, _chip(self.chips, card_id, self.tray))
         try:
             deadline = time.monotonic() + OPERATION_TIMEOUT_S
             while time.monotonic() < deadline:
+                self.alive()
                 with reading(self.sessions) as session:
                     view = operations.operation(session, operation_id)
                 if view.state in ENDED:
                     return view
                 time.sleep(POLL_S)
         finally:
-            self.tray.remove(READER)
+            self.tray.remove(lane)
         raise UecError(
             f"Operation {operation_id} did not end within {OPERATION_TIMEOUT_S:.0f} s: look at the hub's log."
         )

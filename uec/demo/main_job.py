@@ -63,17 +63,18 @@ def run_main_job(
     residents_csv: Path,
     municipalities_csv: Path | None = None,
     say: Callable[[str], None] = lambda _line: None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Report:
     """Run the main job on an installed office with points and staff; never raises for a step that does not hold.
 
     `transport` is `pcsc` (a station is connected, the hub works) or `in-process` (cards in this process; vault, worker
-    and register stand-in run).
+    and register stand-in run). `alive` raises when one of the office's processes has ended, which ends the job too.
     """
     report = Report(transport)
     with ExitStack() as stack:
         engine = make_engine(settings.database_url)
         stack.callback(engine.dispose)
-        office = DemoOffice(settings, session_factory(engine))
+        office = DemoOffice(settings, session_factory(engine), alive)
         hands = open_hands(office, tray, transport, stack)
         job = MainJob(office, hands, report, say)
         try:
@@ -199,8 +200,7 @@ class MainJob(Desks):
         self._report.expect(opened == COHORT_MEMBERS, f"{opened} applications came out of a list of {COHORT_MEMBERS}.")
 
     def _hand_over(self, card_ids: list[int]) -> list[int]:
-        for card_id in card_ids:
-            self.hand_one_over(card_id)
+        self.hand_over(card_ids)
         with self._sessions() as session:
             active = list(session.scalars(select(Card.id).where(Card.state == CardState.ACTIVE).order_by(Card.id)))
         self._report.expect(set(card_ids) <= set(active), "Not every card that was handed over is active.")
@@ -234,8 +234,7 @@ class MainJob(Desks):
         with self._sessions() as session:
             (again,) = session.scalars(self.in_state(ApplicationState.CHECKED))
             decision.approve(session, again, actor=self._office.actor("officer"), reason="дубликат", now=now)
-        for card_id in self.personalise(self.plan()):
-            self.hand_one_over(card_id)
+        self.hand_over(self.personalise(self.plan()))
 
     def _publish(self, lost: int, active: int) -> None:
         newest = select(func.max(Crl.number)).where(Crl.issuer == publication.ISSUING)

@@ -33,9 +33,11 @@ class MainJobFailed(UecError):
 class DemoOffice:
     """The office as somebody in it sees it."""
 
-    def __init__(self, settings: Settings, sessions: sessionmaker[Session]) -> None:
-        """Bind to an installed office."""
-        self.settings, self.sessions = settings, sessions
+    def __init__(
+        self, settings: Settings, sessions: sessionmaker[Session], alive: Callable[[], None] = lambda: None
+    ) -> None:
+        """Bind to an installed office; `alive` raises when one of its processes has ended."""
+        self.settings, self.sessions, self.alive = settings, sessions, alive
 
     def now(self) -> datetime:
         """The present moment."""
@@ -62,6 +64,7 @@ class DemoOffice:
                 self.trigger(job)
             again = time.monotonic() + 2.0
             while time.monotonic() < again:
+                self.alive()
                 with reading(self.sessions) as session:
                     if holds(session):
                         return
@@ -77,7 +80,7 @@ def open_hands(office: DemoOffice, tray: Tray, transport: str, stack: ExitStack)
             online = [one for one in stations.list_stations(session, now=office.now()) if one.online]
         if not online:
             raise MainJobFailed("No station is connected: look at the logs of station and hub.")
-        return StationHands(office.sessions, tray, online[0], lambda: _hub_key(office))
+        return StationHands(office.sessions, tray, online[0], lambda: _hub_key(office), office.alive)
     vault = stack.enter_context(VaultClient(office.settings.vault_socket, ClientKind.HUB))
     with reading(office.sessions) as session:
         bench = production_office.Bench(

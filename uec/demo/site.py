@@ -4,12 +4,13 @@ Everything is what an administrator would do by hand (`uec init`, `uec vault`, .
 passphrases drawn at random; the demo plays the chip maker too, so it knows the transport master of its blanks.
 """
 
+import fcntl
 import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,7 @@ MARKER = ".uec-demo"
 SHIPPED_PROFILES = Path(__file__).parents[2] / "config" / "profiles"
 STATION_NAME = "Станция 1"
 READERS_TIMEOUT_S = 60.0
+AUTO, PCSC, IN_PROCESS = TRANSPORTS = ("auto", "pcsc", "in-process")
 BUILDER = system_actor("demo")
 
 SETTINGS = """\
@@ -84,15 +86,26 @@ class NotOurs(UecError):
         self.folder = folder
 
 
+class DemoRunning(UecError):
+    """Another demo lives in the folder, so it is not wiped."""
+
+    code = "demo.running"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"A demo runs in {folder} already; stop it, or name another folder with --folder.")
+        self.folder = folder
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What the demo is to be: where, with how many residents, which database (empty: SQLite), which port."""
+    """What the demo is to be: where, with how many residents, which database (empty: SQLite), port and transport."""
 
     folder: Path
     residents: int
     seed: int
     database_url: str
     port: int
+    transport: str = AUTO
 
 
 class Site:
@@ -100,7 +113,8 @@ class Site:
 
     def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
         self.plan = plan
-        self.transport = "in-process"
+        self.transport = IN_PROCESS
+        self._service: Pcscd | None = None
         self._say = say
         self._stack = ExitStack()
         self._maker_key = Secret(secrets.token_bytes(16))
@@ -114,7 +128,9 @@ class Site:
     def prepare(self) -> None:
         """Make folder, register file, settings, database, vault, authority, points and staff."""
         folder = self.plan.folder
-        _empty(folder)
+        if listens("127.0.0.1", self.plan.port):
+            raise PortTaken(self.plan.port)
+        self._stack.enter_context(_own(folder))
         run = Path(tempfile.mkdtemp(prefix="uec-demo-"))
         self._stack.callback(shutil.rmtree, run, ignore_errors=True)
         self._say(f"making a register of {self.plan.residents} residents")
@@ -137,8 +153,6 @@ class Site:
         return self.plan.folder / "municipalities.csv"
 
     def _write_settings(self, run: Path) -> Settings:
-        if listens("127.0.0.1", self.plan.port):
-            raise PortTaken(self.plan.port)
         file = self.plan.folder / "uec.toml"
         file.write_text(
             SETTINGS.format(
@@ -195,9 +209,19 @@ class Site:
         self._uec("web", "serve", ready=lambda: self._listens(self.settings.web_listen))
         self._start_station()
 
-    def check(self) -> None:
+    def alive(self) -> None:
         """Raise `ProcessFailed` when a process has ended."""
         self._processes.check()
+
+    def check(self) -> None:
+        """The same, and bring the smart card service back when it has gone, with the cards that lay in its readers.
+
+        Raises `ServiceUnavailable` when it cannot be had any more.
+        """
+        self.alive()
+        if self._service is not None:
+            self._service.ensure()
+            self.tray.put_back()
 
     def _uec(self, name: str, *arguments: str, ready: Callable[[], bool] | None = None) -> None:
         environment = {"UEC_SETTINGS": str(self.settings.source)}
@@ -208,15 +232,20 @@ class Site:
         return listens(host, int(port))
 
     def _start_station(self) -> None:
+        if self.plan.transport == IN_PROCESS:
+            self._say("cards are written in process, without PC/SC, as asked")
+            return
         service = Pcscd()
         try:
             self._stack.enter_context(virtual_readers(READERS_TIMEOUT_S))
+            self._stack.callback(service.stop)
             service.ensure()
         except ServiceUnavailable as error:
+            if self.plan.transport == PCSC:
+                raise
             self._say(f"no PC/SC here, so cards are written in process: {error}")
             return
-        self._stack.callback(service.stop)
-        self.transport = "pcsc"
+        self._service, self.transport = service, PCSC
         folder = self.plan.folder / "station"
         self._say("starting a station at the virtual PC/SC readers")
         enrol(StationSettings(folder, self.settings.hub_url), self._station_code())
@@ -252,14 +281,23 @@ class Site:
             self.check()
 
 
-def _empty(folder: Path) -> None:
-    """Wipe the last demo's folder; `NotOurs` for a folder with other content."""
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARKER).exists():
-            raise NotOurs(folder)
-        shutil.rmtree(folder)
+@contextmanager
+def _own(folder: Path) -> Iterator[None]:
+    """Wipe the last demo's folder and keep others off; `NotOurs` for other content, `DemoRunning` for a live demo."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
+        raise NotOurs(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / MARKER).touch()
+    with (folder / MARKER).open("ab") as marker:
+        try:
+            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DemoRunning(folder) from error
+        for left in folder.iterdir():
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            elif left.name != MARKER:
+                left.unlink()
+        yield
 
 
 def _in_components(key: Secret) -> TransportKey:

@@ -75,6 +75,7 @@ class Tray:
         self._ports = ports
         self._inserted: dict[int, tuple[str, InsertedCard]] = {}
         self._guard = threading.RLock()
+        self._hands = tuple(threading.Lock() for _ in ports)
         self._faces: dict[str, tuple[str, str]] = {}
         self._emptied_at: dict[int, float] = {}
 
@@ -99,16 +100,25 @@ class Tray:
 
     def insert(self, reader: int, card_id: str) -> None:
         """Put a card into a reader; what was in it, and the card from where it was, is taken out first."""
-        with self._guard:
-            if reader not in range(len(self._ports)):
-                raise NotOnTray(f"reader {reader}")
+        if reader not in range(len(self._ports)):
+            raise NotOnTray(f"reader {reader}")
+        with self._hands[reader]:  # one hand a reader, so that readers are served side by side
             card = self.load(card_id)
-            for other, (inserted_id, _) in list(self._inserted.items()):
-                if other == reader or inserted_id == card_id:
-                    self.remove(other)
+            with self._guard:
+                held = [other for other, (there, _) in self._inserted.items() if other == reader or there == card_id]
+            for other in held:
+                self.remove(other)
             time.sleep(max(0.0, self._emptied_at.get(reader, 0.0) + HAND_S - time.monotonic()))
-            self._inserted[reader] = (card_id, InsertedCard(card, port=self._ports[reader]))
+            with self._guard:
+                self._inserted[reader] = (card_id, InsertedCard(card, port=self._ports[reader]))
             self._until_seen(reader, present=True)
+
+    def put_back(self) -> None:
+        """Put the cards back whose reader's service ended and is there again."""
+        with self._guard:
+            lost = [(reader, there) for reader, (there, card) in self._inserted.items() if not card.inside]
+        for reader, card_id in lost:
+            self.insert(reader, card_id)
 
     def remove(self, reader: int) -> None:
         """Take the card out of a reader; an empty one stays empty."""

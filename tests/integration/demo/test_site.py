@@ -1,0 +1,201 @@
+"""The demo's folder, port, transport and processes: nothing of anybody is wiped, and what breaks is said or mended."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from card_io.pcsc import Context
+from card_io.pcscd import Pcscd, ServiceUnavailable
+from card_io.secret import Secret
+from issuance.production.profile import load_profile
+from tests.support.line import UEC_PROFILE
+from tests.support.pcsc import PcscService, wait_until
+from uec.demo import site as site_module
+from uec.demo.site import IN_PROCESS, MARKER, PCSC, DemoRunning, NotOurs, Plan, PortTaken, Site
+from uec.demo.tray import Tray
+from uec.processes import ProcessFailed, ProcessGroup, free_port
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+def plan(folder: Path, *, port: int | None = None, transport: str = IN_PROCESS) -> Plan:
+    return Plan(folder, residents=20, seed=1, database_url="", port=port or free_port(), transport=transport)
+
+
+def silent(_: str) -> None:
+    pass
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No installation: what a demo does before it."""
+    monkeypatch.setattr(Site, "_install", lambda self: None)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_folder_that_is_not_a_demos_is_not_wiped(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    with Site(plan(folder), silent) as site, pytest.raises(NotOurs, match="--folder"):
+        site.prepare()
+    assert (folder / "thesis.txt").read_text() == "years of work"
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_folder_of_a_running_demo_is_not_wiped(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    with Site(plan(folder), silent) as first:
+        first.prepare()
+        (folder / "state").mkdir()
+        (folder / "state" / "uec.db").write_text("people")
+        with Site(plan(folder), silent) as second, pytest.raises(DemoRunning, match="already"):
+            second.prepare()
+        assert (folder / "state" / "uec.db").read_text() == "people"
+    with Site(plan(folder), silent) as third:
+        third.prepare()
+        assert not (folder / "state").exists(), "once the first has ended, its folder is made anew"
+        assert (folder / MARKER).exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_taken_port_is_said_before_anything_is_touched(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    with Site(plan(folder), silent) as before:
+        before.prepare()
+    (folder / "kept").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with Site(plan(folder, port=port), silent) as site, pytest.raises(PortTaken, match=rf"Port {port} is in use"):
+            site.prepare()
+    assert (folder / "kept").exists()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Site]:
+    """A site whose only process sleeps."""
+    site = Site(plan(tmp_path / "demo"), silent)
+    with site, ProcessGroup(tmp_path / "logs") as group:
+        site._processes = group
+        group.start("sleeper", SLEEP)
+        yield site
+
+
+def test_a_process_that_dies_by_itself_is_reported(running: Site) -> None:
+    running.check()
+    os.kill(running._processes.children[0].process.pid, signal.SIGKILL)
+    running._processes.children[0].process.wait()
+    with pytest.raises(ProcessFailed, match=r"'sleeper' ended with code -9.*log"):
+        running.check()
+
+
+class NoService(Pcscd):
+    """A machine without pcscd."""
+
+    def ensure(self) -> None:
+        raise ServiceUnavailable("there is no pcscd; run `apt-get install pcscd vsmartcard-vpcd`")
+
+
+def test_without_pcsc_it_falls_back_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site_module, "Pcscd", NoService)
+    monkeypatch.setattr(site_module, "READERS_TIMEOUT_S", 30.0)
+    said: list[str] = []
+    with Site(plan(tmp_path, transport="auto"), said.append) as site:
+        site._start_station()
+        assert site.transport == IN_PROCESS
+    assert said == [
+        "no PC/SC here, so cards are written in process: there is no pcscd; run `apt-get install pcscd vsmartcard-vpcd`"
+    ]
+
+
+def test_pcsc_that_was_asked_for_is_not_replaced_by_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_module, "Pcscd", NoService)
+    with Site(plan(tmp_path, transport=PCSC), silent) as site, pytest.raises(ServiceUnavailable, match="apt-get"):
+        site._start_station()
+
+
+def test_the_smart_card_service_is_brought_back_with_its_cards(
+    running: Site, pcsc: PcscService, tmp_path: Path
+) -> None:
+    tray = Tray(tmp_path / "tray", maker_key=Secret(bytes(16)), profile=load_profile(UEC_PROFILE))
+    tray.insert(1, tray.blank())
+    assert present(pcsc.readers[1])
+    running.tray, running._service = tray, Pcscd()
+    try:
+        pcsc.stop()  # ours in a run of these tests alone; else the machine's own goes on and nothing has to be mended
+        running.check()
+        wait_until(lambda: present(pcsc.readers[1]), "the card did not come back with the service")
+    finally:
+        tray.close()
+        running._service.stop()
+
+
+def present(reader: str) -> bool:
+    with Context() as context:
+        return context.slots()[reader].present
+
+
+def run_demo(*arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "uec.demo", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def members(group: int) -> set[int]:
+    """The living processes of a session."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[3]) == group and fields[0] != "Z":
+            found.add(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
+    port = free_port()
+    folder = tmp_path / "demo"
+    demo = run_demo("--residents", "300", "--port", str(port), "--folder", str(folder), "--transport", IN_PROCESS)
+    assert demo.stdout is not None and demo.stderr is not None
+    try:
+        for line in demo.stdout:
+            if line.startswith("Stop with Ctrl-C"):
+                break
+        else:
+            pytest.fail(demo.stderr.read())
+        assert len(members(demo.pid)) >= 7, "demo, stand-in, vault, hub, worker, scheduler, pages"
+        second = run_demo("--port", str(port), "--folder", str(tmp_path / "other"))
+        said = second.communicate(timeout=60)[1]
+        assert (second.returncode, said) == (
+            1,
+            f"uec: Port {port} is in use; stop what listens there, or start with --port and another number.\n",
+        )
+        begun = time.monotonic()
+        os.killpg(demo.pid, signal.SIGINT)
+        demo.wait(15)
+        assert time.monotonic() - begun < 10
+        assert members(demo.pid) == set(), "something lives on"
+    finally:
+        for process in members(demo.pid):
+            os.kill(process, signal.SIGKILL)
+        demo.wait(15)
+        demo.stdout.close()
+        demo.stderr.close()
+    assert demo.returncode == 0
