@@ -84,6 +84,7 @@ class VirtualCard:
             frozenset({supplementary.MODULE_AID}),
             scp03_i=self._chip.integer("scp03_i", 0x70),
             scp02_i=self._chip.integer("scp02_i", 0x55),
+            over_t0=Protocols(self._chip.integer("protocols", 1)) is Protocols.T0,
             spend=self._spend,
         )
         self.platform.code[supplementary.MODULE_AID] = self._domain

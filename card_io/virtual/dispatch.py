@@ -57,6 +57,8 @@ class OperatingSystem:
 
     def answer(self, command: CommandAPDU) -> ResponseAPDU:
         """The answer to one command; raises `Refused`."""
+        if self._platform.over_t0 and command.extended:
+            raise Refused(WRONG_LENGTH)
         number = command.cla & 0x03
         if command.cla & 0x40 or number not in self._channels:
             raise Refused(CHANNEL_NOT_SUPPORTED)
@@ -67,8 +69,11 @@ class OperatingSystem:
         whole = _chain(channel, replace(command, cla=command.cla & ~0x03))
         if whole is None:
             return ResponseAPDU(b"", 0x9000)
+        response = self._execute(number, channel, whole)
+        if self._platform.over_t0:
+            return _deliver_over_t0(channel, response, command)
         # Without Le the answer comes all the same, as over T=1 on real chips; an R-MAC needs no Le either.
-        return _deliver(channel, self._execute(number, channel, whole), 0x100 if command.le is None else command.le)
+        return _deliver(channel, response, 0x100 if command.le is None else command.le)
 
     def _get_response(self, channel: LogicalChannel, command: CommandAPDU) -> ResponseAPDU:
         if not channel.pending.data:
@@ -184,3 +189,16 @@ def _deliver(channel: LogicalChannel, response: ResponseAPDU, room: int) -> Resp
     if not rest:
         return response
     return ResponseAPDU(response.data[:room], 0x6100 | (len(rest) if len(rest) < 0x100 else 0))
+
+
+def _deliver_over_t0(channel: LogicalChannel, response: ResponseAPDU, command: CommandAPDU) -> ResponseAPDU:
+    """T=0 carries data one way only: an answer to data waits for GET RESPONSE, another has the length asked for.
+
+    ISO/IEC 7816-3:2006, 12.2: 61XX after a command with data, 6CXX for a wrong length, the command not carried out.
+    """
+    if not response.data or command.data:
+        return _deliver(channel, response, 0)
+    wanted = 0x100 if command.le is None else command.le
+    if wanted > len(response.data):
+        raise Refused(0x6C00 | len(response.data))
+    return _deliver(channel, response, wanted)

@@ -22,6 +22,7 @@ class Platform:
     `code` maps module AIDs to what this chip can run, `domain_modules` are those that are security domains.
     `scp03_size` 8 or 16 sets the length of challenges and MACs whatever `i` says (chips in S16 mode exist that do not
     tell); `forced_challenge` is the card challenge of every session: checks against recorded sessions need it.
+    `over_t0` says that the card speaks T=0 and nothing else.
     """
 
     memory: Memory
@@ -33,6 +34,7 @@ class Platform:
     scp02_i: int = 0x55
     scp03_size: int = 0
     forced_challenge: bytes | None = None
+    over_t0: bool = False
     spend: Callable[[str], None] = lambda _: None
     is_selected: Callable[[bytes], bool] = lambda _: False
     area: Area = field(init=False)

@@ -247,6 +247,7 @@ def test_the_domain_keeps_data_of_its_own_and_no_card_data() -> None:
     (command,) = gp.store_data([bytes.fromhex("42030102034502AABB")], structure=gp.Structure.BER_TLV)
     channel.send(command)
     domain = SecurityDomain(channel._connection, PROVIDER)
+    domain.select()
     assert domain.get_data(gp.TAG_IIN) == bytes.fromhex("4203010203")
     assert domain.get_data(gp.TAG_CIN) == bytes.fromhex("4502AABB")
     assert domain.find_data(gp.TAG_CPLC) is None
