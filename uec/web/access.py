@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import Flask, abort, g, redirect, request, url_for
+from flask import Flask, abort, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from uec.domain.actors import Actor
 from uec.domain.permissions import Permission
+from uec.web import kept
+from uec.web.forms.sign_in import SignInForm
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -76,6 +78,9 @@ def guard(app: Flask) -> None:
         if access.admits(actor):
             return None
         if actor is None and request.blueprint != "api":
+            if late := kept.for_sign_in():
+                form = SignInForm(formdata=None)
+                return render_template("auth/sign_in.html", form=form, target=url_for("office.home"), kept=late), 401
             here = request.full_path.rstrip("?") if request.method == "GET" else None
             return redirect(url_for("auth.sign_in", next=here))
         return abort(403 if actor else 401)

@@ -1,27 +1,25 @@
-"""Hides where an unfinished application lives: encrypted in the applicant's own cookie; the office stores nothing.
+"""Hides where an unfinished application lives: sealed in the applicant's own cookie; the office stores nothing.
 
-AES-256-GCM (NIST SP 800-38D) over compressed JSON; the key is derived from the key of the cookies (HKDF, RFC 5869). The
-cookie goes only to the pages of the application, no script reads it, and it is worth nothing after two hours.
+The cookie goes only to the pages of the application, no script reads it, and it is worth nothing after two hours.
 """
 
+import hashlib
 import json
-import zlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flask import Response
 
-from uec.domain.errors import InvalidInput
+from uec.domain.errors import InvalidInput, UecError
+from uec.web import sealed
 
 COOKIE = "uec_draft"
 PATH = "/apply"
 LIFE = timedelta(hours=2)
-NONCE_BYTES = 12
+PURPOSE = "draft"
+# The name under which a draft carries its own random name; no question is called so.
+NAME = "draft"
+NAME_BYTES = 16
 # Browsers promise 4096 bytes for name, value and attributes (RFC 6265, 6.1).
 LARGEST = 3900
 
@@ -32,31 +30,33 @@ class DraftTooLong(InvalidInput):
     code = "web.draft_too_long"
 
 
-def _cipher(key: bytes) -> AESGCM:
-    return AESGCM(HKDF(hashes.SHA256(), 32, salt=None, info=b"uec draft 1").derive(key))
+class DraftChanged(UecError):
+    """The draft is not the one the page was made from: another window of the browser changed it."""
+
+    code = "web.draft_changed"
 
 
 def seal(answers: Mapping[str, str], *, key: bytes, now: datetime, random: Callable[[int], bytes]) -> str:
-    """Return the draft as a cookie value; raise `DraftTooLong` when it would not fit."""
-    content = json.dumps({"at": int(now.timestamp()), "answers": dict(answers)}, ensure_ascii=False)
-    nonce = random(NONCE_BYTES)
-    sealed = nonce + _cipher(key).encrypt(nonce, zlib.compress(content.encode()), None)
-    value = urlsafe_b64encode(sealed).decode()
+    """Return the draft as a cookie value, named when it is new; raise `DraftTooLong` when it would not fit."""
+    named = {NAME: random(NAME_BYTES).hex(), **answers}
+    value = sealed.seal(named, purpose=PURPOSE, key=key, now=now, random=random)
     if len(value) > LARGEST:
         raise DraftTooLong("The answers are too long to be kept; shorten the address and the place of birth.")
     return value
 
 
 def unseal(value: str, *, key: bytes, now: datetime) -> dict[str, str]:
-    """Return the answers of a draft; empty when it is too old, damaged or not ours."""
-    try:
-        sealed = urlsafe_b64decode(value)
-        content = json.loads(zlib.decompress(_cipher(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], None)))
-    except (ValueError, InvalidTag, zlib.error):
-        return {}
-    if now.timestamp() - content["at"] > LIFE.total_seconds():
-        return {}
-    return {str(name): str(answer) for name, answer in content["answers"].items()}
+    """Return the answers of a draft and its name; empty when it is too old, damaged or not ours."""
+    content = sealed.unseal(value, purpose=PURPOSE, key=key, now=now, life=LIFE)
+    return {str(name): str(answer) for name, answer in content.items()} if isinstance(content, dict) else {}
+
+
+def mark_of(answers: Mapping[str, str], names: Iterable[str]) -> str:
+    """Return a short mark of some answers, to tell whether a page was made from the same ones; "" for no draft."""
+    chosen = {name: answers.get(name, "") for name in names}
+    if not any(chosen.values()):
+        return ""
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def keep(response: Response, value: str, *, secure: bool) -> None:

@@ -16,6 +16,8 @@ from uec.services.cohort import CohortChanged
 from uec.services.intake import AlreadyServed
 from uec.services.operations import CardBusy, CardNotReady
 from uec.services.stations import HubAway
+from uec.web import kept
+from uec.web.drafts import DraftChanged
 from uec.web.limits import TooManyAttempts
 from uec.web.texts import _
 from uec.web.wording import heading_of, sentence
@@ -33,6 +35,7 @@ STATUSES: tuple[tuple[type[errors.UecError], int], ...] = (
     (HubAway, 503),
     (NoAuthority, 503),
     (AlreadyServed, 409),
+    (DraftChanged, 409),
     (CardBusy, 409),
     (CardNotReady, 409),
     (CohortChanged, 409),
@@ -101,7 +104,9 @@ def translate_errors(app: Flask) -> None:
         if status >= 500:
             log.error("%s: %s", error.code, error.message)
         fields = error.facts.get("errors") if isinstance(error, errors.InvalidInput) else None
-        response = _answer(status, code=error.code, explanation=sentence(error), fields=fields)
+        # A locked account answers like a wrong password, so that nobody learns which logins exist.
+        code = errors.SignInRefused.code if isinstance(error, errors.SignInRefused) else error.code
+        response = _answer(status, code=code, explanation=sentence(error), fields=fields)
         if isinstance(error, TooManyAttempts):
             response.headers["Retry-After"] = str(error.retry_after_s)
         return response
@@ -112,6 +117,9 @@ def translate_errors(app: Flask) -> None:
 
     @app.errorhandler(CSRFError)
     def of_an_old_form(_error: CSRFError) -> ResponseReturnValue:
+        late = kept.of_request()
+        if late is not None:
+            return kept.page_of(late, signed_in_again=False), 400
         return _answer(
             400,
             code="web.form_too_old",

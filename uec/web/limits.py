@@ -32,19 +32,28 @@ class SlidingWindow:
     def count(self, key: str, now: datetime) -> None:
         """Note one attempt of `key` at `now`; raise `TooManyAttempts` when the window is full."""
         with self._lock:
-            times = self._seen.setdefault(key, deque())
-            self._seen.move_to_end(key)
-            while times and now - times[0] >= self.period:
-                times.popleft()
-            if len(times) >= self.limit:
-                wait = self.period - (now - times[0])
-                raise TooManyAttempts(
-                    "Too many attempts came from here; wait a little and try again.",
-                    retry_after_s=max(1, int(wait.total_seconds())),
-                )
-            times.append(now)
+            self._times(key, now).append(now)
             while len(self._seen) > MAX_KEYS:
                 self._seen.popitem(last=False)
+
+    def check(self, key: str, now: datetime) -> None:
+        """Raise `TooManyAttempts` when the window of `key` is full; note nothing."""
+        with self._lock:
+            if key in self._seen:
+                self._times(key, now)
+
+    def _times(self, key: str, now: datetime) -> deque[datetime]:
+        times = self._seen.setdefault(key, deque())
+        self._seen.move_to_end(key)
+        while times and now - times[0] >= self.period:
+            times.popleft()
+        if len(times) >= self.limit:
+            wait = self.period - (now - times[0])
+            raise TooManyAttempts(
+                "Too many attempts came from here; wait a little and try again.",
+                retry_after_s=max(1, int(wait.total_seconds())),
+            )
+        return times
 
     def forget(self, key: str) -> None:
         """Clear the count of a key, after it proved honest."""

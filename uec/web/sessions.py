@@ -24,6 +24,7 @@ def sign_in(actor: Actor) -> None:
     session["staff"] = actor.staff_id
     session["since"] = moment
     session["seen"] = moment
+    g.actor = actor
 
 
 def sign_out() -> None:
@@ -62,6 +63,7 @@ def _visitor() -> Actor | None:
     actor = None if _expired(now()) else staff.actor_of(reader(), staff_id)
     if actor is None:
         sign_out()
+        g.was_signed_in = staff_id
     return actor
 
 

@@ -21,7 +21,7 @@ from uec.domain.lifecycle import (
     Route,
 )
 from uec.domain.permissions import Role
-from uec.web.language import language, moment
+from uec.web.language import language
 from uec.web.texts import _, _l
 
 Text = object  # a lazy string of flask-babel, or a plain one
@@ -165,10 +165,11 @@ def _same_person(error: UecError) -> str:
     )
 
 
-def _locked(error: UecError) -> str:
+def _refused(_error: UecError) -> str:
+    # One sentence for a wrong login, a wrong password and a locked account: a stranger learns no login from it.
     return _(
-        "Too many wrong passwords: the account is locked until %(until)s. Wait, or ask an administrator.",
-        until=moment(error.until),
+        "Login and password do not match. Check both and the keyboard's language. "
+        "Five wrong passwords close an account for 15 minutes."
     )
 
 
@@ -180,9 +181,9 @@ def _too_many(error: UecError) -> str:
 
 SENTENCES: Mapping[str, Callable[[UecError], str]] = {
     "uec.same_person": _same_person,
-    "uec.account_locked": _locked,
+    "uec.account_locked": _refused,
     "uec.too_many_attempts": _too_many,
-    "uec.sign_in_refused": lambda _e: _("Login and password do not match. Check both and the keyboard's language."),
+    "uec.sign_in_refused": _refused,
     "uec.not_found": lambda _e: _("Nothing was found under this number. Check it and try again."),
     "uec.not_allowed": lambda _e: _("Your roles do not include this. Ask an administrator if you need it."),
     "uec.illegal_move": lambda _e: _(
@@ -204,6 +205,10 @@ SENTENCES: Mapping[str, Callable[[UecError], str]] = {
     "uec.weak_password": lambda _e: _("The password is too weak: take at least 12 different signs, not the login."),
     "uec.gateway_unavailable": lambda _e: _("A register does not answer. It is asked again by itself."),
     "uec.disk_full": lambda _e: _("The disk is full. Call the administrator; nothing was changed."),
+    "web.draft_changed": lambda _e: _(
+        "Another application was begun in a second window of this browser. Open “Apply” and look at the answers: "
+        "one browser keeps one application at a time."
+    ),
     "web.draft_too_long": lambda _e: _("The answers are too long: shorten the address and the place of birth."),
     "uec.invalid_form": lambda _e: _("Something in the form is missing or wrong. Check it and send it again."),
     "uec.invalid_number": lambda _e: _("A number in the form is wrong. Check it and send it again."),
@@ -215,6 +220,7 @@ def heading_of(code: str) -> str | None:
     """Return the heading for a refusal that has one of its own."""
     headings = {
         "uec.already_served": _("There is an application already"),
+        "web.draft_changed": _("The answers have changed"),
         "uec.same_person": _("A colleague has to do this"),
         "uec.hub_away": _("No card can be reached now"),
         "uec.card_busy": _("The card is in work"),

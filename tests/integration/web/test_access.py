@@ -23,6 +23,8 @@ PUBLIC = {
     "citizen.apply",
     "citizen.step",
     "citizen.check",
+    "citizen.receipt",
+    "citizen.finish",
     "citizen.status",
     "citizen.refuse",
     "auth.sign_in",

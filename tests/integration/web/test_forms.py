@@ -1,6 +1,9 @@
 """The parts that need no database: drafts, limits, dates, paths, filters."""
 
+import re
+from base64 import urlsafe_b64decode
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -9,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
+from uec.domain.lifecycle import ApplicationEvent, BatchEvent, CardEvent, OperationEvent
 from uec.domain.policy import Policy
+from uec.services import intake
 from uec.services.views import PointView, StationView
-from uec.web import drafts, filters
+from uec.web import audit_words, drafts, filters, paging, sealed
 from uec.web.forms.application import STEPS, ContactForm, answers_of, problems, step_of, typed_answers
 from uec.web.forms.fields import DayField, PageForm
 from uec.web.forms.window import reader_choices
@@ -27,12 +32,69 @@ POINT = PointView(4, "P1", "Пункт", "Point", "ул. Ленина, 1", 2, 50
 @given(st.dictionaries(st.sampled_from(["surname", "name", "address"]), st.text(max_size=80)))
 def test_a_draft_comes_back_as_it_was(answers: dict[str, str]) -> None:
     value = drafts.seal(answers, key=KEY, now=NOW, random=RANDOM)
-    assert drafts.unseal(value, key=KEY, now=NOW + timedelta(hours=1)) == answers
+    found = drafts.unseal(value, key=KEY, now=NOW + timedelta(hours=1))
+    assert len(bytes.fromhex(found.pop(drafts.NAME))) == drafts.NAME_BYTES
+    assert found == answers
+
+
+def test_a_draft_keeps_its_name_and_two_drafts_have_two() -> None:
+    first, second = (
+        drafts.unseal(drafts.seal({}, key=KEY, now=NOW, random=RANDOM), key=KEY, now=NOW) for _number in range(2)
+    )
+    assert first[drafts.NAME] != second[drafts.NAME]
+    again = drafts.unseal(drafts.seal({**first, "name": "Пётр"}, key=KEY, now=NOW, random=RANDOM), key=KEY, now=NOW)
+    assert again[drafts.NAME] == first[drafts.NAME]
+
+
+def test_what_is_sealed_for_one_purpose_opens_nothing_else() -> None:
+    value = sealed.seal(["x"], purpose="one", key=KEY, now=NOW, random=RANDOM)
+    life = timedelta(hours=1)
+    assert sealed.unseal(value, purpose="one", key=KEY, now=NOW, life=life) == ["x"]
+    assert sealed.unseal(value, purpose="two", key=KEY, now=NOW, life=life) is None
+    assert drafts.unseal(value, key=KEY, now=NOW) == {}
+
+
+def test_a_mark_tells_whether_answers_are_the_same() -> None:
+    answers = {"surname": "Щукин", "name": "Иван", "address": "x"}
+    mark = drafts.mark_of(answers, ("surname", "name"))
+    assert mark == drafts.mark_of({**answers, "address": "y"}, ("surname", "name"))
+    assert mark != drafts.mark_of({**answers, "name": "Пётр"}, ("surname", "name"))
+    assert drafts.mark_of({}, ("surname",)) == ""
+
+
+def test_a_look_at_the_count_is_no_attempt() -> None:
+    window = SlidingWindow(1, timedelta(minutes=1))
+    for _number in range(3):
+        window.check("a", NOW)
+    window.count("a", NOW)
+    with pytest.raises(TooManyAttempts):
+        window.check("a", NOW)
+
+
+def test_numbers_in_addresses_are_plain_digits_the_database_can_hold() -> None:
+    assert paging.number("42") == 42 and paging.number(str(paging.LARGEST_ID)) == paging.LARGEST_ID
+    for text in ("", "²", "-1", " 1", "1e3", str(paging.LARGEST_ID + 1), "9" * 40):
+        assert paging.number(text) is None
+
+
+def test_everything_the_audit_keeps_has_words(client: FlaskClient) -> None:
+    machines = {"application": ApplicationEvent, "card": CardEvent, "batch": BatchEvent, "operation": OperationEvent}
+    codes = {f"{kind}.{event.lower()}" for kind, events in machines.items() for event in events}
+    services = Path(intake.__file__).parent
+    for file in services.rglob("*.py"):
+        codes |= set(re.findall(r'action="([a-z-]+[.][a-z_-]+)"', file.read_text()))
+    assert len(codes) > 45 and codes <= set(audit_words.ACTIONS), codes - set(audit_words.ACTIONS)
+    with client.application.test_request_context():
+        assert audit_words.action("card.view") == "Просмотр карты" and audit_words.action("x.y") == "x.y"
+        assert audit_words.who("staff:7", {7: "Анна"}) == "Анна" and audit_words.who("staff:8", {}) == "staff:8"
+        assert audit_words.who("citizen:web", {}) == "Заявитель на сайте"
+    assert audit_words.reference_of("Officer", {"officer": 3}) == "staff:3"
+    assert audit_words.reference_of("2026-0000001", {}) == "citizen:2026-0000001"
 
 
 def test_a_draft_shows_nothing_and_ends() -> None:
     value = drafts.seal({"surname": "Щукин"}, key=KEY, now=NOW, random=RANDOM)
-    assert "Щукин".encode() not in drafts.urlsafe_b64decode(value)
+    assert "Щукин".encode() not in urlsafe_b64decode(value)
     assert drafts.unseal(value, key=KEY, now=NOW + timedelta(hours=2, seconds=1)) == {}
     assert drafts.unseal(value, key=b"x" * 32, now=NOW) == {}
 

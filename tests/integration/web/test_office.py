@@ -12,7 +12,15 @@ from tests.integration.web.conftest import post, token_in
 from tests.support.desk import CardOffice
 from tests.support.office import POLICY, add_resident, form, person
 from uec.domain.actors import CITIZEN
-from uec.domain.lifecycle import ApplicationState, BatchState, CardState, CheckOutcome, CohortState, Route
+from uec.domain.lifecycle import (
+    ApplicationState,
+    BatchState,
+    CardState,
+    CheckOutcome,
+    CohortState,
+    OperationKind,
+    Route,
+)
 from uec.services import checks
 from uec.services.intake import submit_application
 from uec.settings import Settings
@@ -182,9 +190,74 @@ def test_staff_are_added_and_switched_off(colleague, office: CardOffice) -> None
     assert "Сотрудник добавлен." in added.text and "Нина Новикова" in added.text
     with office.sessions() as session:
         person_id = session.query(Staff.id).filter_by(login="newcomer").one()[0]
-    press(admin, f"/office/staff/{person_id}/active", "/office/staff", active="no")
+    taken = press(admin, "/office/staff", "/office/staff", **fields, password=PASSWORD)
+    assert taken.status_code == 400 and "Выберите свободный логин" in taken.text and "Нина Новикова" in taken.text
+    page = f"/office/staff/{person_id}"
+    assert "отключена" in press(admin, f"{page}/active", page, active="no").text
     with office.sessions() as session:
         assert session.get_one(Staff, person_id).active is False
+    assert "Вход снова открыт" in press(admin, f"{page}/active", page, active="yes").text
+
+
+def test_roles_and_password_of_a_person_are_changed(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    admin = colleague("admin")
+    fields = {"login": "mover", "display_name": "Мира Переводова", "point_id": "", "roles": "OPERATOR"}
+    press(admin, "/office/staff", "/office/staff", **fields, password=PASSWORD)
+    with office.sessions() as session:
+        page = f"/office/staff/{session.query(Staff.id).filter_by(login='mover').one()[0]}"
+    mover = colleague("mover")
+    assert mover.get("/window/").status_code == 200 and mover.get("/office/audit").status_code == 403
+    none = press(admin, f"{page}/roles", page)
+    assert none.status_code == 400 and "Роли не изменены" in none.text
+    assert "Роли изменены" in press(admin, f"{page}/roles", page, roles=["AUDITOR"]).text
+    assert mover.get("/window/").status_code == 403 and mover.get("/office/audit").status_code == 200
+    weak = press(admin, f"{page}/password", page, password="mover-mover-1")
+    assert weak.status_code == 400 and "Пароль не изменён" in weak.text
+    assert "Новый пароль уже действует" in press(admin, f"{page}/password", page, password="тихая-пристань-7").text
+    stranger = create_app(admin.application.extensions["uec"].settings, clock=office.clock).test_client()
+    assert post(stranger, "/sign-in", login="mover", password=PASSWORD).status_code == 401
+    assert post(stranger, "/sign-in", login="mover", password="тихая-пристань-7").status_code == 302
+    assert mover.get(page).status_code == 403 and admin.get("/office/staff/99999").status_code == 404
+
+
+def test_nobody_changes_their_own_roles(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    admin = colleague("admin")
+    with office.sessions() as session:
+        page = f"/office/staff/{session.query(Staff.id).filter_by(login='admin').one()[0]}"
+    assert "Изменить роли" not in admin.get(page).text
+    assert press(admin, f"{page}/roles", page, roles=["AUDITOR"]).status_code == 403
+    assert press(admin, f"{page}/active", page, active="no").status_code == 403
+
+
+def test_work_that_no_station_began_is_called_off(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    card = office.make_cards(1090)[0]
+    operation = office.request(OperationKind.INSPECT, card)
+    producer, page = colleague("producer"), f"/window/operations/{operation}"
+    shown = producer.get(page).text
+    assert "Отменить работу" in shown and "hx-get" in shown
+    ended = press(producer, f"{page}/cancel", page)
+    assert "С картой ничего не сделано." in ended.text and "Отменить работу" not in ended.text
+    assert "hx-get" not in ended.text, "the page asks no more"
+    assert press(producer, f"{page}/cancel", "/office/").status_code == 409
+
+
+def test_receipt_of_a_card_names_its_holder(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    card = office.make_cards(1091)[0]
+    done = office.hand_over(card)
+    shown = colleague("operator2").get(f"/window/operations/{done.id}").text
+    with office.sessions() as session:
+        holder = session.get_one(Application, session.get_one(Card, card).application_id)
+    assert f"{holder.surname} {holder.name}" in shown and "Вернуться к окну" in shown
+    assert f"{holder.surname} {holder.name}" not in colleague("producer").get(f"/window/operations/{done.id}").text
+
+
+def test_the_audit_speaks_to_people(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    officer = colleague("officer")
+    officer.get(f"/office/applications/{applied(office, 1092)}")
+    auditor = colleague("auditor")
+    page = auditor.get("/office/audit?who=officer&kind=application").text.split("<table")[1]
+    assert "Просмотр заявления" in page and "Фёдор Чернов" in page and "application.view" not in page
+    assert "Ничего не найдено" in auditor.get("/office/audit?who=officer&kind=station").text
 
 
 def test_auditor_finds_who_looked(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
@@ -192,7 +265,7 @@ def test_auditor_finds_who_looked(colleague, office: CardOffice) -> None:  # typ
     colleague("officer").get(f"/office/applications/{application}")
     auditor = colleague("auditor")
     found = auditor.get(f"/office/audit?kind=application&subject={application}").text
-    assert "application.view" in found and "application.submit" in found
+    assert "Просмотр заявления" in found and "Заявление принято" in found
     assert "Ничего не найдено" in auditor.get("/office/audit?who=staff:424242").text
     assert auditor.get("/office/audit?offset=99999999999999").status_code == 200
 

@@ -1,5 +1,6 @@
 """Signing in and out: lock-out, limits of attempts, sessions that end, tokens of forms."""
 
+import re
 from dataclasses import replace
 
 from flask.testing import FlaskClient
@@ -31,7 +32,14 @@ def test_five_wrong_passwords_lock_the_account(client: FlaskClient) -> None:
     for _number in range(5):
         post(client, "/sign-in", login="auditor", password="falsch")
     answer = post(client, "/sign-in", login="auditor", password=PASSWORD)
-    assert answer.status_code == 401 and "вход закрыт до" in answer.text
+    assert answer.status_code == 401
+    # The right password of a locked account and a wrong one of nobody's read alike, for programs too.
+    unknown = post(client, "/sign-in", login="nobody.at.all", password=PASSWORD)
+    texts = {re.sub(r'value="[^"]*"', "", page.text) for page in (answer, unknown)}
+    assert len(texts) == 1 and "вход закрывается на 15 минут" in texts.pop()
+    for login in ("auditor", "nobody.at.all"):
+        refused = client.post("/api/session", json={"login": login, "password": PASSWORD})
+        assert refused.status_code == 401 and refused.json["code"] == "uec.sign_in_refused"
 
 
 def test_too_many_attempts_from_one_address_are_stopped(client: FlaskClient) -> None:

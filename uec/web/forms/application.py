@@ -116,6 +116,17 @@ STEPS: Mapping[str, type[PageForm]] = {
 NOT_ASKED = frozenset({"csrf_token", "photo", "consent", "papers_seen"})
 
 
+def step_form(step: str, answers: Mapping[str, str], *, child: bool) -> PageForm:
+    """Return the form of a step, filled with the answers so far; only who applies for a child is asked for it."""
+    given = typed_answers(answers)
+    if child and not answers.get("doc_type"):
+        given["doc_type"] = BIRTH_CERTIFICATE
+    form = STEPS[step](data=given)
+    if not child and "representative_name" in form:
+        del form.representative_name
+    return form
+
+
 def answers_of(form: PageForm) -> dict[str, str]:
     """Return the answers of one form as texts, dates in ISO 8601."""
     answers = {}

@@ -4,18 +4,15 @@ from datetime import timedelta
 
 from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import PasswordField, StringField
-from wtforms.validators import InputRequired
 
 from uec.domain.errors import SignInRefused
 from uec.services import staff
-from uec.web import sessions
+from uec.web import kept, sessions
 from uec.web.access import public
 from uec.web.context import database, now
-from uec.web.forms.fields import PageForm
+from uec.web.forms.sign_in import SignInForm
 from uec.web.language import local_path
 from uec.web.limits import SlidingWindow
-from uec.web.texts import _l
 from uec.web.wording import sentence
 
 blueprint = Blueprint("auth", __name__)
@@ -28,13 +25,6 @@ def _count_attempts(state: object) -> None:
     state.app.extensions["uec.sign_in_attempts"] = SlidingWindow(LIMIT, PERIOD)  # type: ignore[attr-defined]
 
 
-class SignInForm(PageForm):
-    """Login and password."""
-
-    login = StringField(_l("Login"), validators=[InputRequired(_l("Give your login"))])
-    password = PasswordField(_l("Password"), validators=[InputRequired(_l("Give your password"))])
-
-
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 @public
 def sign_in() -> ResponseReturnValue:
@@ -44,17 +34,25 @@ def sign_in() -> ResponseReturnValue:
         return redirect(target)
     form = SignInForm()
     if not form.validate_on_submit():
-        return render_template("auth/sign_in.html", form=form, target=target), 400 if form.errors else 200
+        return _page(form, target, 400 if form.errors else 200)
     attempts: SlidingWindow = current_app.extensions["uec.sign_in_attempts"]
     sender = request.remote_addr or ""
-    attempts.count(sender, now())
+    attempts.check(sender, now())
     try:
         actor = staff.sign_in(database(), form.login.data, form.password.data, now())
     except SignInRefused as error:
+        # Only a failure counts: a whole centre of windows may sign in from one address in one morning.
+        attempts.count(sender, now())
         form.login.errors = [sentence(error)]
-        return render_template("auth/sign_in.html", form=form, target=target), 401
+        return _page(form, target, 401)
     sessions.sign_in(actor)
-    return redirect(target)
+    late = kept.after_sign_in(request.form.get("kept", ""), actor.staff_id)
+    return kept.page_of(late, signed_in_again=True) if late else redirect(target)
+
+
+def _page(form: SignInForm, target: str, status: int) -> ResponseReturnValue:
+    page = render_template("auth/sign_in.html", form=form, target=target, kept=request.form.get("kept", ""))
+    return page, status
 
 
 @blueprint.post("/sign-out")

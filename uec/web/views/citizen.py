@@ -1,7 +1,8 @@
 """The citizen's pages: what the card is, the application in steps, its receipt and status, the refusal of a card."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 from flask import Blueprint, abort, current_app, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,7 +15,7 @@ from uec.domain.lifecycle import Route
 from uec.domain.policy import Policy
 from uec.services import intake, points, refusals
 from uec.services.views import PointView
-from uec.web import drafts
+from uec.web import drafts, receipts
 from uec.web.access import public
 from uec.web.context import database, now, office, reader
 from uec.web.forms.application import (
@@ -24,8 +25,8 @@ from uec.web.forms.application import (
     answers_of,
     application_form,
     problems,
+    step_form,
     step_of,
-    typed_answers,
 )
 from uec.web.forms.fields import PageForm
 from uec.web.limits import SlidingWindow
@@ -36,6 +37,8 @@ from uec.web.uploads import photo_of
 from uec.web.wording import field_error
 
 blueprint = Blueprint("citizen", __name__)
+FIRST = next(iter(STEPS))
+PERSON = ("surname", "name", "patronymic", "birth_date")
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def start() -> ResponseReturnValue:
 @public
 def apply() -> ResponseReturnValue:
     """Begin, or go on where the draft stands."""
-    return redirect(url_for(".step", step=next(iter(STEPS))))
+    return redirect(url_for(".step", step=FIRST))
 
 
 def _draft() -> dict[str, str]:
@@ -102,19 +105,39 @@ def step(step: str) -> ResponseReturnValue:
     if step not in STEPS:
         abort(404)
     answers, places = _draft(), points.list_points(reader())
-    form = STEPS[step](data=typed_answers(answers))
+    if not answers and receipts.kept() and request.method == "POST":
+        return redirect(url_for(".receipt"))
+    form = step_form(step, answers, child=_child(answers))
     if isinstance(form, ChoiceForm):
         form.offer(places, office().settings.banks)
     if request.method == "POST":
+        if step != FIRST:
+            _refuse_another(answers, PERSON)
         dates_hold = form.validate_on_submit()
         answers |= answers_of(form)
+        if not _child(answers):
+            answers.pop("representative_name", None)
         wrong = _problems(answers, places)
         if (
             not form.put_errors({name: key for name, key in wrong.items() if not _has_error(form, name)}, field_error)
             and dates_hold
         ):
             return _kept(answers, _next_address(step))
-    return _render_step(step, form, places), 400 if form.errors else 200
+    mark = drafts.mark_of(answers if request.method == "GET" else _draft(), PERSON)
+    return _render_step(step, form, places, mark), 400 if form.errors else 200
+
+
+def _child(answers: dict[str, str]) -> bool:
+    """Whether a parent or guardian has to apply, by the date of birth given."""
+    born, today = answers.get("birth_date", ""), now().date()
+    return bool(born) and _policy().needs_representative(date.fromisoformat(born), today)
+
+
+def _refuse_another(answers: dict[str, str], names: Iterable[str]) -> None:
+    """Refuse a page that was made from other answers than the draft has now (two windows, two people)."""
+    shown, present = request.form.get("mark", ""), drafts.mark_of(answers, names)
+    if shown and present and shown != present:
+        raise drafts.DraftChanged("Another application was begun in this browser; look at the answers and go on.")
 
 
 def _has_error(form: PageForm, name: str) -> bool:
@@ -127,7 +150,7 @@ def _next_address(step: str) -> str:
     return url_for(".step", step=names[place]) if place < len(names) else url_for(".check")
 
 
-def _render_step(step: str, form: PageForm, places: list[PointView]) -> str:
+def _render_step(step: str, form: PageForm, places: list[PointView], mark: str) -> str:
     names = list(STEPS)
     place = names.index(step)
     back = url_for(".step", step=names[place - 1]) if place else url_for(".start")
@@ -135,6 +158,7 @@ def _render_step(step: str, form: PageForm, places: list[PointView]) -> str:
         "citizen/step.html",
         step=step,
         form=form,
+        mark=mark,
         heading=HEADINGS[step],
         number=place + 1,
         total=len(names) + 1,
@@ -148,32 +172,56 @@ def _render_step(step: str, form: PageForm, places: list[PointView]) -> str:
 def check() -> ResponseReturnValue:
     """Show all answers, take photo and consent, and send the application."""
     answers, places = _draft(), points.list_points(reader())
+    if not answers and receipts.kept():
+        return redirect(url_for(".receipt"))
     wrong = _problems(answers, places)
     if wrong:
         return redirect(url_for(".step", step=step_of(min(wrong, key=lambda name: list(STEPS).index(step_of(name))))))
     form = SendForm()
+    if request.method == "POST":
+        _refuse_another(answers, answers)
     if form.validate_on_submit():
         photo = photo_of(form.photo)
         wrong = _problems(answers, places, photo)
         if not form.put_errors(wrong, field_error):
-            return _send(answers, places, photo)
-    parts = summary_of(answers, places)
-    return render_template("citizen/check.html", form=form, parts=parts), 400 if form.errors else 200
+            return _send(answers, photo)
+    parts, mark = summary_of(answers, places), drafts.mark_of(answers, answers)
+    return render_template("citizen/check.html", form=form, parts=parts, mark=mark), 400 if form.errors else 200
 
 
-def _send(answers: dict[str, str], places: list[PointView], photo: bytes | None) -> ResponseReturnValue:
+def _send(answers: dict[str, str], photo: bytes | None) -> ResponseReturnValue:
     _limits().applications.count(_sender(), now())
-    receipt = intake.submit_application(
-        database(),
-        form=application_form(answers, photo=photo, today=now().date()),
+    receipt = receipts.submit_once(
+        application_form(answers, photo=photo, today=now().date()),
+        name=answers[drafts.NAME],
         route=Route.WEB,
         actor=CITIZEN,
         policy=_policy(),
-        now=now(),
-        random=office().random,
     )
-    chosen = next((point for point in places if str(point.id) == answers["point_id"]), None)
-    response = make_response(render_template("citizen/receipt.html", receipt=receipt, point=chosen, at_window=False))
+    response = make_response(redirect(url_for(".receipt")))
+    receipts.keep(response, receipt, int(answers["point_id"]))
+    drafts.discard(response)
+    return response
+
+
+@blueprint.get("/apply/receipt")
+@public
+def receipt() -> ResponseReturnValue:
+    """Show the receipt to the one who has just sent an application."""
+    found = receipts.kept()
+    if found is None:
+        return redirect(url_for(".status"))
+    own, point_id = found
+    chosen = next((point for point in points.list_points(reader()) if point.id == point_id), None)
+    return render_template("citizen/receipt.html", receipt=own, point=chosen, at_window=False)
+
+
+@blueprint.post("/apply/finish")
+@public
+def finish() -> ResponseReturnValue:
+    """Take draft and receipt off this browser, for whoever does not apply at home."""
+    response = make_response(redirect(url_for(".start")))
+    receipts.forget(response)
     drafts.discard(response)
     return response
 
@@ -200,10 +248,11 @@ def status() -> ResponseReturnValue:
     form = StatusForm(data={"number": request.args.get("number", "")})
     if not form.validate_on_submit():
         return render_template("citizen/status.html", form=form), 400 if form.errors else 200
-    _limits().look_ups.count(_sender(), now())
+    _limits().look_ups.check(_sender(), now())
     try:
         view = intake.application_status(database(), number=form.number.data, secret=form.secret.data, now=now())
     except NotFound:
+        _limits().look_ups.count(_sender(), now())
         form.number.errors = [_l("No application has this number and secret: check both on the receipt")]
         return render_template("citizen/status.html", form=form), 404
     return render_template(

@@ -8,11 +8,12 @@ from wtforms.validators import InputRequired, Length
 from card_io.secret import Secret
 from issuance.production.sealing import seal_pins
 from uec.domain.errors import InvalidNumber
-from uec.domain.lifecycle import CardState, OperationKind, Route
+from uec.domain.lifecycle import CardState, OperationKind, OperationState, Route
 from uec.domain.permissions import Permission
-from uec.services import applications, card_lists, handover, intake, operations, points, refusals, stations
+from uec.services import applications, card_lists, handover, operations, points, refusals, stations
 from uec.services.card_numbers import card_number_of
 from uec.services.views import CardDetail, OperationView
+from uec.web import receipts
 from uec.web.access import current_actor, needs
 from uec.web.card_work import headline_of, marks_of, problem_of
 from uec.web.context import database, now, office, reader
@@ -58,18 +59,17 @@ def application() -> ResponseReturnValue:
         wrong = problems(answers, points=places, photo=photo, today=today, policy=office().settings.policy.on(today))
         told = form.put_errors({name: key for name, key in wrong.items() if not form[name].errors}, field_error)
         if complete and not told:
-            receipt = intake.submit_application(
-                database(),
-                form=application_form(answers, photo=photo, today=today),
+            receipt = receipts.submit_once(
+                application_form(answers, photo=photo, today=today),
+                name=request.form.get("form_name", ""),
                 route=Route.WINDOW,
                 actor=actor,
                 policy=office().settings.policy.on(today),
-                now=now(),
-                random=office().random,
             )
             chosen = next((place for place in places if place.id == form.point_id.data), None)
             return render_template("citizen/receipt.html", receipt=receipt, point=chosen, at_window=True)
-    return render_template("window/application.html", form=form), 400 if form.errors else 200
+    name = request.form.get("form_name") or office().random(16).hex()
+    return render_template("window/application.html", form=form, form_name=name), 400 if form.errors else 200
 
 
 class RefusalForm(PageForm):
@@ -166,7 +166,18 @@ def _shown(work: OperationView) -> dict[str, object]:
         "again": again,
         "card_number": card_number_of(reader(), work.card_id) if work.card_id else None,
         "receipt_number": work.result.get("receipt"),
+        "holder": _holder(work),
     }
+
+
+def _holder(work: OperationView) -> str | None:
+    """The name for the receipt of a card just handed over; the look is kept by the audit like any other."""
+    if work.kind is not OperationKind.HAND_OVER or work.state is not OperationState.DONE or work.card_id is None:
+        return None
+    actor = current_actor()
+    if not actor.may(Permission.VIEW_PERSON):
+        return None
+    return card_lists.detail(database(), work.card_id, actor=actor, now=now()).row.full_name
 
 
 @blueprint.post("/operations/<int:operation_id>/cancel")

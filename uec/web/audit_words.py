@@ -1,0 +1,131 @@
+"""Hides how the audit's codes are said to an auditor: who, what, to what. An unknown code is shown as it is."""
+
+from collections.abc import Mapping
+
+from uec.web.texts import _, _l
+
+Text = object  # a lazy string of flask-babel
+
+ACTIONS: Mapping[str, Text] = {
+    "application.submit": _l("Application taken"),
+    "application.open-from-cohort": _l("Application opened from a list"),
+    "application.view": _l("Application looked at"),
+    "application.list": _l("List of applications looked at"),
+    "application.photo": _l("Photo looked at"),
+    "application.status": _l("Applicant asked for the status"),
+    "application.start_checks": _l("Checks begun"),
+    "application.checks_match": _l("Registers agree"),
+    "application.checks_mismatch": _l("Registers disagree"),
+    "application.approve": _l("Application approved"),
+    "application.reject": _l("Application rejected"),
+    "application.plan": _l("Card planned"),
+    "application.unplan": _l("Card taken off the plan"),
+    "application.produce": _l("Card goes into production"),
+    "application.card_ready": _l("Card lies at the point"),
+    "application.remake": _l("Card is made anew"),
+    "application.hand_over": _l("Application ended with the card"),
+    "application.withdraw": _l("Application withdrawn"),
+    "card.view": _l("Card looked at"),
+    "card.list": _l("List of cards looked at"),
+    "card.prepare": _l("Data of the card prepared"),
+    "card.start_writing": _l("Writing begun"),
+    "card.resume_writing": _l("Writing taken up again"),
+    "card.inspected": _l("Card inspected"),
+    "card.spoil": _l("Card scrapped"),
+    "card.hand_over": _l("Card handed over"),
+    "card.suspend": _l("Card suspended"),
+    "card.resume": _l("Card resumed"),
+    "card.report_lost": _l("Card reported lost"),
+    "card.annul": _l("Card annulled"),
+    "card.replace": _l("Card replaced"),
+    "card.expire": _l("Card expired"),
+    "card.destroy": _l("Card destroyed"),
+    "batch.plan": _l("Batch planned"),
+    "batch.release": _l("Batch released"),
+    "batch.produce": _l("Batch sent to production"),
+    "batch.close": _l("Batch finished"),
+    "batch.cancel": _l("Batch called off"),
+    "operation.request": _l("Work with a card asked for"),
+    "operation.claim": _l("Work with a card begun"),
+    "operation.finish": _l("Work with a card done"),
+    "operation.fail": _l("Work with a card failed"),
+    "operation.release": _l("Work with a card given back"),
+    "operation.cancel": _l("Work with a card called off"),
+    "cohort.compute": _l("List of residents computed"),
+    "cohort.propose": _l("List proposed"),
+    "cohort.approve": _l("List approved"),
+    "cohort.void": _l("List void"),
+    "cohort.edit": _l("List edited"),
+    "cohort.remove-member": _l("Resident taken off the list"),
+    "cohort.open-applications": _l("Applications opened from the list"),
+    "certificate.issue": _l("Certificate issued"),
+    "certificate.hold": _l("Certificate put on hold"),
+    "certificate.resume": _l("Hold of the certificate lifted"),
+    "certificate.revoke": _l("Certificate revoked"),
+    "crl.publish": _l("Revocation list published"),
+    "stop-list.publish": _l("Stop-list published"),
+    "refusal.file": _l("Refusal filed"),
+    "register.import": _l("Register imported"),
+    "municipality.import": _l("Municipalities imported"),
+    "point.add": _l("Point added"),
+    "station.create": _l("Station made known"),
+    "station.enrol": _l("Station enrolled"),
+    "station.revoke": _l("Station revoked"),
+    "staff.create": _l("Member of staff added"),
+    "staff.open": _l("Account opened"),
+    "staff.close": _l("Account switched off"),
+    "staff.set_roles": _l("Roles changed"),
+    "staff.set_password": _l("Password set"),
+    "staff.sign_in": _l("Signed in"),
+    "staff.sign_in_failed": _l("Wrong password"),
+    "staff.locked": _l("Account locked after wrong passwords"),
+}
+
+KINDS: Mapping[str, Text] = {
+    "application": _l("Application"),
+    "application-list": _l("List of applications"),
+    "batch": _l("Batch"),
+    "card": _l("Card"),
+    "card-list": _l("List of cards"),
+    "card_operation": _l("Work with a card"),
+    "certificate": _l("Certificate"),
+    "cohort": _l("List of residents"),
+    "crl": _l("Revocation list"),
+    "stop-list": _l("Stop-list"),
+    "issuance_point": _l("Point"),
+    "municipality": _l("Municipality"),
+    "refusal": _l("Refusal"),
+    "register_import": _l("Import of the register"),
+    "staff": _l("Member of staff"),
+    "station": _l("Station"),
+}
+
+
+def action(code: str) -> str:
+    """Say what was done."""
+    return str(ACTIONS.get(code, code))
+
+
+def kind(code: str) -> str:
+    """Say what it was done to."""
+    return str(KINDS.get(code, code))
+
+
+def who(reference: str, names: Mapping[int, str]) -> str:
+    """Say who did it; `names` are those of the staff by id."""
+    sort, _colon, rest = reference.partition(":")
+    if sort == "staff" and rest.isdigit():
+        return names.get(int(rest), reference)
+    if sort == "citizen":
+        return _("Applicant on the web") if rest == "web" else _("Applicant %(number)s", number=rest)
+    if sort == "system":
+        return _("The system (%(part)s)", part=rest)
+    return _("Unknown") if reference == "unknown" else reference
+
+
+def reference_of(typed: str, logins: Mapping[str, int]) -> str:
+    """Return the reference an auditor means: a login, an application's number, or a reference as it is."""
+    text = typed.lower()
+    if text in logins:
+        return f"staff:{logins[text]}"
+    return f"citizen:{typed}" if typed[:4].isdigit() and "-" in typed else typed
