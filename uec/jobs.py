@@ -74,9 +74,9 @@ def publish(tools: Tools) -> str:
     policy = tools.settings.policy.on(now.date())
     said = []
     with tools.sessions() as session:
-        if publication.crl_due(session, policy=policy, now=now):
+        if publication.any_crl_due(session, parts=tools.settings.pki.crl_parts, policy=policy, now=now):
             ca = authority.open_authority(session, tools.vault, settings=tools.settings)
-            said.append(f"CRL {publication.publish_crl(session, ca, policy=policy, now=now)}")
+            said += publication.publish_due(session, ca, policy=policy, now=now)
         if publication.stop_list_due(session, policy=policy, now=now):
             signer = production_office.document_signer(session, tools.vault)
             said.append(f"stop-list {publication.publish_stop_list(session, signer, policy=policy, now=now)}")

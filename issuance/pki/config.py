@@ -6,6 +6,8 @@ from issuance.errors import BadSettings
 from issuance.pki import der
 from issuance.pki.names import Subject, encode_name
 
+_PARTITIONS = {0, *(1 << power for power in range(1, 9))}
+
 
 @dataclass(frozen=True)
 class CaConfig:
@@ -14,7 +16,8 @@ class CaConfig:
     `base_url` is where terminals fetch certificates and lists; it is plain http, because checking a list's server
     certificate would need that list. `policy_arc` is the operator's own OID; profiles add their number to it (the
     default lies below RFC 5612's arc for examples). No arc is longer than 32 bits: common readers stop there.
-    `crl_partitions` is 0 for one list, or the number of lists that certificates are spread over.
+    `crl_partitions` is 0 for one list, or the number of lists that certificates are spread over: a power of two up to
+    256, so that the last two hex digits of a serial number tell its list.
     """
 
     organization: str
@@ -34,8 +37,10 @@ class CaConfig:
             raise BadSettings(f"the address of lists is http://... without a final slash, not {self.base_url}")
         if self.root_common_name == self.issuing_common_name:
             raise BadSettings("the root and the issuing authority need different names")
-        if not 0 < self.issuing_days <= self.root_days or self.crl_partitions < 0:
-            raise BadSettings("the issuing authority lives at most as long as the root, and partitions are 0 or more")
+        if not 0 < self.issuing_days <= self.root_days:
+            raise BadSettings("the issuing authority lives at most as long as the root")
+        if self.crl_partitions not in _PARTITIONS:
+            raise BadSettings("revocation lists are one (0), or a power of two from 2 to 256: correct the setting")
         try:
             der.oid(self.policy_arc)
             if max(int(arc) for arc in self.policy_arc.split(".")) >> 32:
@@ -74,12 +79,12 @@ class CaConfig:
     @property
     def issuing_certificate_url(self) -> str:
         """Where the issuing authority's certificate lies."""
-        return f"{self.base_url}/pki/certificates/issuing.cer"
+        return f"{self.base_url}/pki/ca/issuing.cer"
 
     @property
     def root_certificate_url(self) -> str:
         """Where the root's certificate lies."""
-        return f"{self.base_url}/pki/certificates/root.cer"
+        return f"{self.base_url}/pki/ca/root.cer"
 
     @property
     def ocsp_url(self) -> str | None:

@@ -60,6 +60,8 @@ def ca_config(settings: Settings) -> CaConfig:
         root_common_name=settings.pki.root_name,
         issuing_common_name=settings.pki.issuing_name,
         base_url=settings.base_url.rstrip("/"),
+        ocsp=settings.pki.ocsp,
+        crl_partitions=settings.pki.crl_parts,
     )
 
 

@@ -3,6 +3,8 @@
 RFC 5280; media types of RFC 2585 (`application/pkix-cert`, `application/pkix-crl`).
 """
 
+import re
+
 from flask import Blueprint, Response, abort, render_template
 from flask.typing import ResponseReturnValue
 
@@ -12,7 +14,7 @@ from uec.web.context import now, reader
 
 blueprint = Blueprint("pki", __name__, url_prefix="/pki")
 HOUR_S = 3600
-AUTHORITIES = frozenset({"root", "issuing"})
+LISTS = re.compile(r"root|issuing(-\d{1,3})?(-delta)?")
 
 
 def _file(content: bytes, kind: str, name: str, *, keep_s: int) -> Response:
@@ -48,8 +50,8 @@ def certificate(name: str) -> ResponseReturnValue:
 @blueprint.get("/crl/<issuer>.crl")
 @public
 def crl(issuer: str) -> ResponseReturnValue:
-    """Send the newest revocation list (DER); caches keep it no longer than an hour, nor beyond its next update."""
-    newest = published.crl(reader(), issuer) if issuer in AUTHORITIES else None
+    """Send the newest list (DER), whole, of a part, or a delta; caches keep it an hour, and never past its end."""
+    newest = published.crl(reader(), issuer) if LISTS.fullmatch(issuer) else None
     if newest is None:
         abort(404)
     left_s = max(0, int((newest.next_update - now()).total_seconds()))

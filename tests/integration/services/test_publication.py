@@ -1,0 +1,163 @@
+"""Revocation lists from the database: one, in parts, and deltas; judged by the library and by OpenSSL."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from issuance.keys.engine import VaultEngine
+from issuance.pki.crl import RevocationReason, RevokedEntry, encode_entry
+from tests.support.keys import make_vault
+from tests.support.office import POLICY
+from tests.support.pki import CONFIG, TODAY, Authority, lint_list, make_authority, openssl, pem
+from uec.domain.lifecycle import CertificateState
+from uec.services import numbering, publication
+from uec.services.revocation import CHANGES
+from uec.store.tables import Certificate, Crl, Revocation
+
+PARTS = 4
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Iterator[Authority]:
+    with open_vault(tmp_path) as vault:
+        yield make_authority(vault, replace(CONFIG, crl_partitions=PARTS))
+
+
+def open_vault(folder: Path) -> VaultEngine:
+    return make_vault(folder / "vault")
+
+
+def add(session: Session, serials: range, *, at: datetime, expired: bool = False) -> dict[int, int]:
+    """Held certificates; returns the revocations' ids by serial number."""
+    ids = {}
+    for serial in serials:
+        row = Certificate(
+            profile="authentication",
+            serial=f"{serial:032x}",
+            tbs_digest="0" * 64,
+            public_key_digest=f"{serial:064x}",
+            subject="CN=x",
+            not_before=TODAY - timedelta(days=10),
+            not_after=TODAY + timedelta(days=-1 if expired else 100),
+            state=CertificateState.INTENDED,
+            intended_at=at,
+        )
+        session.add(row)
+        session.flush()
+        entry = encode_entry(RevokedEntry(serial, at, RevocationReason.CERTIFICATE_HOLD))
+        numbering.take(session, CHANGES)
+        held = Revocation(certificate_id=row.id, reason="certificate-hold", revoked_at=at, entry_der=entry)
+        session.add(held)
+        session.flush()
+        ids[serial] = held.id
+    session.commit()
+    return ids
+
+
+def serials_of(der: bytes) -> set[int]:
+    return {entry.serial_number for entry in x509.load_der_x509_crl(der)}
+
+
+FIRST = 1 << 127
+
+
+def test_every_certificate_is_in_the_list_of_its_part_only(
+    sessions: sessionmaker[Session], authority: Authority
+) -> None:
+    with sessions() as session:
+        add(session, range(FIRST, FIRST + 600), at=TODAY)
+        add(session, range(FIRST + 1000, FIRST + 1010), at=TODAY, expired=True)
+        said = publication.publish_due(session, authority.ca, policy=POLICY, now=TODAY)
+        assert [line.split()[1] for line in said] == [f"issuing-{part}" for part in range(PARTS)]
+        for part in range(PARTS):
+            der = publication.latest_crl(session, issuer=f"issuing-{part}")
+            wanted = {serial for serial in range(FIRST, FIRST + 600) if authority.ca.partition(serial) == part}
+            assert serials_of(der) == wanted
+            point = x509.load_der_x509_crl(der).extensions.get_extension_for_class(x509.IssuingDistributionPoint)
+            assert point.critical
+            assert point.value.full_name == [x509.UniformResourceIdentifier(authority.ca.config.crl_url(part))]
+        assert not publication.any_crl_due(session, parts=PARTS, policy=POLICY, now=TODAY + timedelta(minutes=5))
+
+
+def test_one_list_holds_them_all_and_openssl_takes_it(sessions: sessionmaker[Session], tmp_path: Path) -> None:
+    with open_vault(tmp_path) as vault, sessions() as session:
+        whole = make_authority(vault)
+        add(session, range(FIRST, FIRST + 300), at=TODAY)
+        publication.publish_due(session, whole.ca, policy=POLICY, now=TODAY)
+        der = publication.latest_crl(session)
+        assert serials_of(der) == set(range(FIRST, FIRST + 300))
+        assert session.scalars(select(Crl.entries)).all() == [300]
+        listed, issuer = pem(tmp_path / "crl.pem", der), pem(tmp_path / "issuing.pem", whole.ca.issuing)
+        checked = openssl("crl", "-in", listed, "-noout", "-CAfile", issuer, "-verify")
+        assert "verify OK" in checked.stderr
+
+
+def test_an_empty_list_is_a_list(sessions: sessionmaker[Session], tmp_path: Path) -> None:
+    with open_vault(tmp_path) as vault, sessions() as session:
+        publication.publish_due(session, make_authority(vault).ca, policy=POLICY, now=TODAY)
+        assert serials_of(publication.latest_crl(session)) == set()
+
+
+def test_changes_of_a_long_list_are_published_as_deltas(
+    sessions: sessionmaker[Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publication, "DELTA_FROM", 100)
+    with open_vault(tmp_path) as vault, sessions() as session:
+        ca = make_authority(vault).ca
+        ids = add(session, range(FIRST, FIRST + 200), at=TODAY - timedelta(hours=1))
+        assert publication.publish_due(session, ca, policy=POLICY, now=TODAY) == ["CRL 1"]
+        later = TODAY + timedelta(minutes=10)
+        add(session, range(FIRST + 500, FIRST + 503), at=later)
+        numbering.take(session, CHANGES)
+        session.get_one(Revocation, ids[FIRST + 7]).lifted_at = later
+        session.commit()
+        now = later + timedelta(minutes=1)
+        assert publication.publish_due(session, ca, policy=POLICY, now=now) == ["CRL issuing-delta 2"]
+        assert publication.publish_due(session, ca, policy=POLICY, now=now + timedelta(minutes=1)) == []
+        delta = x509.load_der_x509_crl(publication.latest_crl(session, issuer="issuing-delta"))
+        base = x509.load_der_x509_crl(publication.latest_crl(session))
+        assert delta.extensions.get_extension_for_class(x509.DeltaCRLIndicator).value.crl_number == 1
+        assert delta.next_update_utc == base.next_update_utc
+        reasons = {
+            entry.serial_number: entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+            for entry in delta
+        }
+        assert reasons.pop(FIRST + 7) is x509.ReasonFlags.remove_from_crl
+        assert reasons == dict.fromkeys(range(FIRST + 500, FIRST + 503), x509.ReasonFlags.certificate_hold)
+        half = TODAY + timedelta(days=POLICY.crl_days) / 2
+        assert publication.publish_due(session, ca, policy=POLICY, now=half) == ["CRL 3"]
+        whole = serials_of(publication.latest_crl(session))
+        assert whole == {*range(FIRST, FIRST + 200), *range(FIRST + 500, FIRST + 503)} - {FIRST + 7}
+
+
+def test_a_hold_lifted_and_then_revoked_is_one_entry_of_the_delta(
+    sessions: sessionmaker[Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publication, "DELTA_FROM", 1)
+    with open_vault(tmp_path) as vault, sessions() as session:
+        ca = make_authority(vault).ca
+        ids = add(session, range(FIRST, FIRST + 2), at=TODAY - timedelta(hours=1))
+        publication.publish_due(session, ca, policy=POLICY, now=TODAY)
+        later = TODAY + timedelta(minutes=10)
+        held = session.get_one(Revocation, ids[FIRST])
+        numbering.take(session, CHANGES)
+        held.lifted_at = later
+        session.flush()
+        entry = encode_entry(RevokedEntry(FIRST, later, RevocationReason.KEY_COMPROMISE))
+        session.add(
+            Revocation(certificate_id=held.certificate_id, reason="key-compromise", revoked_at=later, entry_der=entry)
+        )
+        session.commit()
+        publication.publish_due(session, ca, policy=POLICY, now=later)
+        delta = publication.latest_crl(session, issuer="issuing-delta")
+        (only,) = x509.load_der_x509_crl(delta)
+        assert only.serial_number == FIRST
+        reason = only.extensions.get_extension_for_class(x509.CRLReason).value.reason
+        assert reason is x509.ReasonFlags.key_compromise
+        assert lint_list(pem(tmp_path / "delta.pem", delta)) == ""

@@ -1,0 +1,67 @@
+"""The entries of revocation lists as the database keeps them: encoded once, spliced there or here, never one by one.
+
+Hides which database it is. PostgreSQL puts a list's entries together itself (`string_agg`) and sends one value; SQLite
+gives bare rows. A certificate belongs to the part that its serial number's last two hex digits say.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select
+from sqlalchemy.orm import Session
+
+from issuance.pki.crl import encode_removal
+from uec.store.tables import Certificate, Revocation
+
+DIGITS = 2
+
+
+@dataclass(frozen=True)
+class Entries:
+    """A list's entries: how many, and their bytes (in one piece or several)."""
+
+    count: int
+    pieces: Sequence[bytes]
+
+
+def complete(session: Session, *, part: int | None, parts: int, now: datetime) -> Entries:
+    """What is revoked or held now, of all certificates or of one part, less what has expired by itself."""
+    conditions = [Revocation.lifted_at.is_(None), Certificate.not_after >= now, *_of_part(part, parts)]
+    if session.get_bind().dialect.name == "postgresql":
+        spliced = _select(func.count(), func.string_agg(Revocation.entry_der, literal(b"")))
+        count, piece = session.execute(spliced.where(*conditions)).one()
+        return Entries(int(count), [bytes(piece)] if piece else [])
+    rows = session.execute(_select(Revocation.entry_der).where(*conditions)).all()
+    return Entries(len(rows), [row[0] for row in rows])
+
+
+def changed(session: Session, *, since: datetime, part: int | None, parts: int, now: datetime) -> Entries:
+    """What a delta says: entries that came since a complete list, and removals of holds that were lifted since.
+
+    A hold that was lifted and followed by a revocation is an entry only. `since` itself counts as after.
+    """
+    moved = or_(Revocation.revoked_at >= since, Revocation.lifted_at >= since)
+    wanted = _select(
+        Certificate.serial, Revocation.entry_der, Revocation.revoked_at, Revocation.lifted_at, Certificate.not_after
+    ).where(moved, *_of_part(part, parts))
+    last: dict[str, bytes] = {}
+    for serial, entry, revoked_at, lifted_at, not_after in session.execute(wanted.order_by(Revocation.id)):
+        if lifted_at is not None:
+            last[serial] = encode_removal(int(serial, 16), revoked_at)
+        elif not_after >= now:
+            last[serial] = entry
+    return Entries(len(last), list(last.values()))
+
+
+def _select(*columns: Any) -> Select[Any]:
+    return select(*columns).join(Certificate, Certificate.id == Revocation.certificate_id)
+
+
+def _of_part(part: int | None, parts: int) -> list[ColumnElement[bool]]:
+    if part is None:
+        return []
+    endings = [f"{number:0{DIGITS}x}" for number in range(part, 16**DIGITS, parts)]
+    ending = func.substr(Certificate.serial, func.length(Certificate.serial) - (DIGITS - 1))
+    return [ending.in_(endings)]
