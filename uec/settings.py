@@ -4,6 +4,7 @@ Relative paths in the file count from its folder. Secrets never stand in it: onl
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -13,6 +14,7 @@ from typing import Any
 
 from uec.domain.errors import InvalidSettings
 from uec.domain.policy import Policy, PolicyBook, load_policy
+from uec.domain.settings_rules import fault_of
 
 DEFAULT_FILE = "uec.toml"
 ENVIRONMENT = "UEC_SETTINGS"
@@ -28,6 +30,10 @@ class PkiNames:
     root_name: str = "UEC Root CA"
     issuing_name: str = "UEC Issuing CA"
     document_signer_name: str = "UEC Document Signer"
+    # Into how many revocation lists the certificates are spread: 0 for one list, or 2, 4, 8 ... 256. Chosen once.
+    crl_parts: int = 0
+    # Whether certificates say where their state is answered (`base_url`/pki/ocsp). Needs `uec worker` running.
+    ocsp: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,10 @@ class Settings:
     vault_socket: Path = Path("state/vault.sock")
     vault_path: Path = Path("state/vault.json")
     vault_passphrase_files: tuple[Path, ...] = ()
-    # Keys in a token instead of the file: the module's library, and the token's label. Its PIN is two halves, entered as
-    # the custodians' passphrases are. Without backup, keys made there can never be moved to another token.
+    # Keys in a token instead of the file: the module's library, and the token's label. Its PIN is two halves, entered
+    # as the custodians' passphrases are. Without backup, keys made there can never be moved to another token.
     pkcs11_module: str = ""
-    pkcs11_token: str = "uec"
+    pkcs11_label: str = "uec"
     pkcs11_backup: bool = True
     secret_key_file: Path = Path("state/web.key")
     profile_dir: Path = Path("config/profiles")
@@ -120,6 +126,9 @@ def _checked(values: Mapping[str, Any], defaults: Any, prefix: str) -> dict[str,
             hint = f"; did you mean {prefix}{near}?" if near else f"; known are: {', '.join(sorted(known))}."
             raise InvalidSettings(f"{prefix}{key} is not a setting{hint}", key=f"{prefix}{key}", near=near)
         checked[key] = _converted(f"{prefix}{key}", value, getattr(defaults, key))
+        wanted = fault_of(f"{prefix}{key}", checked[key])
+        if wanted is not None:
+            raise InvalidSettings(f"{prefix}{key} must be {wanted}.", key=f"{prefix}{key}", near=None)
     return checked
 
 
@@ -132,9 +141,16 @@ def _converted(key: str, value: Any, default: Any) -> Any:
         return float(value)
     if type(value) is type(default) and not isinstance(default, tuple):
         return value
-    kinds = {tuple: "a list of strings", Path: "a path"}
-    kind = next((word for kind, word in kinds.items() if isinstance(default, kind)), type(default).__name__)
-    raise InvalidSettings(f"{key} must be {kind}, like {default!r}.", key=key, near=None)
+    kinds = {
+        tuple: 'a list of strings, like ["..."]',
+        Path: f'a path in quotes, like "{default}"',
+        bool: "true or false",
+        float: f"a number, like {default}",
+        str: f'a text in quotes, like "{default}"',
+    }
+    raise InvalidSettings(
+        f"{key} must be {next(word for kind, word in kinds.items() if isinstance(default, kind))}.", key=key, near=None
+    )
 
 
 def _absolute(settings: Settings, folder: Path) -> Settings:
@@ -157,4 +173,8 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
                 changed[name] = state / file
         if not settings.database_url:
             changed["database_url"] = f"sqlite:///{state / 'uec.db'}"
+    relative = re.fullmatch(r"(sqlite(?:\+pysqlite)?:///)([^/:].*)", settings.database_url)
+    if relative:
+        # Counted from the working folder, every process would find another, empty database.
+        changed["database_url"] = f"{relative[1]}{folder / relative[2]}"
     return replace(settings, **changed)

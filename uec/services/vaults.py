@@ -48,4 +48,4 @@ def unlock_or_create(settings: Settings, passphrases: tuple[Secret, Secret]) -> 
 def _token(settings: Settings) -> "Token":
     from issuance.keys.pkcs11_vault import Token  # noqa: PLC0415
 
-    return Token(Path(settings.pkcs11_module), settings.pkcs11_token, settings.vault_path, settings.pkcs11_backup)
+    return Token(Path(settings.pkcs11_module), settings.pkcs11_label, settings.vault_path, settings.pkcs11_backup)

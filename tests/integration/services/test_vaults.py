@@ -31,7 +31,7 @@ def settings(tmp_path: Path) -> Settings:
     """An installation whose keys belong into a token."""
     token = new_token(tmp_path / "hsm")
     chosen = settings_in(tmp_path, f"sqlite:///{tmp_path / 'uec.db'}")
-    return replace(chosen, pkcs11_module=str(token.module), pkcs11_token=token.label)
+    return replace(chosen, pkcs11_module=str(token.module), pkcs11_label=token.label)
 
 
 def test_an_installation_on_a_token_is_complete_and_leaves_no_file_of_keys(settings: Settings) -> None:
@@ -70,7 +70,7 @@ def test_uec_vault_serves_a_token_opened_by_two_halves_of_its_pin(settings: Sett
         file = tmp_path / "uec.toml"
         file.write_text(
             f'state_dir = "{settings.state_dir}"\nvault_socket = "{folder}/v.sock"\n'
-            f'pkcs11_module = "{settings.pkcs11_module}"\npkcs11_token = "{settings.pkcs11_token}"\n'
+            f'pkcs11_module = "{settings.pkcs11_module}"\npkcs11_label = "{settings.pkcs11_label}"\n'
         )
         command = [sys.executable, "-m", "uec", "vault"]
         for half_file in halves:
