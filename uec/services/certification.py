@@ -16,7 +16,7 @@ from issuance.errors import RequestRefused, UnfitKey
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, Tbs, new_serial
 from issuance.pki.names import Subject, fit_common_name
 from issuance.production.profile import CardProfile
-from uec.domain.lifecycle import CERTIFICATE, CertificateEvent, advance
+from uec.domain.lifecycle import CERTIFICATE, CardState, CertificateEvent, advance
 from uec.services import revocation
 from uec.services.applicant_secret import RandomBytes
 from uec.services.rows import locked
@@ -62,6 +62,8 @@ def _intend(session: Session, card_id: int, slot: str, key: bytes, issuer: Issue
     if known is not None and (known.card_id != card_id or known.profile != profile):
         raise UnfitKey("this public key is in use already: scrap the card and report its chip", finding="shared")
     card = locked(session, Card, card_id)
+    if known is None and card.state is not CardState.WRITING:
+        raise RequestRefused(f"the card is {card.state}: put it aside, it gets no certificates", profile=profile)
     request = _request(session, card, profile, key, issuer, known)
     tbs = issuer.ca.prepare(request)
     if known is None:

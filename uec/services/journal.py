@@ -68,6 +68,7 @@ def _claimed(session: Session, card: Card, facts: Mapping[str, Any], actor: Acto
         raise ChipTaken(chip_id, "", "", "") from error
     if card.state is CardState.PREPARED:
         _start_writing(session, card, actor, now)
+    _require(card, CardState.WRITING)
 
 
 def _start_writing(session: Session, card: Card, actor: Actor, now: datetime) -> None:

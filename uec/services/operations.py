@@ -16,6 +16,7 @@ from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import InvalidInput, UecError
 from uec.domain.lifecycle import (
     OPERATION,
+    ApplicationEvent,
     BatchState,
     CardEvent,
     CardState,
@@ -27,6 +28,7 @@ from uec.domain.lifecycle import (
 from uec.domain.permissions import Permission
 from uec.services.cards import apply_event
 from uec.services.duties import Duty, refuse_second, refuse_second_in_batch
+from uec.services.moves import move
 from uec.services.refusals import barred
 from uec.services.rows import locked, present
 from uec.services.views import OperationView
@@ -42,7 +44,13 @@ _PERMISSION = {
     OperationKind.HAND_OVER: Permission.HAND_OVER_CARD,
     OperationKind.READ: Permission.VIEW_PERSON,
 }
-_DUTY = {OperationKind.PERSONALISE: Duty.PRODUCE, OperationKind.HAND_OVER: Duty.HAND_OVER}
+_DUTY = {
+    OperationKind.PERSONALISE: Duty.PRODUCE,
+    OperationKind.INSPECT: Duty.PRODUCE,
+    OperationKind.HAND_OVER: Duty.HAND_OVER,
+}
+# Work that gives somebody a card, so that it is asked once more whether the person may have one.
+_GIVING = (OperationKind.PERSONALISE, OperationKind.HAND_OVER)
 _STATES = {
     OperationKind.PERSONALISE: (CardState.PREPARED, CardState.WRITING),
     OperationKind.INSPECT: (CardState.WRITING, CardState.PERSONALISED),
@@ -104,10 +112,12 @@ def request_operation(
 def request_batch(session: Session, batch_id: int, *, station_id: int | None, actor: Actor, now: datetime) -> int:
     """Ask for the writing of every prepared card of a released batch, in the order of numbers; returns how many."""
     actor.require(Permission.PRODUCE_CARD)
-    batch = locked(session, Batch, batch_id)
+    batch = present(session, Batch, batch_id)
     if batch.state not in _RELEASED:
         raise InvalidInput(f"Batch {batch.number} is {batch.state}: it must be released first.", field="batch")
     refuse_second_in_batch(session, batch_id=batch_id, actor=actor, duty=Duty.PRODUCE)
+    # Locked as by whoever asks for one card, so that no card gets two open operations.
+    session.execute(select(Card.id).where(Card.batch_id == batch_id).order_by(Card.id).with_for_update())
     busy = exists().where(CardOperation.card_id == Card.id, CardOperation.state.in_(OPEN))
     fixed = {
         "kind": OperationKind.PERSONALISE,
@@ -157,10 +167,11 @@ def claim_operation(
             return None
         if _fail_if_moved_on(session, operation, now):
             continue
-        if operation.kind is OperationKind.PERSONALISE and _call_off_if_barred(session, operation, now):
+        if operation.kind in _GIVING and _call_off_if_barred(session, operation, now):
             continue
         operation.state = advance(OPERATION, operation.state, OperationEvent.CLAIM)
         operation.started_at = now
+        _tell(session, operation, "claim", HUB, now)
         session.flush()
         view = operation_view(operation)
         session.commit()
@@ -322,11 +333,17 @@ def _call_off_if_barred(session: Session, operation: CardOperation, now: datetim
     if session.scalar(barring) is None:
         return False
     operation.state = advance(OPERATION, operation.state, OperationEvent.CANCEL)
+    operation.error_code = "uec.card_barred"
+    operation.error_text = "The person has died or refused to receive a card: put this card aside."
     card = locked(session, Card, operation.card_id)
-    if card.state is CardState.PREPARED:
-        apply_event(session, card, CardEvent.ANNUL, actor=HUB, reason="refused or deceased", now=now)
-    else:
-        apply_event(session, card, CardEvent.SPOIL, actor=HUB, reason="refused or deceased", now=now)
+    begun = card.state is CardState.WRITING
+    apply_event(
+        session, card, CardEvent.SPOIL if begun else CardEvent.ANNUL, actor=HUB, reason="refused or deceased", now=now
+    )
+    if begun:  # a spoiled card is made again; this one is not
+        application = locked(session, Application, card.application_id)
+        application.closed_at, application.remake = now, False
+        move(session, application, ApplicationEvent.WITHDRAW, actor=HUB, now=now)
     _end(session, operation, "cancel", HUB, now, details={"error": "barred"})
     return True
 

@@ -5,6 +5,7 @@ transaction of its own, and it is durable when the method returns: nothing goes 
 remember.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,13 +33,14 @@ from issuance.production.bundle import (
 )
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor, system_actor
-from uec.domain.errors import NotFound
+from uec.domain.errors import NotFound, Stale, StoreUnavailable
 from uec.services import authority, card_jobs, certification, journal, operations
 from uec.services.applicant_secret import RandomBytes
 from uec.store.engine import reading
 from uec.store.tables import Batch, Card
 
 HUB = system_actor("hub")
+_log = logging.getLogger(__name__)
 SHOWN_FOR = timedelta(milliseconds=200)
 
 
@@ -129,16 +131,22 @@ class DatabaseOffice:
         return self._bench.vault.transport_pins(self._pin_master, request.card_number, request.digits)
 
     def progress(self, progress: Progress) -> None:
-        """Show it on the operation's page; steps that follow at once are left out, each costs a write to the disk."""
+        """Show it on the operation's page; steps that follow at once are left out, each costs a write to the disk.
+
+        Nothing depends on it, so a database that is busy or away just then ends no session.
+        """
         now = self._bench.clock()
         at_once = self._shown_at is not None and now - self._shown_at < SHOWN_FOR
         if self._operation_id is None or (at_once and 0 < progress.step < progress.of):
             return
         self._shown_at = now
-        with self._bench.sessions() as session:
-            operations.report_progress(
-                session, self._operation_id, step=progress.step, of=progress.of, label=progress.label
-            )
+        try:
+            with self._bench.sessions() as session:
+                operations.report_progress(
+                    session, self._operation_id, step=progress.step, of=progress.of, label=progress.label
+                )
+        except (StoreUnavailable, Stale) as error:
+            _log.warning("progress of operation %d is not shown: %s", self._operation_id, error)
 
     def _known_card(self) -> int:
         if self._card_id is None:
