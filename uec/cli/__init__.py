@@ -1,9 +1,14 @@
 """The command line `uec`: one module a group, each imported only when it is used, errors as one line.
 
 Exit codes: 0 done, 1 it could not be done, 2 the input or the settings are wrong, 130 interrupted.
+Nobody is shown a traceback, unless UEC_TRACEBACK is set.
 """
 
+import contextlib
+import errno
+import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -74,25 +79,85 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; errors of the three rooms become one sentence on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows no Cyrillic shows escapes, not an error in the middle of a list.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run with these arguments; the exit code."""
     try:
+        _require_text(arguments)
         result = cli.main(arguments, prog_name="uec", standalone_mode=False)
-    except click.exceptions.Abort:
-        return _said("Stopped; what was finished before stays.", 130)
-    except click.ClickException as error:
-        error.show()
+        sys.stdout.flush()  # a full disk behind the output is an error, not an exit code of 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
         return error.exit_code
-    except InvalidInput as error:
-        return _said(str(error), 2)
-    except (UecError, IssuanceError, CardError) as error:
-        return _said(str(error), 1)
-    except OSError as error:
-        return _said(f"{error.strerror or error}: {error.filename or 'check disk, rights and network'}.", 1)
+    except click.exceptions.Abort as stopped:
+        return _stopped(stopped)
+    except click.ClickException as error:
+        return _said(_usage(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the last line before the user; the cause is one setting away
+        return _explained(error)
     return result if isinstance(result, int) else 0
+
+
+def _explained(error: Exception) -> int:
+    match error:
+        case InvalidInput():
+            return _said(str(error), 2)
+        case UecError() | IssuanceError() | CardError():
+            return _said(str(error), 1)
+        case OSError():
+            return _system_refused(error)
+        case _:
+            return _unexpected(error)
+
+
+def _stopped(stopped: click.exceptions.Abort) -> int:
+    if isinstance(stopped.__cause__ or stopped.__context__, EOFError):
+        return _said("An answer is needed and nobody is there to type it; name a file for it (see --help).", 2)
+    return _said("Stopped; what was finished before stays.", 130)
+
+
+def _require_text(arguments: list[str]) -> None:
+    for number, argument in enumerate(arguments, 1):
+        if not argument.isascii() and any("\ud800" <= sign <= "\udfff" for sign in argument):
+            raise InvalidInput(f"Argument {number} is not UTF-8: set the terminal to UTF-8 and type it again.")
+
+
+def _usage(error: click.ClickException) -> str:
+    """What is wrong with the command, in one line, with the nearest command that there is."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return f"{message}."
+    path = error.ctx.command_path
+    near: list[str] = []
+    if isinstance(error.ctx.command, click.Group) and "No such command" in message and "Did you mean" not in message:
+        wanted = message.split("'")[1]
+        near = get_close_matches(wanted, error.ctx.command.list_commands(error.ctx), n=1)
+    hint = f" Did you mean `{path} {near[0]}`?" if near else ""
+    return f"{message}.{hint} See `{path} --help`."
+
+
+def _system_refused(error: OSError) -> int:
+    if error.errno in {errno.ENOSPC, errno.EPIPE} and error.filename is None:
+        # What is left in the buffer cannot be written either: let nothing try again at exit.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _said(f"{error.strerror or error}: {error.filename or 'check disk, rights and network'}.", 1)
+
+
+def _unexpected(error: Exception) -> int:
+    if os.environ.get("UEC_TRACEBACK"):
+        raise error
+    # Not its text: an error of the database may carry a person's data.
+    return _said(
+        f"A fault of the program ({type(error).__name__}); nothing unfinished was kept. Run it again with "
+        "UEC_TRACEBACK=1 and report what it shows.",
+        1,
+    )
 
 
 def _said(sentence: str, code: int) -> int:

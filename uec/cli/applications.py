@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from uec.cli.options import login_options, now, settings, signed_in, store
+from uec.cli.options import ID, login_options, now, settings, signed_in, store
 from uec.cli.tables import show, show_facts
 from uec.domain.lifecycle import ApplicationState
 
@@ -16,7 +16,12 @@ def applications() -> None:
 
 
 @applications.command("list")
-@click.option("--state", "states", multiple=True, type=click.Choice([state.value for state in ApplicationState]))
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([state.value for state in ApplicationState], case_sensitive=False),
+)
 @click.option("--find", default="", help="A number, a SNILS or the beginning of a surname.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
 @login_options
@@ -39,7 +44,7 @@ def list_applications(states: tuple[str, ...], find: str, limit: int, login: str
 
 
 @applications.command("show")
-@click.argument("application_id", type=int)
+@click.argument("application_id", type=ID)
 @login_options
 def show_application(application_id: int, login: str, password_file: Path | None) -> None:
     """Show one application with what the registers said."""
@@ -70,7 +75,7 @@ _reason = click.option("--reason", required=True, help="What the decision stands
 
 
 @applications.command()
-@click.argument("application_id", type=int)
+@click.argument("application_id", type=ID)
 @_reason
 @login_options
 def approve(application_id: int, reason: str, login: str, password_file: Path | None) -> None:
@@ -79,7 +84,7 @@ def approve(application_id: int, reason: str, login: str, password_file: Path | 
 
 
 @applications.command()
-@click.argument("application_id", type=int)
+@click.argument("application_id", type=ID)
 @_reason
 @login_options
 def reject(application_id: int, reason: str, login: str, password_file: Path | None) -> None:

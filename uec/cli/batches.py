@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from uec.cli.options import login_options, now, settings, signed_in, store
+from uec.cli.options import ID, login_options, now, settings, signed_in, store
 from uec.cli.tables import show
 from uec.domain.lifecycle import BatchState
 
@@ -15,7 +15,9 @@ def batches() -> None:
 
 
 @batches.command("list")
-@click.option("--state", "states", multiple=True, type=click.Choice([state.value for state in BatchState]))
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice([state.value for state in BatchState], case_sensitive=False)
+)
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
 @login_options
 def list_batches(states: tuple[str, ...], limit: int, login: str, password_file: Path | None) -> None:
@@ -51,7 +53,7 @@ def plan(login: str, password_file: Path | None) -> None:
 
 
 @batches.command()
-@click.argument("batch_id", type=int)
+@click.argument("batch_id", type=ID)
 @login_options
 def release(batch_id: int, login: str, password_file: Path | None) -> None:
     """Release a batch for production, as another person than its planner; a worker then prepares its cards."""
@@ -63,7 +65,7 @@ def release(batch_id: int, login: str, password_file: Path | None) -> None:
 
 
 @batches.command()
-@click.argument("batch_id", type=int)
+@click.argument("batch_id", type=ID)
 @click.option("--reason", required=True, help="Why it is called off.")
 @login_options
 def cancel(batch_id: int, reason: str, login: str, password_file: Path | None) -> None:
@@ -77,8 +79,8 @@ def cancel(batch_id: int, reason: str, login: str, password_file: Path | None) -
 
 
 @batches.command()
-@click.argument("batch_id", type=int)
-@click.option("--station", type=int, help="Only at this station; else at whichever has a blank in a reader.")
+@click.argument("batch_id", type=ID)
+@click.option("--station", type=ID, help="Only at this station; else at whichever has a blank in a reader.")
 @login_options
 def produce(batch_id: int, station: int | None, login: str, password_file: Path | None) -> None:
     """Ask for the writing of every prepared card of a released batch."""

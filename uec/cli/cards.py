@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from uec.cli.options import login_options, now, settings, signed_in, store
+from uec.cli.options import ID, login_options, now, settings, signed_in, store
 from uec.cli.tables import show, show_facts
 from uec.domain.lifecycle import CardState
 
@@ -17,7 +17,9 @@ def cards() -> None:
 
 
 @cards.command("list")
-@click.option("--state", "states", multiple=True, type=click.Choice([state.value for state in CardState]))
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice([state.value for state in CardState], case_sensitive=False)
+)
 @click.option("--find", default="", help="A card or application number, a SNILS or the beginning of a surname.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
 @login_options
@@ -40,7 +42,7 @@ def list_cards(states: tuple[str, ...], find: str, limit: int, login: str, passw
 
 
 @cards.command("show")
-@click.argument("card_id", type=int)
+@click.argument("card_id", type=ID)
 @login_options
 def show_card(card_id: int, login: str, password_file: Path | None) -> None:
     """Show a card with its certificates and its journal."""
@@ -71,7 +73,7 @@ def _change(name: str, doc: str) -> None:
     """Add a command that lets one event happen to a card."""
 
     @cards.command(name.replace("_", "-"), help=doc)
-    @click.argument("card_id", type=int)
+    @click.argument("card_id", type=ID)
     @click.option("--reason", required=True, help="Stands in the audit.")
     @login_options
     def command(card_id: int, reason: str, login: str, password_file: Path | None) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from uec.cli.options import login_options, now, settings, signed_in, store
+from uec.cli.options import ID, login_options, now, settings, signed_in, store
 from uec.cli.tables import show, show_facts
 from uec.services.views import CohortView
 
@@ -38,7 +38,7 @@ def list_cohorts(login: str, password_file: Path | None) -> None:
 @cohorts.command()
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day people must be entitled on; default today.")
 @click.option("--oktmo", multiple=True, help="Only residents of this municipality; may be repeated.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many people.")
+@click.option("--limit", type=ID, help="At most so many people.")
 @login_options
 def compute(
     as_of: datetime | None, oktmo: tuple[str, ...], limit: int | None, login: str, password_file: Path | None
@@ -62,7 +62,7 @@ def compute(
 
 
 @cohorts.command()
-@click.argument("cohort_id", type=int)
+@click.argument("cohort_id", type=ID)
 @login_options
 def propose(cohort_id: int, login: str, password_file: Path | None) -> None:
     """Put one's name to a drafted list."""
@@ -73,7 +73,7 @@ def propose(cohort_id: int, login: str, password_file: Path | None) -> None:
 
 
 @cohorts.command()
-@click.argument("cohort_id", type=int)
+@click.argument("cohort_id", type=ID)
 @click.option("--root", required=True, help="The Merkle root that was shown and is approved.")
 @login_options
 def approve(cohort_id: int, root: str, login: str, password_file: Path | None) -> None:
@@ -86,7 +86,7 @@ def approve(cohort_id: int, root: str, login: str, password_file: Path | None) -
 
 
 @cohorts.command("open")
-@click.argument("cohort_id", type=int)
+@click.argument("cohort_id", type=ID)
 @login_options
 def open_applications(cohort_id: int, login: str, password_file: Path | None) -> None:
     """Open the applications of an approved list."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uec.cli.options import now, passphrase_files_option, read_passphrases, settings
+from uec.cli.options import ask_secret, now, passphrase_files_option, read_line, read_passphrases, settings
 from uec.cli.tables import show
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def import_transport(check_value: str, component_files: tuple[Path, ...], passph
     from issuance.keys.port import KeyAlgorithm, KeyPurpose  # noqa: PLC0415
     from uec.domain.errors import InvalidInput  # noqa: PLC0415
 
-    texts = [file.read_text(encoding="ascii").strip() for file in component_files] or [
-        click.prompt(f"Component of the {who} custodian (hex)", hide_input=True) for who in ("first", "second")
+    texts = [read_line(file).strip() for file in component_files] or [
+        ask_secret(f"Component of the {who} custodian (hex)").strip() for who in ("first", "second")
     ]
     try:
         components = tuple(Secret(bytes.fromhex(text)) for text in texts)

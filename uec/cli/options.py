@@ -1,5 +1,7 @@
 """Options that many commands share, and what they open: settings, database, the person who acts."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 SETTINGS_KEY = "uec.settings"
+# Ids and counts as PostgreSQL's INTEGER and SQLite hold them: a longer number is a typing error, not an overflow.
+ID = click.IntRange(1, 2**31 - 1)
 
 
 def _keep_settings(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -86,12 +90,35 @@ def signed_in(session: "Session", login: str, password_file: Path | None) -> "Ac
     return sign_in(session, login, read_password(login, password_file), now())
 
 
-def read_password(login: str, password_file: Path | None) -> str:
-    """The password from its file, or asked for at the terminal."""
+def read_password(login: str, password_file: Path | None, *, confirm: bool = False) -> str:
+    """The password from its file, or asked for at the terminal (twice with `confirm`)."""
     if password_file is not None:
-        return password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    password: str = click.prompt(f"Password of {login}", hide_input=True)
-    return password
+        return read_line(password_file)
+    return ask_secret(f"Password of {login}", confirm=confirm)
+
+
+def read_line(file: Path) -> str:
+    """The one line of a small text file without its end; raises `InvalidFile` when it is no text."""
+    from uec.domain.errors import InvalidFile  # noqa: PLC0415
+
+    try:
+        return file.read_bytes().decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise InvalidFile(f"{file} is not UTF-8 text; write it anew as one line of text.", path=file) from None
+
+
+def ask_secret(question: str, *, confirm: bool = False) -> str:
+    """What somebody types at the terminal without showing it; without a terminal, a line of standard input."""
+    typed: str = click.prompt(question, hide_input=_has_terminal(), confirmation_prompt=confirm)
+    return typed
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return sys.stdin.isatty()
+    return True
 
 
 def read_passphrases(files: tuple[Path, ...], *, confirm: bool = False) -> "tuple[Secret, Secret]":
@@ -104,10 +131,7 @@ def read_passphrases(files: tuple[Path, ...], *, confirm: bool = False) -> "tupl
     if files:
         first, second = (file.read_bytes().rstrip(b"\r\n") for file in files)
         return Secret(first), Secret(second)
-    typed = [
-        click.prompt(f"Passphrase of the {who} custodian", hide_input=True, confirmation_prompt=confirm)
-        for who in ("first", "second")
-    ]
+    typed = [ask_secret(f"Passphrase of the {who} custodian", confirm=confirm) for who in ("first", "second")]
     return Secret(typed[0].encode()), Secret(typed[1].encode())
 
 

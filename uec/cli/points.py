@@ -5,7 +5,7 @@ from secrets import token_bytes
 
 import click
 
-from uec.cli.options import login_options, now, settings, signed_in, store
+from uec.cli.options import ID, login_options, now, settings, signed_in, store
 from uec.cli.tables import show
 from uec.services.views import PointView
 
@@ -34,8 +34,10 @@ def list_points() -> None:
 @click.option("--name-en", required=True)
 @click.option("--address", required=True)
 @click.option("--oktmo", required=True, help="Municipality it serves.")
-@click.option("--windows", default=1, show_default=True, type=click.IntRange(1))
-@click.option("--daily-capacity", default=50, show_default=True, type=click.IntRange(0), help="Cards a working day.")
+@click.option("--windows", default=1, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "--daily-capacity", default=50, show_default=True, type=click.IntRange(0, 1_000_000), help="Cards a working day."
+)
 @login_options
 def add(
     code: str,
@@ -60,7 +62,7 @@ def add(
 
 @points.command()
 @click.argument("name")
-@click.option("--point", type=int, help="Id of the point it stands at.")
+@click.option("--point", type=ID, help="Id of the point it stands at.")
 @login_options
 def station(name: str, point: int | None, login: str, password_file: Path | None) -> None:
     """Enter a station and print its one-time code, valid for a day: uec station enrol --code CODE --hub URL."""

@@ -10,6 +10,7 @@ from threading import Event
 import click
 
 from uec.cli.options import passphrase_files_option, read_passphrases, settings
+from uec.domain.settings_rules import split_address
 from uec.settings import ENVIRONMENT, Settings
 
 
@@ -29,11 +30,19 @@ def log_to_stderr() -> None:
 
 
 def _run(process: Callable[[Settings, Event], None], name: str) -> None:
-    chosen = settings()
+    chosen = _ready(settings())
     log_to_stderr()
     stop = stop_event()
     click.echo(f"{name} runs; stop it with Ctrl-C", err=True)
     process(chosen, stop)
+
+
+def _ready(chosen: Settings) -> Settings:
+    """The settings, once their database has been seen to be of this version: at the start, not at the first use."""
+    from uec.store.migrate import require_current  # noqa: PLC0415
+
+    require_current(chosen.database_url)
+    return chosen
 
 
 @click.command()
@@ -85,14 +94,14 @@ def serve() -> None:
     from granian.constants import Interfaces  # noqa: PLC0415
     from granian.server import Server  # noqa: PLC0415
 
-    chosen = settings()
+    chosen = _ready(settings())
     os.environ[ENVIRONMENT] = str(chosen.source)  # the server's own processes read the same file
-    host, _, port = chosen.web_listen.rpartition(":")
+    host, port = split_address(chosen.web_listen)
     click.echo(f"web pages on http://{chosen.web_listen}; stop with Ctrl-C", err=True)
     Server(
         "uec.cli.wsgi:application",
-        address=host,
-        port=int(port),
+        address="127.0.0.1" if host == "localhost" else host,
+        port=port,
         interface=Interfaces.WSGI,
         blocking_threads=8,
         log_access=False,

@@ -1,32 +1,38 @@
 """`uec init`: a new installation in one go."""
 
+import json
+import tomllib
 from pathlib import Path
 from secrets import token_bytes
 
 import click
 
-from uec.cli.options import now, passphrase_files_option, read_passphrases, settings_file
+from uec.cli.options import now, passphrase_files_option, read_passphrases, read_password, settings_file
+from uec.domain.errors import InvalidInput
 from uec.services.installation import Administrator, install
-from uec.settings import find_settings_file, load_settings
+from uec.services.passwords import require_strong
+from uec.services.whole_file import whole_file
+from uec.settings import PkiNames, find_settings_file, load_settings, settings_from
 
 TEMPLATE = """\
 # Settings of this installation; every key has a default, `uec` refuses a key it does not know.
 # Relative paths count from this file's folder.
 state_dir = "state"
-profile_dir = "{profiles}"
+profile_dir = {profiles}
 
 # SQLite beside the state by default; for PostgreSQL: postgresql://USER@HOST/NAME
 # database_url = "postgresql://uec@localhost/uec"
 
 [pki]
 country = "RU"
-organisation = "{organisation}"
+organisation = {organisation}
 """
+DEFAULT_ORGANISATION = PkiNames().organisation
 SHIPPED_PROFILES = Path(__file__).parents[2] / "config" / "profiles"
 
 
 @click.command()
-@click.option("--organisation", default="Уполномоченная организация", show_default=True, help="Written to cards.")
+@click.option("--organisation", default=DEFAULT_ORGANISATION, show_default=True, help="Written to cards.")
 @click.option("--admin-login", default="admin", show_default=True, help="Login of the first administrator.")
 @click.option("--admin-name", default="Администратор", show_default=True, help="Name shown for the administrator.")
 @click.option(
@@ -48,18 +54,21 @@ def init(
     again goes on where it stopped.
     """
     file = find_settings_file(settings_file())
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(TEMPLATE.format(profiles=SHIPPED_PROFILES, organisation=organisation), encoding="utf-8")
-        click.echo(f"settings: wrote {file}")
-    settings = load_settings(file)
+    template = TEMPLATE.format(profiles=_quoted(str(SHIPPED_PROFILES)), organisation=_quoted(organisation))
+    is_new = not file.exists()
+    settings = settings_from(tomllib.loads(template), file.absolute()) if is_new else load_settings(file)
+    if not is_new and organisation not in {DEFAULT_ORGANISATION, settings.pki.organisation}:
+        raise InvalidInput(f"{file} is there already and names another organisation; change it there.")
     confirm = not settings.vault_path.exists()
     passphrases = read_passphrases(passphrase_files, confirm=confirm)
-    password = (
-        admin_password_file.read_text(encoding="utf-8").rstrip("\r\n")
-        if admin_password_file
-        else click.prompt(f"Password of {admin_login}", hide_input=True, confirmation_prompt=confirm)
-    )
+    password = read_password(admin_login, admin_password_file, confirm=confirm)
+    require_strong(password, admin_login)
+    if is_new:
+        # Only now: what was asked for was answered, so that nothing is left behind by a slip at the prompts.
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as out:
+            out.write(template)
+        click.echo(f"settings: wrote {file}")
     install(
         settings,
         passphrases=passphrases,
@@ -69,3 +78,8 @@ def init(
         say=click.echo,
     )
     click.echo("Done. Start the processes: uec vault, uec hub, uec worker, uec scheduler, uec serve.")
+
+
+def _quoted(text: str) -> str:
+    """A basic string of TOML: JSON's escapes are among its own, but for the one sign that JSON leaves as it is."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -5,7 +5,7 @@ from secrets import token_bytes
 
 import click
 
-from uec.cli.options import login_options, now, settings, signed_in, store
+from uec.cli.options import ID, login_options, now, read_password, settings, signed_in, store
 from uec.cli.tables import show
 from uec.domain.permissions import Role
 
@@ -32,8 +32,14 @@ def list_staff() -> None:
 @staff.command()
 @click.argument("new_login")
 @click.option("--name", required=True, help="Name shown on pages.")
-@click.option("--role", "roles", multiple=True, required=True, type=click.Choice([role.value for role in Role]))
-@click.option("--point", type=int, help="Id of the point of work.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    required=True,
+    type=click.Choice([role.value for role in Role], case_sensitive=False),
+)
+@click.option("--point", type=ID, help="Id of the point of work.")
 @click.option(
     "--new-password-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -54,11 +60,7 @@ def add(
 
     with store(settings()) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
-        password = (
-            new_password_file.read_text(encoding="utf-8").rstrip("\r\n")
-            if new_password_file
-            else click.prompt(f"Password of {new_login}", hide_input=True, confirmation_prompt=True)
-        )
+        password = read_password(new_login, new_password_file, confirm=True)
         made = service.create(
             session,
             login=new_login,

@@ -14,6 +14,11 @@ from uec.services.views import PointView
 from uec.store import audit
 from uec.store.tables import IssuancePoint
 
+WINDOWS_LIMIT = 1000
+CAPACITY_LIMIT = 1_000_000
+# Field of a point and the letters that fit into it.
+_LENGTHS = {"code": 20, "name_ru": 200, "name_en": 200, "address": 400}
+
 
 def list_points(session: Session) -> list[PointView]:
     """All points, by their code."""
@@ -33,8 +38,15 @@ def point_view(row: IssuancePoint) -> PointView:
 def add(session: Session, *, point: PointView, oktmo: str, actor: Actor, now: datetime) -> int:
     """Enter a point (its `id` is ignored) in a municipality; returns its id. Raises `InvalidInput` for a taken code."""
     actor.require(Permission.MANAGE_STAFF)
-    if point.windows < 1 or point.daily_capacity < 0:
-        raise InvalidInput("A point has at least one window, and a capacity of 0 or more.", field="windows")
+    if not 1 <= point.windows <= WINDOWS_LIMIT or not 0 <= point.daily_capacity <= CAPACITY_LIMIT:
+        raise InvalidInput(
+            f"A point has 1 to {WINDOWS_LIMIT} windows, and a capacity of 0 to {CAPACITY_LIMIT} cards a day.",
+            field="windows",
+        )
+    for field, limit in _LENGTHS.items():
+        text = getattr(point, field)
+        if not text.strip() or len(text) > limit or not text.isprintable():
+            raise InvalidInput(f"A point's {field} has 1 to {limit} printable characters.", field=field)
     row = IssuancePoint(
         code=point.code,
         name_ru=point.name_ru,

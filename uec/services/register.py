@@ -28,6 +28,7 @@ from uec.store.staging import StagedRow, Staging
 from uec.store.tables import Municipality, RegisterImport
 
 Progress = Callable[[int, int, int], None]
+_NAME_LIMIT = 200
 REJECT_COLUMNS = ("line", "field", "reason")
 
 
@@ -244,6 +245,8 @@ def _municipalities(source: RegisterFile) -> Iterator[tuple[str, str, str]]:
                 oktmo, name_ru, name_en = (text.strip() for text in source.arrange(source.split(line)))
                 if not (name_ru and name_en):
                     raise BrokenLine("a name is missing")
+                if max(len(name_ru), len(name_en)) > _NAME_LIMIT or not (name_ru + name_en).isprintable():
+                    raise BrokenLine(f"a name has more than {_NAME_LIMIT} characters, or one that cannot be printed")
                 yield parse_oktmo(oktmo), name_ru, name_en
             except (BrokenLine, InvalidNumber, IndexError, ValueError) as error:
                 raise InvalidFile(

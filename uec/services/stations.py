@@ -17,6 +17,7 @@ from uec.store.tables import HubInstance, Station
 
 ALIVE = timedelta(seconds=30)
 CODE_LIFE = timedelta(hours=24)
+_NAME_LIMIT = 80
 
 
 class HubAway(UecError):
@@ -36,8 +37,11 @@ def list_stations(session: Session, *, now: datetime, point_id: int | None = Non
 def create(session: Session, *, name: str, point_id: int | None, code_hash: str, actor: Actor, now: datetime) -> int:
     """Enter a station that may enrol once with a code (its hash is kept) within a day; returns its id."""
     actor.require(Permission.MANAGE_STATIONS)
+    shown = " ".join(name.split())
+    if not shown or len(shown) > _NAME_LIMIT or not shown.isprintable():
+        raise InvalidInput(f"A station's name has 1 to {_NAME_LIMIT} printable characters.", field="name")
     station = Station(
-        name=" ".join(name.split()),
+        name=shown,
         point_id=point_id,
         enrolment_code_hash=code_hash,
         enrolment_expires_at=now + CODE_LIFE,

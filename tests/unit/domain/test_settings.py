@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from uec.domain.errors import InvalidSettings
-from uec.settings import Settings, load_settings, settings_from
+from uec.domain.settings_rules import RULES, fault_of, split_address
+from uec.settings import PkiNames, Settings, load_settings, settings_from
 
 
 def write(folder: Path, text: str) -> Path:
@@ -76,6 +77,74 @@ def test_a_mistake_is_named_with_its_neighbour(tmp_path: Path, text: str, key: s
     assert key in caught.value.message
 
 
+BAD_VALUES: dict[str, list[object]] = {
+    "database_url": ["sqlite://", "sqlite:///:memory:"],
+    "web_listen": ["nonsense", "8080", ":8080", "127.0.0.1:", "127.0.0.1:65536", "::1:80 80", "127.0.0.1:٣"],
+    "hub_listen": ["x", "host:-1", "[::1:8081"],
+    "hub_url": ["http://host", "ws://", "ws://host:x"],
+    "base_url": ["ftp://host", "host", "http://[::1"],
+    "register_gateway_url": ["nonsense", "http://", "http://host:99999"],
+    "register_gateway_timeout_s": [0, -1.0, float("nan"), float("inf"), 301],
+    "timezone": ["Mars/Base", "", "../etc/passwd", "/etc/localtime"],
+    "locale": ["de", "RU", ""],
+    "card_number_prefix": ["", "abc", "12345678901", "９６"],
+    "default_profile": ["", "../../x", "uec.toml", "a/b"],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in BAD_VALUES.items() for value in values])
+def test_a_value_of_no_use_is_found_at_once(key: str, value: object) -> None:
+    with pytest.raises(InvalidSettings, match=f"^{key} must be ") as caught:
+        settings_from({key: value}, Path("/somewhere/uec.toml"))
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("country", "rus"), ("country", ""), ("organisation", "Ж" * 65), ("organisation", " "), ("root_name", "a\nb")],
+)
+def test_names_must_fit_into_certificates(key: str, value: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"^pki.{key} must be "):
+        settings_from({"pki": {key: value}}, Path("/somewhere/uec.toml"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("web_listen", "[::1]:8080"),
+        ("web_listen", "localhost:0"),
+        ("hub_listen", "0.0.0.0:8081"),
+        ("hub_url", "wss://hub.example:443/station"),
+        ("base_url", "https://card.example"),
+        ("register_gateway_timeout_s", 300),
+        ("timezone", "Europe/Moscow"),
+        ("locale", "en"),
+    ],
+)
+def test_values_of_use_stand(key: str, value: object) -> None:
+    assert getattr(settings_from({key: value}, Path("/somewhere/uec.toml")), key) == value
+
+
+@pytest.mark.parametrize(
+    ("address", "split"), [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:8080", ("::1", 8080)), ("h:0", ("h", 0))]
+)
+def test_an_address_is_split(address: str, split: tuple[str, int]) -> None:
+    assert split_address(address) == split
+
+
+@pytest.mark.parametrize(
+    ("given", "loaded"),
+    [
+        ("sqlite:///state/uec.db", "sqlite:////somewhere/state/uec.db"),
+        ("sqlite+pysqlite:///uec.db", "sqlite+pysqlite:////somewhere/uec.db"),
+        ("sqlite:////var/uec.db", "sqlite:////var/uec.db"),
+        ("postgresql://host/uec", "postgresql://host/uec"),
+    ],
+)
+def test_a_relative_database_lies_beside_the_settings(given: str, loaded: str) -> None:
+    assert settings_from({"database_url": given}, Path("/somewhere/uec.toml")).database_url == loaded
+
+
 @pytest.mark.parametrize("content", [b"state_dir = ", b"\xff\xfe"])
 def test_a_broken_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "uec.toml"
@@ -95,3 +164,10 @@ def test_settings_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         settings.demo = True  # type: ignore[misc]
     assert isinstance(settings, Settings)
+
+
+def test_every_default_keeps_the_rules_and_every_rule_has_a_key() -> None:
+    defaults = settings_from({}, Path("/somewhere/uec.toml"))
+    for key in RULES:
+        holder = PkiNames() if key.startswith("pki.") else defaults
+        assert fault_of(key, getattr(holder, key.removeprefix("pki."))) is None
