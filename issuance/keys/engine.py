@@ -13,8 +13,8 @@ from typing import Protocol, Self, TypeVar
 from card_io.ciphers import kcv_aes
 from card_io.keyset import KeySet, SessionKeys
 from card_io.secret import Secret
-from issuance.errors import BadComponent, UnusableKey, VaultError, VaultLocked
-from issuance.keys import card_keys, material
+from issuance.errors import BadComponent, UnusableKey, VaultError, VaultExists, VaultLocked
+from issuance.keys import backup, card_keys, material
 from issuance.keys.keyring import KeyRing, Work
 from issuance.keys.lifecycle import KeyEvent
 from issuance.keys.port import (
@@ -68,6 +68,16 @@ class Chest(Protocol):
 
     def encrypt(self, ref: KeyRef, blocks: bytes) -> bytes:
         """Encrypt whole AES blocks, each by itself (ECB): what bulk derivation is made of."""
+        ...
+
+    def wrap(self, ref: KeyRef, wrapping: Secret) -> bytes:
+        """Wrap a key for another vault."""
+        ...
+
+    def unwrap(
+        self, ref: KeyRef, algorithm: KeyAlgorithm, wrapped: bytes, public_key: bytes | None, wrapping: Secret
+    ) -> str:
+        """Take a wrapped key in; returns its check value."""
         ...
 
     def random(self, size_bytes: int) -> bytes:
@@ -148,6 +158,46 @@ class VaultEngine:
                 f"the components give check value {found}, not {check_value.upper()}: one of them was mistyped"
             )
         return self._add(purpose, algorithm, now, lambda ref, kind: self._chest.put(ref, kind, key), KeyState.ACTIVE)
+
+    def back_up(self, transport: Secret) -> bytes:
+        """Return all keys wrapped under a transport key (32 bytes), with their states, check values and versions."""
+        wrapping = backup.wrapping_key(transport)
+        with self._open():
+            kept = [info.ref for info in self._ring.infos(None) if info.state is not KeyState.DESTROYED]
+            keys = {
+                ref: backup.WrappedKey(
+                    self._chest.wrap(ref, wrapping),
+                    None if ref.purpose in material.SYMMETRIC_PURPOSES else self._chest.public_key(ref),
+                )
+                for ref in kept
+            }
+            return backup.encode(backup.Backup(self._identity, self._ring, keys), transport)
+
+    def restore(self, data: bytes, transport: Secret) -> VaultIdentity:
+        """Take a backup into this empty vault, which becomes the one that was backed up, at the same generation.
+
+        Every key's check value is compared. Raises `BadBackup`, and `VaultExists` for a vault that has keys; nothing
+        has changed then.
+        """
+        given, wrapping = backup.decode(data, transport), backup.wrapping_key(transport)
+        with self._open():
+            if self._ring.infos(None):
+                raise VaultExists("this vault has keys already: restore into an empty one", path="vault")
+            before = self._ring, self._identity
+            try:
+                for ref, key in given.keys.items():
+                    info = given.ring.get(ref)
+                    found = self._chest.unwrap(ref, info.algorithm, key.material, key.public_key, wrapping)
+                    if found != info.check_value:
+                        raise backup.BadBackup(f"{ref.purpose} version {ref.version} has check value {found}")
+                self._ring, self._identity = given.ring, given.identity
+                self._save()
+            except BaseException:
+                self._ring, self._identity = before
+                for ref in given.keys:
+                    self._chest.drop(ref)
+                raise
+            return self._identity
 
     def move(self, ref: KeyRef, event: KeyEvent) -> None:
         """Let an event happen to a key (activate, retire, compromise, destroy); raises `UnusableKey`, `UnknownKey`."""

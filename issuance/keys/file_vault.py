@@ -13,7 +13,7 @@ from typing import IO, Self
 from card_io.ciphers import aes_cmac, aes_ecb_encrypt, kcv_aes
 from card_io.secret import Secret
 from issuance.errors import VaultDamaged
-from issuance.keys import material, sealing, storage
+from issuance.keys import backup, material, sealing, storage
 from issuance.keys.engine import VaultEngine
 from issuance.keys.keyring import KeyRing
 from issuance.keys.port import KeyAlgorithm, KeyRef, VaultIdentity
@@ -66,6 +66,21 @@ class FileChest:
     def encrypt(self, ref: KeyRef, blocks: bytes) -> bytes:
         """Encrypt whole AES blocks, each by itself."""
         return aes_ecb_encrypt(self._keys[ref].reveal(), blocks)
+
+    def wrap(self, ref: KeyRef, wrapping: Secret) -> bytes:
+        """Wrap a key for another vault."""
+        return backup.wrap(wrapping, self._keys[ref].reveal())
+
+    def unwrap(
+        self, ref: KeyRef, algorithm: KeyAlgorithm, wrapped: bytes, public_key: bytes | None, wrapping: Secret
+    ) -> str:
+        """Take a wrapped key in; returns its check value. What the public key is follows from the private one."""
+        key = Secret(backup.unwrap(wrapping, wrapped))
+        if public_key is None:
+            return self.put(ref, algorithm, key)
+        self._keys[ref] = key
+        self._loaded.pop(ref, None)
+        return material.public_check_value(self.public_key(ref)).hex().upper()
 
     def random(self, size_bytes: int) -> bytes:
         """Return random bytes of the operating system."""

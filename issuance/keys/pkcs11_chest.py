@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
+from pkcs11.constants import DEFAULT
 from pkcs11.util.ec import decode_ec_public_key, encode_ec_public_key, encode_named_curve_parameters
 from pkcs11.util.rsa import decode_rsa_public_key, encode_rsa_public_key
 
@@ -33,11 +34,10 @@ _RING_LABEL = "uec key ring"
 _CURVES = {KeyAlgorithm.EC_P256: "secp256r1", KeyAlgorithm.EC_P384: "secp384r1"}
 _RSA_BITS = {KeyAlgorithm.RSA_2048: 2048, KeyAlgorithm.RSA_3072: 3072, KeyAlgorithm.RSA_4096: 4096}
 _AES_USES = {Attribute.SIGN: True, Attribute.ENCRYPT: True}
-_PRIVATE_USES: dict[Attribute, bool | None] = {
+# A private key has no attribute for what only public and secret keys do: those are left out of the template.
+_PRIVATE_USES: dict[Attribute, Any] = {
     Attribute.SIGN: True,
-    Attribute.ENCRYPT: None,
-    Attribute.VERIFY: None,
-    Attribute.WRAP: None,
+    **dict.fromkeys((Attribute.ENCRYPT, Attribute.VERIFY, Attribute.WRAP), DEFAULT),
 }
 _CLASSES = (ObjectClass.SECRET_KEY, ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY)
 # DigestInfo before a SHA-256 digest, RFC 8017 section 9.2 note 1.
