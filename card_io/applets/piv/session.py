@@ -134,16 +134,20 @@ class PivSession:
         value = key.reveal()
         if len(value) != algorithm.key_bytes or len(challenge) != algorithm.block_bytes:
             raise WrongAdminKey(f"an admin key of {len(value)} bytes does not go with {algorithm.name}")
-        witness = self._general_authenticate(algorithm, Slot.ADMIN, ((_WITNESS, b""),), _WITNESS)
+        witness = self._ask_for_admin(algorithm, ((_WITNESS, b""),), _WITNESS)
         if len(witness) != algorithm.block_bytes:
             raise WrongAdminKey("the card's witness has another block size than this algorithm")
         answers = ((_WITNESS, algorithm.decrypt(value, witness)), (_CHALLENGE, challenge))
-        try:
-            response = self._general_authenticate(algorithm, Slot.ADMIN, answers, _RESPONSE)
-        except StatusWordError as error:
-            raise WrongAdminKey(f"the card refuses the admin key ({error.sw:04X})") from error
+        response = self._ask_for_admin(algorithm, answers, _RESPONSE)
         if not hmac.compare_digest(response, algorithm.encrypt(value, challenge)):
             raise WrongAdminKey("the card does not have this admin key")
+
+    def _ask_for_admin(self, algorithm: int, items: tuple[tuple[int, bytes], ...], wanted: int) -> bytes:
+        """A refusal of either half means another key, or one of another algorithm."""
+        try:
+            return self._general_authenticate(algorithm, Slot.ADMIN, items, wanted)
+        except StatusWordError as error:
+            raise WrongAdminKey(f"the card refuses the admin key ({error.sw:04X})") from error
 
     def _general_authenticate(
         self, algorithm: int, slot: int, items: tuple[tuple[int, bytes], ...], wanted: int

@@ -15,6 +15,7 @@ from card_io.errors import InvalidTlv
 from card_io.virtual import asymmetric
 from card_io.virtual.applet import Surroundings
 from card_io.virtual.piv.card_data import (
+    BIOMETRIC_GROUP,
     DISCOVERY,
     MANAGEMENT_KEY,
     OBJECT_MAX,
@@ -167,17 +168,13 @@ class PivApplet:
         content = self._area.octets(f"object/{tag:06x}")
         if content is None:
             raise Refused(NOT_FOUND)
-        return ResponseAPDU(tlv.encode(0x53, content), 0x9000)
+        return ResponseAPDU(tlv.encode(tag if tag == BIOMETRIC_GROUP else 0x53, content), 0x9000)
 
     def _put_data(self, command: CommandAPDU) -> ResponseAPDU:
         self._require_management()
-        tag, rest = _tag_list(command)
+        tag, content = _object_to_put(command)
         if tag == DISCOVERY or not is_object(tag):
             raise Refused(NOT_FOUND)
-        try:
-            content = tlv.single(rest, 0x53)
-        except InvalidTlv as error:
-            raise Refused(WRONG_DATA) from error
         if len(content) > OBJECT_MAX:
             raise Refused(NO_MEMORY)
         if content:
@@ -263,6 +260,18 @@ def _private_operation(private: asymmetric.PrivateKey, data: bytes) -> bytes:
 
 def _template(tag: int, value: bytes) -> ResponseAPDU:
     return ResponseAPDU(tlv.encode(0x7C, tlv.encode(tag, value)), 0x9000)
+
+
+def _object_to_put(command: CommandAPDU) -> tuple[int, bytes]:
+    """Tag and content: a tag list and 53, or the biometric group template, which comes as itself (part 2, 3.3.2)."""
+    try:
+        first, end = tlv.read_one(command.data)
+        if first.tag in {BIOMETRIC_GROUP, DISCOVERY} and end == len(command.data):
+            return first.tag, first.value
+        tag, rest = _tag_list(command)
+        return tag, tlv.single(rest, 0x53)
+    except InvalidTlv as error:
+        raise Refused(WRONG_DATA) from error
 
 
 def _tag_list(command: CommandAPDU) -> tuple[int, bytes]:

@@ -11,7 +11,7 @@ from card_io.virtual.chip import Randomness
 from card_io.virtual.memory import Area
 from card_io.virtual.piv.card_data import AES_128, BLOCK_SIZE, KEY_SIZE, PIN, PUK, TDES, FactoryValues
 from card_io.virtual.primitives import aes_ecb_encrypt, des3_ecb_encrypt
-from card_io.virtual.refusal import BLOCKED, REFERENCE_NOT_FOUND, SECURITY_STATUS, WRONG_DATA, Refused
+from card_io.virtual.refusal import BLOCKED, REFERENCE_NOT_FOUND, SECURITY_STATUS, WRONG_DATA, WRONG_P1P2, Refused
 
 TRIES: Final = 3
 SIZE: Final = 8
@@ -124,7 +124,7 @@ class ManagementKey:
     def check_algorithm(self, algorithm: int) -> int:
         """The block size, when the algorithm is the key's (00 stands for 3DES)."""
         if (algorithm or TDES) != self._key()[0]:
-            raise Refused(WRONG_DATA)
+            raise Refused(WRONG_P1P2)
         return BLOCK_SIZE[algorithm]
 
     def _encrypt(self, block: bytes) -> bytes:

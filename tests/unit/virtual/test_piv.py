@@ -111,7 +111,7 @@ def test_the_pin_and_its_counter(card: VirtualCard) -> None:
         ("00FFFFFF", bytes.fromhex("039B18") + KEY, 0x6982),
         ("0087119A", bytes.fromhex("7C0482008101"), 0x6A80),
         ("0087119A", bytes.fromhex("7C0582008101AA"), 0x6A88),
-        ("0087119B", bytes.fromhex("7C028000"), 0x6A80),
+        ("0087119B", bytes.fromhex("7C028000"), 0x6A86),
         ("0087039B", bytes.fromhex("7C028200"), 0x6982),
         ("00871155", bytes.fromhex("7C0582008101AA"), 0x6A86),
         ("00A50000", b"", 0x6D00),
@@ -139,7 +139,7 @@ def test_aes_management_keys(card: VirtualCard, algorithm: int, size: int) -> No
     manage(card)
     assert send(card, "00FFFFFF", bytes([algorithm, 0x9B, size - 1]) + new[1:]).sw == 0x6A80
     assert send(card, "00FFFFFF", bytes([algorithm, 0x9B, size]) + new).ok
-    assert send(card, "0087039B", bytes.fromhex("7C028000"), 256).sw == 0x6A80
+    assert send(card, "0087039B", bytes.fromhex("7C028000"), 256).sw == 0x6A86
     assert manage(card, algorithm, new) == 0x9000
 
 
