@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
@@ -88,7 +89,7 @@ def _run(wanted: argparse.Namespace, stop: Event) -> int:
         site.check()
         print(report.as_text())
         if not wanted.once:
-            _serve(site, stop)
+            _serve(site, stop, report.try_out)
     if wanted.json:
         print(json.dumps(report.as_json() | {"seconds_with_setup": round(time.monotonic() - started, 1)}))
     return _verdict(report)
@@ -100,8 +101,8 @@ def _verdict(report: Report) -> int:
     return 1 if report.problems else 0
 
 
-def _serve(site: Site, stop: Event) -> None:
-    """Show where everything is, and stay until Ctrl-C."""
+def _serve(site: Site, stop: Event, try_out: Sequence[str]) -> None:
+    """Show where everything is and what to try, and stay until Ctrl-C."""
     tray = TrayServer(site.tray, free_port(), site.settings.base_url)
     tray.start()
     print(f"\nThe site:        {site.settings.base_url}")
@@ -112,6 +113,9 @@ def _serve(site: Site, stop: Event) -> None:
     for person in people.SIGN_INS:
         print(f"  {person.login:<10} {person.en} / {person.ru}")
     print(f"  {people.ADMIN_LOGIN:<10} adds staff / заводит сотрудников")
+    print("\nTo try:" if try_out else "")
+    for line in try_out:
+        print(f"  - {line}")
     print("\nStop with Ctrl-C.", flush=True)
     try:
         site.wait(stop)

@@ -175,15 +175,20 @@ def test_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
     demo = run_demo("--residents", "300", "--port", str(port), "--folder", str(folder), "--transport", IN_PROCESS)
     assert demo.stdout is not None and demo.stderr is not None
     try:
+        shown = []
         for line in demo.stdout:
+            shown.append(line)
             if line.startswith("Stop with Ctrl-C"):
                 break
         else:
             pytest.fail(demo.stderr.read())
+        said = "".join(shown)
+        for task in ("as releaser release batch", "as producer write the card", "as operator2 hand card", "as officer"):
+            assert f"  - {task}" in said, said
         assert len(members(demo.pid)) >= 7, "demo, stand-in, vault, hub, worker, scheduler, pages"
         second = run_demo("--port", str(port), "--folder", str(tmp_path / "other"))
-        said = second.communicate(timeout=60)[1]
-        assert (second.returncode, said) == (
+        warned = second.communicate(timeout=60)[1]
+        assert (second.returncode, warned) == (
             1,
             f"uec: Port {port} is in use; stop what listens there, or start with --port and another number.\n",
         )
@@ -191,7 +196,7 @@ def test_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
         os.killpg(demo.pid, signal.SIGINT)
         demo.wait(15)
         assert time.monotonic() - begun < 10
-        assert members(demo.pid) == set(), "something lives on"
+        wait_until(lambda: not members(demo.pid), "something lives on", timeout_s=3.0)
     finally:
         for process in members(demo.pid):
             os.kill(process, signal.SIGKILL)
