@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, delete, exists, insert, literal, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput, SamePerson, UecError
@@ -38,10 +38,13 @@ class CohortChanged(UecError):
 def entitled(as_of: date, policy: Policy) -> list[ColumnElement[bool]]:
     """The conditions under which a resident belongs on a list: of age, alive, no card, not applied, not refused."""
     same_person = or_(Application.resident_id == Resident.id, Application.snils == Resident.snils)
+    twin = aliased(Resident)
+    # A person may stand on the register twice, after a move for instance: the first row counts, and any row's death.
+    earlier_or_dead = or_(twin.id < Resident.id, twin.death_date.is_not(None))
     has_card = exists().where(Card.application_id == Application.id, Card.state.not_in(GONE))
     return [
         Resident.birth_date <= add_years(as_of, -policy.entitled_age_years),
-        Resident.death_date.is_(None),
+        ~exists().where(twin.snils == Resident.snils, earlier_or_dead),
         ~exists().where(same_person, or_(Application.state.not_in(CLOSED), has_card)),
         ~refused(Resident.snils),
     ]
