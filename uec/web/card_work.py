@@ -26,7 +26,8 @@ COURSES: Mapping[OperationKind, tuple[str, ...]] = {
 }
 
 # Labels between two stages of a course.
-SAME_STAGE = {"written": "inspect", "judge": "inspect"}
+SAME_STAGE = {"written": "inspect", "judge": "inspect", "choose_pins": "change_pins"}
+PUT_BACK = "put_card_back"
 
 
 def words_of(label: str) -> str:
@@ -61,6 +62,8 @@ def marks_of(operation: OperationView) -> list[Mark]:
 
 def headline_of(operation: OperationView) -> str:
     """Return what is going on in one line."""
+    if operation.state is OperationState.RUNNING and operation.progress.get("label") == PUT_BACK:
+        return _("Put the same card back into the reader")
     return {
         OperationState.REQUESTED: _("Waiting for the station"),
         OperationState.RUNNING: _("Working with the card"),
@@ -75,6 +78,7 @@ def problem_of(operation: OperationView) -> tuple[str, str]:
     put_back = _("Put the same card back into the reader and try again; nothing is lost.")
     set_aside = _("Set the card aside and report it to security; nothing was changed on it.")
     blank = _("Take it out and put a blank card in.")
+    spoiled = _("Put it aside as spoiled; a new card is planned by itself.")
     known = {
         "uec.hub_restarted": (_("The card service was restarted."), _("Let the holder enter the PINs again.")),
         "seal-broken": (_("The card service was restarted."), _("Let the holder enter the PINs again.")),
@@ -86,6 +90,11 @@ def problem_of(operation: OperationView) -> tuple[str, str]:
         "foreign-card": (_("This is not a card that can be used here."), blank),
         "unknown-keys": (_("The card holds keys that this office does not know."), set_aside),
         "counterfeit": (_("The card cannot prove that it is genuine."), set_aside),
+        "card-scrapped": (_("The card is spoiled."), spoiled),
+        "inspection-failed": (_("The card did not pass the inspection."), spoiled),
+        "uec.card_not_ready": (_("The card was taken off this work meanwhile."), _("Take it out and set it aside.")),
+        "uec.card_moved_on": (_("The card was taken off this work meanwhile."), _("Take it out and set it aside.")),
+        "vault-unavailable": (_("The key service does not answer."), _("Tell the administrator, then try again.")),
     }
     if operation.error_code in known:
         return known[operation.error_code]

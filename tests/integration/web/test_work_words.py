@@ -1,0 +1,60 @@
+"""What the page says while the hub works at a card, and when it cannot: in Russian, and what to do."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from flask_babel import force_locale
+
+from issuance.production.handover import hand_over
+from tests.support.desk import CardOffice
+from uec.domain.lifecycle import OperationKind, OperationState
+from uec.services.views import OperationView
+from uec.settings import Settings
+from uec.web.app import create_app
+from uec.web.card_work import COURSES, headline_of, marks_of, problem_of
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+CYRILLIC = re.compile("[а-яё]")
+
+
+def work(kind: OperationKind, state: OperationState, label: str = "", error_code: str | None = None) -> OperationView:
+    return OperationView(
+        id=1,
+        kind=kind,
+        state=state,
+        card_id=1,
+        station_id=1,
+        reader="left",
+        requested_at=MOMENT,
+        started_at=MOMENT,
+        finished_at=None,
+        progress={"step": 0, "of": 0, "label": label},
+        result={},
+        error_code=error_code,
+        error_text="An English sentence.",
+    )
+
+
+def test_a_pulled_card_is_asked_for(settings: Settings, office: CardOffice) -> None:
+    with create_app(settings, clock=office.clock).app_context(), force_locale("ru"):
+        pulled = work(OperationKind.PERSONALISE, OperationState.RUNNING, "put_card_back")
+        assert headline_of(pulled) == "Верните в считыватель ту же карту"
+
+
+def test_the_stage_of_a_hand_over_is_the_one_that_the_hub_reports(settings: Settings, office: CardOffice) -> None:
+    assert "choose_pins" in hand_over.__code__.co_consts, "the label of issuance.production"
+    with create_app(settings, clock=office.clock).app_context(), force_locale("ru"):
+        marks = marks_of(work(OperationKind.HAND_OVER, OperationState.RUNNING, "choose_pins"))
+    assert [mark.now for mark in marks] == [label == "change_pins" for label in COURSES[OperationKind.HAND_OVER]]
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["card-scrapped", "inspection-failed", "uec.card_not_ready", "uec.card_moved_on", "vault-unavailable", "card-lost"],
+)
+def test_a_clerk_is_told_in_russian_what_to_do(settings: Settings, office: CardOffice, code: str) -> None:
+    with create_app(settings, clock=office.clock).app_context(), force_locale("ru"):
+        problem, advice = problem_of(work(OperationKind.PERSONALISE, OperationState.FAILED, error_code=code))
+    assert CYRILLIC.search(problem) and CYRILLIC.search(advice)
+    assert "English" not in problem
