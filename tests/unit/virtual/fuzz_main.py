@@ -1,4 +1,4 @@
-"""`python -m tests.unit.virtual.fuzz_main [ATHERIS OPTIONS]`: the target under atheris, which watches the card's code."""
+"""`python -m tests.unit.virtual.fuzz_main [OPTIONS]`: the target under atheris, which watches the card's code."""
 
 import sys
 
