@@ -58,6 +58,8 @@ class Settings:
     hub_listen: str = "127.0.0.1:8081"
     web_listen: str = "127.0.0.1:8080"
     base_url: str = "http://127.0.0.1:8080"
+    # How many proxies of ours stand before the web process (nginx: 1): by them it knows the visitor's own address.
+    trusted_proxies: int = 0
     card_number_prefix: str = "964360"
     default_profile: str = "uec"
     locale: str = "ru"

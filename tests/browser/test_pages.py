@@ -1,13 +1,16 @@
 """Every page under the accessibility checker, on a desk and on a phone, by keyboard, in both languages."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import watched
-from tests.browser.pages import enter, fill_contact, fill_document, fill_person, proceed
+from tests.browser.pages import apply_on_the_web, ask_status, enter, fill_contact, fill_document, fill_person, proceed
 from tests.browser.site import Site, open_site
+from uec.domain.lifecycle import OperationKind
+from uec.store.tables import Batch, Staff
 
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
@@ -23,14 +26,17 @@ PAGES: dict[str | None, tuple[str, ...]] = {
     ),
     "planner": ("/office/calendar", "/office/batches", "/office/batches/{batch}", "/office/cohorts"),
     "releaser": ("/office/batches/{batch}",),
-    "producer": ("/office/batches/{batch}", "/office/stations", "/window/operations/{operation}"),
+    "producer": (
+        "/office/batches/{batch}", "/office/stations", "/window/operations/{operation}",
+        "/window/operations/{waiting}",
+    ),
     "security": ("/office/cards", "/office/cards/{card}", "/office/stations"),
     "operator2": (
         "/window/", "/window/?query=никого", "/window/application", "/window/refusal",
         "/window/cards/{ready}/hand-over",
     ),
     "auditor": ("/office/audit",),
-    "admin": ("/office/staff",),
+    "admin": ("/office/staff", "/office/staff/{member}"),
 }  # fmt: skip
 
 
@@ -48,7 +54,13 @@ def things(site: Site) -> dict[str, int]:
     handed = site.office.hand_over(card)
     (application, *_rest) = site.office.approve_applicants(3, 4)
     (batch,) = site.office.plan()
-    return {"card": card, "ready": ready, "application": application, "batch": batch, "operation": handed.id}
+    with site.office.sessions() as session:
+        member = session.query(Staff.id).filter_by(login="operator2").one()[0]
+    waiting = site.office.request(OperationKind.INSPECT, ready)
+    return {
+        "card": card, "ready": ready, "application": application, "batch": batch, "operation": handed.id,
+        "member": member, "waiting": waiting,
+    }  # fmt: skip
 
 
 def problems(page: Page, axe: str) -> list[str]:
@@ -82,6 +94,91 @@ def test_pages_are_accessible_and_fit(
             found.append(f"{address}: wider than the screen")
     context.close()
     assert found == [], "\n".join(found)
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_what_comes_after_a_form_is_accessible_and_fits(
+    browser: Browser, site: Site, axe: str, size: dict[str, int]
+) -> None:
+    context = browser.new_context(base_url=site.url, locale="ru-RU", viewport=size, bypass_csp=True)
+    page, found = watched(context), []
+
+    def look(name: str) -> None:
+        found.extend(f"{name}: {problem}" for problem in problems(page, axe))
+        if not fits(page):
+            found.append(f"{name}: wider than the screen")
+
+    number = 40 + size["width"] % 7
+    page.goto("/apply/person")
+    fill_person(page, number)
+    page.locator("#surname").fill("Константинопольская-Гурзуфская-Вознесенская-Преображенская")
+    proceed(page)
+    fill_document(page, number)
+    page.locator("#doc_issuer").fill(
+        "Отделом УФМС России по Ханты-Мансийскому автономному округу — Югре в Нижневартовске"
+    )
+    proceed(page)
+    fill_contact(page, number)
+    proceed(page)
+    page.get_by_label("МФЦ на Республике").check()
+    proceed(page)
+    look("check and send")
+    page.get_by_role("button", name="Отправить заявление").click()
+    look("check and send with an error")
+    page.locator("#consent").check()
+    page.get_by_role("button", name="Отправить заявление").dblclick()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Заявление принято")
+    expect(page).to_have_url(f"{site.url}/apply/receipt")
+    look("receipt")
+    given = page.locator(".uec-receipt__number").inner_text(), page.locator(".uec-receipt__secret").inner_text()
+    assert ask_status(page, "2026-9999999", "0000-0000-0000") == "Где моя карта?"
+    look("status not found")
+    assert ask_status(page, *given) == "Ваше заявление у нас"
+    expect(page.locator(".moj-timeline")).to_contain_text("Проверка данных по реестрам — сейчас")
+    look("status")
+    page.goto("/apply/person")
+    page.locator('input[name="csrf_token"]').nth(0).evaluate("field => field.value = 'old'")
+    page.locator("#surname").fill("Щукин")
+    proceed(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ничего не пропало: ответы сохранены")
+    look("kept answers")
+    page.get_by_role("button", name="Отправить ещё раз").click()
+    assert page.locator("#surname").input_value() == "Щукин"
+    expect(page.get_by_role("alert")).to_contain_text("Проверьте ответы")
+    context.close()
+    assert found == [], "\n".join(found)
+
+
+def test_the_receipt_on_paper_has_all_and_nothing_else(page: Page) -> None:
+    apply_on_the_web(page, 50)
+    page.emulate_media(media="print")
+    for words in ("Номер заявления", "Секретный код", "Зарегистрировано", "Что будет дальше"):
+        expect(page.get_by_text(words).first).to_be_visible()
+    for chrome in (".govuk-service-navigation", ".uec-footer", "[data-print]", ".uec-header__side"):
+        expect(page.locator(chrome).first).not_to_be_visible()
+    assert page.evaluate("document.documentElement.scrollHeight") < 1100, "one sheet of A4 at 96 dpi"
+
+
+def test_a_crowded_day_stays_readable(browser: Browser, site: Site, things: dict[str, int]) -> None:
+    with site.office.sessions() as session:
+        template = session.get_one(Batch, things["batch"])
+        copied = {name: getattr(template, name) for name in ("state", "planned_for", "planned_at", "profile")}
+        for number in range(30):
+            session.add(
+                Batch(number=f"B-9{number:05}", transport=template.transport, point_id=template.point_id, **copied)
+            )
+        month = f"{template.planned_for:%Y-%m}"
+        session.commit()
+    context = browser.new_context(base_url=site.url, locale="ru-RU", viewport=PHONE)
+    page = enter(context, "planner")
+    page.goto(f"/office/calendar?month={month}")
+    more = page.locator("summary", has_text=re.compile(r"ещё 2[78] партий"))
+    expect(more).to_be_visible()
+    expect(page.get_by_text("B-900029")).not_to_be_visible()
+    more.click()
+    expect(page.get_by_text("B-900029")).to_be_visible()
+    assert fits(page)
+    context.close()
 
 
 def test_form_with_errors_is_accessible_and_says_what_to_do(page: Page, axe: str) -> None:

@@ -69,4 +69,5 @@ def create_app(
     use_filters(app)
     failures.translate_errors(app)
     security.harden(app, https=https)
+    security.trust_proxies(app, settings.trusted_proxies)
     return app

@@ -100,6 +100,39 @@ KINDS: Mapping[str, Text] = {
     "station": _l("Station"),
 }
 
+PARTS: Mapping[str, Text] = {
+    "checks": _l("checks"),
+    "clock": _l("clock"),
+    "command line": _l("command line"),
+    "demo": _l("demonstration"),
+    "hub": _l("hub"),
+    "installation": _l("installation"),
+    "preparation": _l("preparation of data"),
+    "publication": _l("publication of lists"),
+    "scheduler": _l("scheduler"),
+}
+
+FACTS: Mapping[str, Text] = {
+    "number": _l("number"),
+    "route": _l("way of applying"),
+    "reason": _l("reason"),
+    "from": _l("from"),
+    "to": _l("to"),
+    "shown": _l("shown"),
+    "roles": _l("roles"),
+    "login": _l("login"),
+    "cohort": _l("list"),
+    "query": _l("search"),
+    "rows": _l("rows"),
+    "kind": _l("kind"),
+    "state": _l("state"),
+}
+
+
+def facts(details: Mapping[str, object]) -> dict[str, object]:
+    """Name the facts of an entry; their values stay as the chain has them, for they are what is signed."""
+    return {str(FACTS.get(name, name)): value for name, value in details.items()}
+
 
 def action(code: str) -> str:
     """Say what was done."""
@@ -119,7 +152,7 @@ def who(reference: str, names: Mapping[int, str]) -> str:
     if sort == "citizen":
         return _("Applicant on the web") if rest == "web" else _("Applicant %(number)s", number=rest)
     if sort == "system":
-        return _("The system (%(part)s)", part=rest)
+        return _("The system (%(part)s)", part=PARTS.get(rest, rest))
     return _("Unknown") if reference == "unknown" else reference
 
 

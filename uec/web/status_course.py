@@ -43,10 +43,10 @@ def course_of(view: ApplicationStatusView) -> list[Mark]:
     made = _("planned for %(day)s", day=day(view.promised_on)) if view.promised_on else ""
     texts = (
         (_("Application received"), day(view.submitted_at.date())),
-        (_("Data checked in the registers"), ""),
-        (_("Decision taken"), ""),
-        (_("Card made"), made),
-        (_("Card handed over"), _("by %(day)s it waits at your point", day=day(view.due_on)) if place < 4 else ""),
+        (_("Check of your data in the registers"), ""),
+        (_("Decision on the application"), ""),
+        (_("Making of the card"), made),
+        (_("Hand-over of the card"), _("by %(day)s it waits at your point", day=day(view.due_on)) if place < 4 else ""),
     )
     return [
         Mark(text, done=number < place, now=number == place, when=when) for number, (text, when) in enumerate(texts)

@@ -203,3 +203,12 @@ def test_an_adult_is_not_asked_for_a_parent_and_a_child_is(client: FlaskClient, 
     send(client, "/apply/person", client.get("/apply/person").text, **child)
     page = client.get("/apply/document").text
     assert "representative_name" in page and re.search(r'value="birth_certificate"\s+checked', page)
+
+
+def test_after_one_receipt_another_person_may_apply(client: FlaskClient, office: CardOffice) -> None:
+    send(client, "/apply/check", fill(client, 811, office), consent="y")
+    first = receipt_on(client.get("/apply/receipt").text)
+    assert client.get("/apply/document").location == "/apply/receipt", "the way back leads to the receipt"
+    send(client, "/apply/check", fill(client, 812, office), consent="y")
+    assert receipt_on(client.get("/apply/receipt").text) != first
+    assert applications(office, 811) == applications(office, 812) == 1

@@ -6,7 +6,7 @@ from dataclasses import replace
 from flask.testing import FlaskClient
 
 from tests.browser.site import PASSWORD
-from tests.integration.web.conftest import SignIn, post
+from tests.integration.web.conftest import SignIn, post, token_in
 from tests.support.desk import CardOffice
 from uec.services import staff
 from uec.settings import Settings
@@ -104,3 +104,35 @@ def test_cookies_are_kept_from_scripts_and_other_sites(
     with https.test_client() as safe:
         page = safe.get("/", base_url="https://card.example")
         assert "max-age" in page.headers["Strict-Transport-Security"]
+
+
+def test_visitors_behind_a_proxy_are_counted_by_themselves_only_when_it_is_ours(
+    settings: Settings, office: CardOffice
+) -> None:
+    def last(trusted: int) -> int:
+        client = create_app(replace(settings, trusted_proxies=trusted), clock=office.clock).test_client()
+        token = token_in(client.get("/status").text)
+        for number in range(22):
+            client.environ_base["HTTP_X_FORWARDED_FOR"] = f"198.51.100.{number}"
+            answer = client.post("/status", data={"csrf_token": token, "number": "1", "secret": "x"})
+        return answer.status_code
+
+    assert last(trusted=0) == 429, "a header anybody can write changes nothing"
+    assert last(trusted=1) == 404
+
+
+def test_a_whole_centre_signs_in_from_one_address(client: FlaskClient) -> None:
+    for _number in range(25):
+        assert post(client, "/sign-in", login="officer", password=PASSWORD).status_code == 302
+        post(client, "/sign-out", of="/office/")
+
+
+def test_an_old_session_cannot_be_planted(client: FlaskClient) -> None:
+    token = token_in(client.get("/sign-in").text)
+    planted = client.get_cookie("uec")
+    assert planted is not None
+    client.post("/sign-in", data={"csrf_token": token, "login": "officer", "password": PASSWORD})
+    own = client.get_cookie("uec")
+    assert own is not None and own.value != planted.value
+    client.set_cookie("uec", planted.value)
+    assert client.get("/office/").status_code == 302, "what a stranger planted before opens nothing"

@@ -105,7 +105,7 @@ def step(step: str) -> ResponseReturnValue:
     if step not in STEPS:
         abort(404)
     answers, places = _draft(), points.list_points(reader())
-    if not answers and receipts.kept() and request.method == "POST":
+    if step != FIRST and not answers and receipts.kept():
         return redirect(url_for(".receipt"))
     form = step_form(step, answers, child=_child(answers))
     if isinstance(form, ChoiceForm):
