@@ -303,13 +303,12 @@ def test_a_long_command_comes_in_parts_and_its_mac_covers_three_length_bytes(lev
     card = blank()
     host = open_session(card, level)
     parameters = b"\xef\x82" + (size - 4).to_bytes(2, "big") + bytes(size - 4)
-    field = (
-        b"\x82" + len(parameters).to_bytes(2, "big") if len(parameters) > 255 else b"\x81" + bytes([len(parameters)])
-    )
+    count = len(parameters)
+    field = b"\x82" + count.to_bytes(2, "big") if count > 255 else bytes([0x81, count])
     data = LONG + field + parameters + b"\x00"
     raw = host.session.wrap(CommandAPDU(0x80, 0xE6, 0x02, 0x00, data, 256, extended=True))
-    count = len(CommandAPDU.decode(raw).data) // 200
-    assert segments(card, raw, *[200] * count) == [0x9000] * (count + 1)
+    parts = len(CommandAPDU.decode(raw).data) // 200
+    assert segments(card, raw, *[200] * parts) == [0x9000] * (parts + 1)
 
 
 @pytest.mark.parametrize("level", [0x01, 0x03])
