@@ -1,5 +1,6 @@
 """`uec keys`: the vault's keys by purpose and version. It opens the vault itself, so `uec vault` must be stopped."""
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,10 @@ from uec.cli.options import ask_secret, now, passphrase_files_option, read_line,
 from uec.cli.tables import show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.orm import Session
+
     from card_io.secret import Secret
     from issuance.keys.ceremony import Ceremony
     from issuance.keys.engine import VaultEngine
@@ -25,6 +30,20 @@ def _open(passphrase_files: tuple[Path, ...]) -> "VaultEngine":
 
     chosen = settings()
     return vaults.unlock(chosen, read_passphrases(passphrase_files or chosen.vault_passphrase_files))
+
+
+@contextmanager
+def _changing(passphrase_files: tuple[Path, ...]) -> "Iterator[tuple[VaultEngine, Session]]":
+    """The vault and the office's memory of it, which must agree before the change and do so again after it."""
+    from uec.services import vault_memory  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session, _open(passphrase_files) as vault:
+        vault_memory.require(session, vault)
+        try:
+            yield vault, session
+        finally:
+            vault_memory.note(session, vault)
+            session.commit()
 
 
 @keys.command("list")
@@ -46,7 +65,7 @@ def make(passphrase_files: tuple[Path, ...]) -> None:
     """Make a first version of every key that is missing."""
     from uec.services.installation import make_keys  # noqa: PLC0415
 
-    with _open(passphrase_files) as vault:
+    with _changing(passphrase_files) as (vault, _):
         make_keys(vault, now=now())
     click.echo("every key has an active version")
 
@@ -58,7 +77,7 @@ def rotate(passphrase_files: tuple[Path, ...]) -> None:
     from issuance.keys.port import KeyPurpose  # noqa: PLC0415
     from uec.services.installation import ALGORITHMS  # noqa: PLC0415
 
-    with _open(passphrase_files) as vault:
+    with _changing(passphrase_files) as (vault, _):
         ref = vault.generate(KeyPurpose.CARD_MASTER, ALGORITHMS[KeyPurpose.CARD_MASTER], now=now())
     click.echo(f"card master version {ref.version} is active")
 
@@ -86,7 +105,7 @@ def import_transport(check_value: str, component_files: tuple[Path, ...], passph
         components = tuple(Secret(bytes.fromhex(text)) for text in texts)
     except ValueError:
         raise InvalidInput("A component is 32, 48 or 64 hexadecimal digits: type it again.") from None
-    with _open(passphrase_files) as vault:
+    with _changing(passphrase_files) as (vault, _):
         algorithm = KeyAlgorithm.AES_128 if len(texts[0]) == 32 else KeyAlgorithm.AES_256
         ref = vault.import_key(KeyPurpose.BLANK_TRANSPORT, algorithm, components, check_value=check_value, now=now())
     click.echo(f"transport key version {ref.version} is active")
@@ -106,7 +125,7 @@ def move(purpose: str, version: int, event: str, passphrase_files: tuple[Path, .
     from issuance.keys.lifecycle import KeyEvent  # noqa: PLC0415
     from issuance.keys.port import KeyRef  # noqa: PLC0415
 
-    with _open(passphrase_files) as vault:
+    with _changing(passphrase_files) as (vault, _):
         ref = KeyRef(_purpose(purpose), version)
         if event == "destroy":
             click.confirm(f"Destroy {purpose} version {version}? Nothing brings it back", abort=True)
@@ -143,14 +162,13 @@ def ceremony(
     known = {item.value: item for item in KeyAlgorithm}
     if algorithm not in known:
         raise click.BadParameter(f"choose of {', '.join(known)}", param_hint="--algorithm")
-    with store(settings()) as sessions, sessions() as session:
+    with _changing(passphrase_files) as (vault, session):
         held = Ceremony(_purpose(purpose), known[algorithm], components, key_ceremonies.history(session))
         while held.missing:
             held = _entered(held)
         click.echo(f"check value of the whole key: {held.check_value()}")
-        with _open(passphrase_files) as vault:
-            actor = system_actor("key ceremony")
-            protocol_file.write_bytes(key_ceremonies.conclude(session, vault, held, actor=actor, now=now()))
+        actor = system_actor("key ceremony")
+        protocol_file.write_bytes(key_ceremonies.conclude(session, vault, held, actor=actor, now=now()))
     click.echo(f"the key is active; print and sign {protocol_file}")
 
 
@@ -171,6 +189,23 @@ def _entered(held: "Ceremony") -> "Ceremony":
     except (BadComponent, WrongCustodian) as error:
         click.echo(str(error), err=True)
     return held
+
+
+@keys.command()
+@click.option("--skip", type=click.IntRange(0), default=100_000, show_default=True, help="Numbers left out of series.")
+@passphrase_files_option
+def agree(skip: int, passphrase_files: tuple[Path, ...]) -> None:
+    """Let office and vault go on together after one of them was restored from an older copy.
+
+    Find out first which one it was. The next numbers of cards, lists and receipts are left out, so that none given
+    after the copy was made is given twice. A vault that has lost a key needs its backup, not this.
+    """
+    from uec.services import vault_memory  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session, _open(passphrase_files) as vault:
+        vault_memory.agree(session, vault, skip=skip)
+        session.commit()
+    click.echo(f"office and vault agree again; {skip} numbers of each series are left out")
 
 
 @keys.command("back-up")

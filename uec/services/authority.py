@@ -22,7 +22,7 @@ from issuance.pki.signing import Signer
 from uec.domain.actors import Actor
 from uec.domain.errors import UecError
 from uec.domain.lifecycle import CertificateState
-from uec.services import publication
+from uec.services import publication, vault_memory
 from uec.services.applicant_secret import RandomBytes
 from uec.settings import Settings
 from uec.store import audit
@@ -109,7 +109,12 @@ def certificates(session: Session) -> AuthorityCertificates:
 
 
 def open_authority(session: Session, vault: Vault, *, settings: Settings) -> CertificateAuthority:
-    """The authority ready to sign; raises `NoAuthority`, or what the vault raises."""
+    """The authority ready to sign.
+
+    Raises `NoAuthority`, `Disagreement` when the database or the vault was restored from an older copy, or what the
+    vault raises.
+    """
+    vault_memory.require(session, vault)
     known = certificates(session)
     return CertificateAuthority(vault, root=known.root, issuing=known.issuing, config=ca_config(settings))
 

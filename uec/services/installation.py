@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.orm import Session
+
 from card_io.secret import Secret
-from issuance.keys.port import KeyAlgorithm, KeyPurpose, Vault
+from issuance.keys.port import KeyAlgorithm, KeyPurpose, Vault, VaultIdentity
 from uec.domain.actors import system_actor
 from uec.domain.permissions import Role
-from uec.services import authority, staff, vaults
+from uec.services import authority, staff, vault_memory, vaults
 from uec.services.applicant_secret import RandomBytes
 from uec.settings import Settings
 from uec.store.engine import make_engine, session_factory
@@ -68,6 +70,7 @@ def install(
     upgrade(settings.database_url)
     say("vault: making the keys (the passphrases are stretched, this takes a few seconds)")
     with vaults.unlock_or_create(settings, passphrases) as vault:
+        found = vault.identity()
         make_keys(vault, now=now)
         if transport is not None and not vault.describe(KeyPurpose.BLANK_TRANSPORT):
             vault.import_key(
@@ -77,7 +80,7 @@ def install(
                 check_value=transport.check_value,
                 now=now,
             )
-        _fill_database(settings, vault, administrator, now, random, say)
+        _fill_database(settings, vault, found, administrator, now, random, say)
 
 
 def make_keys(vault: Vault, *, now: datetime) -> None:
@@ -87,9 +90,20 @@ def make_keys(vault: Vault, *, now: datetime) -> None:
             vault.generate(purpose, algorithm, now=now)
 
 
+def _remember(session: Session, vault: Vault, found: VaultIdentity) -> None:
+    """Remember the vault with what was added now, unless it was another or an older one before."""
+    memory = vault_memory.recall(session)
+    if memory is None or memory.identity == found:
+        vault_memory.note(session, vault)
+        session.commit()
+    else:
+        vault_memory.require(session, vault)
+
+
 def _fill_database(
     settings: Settings,
     vault: Vault,
+    found: VaultIdentity,
     administrator: Administrator,
     now: datetime,
     random: RandomBytes,
@@ -98,6 +112,7 @@ def _fill_database(
     engine = make_engine(settings.database_url)
     try:
         with session_factory(engine)() as session:
+            _remember(session, vault, found)
             try:
                 authority.certificates(session)
             except authority.NoAuthority:
