@@ -91,8 +91,12 @@ def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:
             key=None,
             near=None,
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings(f"The settings file {file} cannot be read: {error}.", key=None, near=None) from error
+    except OSError as error:
+        raise InvalidSettings(
+            f"The settings file {file} cannot be read: {error.strerror}.", key=None, near=None
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InvalidSettings(f"The settings file {file} is not UTF-8; save it anew.", key=None, near=None) from error
     except tomllib.TOMLDecodeError as error:
         raise InvalidSettings(f"The settings file {file} is not valid TOML: {error}.", key=None, near=None) from error
     return settings_from(values, file.absolute())

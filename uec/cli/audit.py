@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from uec.cli.options import settings, store
+from uec.cli.options import reading_store, settings, store
 
 
 @click.group()
@@ -33,6 +33,7 @@ def export(file: Path) -> None:
         except VaultUnavailable:
             session.rollback()
             click.echo("uec vault does not answer: entries since the last signed head are not covered", err=True)
+    with reading_store(chosen) as session:
         entries = service.export_file(session, file)
     click.echo(f"{entries} entries written to {file}")
 
@@ -46,13 +47,15 @@ def public_key(file: Path) -> None:
     from issuance.keys.access import ClientKind  # noqa: PLC0415
     from issuance.keys.client import VaultClient  # noqa: PLC0415
     from issuance.keys.port import KeyPurpose  # noqa: PLC0415
+    from uec.services.whole_file import whole_file  # noqa: PLC0415
 
     pem = b""
     with VaultClient(settings().vault_socket, ClientKind.WORKER) as vault:
         for info in vault.describe(KeyPurpose.AUDIT):
             key = serialization.load_der_public_key(vault.public_key(info.ref))
             pem += key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    file.write_bytes(pem)
+    with whole_file(file) as out:
+        out.write(pem.decode("ascii"))
     click.echo(f"public key written to {file}")
 
 
@@ -76,6 +79,10 @@ def verify(ctx: click.Context, file: Path, key_file: Path) -> None:
     report = verify_file(file, key_file.read_bytes())
     for finding in report.findings:
         click.echo(f"line {finding.line}: {finding.kind}: {finding.text}")
+    if report.more_findings:
+        click.echo(f"... and {report.more_findings} more")
     click.echo(f"{report.entries} entries, {report.heads} signed heads, {report.unsigned} entries after the last head")
+    # An export that ends early on purpose ends with an old head: only this date shows it.
+    click.echo(f"signed up to {report.last_head_at or 'nothing'}")
     click.echo("the audit is whole" if report.ok else "the audit is BROKEN: keep the file and report it")
     ctx.exit(0 if report.ok else 1)

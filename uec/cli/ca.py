@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uec.cli.options import now, settings, store
+from uec.cli.options import now, reading_store, settings, store
 from uec.cli.tables import show_facts
 from uec.domain.actors import system_actor
 
@@ -58,7 +58,7 @@ def show(out: Path | None) -> None:
     from uec.domain.errors import NotFound  # noqa: PLC0415
     from uec.services import authority, publication  # noqa: PLC0415
 
-    with store(settings()) as sessions, sessions() as session:
+    with reading_store(settings()) as session:
         known = authority.certificates(session)
         try:
             crl = x509.load_der_x509_crl(publication.latest_crl(session))

@@ -71,6 +71,15 @@ def store(chosen: "Settings") -> "Iterator[sessionmaker[Session]]":
         engine.dispose()
 
 
+@contextmanager
+def reading_store(chosen: "Settings") -> "Iterator[Session]":
+    """A session that only reads: nobody who writes waits for it, nor it for them."""
+    from uec.store.engine import reading  # noqa: PLC0415
+
+    with store(chosen) as sessions, reading(sessions) as session:
+        yield session
+
+
 def login_options(command: F) -> F:
     """Add --login and --password-file: who acts stands in the audit."""
     password_file = click.option(

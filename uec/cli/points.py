@@ -5,7 +5,7 @@ from secrets import token_bytes
 
 import click
 
-from uec.cli.options import ID, login_options, now, settings, signed_in, store
+from uec.cli.options import ID, login_options, now, reading_store, settings, signed_in, store
 from uec.cli.tables import show
 from uec.services.views import PointView
 
@@ -20,7 +20,7 @@ def list_points() -> None:
     """List the points."""
     from uec.services import points as service  # noqa: PLC0415
 
-    with store(settings()) as sessions, sessions() as session:
+    with reading_store(settings()) as session:
         rows = service.list_points(session)
     show(
         ("id", "code", "name", "address", "windows", "cards a day"),

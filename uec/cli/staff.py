@@ -5,7 +5,7 @@ from secrets import token_bytes
 
 import click
 
-from uec.cli.options import ID, login_options, now, read_password, settings, signed_in, store
+from uec.cli.options import ID, login_options, now, read_password, reading_store, settings, signed_in, store
 from uec.cli.tables import show
 from uec.domain.permissions import Role
 
@@ -20,7 +20,7 @@ def list_staff() -> None:
     """List everybody with their roles."""
     from uec.services import staff as service  # noqa: PLC0415
 
-    with store(settings()) as sessions, sessions() as session:
+    with reading_store(settings()) as session:
         people = service.list_staff(session)
     rows = [
         (one.id, one.login, one.display_name, " ".join(one.roles), one.point_id, "yes" if one.active else "no")

@@ -20,6 +20,9 @@ from uec.services.audit import FORMAT, head_message
 from uec.store.audit import CHAINS, FIELDS, GENESIS, entry_hash
 
 FINDINGS_LIMIT = 100
+_ENTRY_KEYS = {"kind", *FIELDS, "previous_hash", "hash"}
+# Characters; an entry's details are a few hundred.
+LINE_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,9 @@ class _Check:
             text = f"The signature of head {number} does not hold: it was altered, or made by another key."
             self.report.found("unsigned-head", self.line, text)
             return
-        self.report.last_head_at = item["at"]
+        if item["at"] <= (self.report.last_head_at or ""):
+            self.report.found("out-of-place", self.line, f"Head {number} stands behind a later one, or twice.")
+        self.report.last_head_at = max(item["at"], self.report.last_head_at or "")
         for end in heads:
             chain, seq = int(end["chain"]), int(end["seq"])
             self.signed_up_to[chain] = max(self.signed_up_to[chain], seq)
@@ -120,9 +125,9 @@ class _Check:
                 self.report.found("altered", self.line, text, chain=chain, seq=seq)
 
     def _entry(self, item: dict[str, Any]) -> None:
-        self.report.entries += 1
         chain, seq = int(item["chain"]), int(item["seq"])
         state = self.chains[chain]
+        self.report.entries += 1
         where = {"chain": chain, "seq": seq}
         expected = state.seq + 1
         if seq > expected:
@@ -136,9 +141,10 @@ class _Check:
             return
         stored, previous = bytes.fromhex(item["hash"]), bytes.fromhex(item["previous_hash"])
         linked = seq != expected or previous == state.last
+        surplus = item.keys() - _ENTRY_KEYS
         true = entry_hash({name: item[name] for name in FIELDS}, previous)
         promise = self.promised.pop((chain, seq), None)
-        if true != stored or not linked or (promise is not None and promise != stored.hex()):
+        if surplus or true != stored or not linked or (promise is not None and promise != stored.hex()):
             self.report.found("altered", self.line, f"Chain {chain}: entry {seq} was altered.", **where)
         # Go on from what is written, so that one altered entry is one finding and not a thousand.
         state.seq, state.last = seq, stored
@@ -160,6 +166,9 @@ class _Check:
             self.report.found(
                 "missing", self.line, f"{self.announced_heads} heads are announced, {self.report.heads} are there."
             )
+        if self.report.entries and not self.report.heads:
+            # Without a signature anyone could have written the whole file anew, chains and all.
+            self.report.found("unsigned-head", self.line, "No signed head: nothing proves who wrote these entries.")
         for chain, state in self.chains.items():
             last = max(self.ends.get(chain, 0), self.signed_up_to[chain])
             if state.seq < last:
@@ -202,8 +211,8 @@ def verify_file(path: Path, public_key: bytes) -> AuditReport:
     try:
         for check.line, text in _numbered(path):
             try:
-                check.take(json.loads(text))
-            except (ValueError, KeyError, TypeError, AttributeError):
+                check.take(json.loads(text, object_pairs_hook=_once))
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
                 check.report.found("unreadable", check.line, "The line is not one of an export: damaged or cut off.")
     except OSError as error:
         raise InvalidFile(f"The export {path} cannot be read: {error.strerror}.", path=path, line=None) from error
@@ -212,6 +221,20 @@ def verify_file(path: Path, public_key: bytes) -> AuditReport:
     return check.finish()
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys stand once: of two, another program might show the one that is not checked here."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a key stands twice")
+    return made
+
+
 def _numbered(path: Path) -> Iterator[tuple[int, str]]:
     with path.open(encoding="utf-8", newline="\n") as lines:
-        yield from enumerate(lines, 1)
+        number = 0
+        while text := lines.readline(LINE_LIMIT):
+            number += 1
+            yield number, text
+            # Of an endless line only the beginning is looked at: it is no entry, and memory stays small.
+            while len(text) == LINE_LIMIT and not text.endswith("\n"):
+                text = lines.readline(LINE_LIMIT)

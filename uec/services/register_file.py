@@ -41,6 +41,9 @@ class RegisterFile:
         """Open the file far enough to know its header; raise `InvalidFile` when it is no such export."""
         self.path = path
         self._digest = hashlib.sha256()
+        if path.exists() and not path.is_file():
+            # A pipe can be read once only, and the file is read twice.
+            raise InvalidFile(f"{path} is a folder, pipe or device; save it as a file first.", path=path, line=None)
         try:
             self.size_bytes = path.stat().st_size
             first = next(self._raw_blocks(), None)
@@ -49,6 +52,12 @@ class RegisterFile:
         if first is None:
             raise InvalidFile(f"The file {path} is empty; export the register again.", path=path, line=1)
         header = first.lines[0]
+        if "\0" in header:
+            raise InvalidFile(
+                f"The header of {path} has NUL bytes: it is UTF-16 or no text; save it as UTF-8 and run it again.",
+                path=path,
+                line=1,
+            )
         self.delimiter = ";" if header.count(";") >= header.count(",") else ","
         try:
             self.header = tuple(name.strip().lower() for name in self.split(header))

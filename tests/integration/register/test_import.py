@@ -4,6 +4,8 @@ import csv
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -298,6 +300,48 @@ def test_a_ctrl_c_before_the_commit_leaves_nothing(sessions: sessionmaker[Sessio
         import_register(session, path=path, rejects_path=tmp_path / "rejects.csv", actor=ACTOR, now=NOW, progress=stop)
     assert state(sessions) == []
     assert sorted(path.name for path in tmp_path.iterdir() if "rejects" in path.name) == []
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from datetime import UTC, datetime
+from uec.domain.actors import system_actor
+from uec.services.register import import_register
+from uec.store.engine import make_engine, session_factory
+
+url, folder, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+with session_factory(make_engine(url))() as session:
+    import_register(
+        session, path=folder / "register.csv", rejects_path=folder / "rejects.csv", actor=system_actor("cli"),
+        now=datetime(2026, 1, 15, tzinfo=UTC), progress=lambda *_: os.kill(os.getpid(), number),
+    )
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_killed_in_the_middle_keeps_nothing_and_bars_nobody(
+    sessions: sessionmaker[Session], database_url: str, run: Import, tmp_path: Path, number: int
+) -> None:
+    write(tmp_path / "register.csv", [*CLEAN, "a;b"])
+    words = [sys.executable, "-c", KILLED, database_url, str(tmp_path), str(int(number))]
+    ran = subprocess.run(words, check=False, capture_output=True)
+    assert ran.returncode == -number
+    assert state(sessions) == []
+    assert not (tmp_path / "rejects.csv").exists()
+    assert counts(run(tmp_path / "register.csv")) == (401, 400, 0, 0, 1)
+
+
+def test_what_can_be_read_once_only_is_refused(sessions: sessionmaker[Session], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with sessions() as session, pytest.raises(InvalidFile, match="save it as a file"):
+            import_register(session, path=place, rejects_path=tmp_path / "rejects.csv", actor=ACTOR, now=NOW)
+
+
+def test_utf_16_without_its_mark_is_recognised(run: Import, tmp_path: Path) -> None:
+    with pytest.raises(InvalidFile, match="UTF-16"):
+        run(write(tmp_path / "register.csv", CLEAN, encoding="utf-16-le"))
 
 
 def test_an_earlier_reject_file_survives_a_failure(run: Import, tmp_path: Path) -> None:

@@ -252,6 +252,63 @@ def test_heads_removed_or_forged_are_named(lines: list[str], tmp_path: Path, pub
     assert [(finding.kind, finding.line) for finding in report.findings] == [("unsigned-head", 3)]
 
 
+def test_every_line_gone_doubled_or_swapped_is_found(lines: list[str], tmp_path: Path, public_key: bytes) -> None:
+    path = tmp_path / "audit"
+    for at in range(len(lines)):
+        gone = checked(path, lines[:at] + lines[at + 1 :], public_key)
+        twice = checked(path, lines[: at + 1] + lines[at:], public_key)
+        assert gone.findings and twice.findings, lines[at]
+    parsed = [json.loads(line) for line in lines]
+    for at in range(len(lines) - 1):
+        if parsed[at].get("chain") == parsed[at + 1].get("chain"):  # chains may stand in any order
+            swapped = [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]]
+            assert checked(path, swapped, public_key).findings, (lines[at], lines[at + 1])
+
+
+def test_a_file_cut_at_any_byte_is_found(lines: list[str], tmp_path: Path, public_key: bytes) -> None:
+    whole = "".join(lines)
+    for at in range(0, len(whole) - 2, 397):
+        assert checked(tmp_path / "audit", [whole[:at]], public_key).findings
+
+
+def test_an_audit_forged_as_a_whole_is_no_audit(session: Session, tmp_path: Path, public_key: bytes) -> None:
+    fill(session, 20)  # true chains, and nobody's signature
+    lines = exported(session, tmp_path / "audit")
+    assert '"heads":0' in lines[0]
+    report = verify_file(tmp_path / "audit", public_key)
+    assert [finding.kind for finding in report.findings] == ["unsigned-head"]
+
+
+def test_what_the_hash_does_not_cover_may_not_stand_there(lines: list[str], tmp_path: Path, public_key: bytes) -> None:
+    at = position(lines)
+    more = lines[at].replace('{"kind"', '{"note":"in order, the chief","kind"')
+    twice = lines[at].replace('{"kind"', '{"actor":"staff:1","kind"')
+    for line, kind in ((more, "altered"), (twice, "unreadable")):
+        report = checked(tmp_path / "audit", [*lines[:at], line, *lines[at + 1 :]], public_key)
+        assert (report.findings[0].kind, report.findings[0].line) == (kind, at + 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 200_000,
+        '{"kind":"entry","chain":Infinity,"seq":1}',
+        '{"kind":"entry","chain":9,"seq":1}',
+        '{"kind":"entry","chain":0,"seq":' + "9" * 5000 + "}",
+        '{"kind":"head"}',
+        "null",
+        '"\\ud800"',
+        "x" * 3_000_000,
+    ],
+    ids=lambda line: line[:30],
+)
+def test_a_line_no_export_has_is_one_finding(lines: list[str], tmp_path: Path, public_key: bytes, line: str) -> None:
+    report = checked(tmp_path / "audit", [*lines[:5], line + "\n", *lines[5:]], public_key)
+    assert (report.findings[0].kind, report.findings[0].line) == ("unreadable", 6)
+    assert report.entries == 105
+    assert [finding.kind for finding in report.findings[1:]] == ["missing"] * ("head" in line)
+
+
 def test_another_key_opens_nothing(lines: list[str], tmp_path: Path, public_key: bytes) -> None:
     other = ec.generate_private_key(ec.SECP256R1()).public_key()
     der = other.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
