@@ -62,7 +62,7 @@ def _intend(session: Session, card_id: int, slot: str, key: bytes, issuer: Issue
     if known is not None and (known.card_id != card_id or known.profile != profile):
         raise UnfitKey("this public key is in use already: scrap the card and report its chip", finding="shared")
     card = locked(session, Card, card_id)
-    if known is None and card.state is not CardState.WRITING:
+    if (known is None or known.der is None) and card.state is not CardState.WRITING:
         raise RequestRefused(f"the card is {card.state}: put it aside, it gets no certificates", profile=profile)
     request = _request(session, card, profile, key, issuer, known)
     tbs = issuer.ca.prepare(request)

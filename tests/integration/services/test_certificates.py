@@ -1,0 +1,152 @@
+"""Certificates on both databases: torn anywhere, one key has one; the card's state decides; old issuers live on."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from issuance.errors import RequestRefused
+from issuance.keys.port import KeyAlgorithm, KeyPurpose
+from issuance.pki.ca import CertificateAuthority, Tbs
+from issuance.pki.hierarchy import create_hierarchy
+from issuance.production.bundle import Record, RecordKind
+from tests.support.desk import SETTINGS, CardOffice, open_card_office
+from tests.support.office import NOW
+from uec.domain.actors import system_actor
+from uec.domain.lifecycle import CardState, CertificateState, OperationState
+from uec.services import authority, cards, certification, journal
+from uec.services.card_sessions import anchors_of, issuing_in_use
+from uec.store.tables import Card, Certificate, Revocation
+
+
+@pytest.fixture
+def office(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[CardOffice]:
+    opened = open_card_office(sessions, tmp_path)
+    yield opened
+    opened.desk.bench.vault.close()
+
+
+@pytest.fixture
+def card_id(office: CardOffice) -> int:
+    """A card that is being written."""
+    office.approve_applicants(1)
+    (batch_id,) = office.plan()
+    office.release(batch_id)
+    with office.sessions() as session:
+        key = session.scalars(select(Card.id)).one()
+        claimed = Record(RecordKind.CHIP_CLAIMED, {"chip_id": "00" * 10})
+        journal.append(session, key, claimed, operation_id=None, actor=system_actor("test"), now=NOW)
+    return key
+
+
+@pytest.fixture
+def keys(office: CardOffice) -> dict[str, bytes]:
+    """A public key for every slot of the profile."""
+    return {
+        slot.name: ec.generate_private_key(ec.SECP256R1())
+        .public_key()
+        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        for slot in office.desk.bench.profile.keys
+    }
+
+
+def issue(office: CardOffice, card_id: int, keys: dict[str, bytes]) -> dict[str, bytes]:
+    bench = office.desk.bench
+    issuer = certification.Issuer(bench.ca, bench.profile, bench.clock(), bench.random)
+    with office.sessions() as session:
+        return certification.issue(session, card_id, keys, issuer=issuer)
+
+
+def rows(office: CardOffice) -> list[Certificate]:
+    with office.sessions() as session:
+        of_cards = select(Certificate).where(Certificate.card_id.is_not(None)).order_by(Certificate.id)
+        return list(session.scalars(of_cards))
+
+
+@pytest.mark.parametrize("point", ["before", "after"])
+def test_killed_around_the_signature_the_same_certificates_are_signed(
+    office: CardOffice, card_id: int, keys: dict[str, bytes], point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign = CertificateAuthority.sign
+
+    def die(self: CertificateAuthority, requests: Sequence[Tbs], **rest: object) -> list[bytes]:
+        if point == "after":
+            sign(self, requests, **rest)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(CertificateAuthority, "sign", die)
+        issue(office, card_id, keys)
+    intended = rows(office)
+    assert [(one.state, one.der) for one in intended] == [(CertificateState.INTENDED, None)] * 4
+    office.clock.advance(hours=3)
+    made = issue(office, card_id, keys)
+    again = rows(office)
+    assert [one.serial for one in again] == [one.serial for one in intended]
+    assert {one.state for one in again} == {CertificateState.HELD}
+    assert issue(office, card_id, keys) == made
+
+
+def test_what_was_intended_for_a_card_spoiled_meanwhile_is_never_signed(
+    office: CardOffice, card_id: int, keys: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(CertificateAuthority, "sign", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        issue(office, card_id, keys)
+    with office.sessions() as session:
+        cards.spoil(session, card_id, actor=office.staff.producer, reason="mute", now=office.clock())
+        assert session.scalar(select(func.count()).select_from(Revocation)) == 4, "one may have been signed and lost"
+    with pytest.raises(RequestRefused, match="SPOILED"):
+        issue(office, card_id, keys)
+    assert {(one.state, one.der) for one in rows(office)} == {(CertificateState.REVOKED, None)}
+
+
+@pytest.mark.parametrize("state", [CardState.PREPARED, CardState.ANNULLED])
+def test_only_a_card_being_written_gets_certificates(
+    office: CardOffice, keys: dict[str, bytes], state: CardState
+) -> None:
+    office.approve_applicants(1)
+    (batch_id,) = office.plan()
+    office.release(batch_id)
+    with office.sessions() as session:
+        key = session.scalars(select(Card.id)).one()
+        if state is CardState.ANNULLED:
+            cards.annul(session, key, actor=office.staff.security, reason="error", now=office.clock())
+    with pytest.raises(RequestRefused, match=state):
+        issue(office, key, keys)
+    assert rows(office) == []
+
+
+def test_serials_are_random_and_never_twice(office: CardOffice, card_id: int, keys: dict[str, bytes]) -> None:
+    issue(office, card_id, keys)
+    with office.sessions() as session:
+        serials = session.scalars(select(Certificate.serial)).all()
+    assert len(set(serials)) == len(serials) and all(int(serial, 16) > 2**64 for serial in serials)
+
+
+def test_cards_of_an_earlier_issuing_authority_are_still_trusted(office: CardOffice) -> None:
+    (card_id,) = office.make_cards(1)
+    bench = office.desk.bench
+    for purpose, algorithm in (
+        (KeyPurpose.CA_ROOT, KeyAlgorithm.EC_P384),
+        (KeyPurpose.CA_ISSUING, KeyAlgorithm.EC_P256),
+    ):
+        bench.vault.generate(purpose, algorithm, now=NOW)
+    other = create_hierarchy(bench.vault, authority.ca_config(SETTINGS), now=NOW, random=bench.random)
+    with office.sessions() as session:
+        # A newer authority signs now; the old one's certificate stays, as its cards do.
+        authority._store(session, authority.ISSUING, other.issuing, system_actor("test"), NOW)
+        session.commit()
+        first, second = issuing_in_use(session, now=NOW)
+        assert (first, second) == (other.issuing, bench.ca.issuing)
+    assert set(anchors_of(bench).issuing) == {other.issuing, bench.ca.issuing}
+    assert office.hand_over(card_id).state is OperationState.DONE
+    with office.sessions() as session:
+        session.execute(update(Certificate).where(Certificate.card_id.is_(None)).values(not_after=NOW))
+        session.commit()
+        assert issuing_in_use(session, now=NOW + timedelta(seconds=1)) == ()
