@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.desk import CardOffice, open_card_office
@@ -22,7 +22,7 @@ from uec.domain.lifecycle import (
     OperationState,
 )
 from uec.services import authority, cards, publication
-from uec.store.tables import Batch, Certificate, StopListEntry
+from uec.store.tables import Batch, Card, Certificate, StopListEntry
 
 
 @pytest.fixture
@@ -127,3 +127,65 @@ def test_application_to_replaced_card(office: CardOffice, tmp_path: Path) -> Non
         )
     assert office.card(card_id).state is CardState.REPLACED and receipt.number.endswith("2")
     assert stop_list(office) == [("ADD", "suspend"), ("REMOVE", "resume"), ("ADD", "report_lost"), ("ADD", "replace")]
+
+
+ISSUED, REVOKED, HELD = CertificateState.ISSUED, CertificateState.REVOKED, CertificateState.HELD
+# What happens to an active card, or to one not handed over yet ("waits"), one thing after the other; what it comes to:
+# the card, its certificates, entries of the list, and whether the stop-list names the card in the end.
+LIVES = [
+    (("suspend",), CardState.SUSPENDED, HELD, 4, True),
+    (("suspend", "resume"), CardState.ACTIVE, ISSUED, 0, False),
+    (("suspend", "resume", "suspend", "annul"), CardState.ANNULLED, REVOKED, 4, True),
+    (("suspend", "report_lost"), CardState.LOST, REVOKED, 4, True),
+    (("annul", "destroy"), CardState.DESTROYED, REVOKED, 4, True),
+    (("report_lost", "annul"), CardState.ANNULLED, REVOKED, 4, True),
+    (("suspend", "replace"), CardState.REPLACED, REVOKED, 4, True),
+    (("report_lost", "replace", "destroy"), CardState.DESTROYED, REVOKED, 4, True),
+    (("waits", "spoil", "destroy"), CardState.DESTROYED, REVOKED, 4, True),
+    (("waits", "report_lost"), CardState.LOST, REVOKED, 4, True),
+    (("waits", "annul"), CardState.ANNULLED, REVOKED, 4, True),
+]
+
+
+@pytest.mark.parametrize(("events", "state", "certificates", "entries", "stopped"), LIVES)
+def test_lists_and_openssl_follow_every_life(
+    office: CardOffice,
+    tmp_path: Path,
+    events: tuple[str, ...],
+    state: CardState,
+    certificates: CertificateState,
+    entries: int,
+    stopped: bool,
+) -> None:
+    (card_id,) = office.make_cards(1)
+    if events[0] != "waits":
+        office.hand_over(card_id)
+    for name in events:
+        live(office, card_id, name)
+        crl = publish(office)
+        good = certificate_states(office, card_id) == {ISSUED}
+        assert openssl_accepts(office, card_id, crl, tmp_path) is good, name
+    assert (office.card(card_id).state, certificate_states(office, card_id)) == (state, {certificates})
+    assert len(crl) == entries, "a hold that became a revocation stands there once"
+    assert (stop_list(office)[-1:] or [("REMOVE", "")])[0][0] == ("ADD" if stopped else "REMOVE")
+    with office.sessions() as session:
+        living = (CardState.PERSONALISED, CardState.ACTIVE, CardState.SUSPENDED)
+        count = session.scalar(select(func.count()).select_from(Card).where(Card.state.in_(living)))
+    assert count == (1 if state in living else 0)
+
+
+def live(office: CardOffice, card_id: int, name: str) -> None:
+    with office.sessions() as session:
+        if name == "replace":
+            cards.replace(
+                session,
+                card_id,
+                actor=office.staff.operator,
+                reason=ApplicationReason.DUPLICATE,
+                policy=POLICY,
+                now=office.clock(),
+                random=office.desk.bench.random,
+            )
+        elif name != "waits":
+            actor = office.staff.producer if name == "spoil" else office.staff.security
+            getattr(cards, name)(session, card_id, actor=actor, reason=name, now=office.clock())
