@@ -54,12 +54,19 @@ class Commands(click.Group):
             return None
         module = import_module(f"uec.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
+        for part in getattr(command, "commands", {}).values():
+            # Left to itself the list of a group cuts each line off in its middle.
+            part.short_help = part.short_help or _first_sentence(part.help or "")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _first_sentence(text: str) -> str:
+    return " ".join(text.split("\n\n", maxsplit=1)[0].split()).partition(". ")[0].rstrip(".") + "."
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

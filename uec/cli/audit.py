@@ -22,17 +22,18 @@ def export(file: Path) -> None:
     from issuance.errors import VaultUnavailable  # noqa: PLC0415
     from issuance.keys.access import ClientKind  # noqa: PLC0415
     from issuance.keys.client import VaultClient  # noqa: PLC0415
+    from issuance.keys.port import KeyPurpose  # noqa: PLC0415
     from uec.cli.options import now  # noqa: PLC0415
     from uec.services import audit as service  # noqa: PLC0415
 
     chosen = settings()
-    with store(chosen) as sessions, sessions() as session:
-        try:
-            with VaultClient(chosen.vault_socket, ClientKind.WORKER) as vault:
+    try:
+        with VaultClient(chosen.vault_socket, ClientKind.WORKER) as vault:
+            vault.active(KeyPurpose.AUDIT)  # it answers: only then is there anything to write
+            with store(chosen) as sessions, sessions() as session:
                 service.sign_head(session, vault, now=now())
-        except VaultUnavailable:
-            session.rollback()
-            click.echo("uec vault does not answer: entries since the last signed head are not covered", err=True)
+    except VaultUnavailable:
+        click.echo("uec vault does not answer: entries since the last signed head are not covered", err=True)
     with reading_store(chosen) as session:
         entries = service.export_file(session, file)
     click.echo(f"{entries} entries written to {file}")

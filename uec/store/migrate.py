@@ -54,7 +54,8 @@ def require_current(url: str | URL) -> None:
     """Raise `StoreUnavailable` unless the database stands at the newest revision."""
     engine = make_engine(url)
     try:
-        with engine.connect() as connection:
+        # Only read: a long import elsewhere must not keep a command from starting.
+        with engine.connect().execution_options(sqlite_read_only=True) as connection:
             present = MigrationContext.configure(connection).get_current_revision()
             wanted = ScriptDirectory.from_config(configuration(connection)).get_current_head()
     finally:

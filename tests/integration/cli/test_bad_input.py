@@ -1,6 +1,8 @@
 """What users get wrong: one line, the right exit code, never a traceback, and nothing left behind."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -210,3 +212,11 @@ def test_one_path_of_the_database_for_every_working_folder(installed: Path, tmp_
         assert run(["--settings", str(settings), "staff", "list"]) == 0
     assert "admin" in capsys.readouterr().out
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("words", [["staff", "list"], ["points", "list"], ["ca", "show"], ["audit", "export", "out"]])
+def test_who_only_reads_waits_for_no_writer(installed: Path, capsys: Output, words: list[str]) -> None:
+    with contextlib.closing(sqlite3.connect(installed / "state" / "uec.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert run(words) == 0
+    assert "locked" not in capsys.readouterr().err

@@ -27,6 +27,15 @@ def test_each_command_has_help_worth_reading(path: tuple[str, ...]) -> None:
     assert usage.startswith("Usage: ") and len(text.split()) >= 3
 
 
+GROUPS = sorted({path[0] for path in every_command(cli) if len(path) > 1})
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_no_line_of_a_groups_help_is_cut_off(group: str) -> None:
+    shown = CliRunner().invoke(cli, [group, "--help"]).output
+    assert "..." not in shown.split("Commands:")[1]
+
+
 def test_the_table_tells_what_the_commands_themselves_say() -> None:
     shown = CliRunner().invoke(cli, ["--help"]).output
     assert all(name in shown for name in COMMANDS)
