@@ -6,12 +6,12 @@ from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput
-from uec.domain.lifecycle import APPLICATION, ApplicationEvent, advance
+from uec.domain.lifecycle import ApplicationEvent
 from uec.domain.permissions import Permission
 from uec.domain.texts import typed
 from uec.services.duties import refuse_decider
+from uec.services.moves import move
 from uec.services.rows import locked
-from uec.store import audit
 from uec.store.tables import Application
 
 REASON_LIMIT = 1000
@@ -36,17 +36,7 @@ def _decide(
         raise InvalidInput(f"A decision needs a reason of 1 to {REASON_LIMIT} characters: write it.", field="reason")
     application = locked(session, Application, application_id)
     refuse_decider(application, actor=actor)
-    application.state = advance(APPLICATION, application.state, event)
     application.decided_by, application.decided_at = actor.staff_id, now
     application.decision_reason = reason
-    audit.record(
-        session,
-        actor=actor.reference,
-        action=f"application.{event.lower()}",
-        subject_kind="application",
-        subject_id=application.id,
-        person_id=application.resident_id,
-        details={"reason": reason},
-        now=now,
-    )
+    move(session, application, event, actor=actor, now=now, details={"reason": reason})
     session.commit()
