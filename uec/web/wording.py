@@ -123,6 +123,7 @@ FORM_ERRORS: Mapping[str, Text] = {
     "form.doc_type": _l("Choose the kind of document"),
     "form.email": _l("Write the e-mail like name@example.ru"),
     "form.photo": _l("Choose a photo in JPEG or PNG of at most 2 MB"),
+    "form.photo_damaged": _l("The photo came in damaged: save it anew as JPEG or PNG and choose it again"),
     "form.representative_required": _l("Under 14 a parent or guardian applies: give their full name"),
     "form.contact_required": _l("Give a phone number or an e-mail, so that we can reach you"),
     "form.birth_date": _l("Check the date of birth: it cannot be in the future or before 1890"),

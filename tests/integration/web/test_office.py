@@ -2,6 +2,7 @@
 
 import io
 import re
+import zlib
 
 import pytest
 from flask.testing import FlaskClient
@@ -26,8 +27,22 @@ from uec.services.intake import submit_application
 from uec.settings import Settings
 from uec.store.tables import Application, Batch, Card, Cohort, Refusal, Staff, Station
 from uec.web.app import create_app
+from uec.web.uploads import is_damaged
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(200)
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+
+# One grey point.
+PNG = b"\x89PNG\r\n\x1a\n" + b"".join(
+    (
+        _chunk(b"IHDR", bytes((0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0))),
+        _chunk(b"IDAT", zlib.compress(b"\0\x80")),
+        _chunk(b"IEND", b""),
+    )
+)
+JPEG = bytes.fromhex("ffd8 ffe0 0004 4a46 ffc0 0008 08 0001 0001 01 ffda 0003 01 00 ffd9")
 
 
 @pytest.fixture
@@ -323,3 +338,35 @@ def test_applicant_takes_the_application_back(colleague, office: CardOffice) -> 
     assert "Заявление отозвано." in taken_back.text
     assert state(office, Application, application) is ApplicationState.WITHDRAWN
     assert "Отозвать заявление" not in operator.get(page).text
+
+
+def test_a_photo_that_was_cut_off_or_altered_is_told_from_a_whole_one() -> None:
+    assert not is_damaged(PNG) and not is_damaged(JPEG)
+    for cut in range(8, len(PNG)):
+        assert is_damaged(PNG[:cut]), cut
+    for place in range(16, len(PNG) - 4):
+        assert is_damaged(PNG[:place] + bytes([PNG[place] ^ 1]) + PNG[place + 1 :]), place
+    for cut in range(3, len(JPEG)):
+        assert is_damaged(JPEG[:cut]), cut
+    assert is_damaged(JPEG.replace(bytes.fromhex("ffc0"), bytes.fromhex("ffc4"))), "no frame, no picture"
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (PNG[:-20], "Фотография пришла повреждённой"),
+        (b"GIF89a" + bytes(50), "Выберите фотографию"),
+        (b"", "Выберите фотографию"),
+        (PNG + bytes(2_100_000), "Выберите фотографию"),
+    ],
+    ids=["damaged", "gif", "empty", "large"],
+)
+def test_a_photo_that_cannot_be_used_is_refused_with_its_form(  # type: ignore[no-untyped-def]
+    colleague, office: CardOffice, content: bytes, advice: str
+) -> None:
+    operator = colleague("operator")
+    token = token_in(operator.get("/window/application").text)
+    answers = {"csrf_token": token, "surname": "Щукин", "papers_seen": "y", "photo": (io.BytesIO(content), "p.png")}
+    refused = operator.post("/window/application", data=answers)
+    refused.request.environ["wsgi.input"].close()  # the test client keeps a large body in a temporary file
+    assert refused.status_code == 400 and advice in refused.text and 'value="Щукин"' in refused.text

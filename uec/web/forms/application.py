@@ -17,6 +17,7 @@ from uec.services.views import PointView
 from uec.web.forms.fields import DayField, PageForm, options
 from uec.web.language import pick
 from uec.web.texts import _l
+from uec.web.uploads import is_damaged
 
 BIRTH_CERTIFICATE = "birth_certificate"
 DATES = ("birth_date", "doc_date")
@@ -177,6 +178,8 @@ def problems(
     except InvalidForm as error:
         errors = dict(error.errors)
     errors |= {name: "form.required" for name in DATES if not answers.get(name)}
+    if photo is not None and "photo" not in errors and is_damaged(photo):
+        errors["photo"] = "form.photo_damaged"
     if answers.get("point_id") not in {str(point.id) for point in points}:
         errors["point_id"] = "form.point_id"
     return errors

@@ -178,10 +178,10 @@ def check() -> ResponseReturnValue:
     if wrong:
         return redirect(url_for(".step", step=step_of(min(wrong, key=lambda name: list(STEPS).index(step_of(name))))))
     form = SendForm()
+    photo = photo_of(form.photo)
     if request.method == "POST":
         _refuse_another(answers, answers)
     if form.validate_on_submit():
-        photo = photo_of(form.photo)
         wrong = _problems(answers, places, photo)
         if not form.put_errors(wrong, field_error):
             return _send(answers, photo)
