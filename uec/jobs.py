@@ -12,7 +12,18 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.keys.port import Vault
 from uec.domain.actors import system_actor
-from uec.services import authority, batches, cards, checks, preparation, production_office, publication, rules, schedule
+from uec.services import (
+    authority,
+    batches,
+    cards,
+    checks,
+    key_sweep,
+    preparation,
+    production_office,
+    publication,
+    rules,
+    schedule,
+)
 from uec.services.applicant_secret import RandomBytes
 from uec.services.audit import sign_head
 from uec.settings import Settings
@@ -118,6 +129,13 @@ def sweep(tools: Tools) -> str:
         return f"forgot {schedule.sweep(session, now=tools.clock())} runs"
 
 
+def sweep_keys(tools: Tools) -> str:
+    """Look over every certified key again."""
+    with tools.sessions() as session:
+        swept = key_sweep.sweep_keys(session, now=tools.clock())
+    return f"looked at {swept.looked_at} certificates, {len(swept.findings)} findings"
+
+
 JOBS: Mapping[str, Job] = {
     "checks": Job(timedelta(seconds=5), "ask the registers about applications", run_checks),
     "prepare": Job(timedelta(seconds=5), "make the data of released batches", prepare_batches),
@@ -125,5 +143,6 @@ JOBS: Mapping[str, Job] = {
     "audit-head": Job(timedelta(minutes=1), "sign the heads of the audit chains", sign_audit),
     "plan": Job(timedelta(days=1), "plan approved applications", plan),
     "expire": Job(timedelta(days=1), "end cards whose validity is over", expire),
+    "key-sweep": Job(timedelta(days=1), "look over every certified key", sweep_keys),
     "sweep": Job(timedelta(days=1), "forget old runs", sweep),
 }
