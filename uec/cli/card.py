@@ -47,7 +47,9 @@ def list_readers() -> None:
 @card.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--reader", default=0, show_default=True, type=click.IntRange(0, 15), help="Virtual reader, from 0.")
-@click.option("--port", type=int, help="TCP port of the virtual reader; default 35963 plus its number.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="TCP port of the virtual reader; default 35963 plus its number."
+)
 @click.option("--blank", is_flag=True, help="Make FILE a new blank with the published test keys 40..4F first.")
 def virtual(file: Path, reader: int, port: int | None, blank: bool) -> None:  # noqa: FBT001 - a flag of the command line
     """Put the virtual card in FILE into a virtual PC/SC reader, until Ctrl-C takes it out."""

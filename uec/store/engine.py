@@ -42,16 +42,16 @@ def database_url(url: str | URL) -> URL:
 
 
 def make_engine(url: str | URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
-    """Return an engine for the address; nothing is opened yet."""
+    """Return an engine for the address; nothing is opened yet. Its errors and logs show no values."""
     parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, connect_args={"timeout": busy_timeout_s})
+        engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": busy_timeout_s})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
     else:
-        engine = create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": 10})
     event.listen(engine, "handle_error", _translate)
     return engine
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import Engine, select, text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.rows import NOW, make_row
@@ -216,3 +216,9 @@ def test_a_pool_replaces_dead_connections_in_silence(postgres_url: str) -> None:
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT pg_backend_pid()").scalar() != backend
     engine.dispose()
+
+
+def test_errors_show_no_values(session: Session) -> None:
+    with pytest.raises(DBAPIError) as caught:
+        session.execute(text("SELECT * FROM no_such_table WHERE snils = :snils"), {"snils": "11223344595"})
+    assert "no_such_table" in str(caught.value) and "11223344595" not in str(caught.value)
