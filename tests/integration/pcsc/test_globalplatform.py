@@ -45,6 +45,7 @@ def in_reader(card: VirtualCard) -> Iterator[PcscConnection]:
         wait_until(card_is_seen, "the smart card service never saw the card")
         with open_reader(READERS[0]) as connection:
             yield connection
+    wait_until(lambda: not card_is_seen(), "the smart card service never saw the reader empty")
 
 
 @pytest.mark.parametrize(
