@@ -16,7 +16,8 @@ from issuance.station.wire import to_sign
 from tests.integration.station.conftest import Hands, Network
 from tests.support.line import blank_card
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
-from uec.hub.server import HubRunning, run_hub
+from uec.hub.server import run_hub
+from uec.hub.single import HubRunning
 from uec.services import handover, journal, stations
 from uec.services.views import OperationView
 from uec.store.tables import Card, Station

@@ -21,6 +21,7 @@ from uec.store.tables import Application, Card, CardOperation, Certificate
 
 FINAL = (OperationState.DONE, OperationState.FAILED, OperationState.CANCELLED)
 ROUNDS_S = 90.0
+TOLD = {"card-lost", "seal-broken", "uec.hub_restarted"}
 
 
 @dataclass
@@ -144,10 +145,8 @@ def test_whatever_is_killed_every_application_ends_with_one_card(
         killer.close()
     assert killer.kills >= strikes or people == 2
     with network.office.sessions() as session:
-        counted = session.execute(select(Card.state, func.count()).group_by(Card.state))
-        assert {state: count for state, count in counted} == {CardState.ACTIVE: people}, (
-            "no card is lost, none is there twice"
-        )
+        states = list(session.scalars(select(Card.state)))
+        assert states == [CardState.ACTIVE] * people, "no card is lost, none is there twice"
         assert set(session.scalars(select(Application.state))) == {ApplicationState.CLOSED}
         assert len(set(session.scalars(select(Card.chip_id)))) == people
         running = select(CardOperation).where(CardOperation.state.not_in(FINAL))
@@ -157,5 +156,5 @@ def test_whatever_is_killed_every_application_ends_with_one_card(
         )
         per_slot = session.execute(issued.group_by(Certificate.card_id, Certificate.profile)).all()
         assert {count for _, _, count in per_slot} == {1}, "one certificate for each key"
-        failed = select(CardOperation.error_text).where(CardOperation.state == OperationState.FAILED)
-        assert all(text and ":" in text for text in session.scalars(failed)), "every failure says what to do"
+        failed = select(CardOperation.error_code).where(CardOperation.state == OperationState.FAILED)
+        assert set(session.scalars(failed)) <= TOLD, "every failure is one that the page has words for"

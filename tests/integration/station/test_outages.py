@@ -20,10 +20,11 @@ from tests.integration.station.test_killed import SlowHands
 from tests.support.line import blank_card
 from uec.domain.errors import StoreUnavailable
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
-from uec.hub import server, single
+from uec.hub import enrolment, server, single
 from uec.hub.dispatch import assign
 from uec.hub.links import StationLink
-from uec.hub.server import HubRunning, run_hub
+from uec.hub.server import run_hub
+from uec.hub.single import HubRunning
 from uec.services import operations, stations
 from uec.store.engine import make_engine, session_factory
 from uec.store.tables import HubInstance, Station
@@ -191,7 +192,7 @@ def test_a_station_comes_back_when_only_the_database_was_away(
     network.enrol("window-1")
     away = threading.Event()
     tried = threading.Event()
-    admit = server.enrolment.admit
+    admit = enrolment.admit
 
     def refusing(*arguments: object, **rest: object) -> str:
         if away.is_set():
@@ -199,7 +200,7 @@ def test_a_station_comes_back_when_only_the_database_was_away(
             raise StoreUnavailable("The database is away.")
         return admit(*arguments, **rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(server.enrolment, "admit", refusing)
+    monkeypatch.setattr(enrolment, "admit", refusing)
     away.set()
     agent = network.start_station("window-1")
     assert tried.wait(WAIT_S)
@@ -270,25 +271,25 @@ def test_a_card_pulled_from_a_reader_that_notices_late_is_asked_for(network: Net
 
 
 def test_an_enrolment_whose_answer_got_lost_is_repeated(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = server.enrolment.new_code(network.office.desk.bench.random)
+    code = enrolment.new_code(network.office.desk.bench.random)
     with network.office.sessions() as session:
         created = stations.create(
             session,
             name="window-1",
             point_id=None,
-            code_hash=server.enrolment.code_hash(code),
+            code_hash=enrolment.code_hash(code),
             actor=network.office.staff.security,
             now=network.office.clock(),
         )
     settings = network.station_settings("window-1")
-    done = server.enrolment.enrol
+    done = enrolment.enrol
 
     def lost(*arguments: object, **rest: object) -> tuple[int, str]:
         done(*arguments, **rest)  # type: ignore[arg-type]
         raise StoreUnavailable("The link breaks right after the commit.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(server.enrolment, "enrol", lost)
+        patch.setattr(enrolment, "enrol", lost)
         with pytest.raises(HubAway):
             enrol(settings, code)
     kept = StationKey.kept(settings.folder)
