@@ -52,7 +52,7 @@ def _filler(connection: Connection, table: Table, column: Column[Any]) -> Any:
         return f"{number:08}"
     kind = column.type
     if isinstance(kind, Coded):
-        return next(iter(kind.kind))
+        return next(iter(kind.kind.__members__.values()))
     fillers: list[tuple[type | tuple[type, ...], Any]] = [
         (Boolean, True),
         ((Integer, BigInteger), number),
