@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from issuance.pki.crl import encode_removal
+from uec.domain.errors import StoreUnavailable
 from uec.store.tables import Certificate, Revocation
 
 DIGITS = 2
@@ -31,8 +32,8 @@ def complete(session: Session, *, part: int | None, parts: int, now: datetime) -
     conditions = [Revocation.lifted_at.is_(None), Certificate.not_after >= now, *_of_part(part, parts)]
     if session.get_bind().dialect.name == "postgresql":
         spliced = _select(func.count(), func.string_agg(Revocation.entry_der, literal(b"")))
-        count, piece = session.execute(spliced.where(*conditions)).one()
-        return Entries(int(count), [bytes(piece)] if piece else [])
+        count, piece = _in_binary(session, spliced.where(*conditions))
+        return Entries(count, [piece] if piece else [])
     rows = session.execute(_select(Revocation.entry_der).where(*conditions)).all()
     return Entries(len(rows), [row[0] for row in rows])
 
@@ -53,6 +54,17 @@ def changed(session: Session, *, since: datetime, part: int | None, parts: int, 
         elif not_after >= now:
             last[serial] = entry
     return Entries(len(last), list(last.values()))
+
+
+def _in_binary(session: Session, statement: Select[Any]) -> Any:
+    """The only row of a statement, past the ORM: PostgreSQL would send a list of many megabytes as hex text."""
+    connection = session.connection()
+    compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
+    driver = connection.connection.driver_connection
+    if driver is None:
+        raise StoreUnavailable("The database has closed the connection; try again.")
+    with driver.cursor(binary=True) as cursor:
+        return cursor.execute(str(compiled), compiled.params).fetchone()
 
 
 def _select(*columns: Any) -> Select[Any]:
