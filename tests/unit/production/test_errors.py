@@ -31,6 +31,7 @@ SAMPLES: tuple[IssuanceError, ...] = (
     station_errors.HubAway("wss://hub", "refused"),
     station_errors.HubUnsafe("ws://hub"),
     station_errors.BadReaders("usb"),
+    station_errors.FolderUnusable("/folder", "No space left on device"),
     BadMessage("KeyError"),
 )
 
