@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from card_io.secret import Secret
@@ -89,14 +90,17 @@ class CardOffice:
 
     def make_cards(self, *people: int) -> list[int]:
         """Cards of these people, personalised and lying at their point; their ids in the order of numbers."""
-        self.approve_applicants(*people)
+        wanted = self.approve_applicants(*people)
         for batch_id in self.plan():
             self.release(batch_id)
             with self.sessions() as session:
                 operations.request_batch(
                     session, batch_id, station_id=None, actor=self.staff.producer, now=self.clock()
                 )
-        return [operation.card_id for operation in self.work() if operation.card_id is not None]
+        self.work()
+        with self.sessions() as session:
+            made = select(Card.id).where(Card.application_id.in_(wanted)).order_by(Card.number)
+            return list(session.scalars(made))
 
     def work(self) -> list[OperationView]:
         """Do everything that is requested, each card on its own chip."""

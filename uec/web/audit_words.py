@@ -62,6 +62,7 @@ ACTIONS: Mapping[str, Text] = {
     "certificate.hold": _l("Certificate put on hold"),
     "certificate.resume": _l("Hold of the certificate lifted"),
     "certificate.revoke": _l("Certificate revoked"),
+    "certificate.sweep": _l("Keys of all certificates checked again"),
     "crl.publish": _l("Revocation list published"),
     "stop-list.publish": _l("Stop-list published"),
     "refusal.file": _l("Refusal filed"),
