@@ -64,7 +64,7 @@ def machine_lock() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _pcsc_process() -> Iterator[PcscService]:
     service = PcscService()
     yield service
