@@ -65,7 +65,11 @@ class Pcscd:
             raise ServiceUnavailable("there is no pcscd; run `apt-get install pcscd vsmartcard-vpcd`")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the service
         self._process = subprocess.Popen(
-            [program, "--foreground"], stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT
+            [program, "--foreground"],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            process_group=0,  # Ctrl-C is for those who use it: cards are put away before the service goes
         )
 
     def _said(self) -> str:

@@ -1,7 +1,9 @@
 """The office's processes as children of one: started in order, waited for until they answer, ended together.
 
 Hides how a child is watched: its output goes to a log file of its own, its end is noticed at once, and on Linux the
-kernel ends it when the parent is killed (prctl(2), PR_SET_PDEATHSIG), so nothing lives on.
+kernel ends it when the parent is killed (prctl(2), PR_SET_PDEATHSIG), so nothing lives on. Each child has a process
+group of its own, so that Ctrl-C in a terminal reaches the parent alone and every child is asked to end exactly once: a
+web server that hears it twice, from the terminal and from its parent, can wait for itself for ever.
 """
 
 from __future__ import annotations
@@ -47,8 +49,10 @@ class Child:
     log: Path
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def die_with_parent() -> None:
+    """Have the kernel send this process SIGTERM when its parent ends in any way; nothing where there is no Linux."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class ProcessGroup:
@@ -86,7 +90,8 @@ class ProcessGroup:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
                 # One C call, no lock taken: safe where the parent has threads too.
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+                process_group=0 if sys.platform != "win32" else None,
             )
         child = Child(name, process, log)
         self.children.append(child)

@@ -13,6 +13,8 @@ from uec.cli.options import passphrase_files_option, read_passphrases, settings
 from uec.domain.settings_rules import split_address
 from uec.settings import ENVIRONMENT, Settings
 
+WORKER_STOP_TIMEOUT_S = 4  # less than whoever started `uec serve` allows it
+
 
 def stop_event() -> Event:
     """An event that SIGTERM and SIGINT set."""
@@ -105,4 +107,5 @@ def serve() -> None:
         interface=Interfaces.WSGI,
         blocking_threads=8,
         log_access=False,
+        workers_kill_timeout=WORKER_STOP_TIMEOUT_S,
     ).serve()

@@ -196,11 +196,31 @@ def test_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
         os.killpg(demo.pid, signal.SIGINT)
         demo.wait(15)
         assert time.monotonic() - begun < 10
-        wait_until(lambda: not members(demo.pid), "something lives on", timeout_s=15.0)
+        wait_until(lambda: not members(demo.pid), "something lives on", timeout_s=3.0)
     finally:
-        for process in members(demo.pid):
-            os.kill(process, signal.SIGKILL)
-        demo.wait(15)
-        demo.stdout.close()
-        demo.stderr.close()
+        end_all(demo)
     assert demo.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    arguments = ("--port", str(free_port()), "--folder", str(tmp_path / "demo"), "--transport", IN_PROCESS)
+    demo = run_demo("--residents", "100", *arguments)
+    assert demo.stdout is not None
+    try:
+        assert any(line.startswith("Stop with Ctrl-C") for line in demo.stdout)
+        assert len(members(demo.pid)) >= 7, "demo, stand-in, vault, hub, worker, scheduler, pages"
+        demo.kill()
+        demo.wait(15)
+        wait_until(lambda: not members(demo.pid), "something lives on")
+    finally:
+        end_all(demo)
+
+
+def end_all(demo: "subprocess.Popen[str]") -> None:
+    for process in members(demo.pid):
+        os.kill(process, signal.SIGKILL)
+    demo.wait(15)
+    assert demo.stdout is not None and demo.stderr is not None
+    demo.stdout.close()
+    demo.stderr.close()
