@@ -54,7 +54,7 @@ def _des3(key: bytes) -> TripleDES:
     return TripleDES(key if len(key) == 24 else key + key[:DES_BLOCK])
 
 
-def aes_ecb_encrypt(key: bytes, data: bytes) -> bytes:
+def aes_ecb_encrypt(key: bytes, data: bytes | memoryview) -> bytes:
     """AES over whole blocks, each on its own."""
     encryptor = Cipher(_aes(key), ECB()).encryptor()  # noqa: S305 - the specification asks for it
     return encryptor.update(data) + encryptor.finalize()
