@@ -1,14 +1,31 @@
 """Hides how the database itself refuses illegal moves and edits of what is append-only, on SQLite and on PostgreSQL.
 
-The triggers are generated from `uec.domain.lifecycle`; a migration that changes a machine drops and creates them again.
+The triggers are generated from `uec.domain.lifecycle`; a migration that changes a machine drops and creates them again,
+and one that adds tables names them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from uec.domain.lifecycle import INITIAL, MACHINES, allowed_moves
 
 # Rows of these tables are written once and never touched again.
 APPEND_ONLY = ("audit_entry", "audit_head", "journal_entry", "stop_list_entry")
+
+# What the first migration guards; later ones name their own tables.
+FIRST = (
+    "application",
+    "card",
+    "batch",
+    "card_operation",
+    "cohort",
+    "certificate",
+    "audit_entry",
+    "audit_head",
+    "journal_entry",
+    "stop_list_entry",
+    "audit_chain",
+)
+GUARDED = (*MACHINES, *APPEND_ONLY, "audit_chain")
 
 # What must also hold for a new row: only a member of a cohort is approved from birth, everybody else by an officer.
 BIRTH = {
@@ -20,21 +37,32 @@ ILLEGAL_BIRTH = "illegal first state of"
 ILLEGAL_EDIT = "append-only table"
 
 
-def create_guards(dialect: str) -> list[str]:
-    """Return the statements that create all guards; `dialect` is `sqlite` or `postgresql`."""
-    return list(_sqlite() if dialect == "sqlite" else _postgresql())
+def create_guards(dialect: str, tables: Collection[str] = FIRST) -> list[str]:
+    """Return the statements that guard the tables; `dialect` is `sqlite` or `postgresql`."""
+    return list(_sqlite(tables) if dialect == "sqlite" else _postgresql(tables))
 
 
-def drop_guards(dialect: str) -> list[str]:
-    """Return the statements that drop what `create_guards` created."""
-    triggers = [(f"guard_{table}_{part}", table) for table in MACHINES for part in ("birth", "move")]
-    triggers += [(f"guard_{table}_{part}", table) for table in APPEND_ONLY for part in ("update", "delete")]
-    triggers.append(("guard_audit_chain_move", "audit_chain"))
+def drop_guards(dialect: str, tables: Collection[str] = FIRST) -> list[str]:
+    """Return the statements that drop what `create_guards` created; functions go with the first tables."""
+    machines, append_only = _machines(tables), _append_only(tables)
+    triggers = [(f"guard_{table}_{part}", table) for table in machines for part in ("birth", "move")]
+    triggers += [(f"guard_{table}_{part}", table) for table in append_only for part in ("update", "delete")]
+    if "audit_chain" in tables:
+        triggers.append(("guard_audit_chain_move", "audit_chain"))
     if dialect == "sqlite":
         return [f"DROP TRIGGER IF EXISTS {name}" for name, _ in triggers]
-    triggers += [(f"guard_{table}_truncate", table) for table in APPEND_ONLY]
+    triggers += [(f"guard_{table}_truncate", table) for table in append_only]
     functions = [f"DROP FUNCTION IF EXISTS guard_{name}()" for name in ("move", "birth", "edit")]
-    return [f"DROP TRIGGER IF EXISTS {name} ON {table}" for name, table in triggers] + functions
+    dropped = [f"DROP TRIGGER IF EXISTS {name} ON {table}" for name, table in triggers]
+    return dropped + (functions if "audit_chain" in tables else [])
+
+
+def _machines(tables: Collection[str]) -> list[str]:
+    return [table for table in MACHINES if table in tables]
+
+
+def _append_only(tables: Collection[str]) -> list[str]:
+    return [table for table in APPEND_ONLY if table in tables]
 
 
 def _listed(values: list[str]) -> str:
@@ -50,8 +78,8 @@ def _stillborn(table: str) -> str:
     return f"{first} OR NOT ({BIRTH[table]})" if table in BIRTH else first
 
 
-def _sqlite() -> Iterator[str]:
-    for table in MACHINES:
+def _sqlite(tables: Collection[str]) -> Iterator[str]:
+    for table in _machines(tables):
         refuse_move = f"SELECT RAISE(ABORT, '{ILLEGAL_MOVE} {table}');"
         yield (
             f"CREATE TRIGGER guard_{table}_move BEFORE UPDATE OF state ON {table} FOR EACH ROW "
@@ -63,12 +91,14 @@ def _sqlite() -> Iterator[str]:
             f"WHEN {_stillborn(table)} "
             f"BEGIN SELECT RAISE(ABORT, '{ILLEGAL_BIRTH} {table}'); END"
         )
-    for table in APPEND_ONLY:
+    for table in _append_only(tables):
         for verb in ("update", "delete"):
             yield (
                 f"CREATE TRIGGER guard_{table}_{verb} BEFORE {verb.upper()} ON {table} FOR EACH ROW "
                 f"BEGIN SELECT RAISE(ABORT, '{ILLEGAL_EDIT} {table}'); END"
             )
+    if "audit_chain" not in tables:
+        return
     yield (
         "CREATE TRIGGER guard_audit_chain_move BEFORE UPDATE ON audit_chain FOR EACH ROW "
         "WHEN NEW.seq < OLD.seq OR NEW.chain <> OLD.chain "
@@ -76,11 +106,11 @@ def _sqlite() -> Iterator[str]:
     )
 
 
-def _postgresql() -> Iterator[str]:
+def _postgresql(tables: Collection[str]) -> Iterator[str]:
     yield _function("move", f"'{ILLEGAL_MOVE} % from % to %', TG_TABLE_NAME, OLD.state, NEW.state")
     yield _function("birth", f"'{ILLEGAL_BIRTH} %: %', TG_TABLE_NAME, NEW.state")
     yield _function("edit", f"'{ILLEGAL_EDIT} %', TG_TABLE_NAME")
-    for table in MACHINES:
+    for table in _machines(tables):
         yield (
             f"CREATE TRIGGER guard_{table}_move BEFORE UPDATE OF state ON {table} FOR EACH ROW "
             f"WHEN (NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({_moves(table)})) "
@@ -90,7 +120,7 @@ def _postgresql() -> Iterator[str]:
             f"CREATE TRIGGER guard_{table}_birth BEFORE INSERT ON {table} FOR EACH ROW "
             f"WHEN ({_stillborn(table)}) EXECUTE FUNCTION guard_birth()"
         )
-    for table in APPEND_ONLY:
+    for table in _append_only(tables):
         for verb in ("update", "delete"):
             yield (
                 f"CREATE TRIGGER guard_{table}_{verb} BEFORE {verb.upper()} ON {table} FOR EACH ROW "
@@ -100,6 +130,8 @@ def _postgresql() -> Iterator[str]:
             f"CREATE TRIGGER guard_{table}_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT "
             "EXECUTE FUNCTION guard_edit()"
         )
+    if "audit_chain" not in tables:
+        return
     yield (
         "CREATE TRIGGER guard_audit_chain_move BEFORE UPDATE ON audit_chain FOR EACH ROW "
         "WHEN (NEW.seq < OLD.seq OR NEW.chain <> OLD.chain) EXECUTE FUNCTION guard_edit()"
@@ -108,6 +140,6 @@ def _postgresql() -> Iterator[str]:
 
 def _function(name: str, message: str) -> str:
     return (
-        f"CREATE FUNCTION guard_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        f"CREATE OR REPLACE FUNCTION guard_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ "
         f"BEGIN RAISE EXCEPTION {message} USING ERRCODE = 'check_violation'; END $$"
     )
