@@ -17,7 +17,12 @@ def triggers(connection: Connection) -> set[str]:
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'"))
     else:
-        rows = connection.execute(text("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"))
+        rows = connection.execute(
+            text(
+                "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid "
+                "WHERE NOT tgisinternal AND relnamespace = 'public'::regnamespace"
+            )
+        )
     return {name for (name,) in rows if name.startswith("guard_")}
 
 

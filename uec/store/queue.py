@@ -1,0 +1,145 @@
+"""Hides where work waits for other nodes: Procrastinate's tables, in a PostgreSQL schema of their own.
+
+Work is handed over in the transaction that makes it due, by the SQL function of the queue itself, so that a job and the
+state it belongs to are committed together or not at all. SQLite has no queue: the one worker there finds by itself what
+is left to do. The workers' side is `uec.queue`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+SCHEMA = "procrastinate"
+STALLED_AFTER = timedelta(seconds=30)
+KEPT = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One job to hand over: `key` names the work, and while one of a key waits or runs no second one is handed over.
+
+    `queue` is the one a worker listens to, `task` the function there, `arguments` plain JSON.
+    """
+
+    queue: str
+    task: str
+    key: str
+    arguments: Mapping[str, Any]
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class QueuedJobs:
+    """How many jobs of a task stand in a state, and when the last of them got there."""
+
+    task: str
+    status: str
+    jobs: int
+    last_at: datetime | None
+
+
+_HAND_OVER = text(f"""
+    SELECT cardinality({SCHEMA}.procrastinate_defer_jobs_v1(coalesce(array_agg(job ORDER BY place), '{{}}')))
+    FROM (
+        SELECT wanted.place, ROW(
+            wanted.queue, wanted.task, wanted.priority, wanted.key, wanted.key, wanted.arguments, NULL
+        )::{SCHEMA}.procrastinate_job_to_defer_v1 AS job
+        FROM ROWS FROM (
+            jsonb_to_recordset(CAST(:wanted AS jsonb))
+            AS (queue varchar, task varchar, priority integer, key text, arguments jsonb)
+        ) WITH ORDINALITY AS wanted (queue, task, priority, key, arguments, place)
+        WHERE NOT EXISTS (
+            SELECT 1 FROM {SCHEMA}.procrastinate_jobs AS known
+            WHERE known.queueing_lock = wanted.key AND (
+                known.status IN ('todo', 'doing')
+                OR EXISTS (
+                    SELECT 1 FROM {SCHEMA}.procrastinate_events AS event
+                    WHERE event.job_id = known.id AND event.at > now() - CAST(:quiet AS interval)
+                )
+            )
+        )
+    ) AS chosen
+""")  # noqa: S608 - the schema's name is ours
+
+
+def has_queue(session: Session) -> bool:
+    """Whether the session's database hands work to other nodes."""
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def hand_over(session: Session, works: Sequence[Work], *, quiet: timedelta = timedelta(0)) -> int:
+    """Put work into the queue; it is there once the caller commits. Returns how many jobs that made.
+
+    Work whose key waits or runs already is left out, and so is work of which anything was heard within `quiet`.
+    Without a queue nothing happens.
+    """
+    if not works or not has_queue(session):
+        return 0
+    # One at a time: two callers with the same key would both see none, and the second be refused by the index.
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"{SCHEMA}.hand_over"})
+    given = {"wanted": json.dumps([asdict(work) for work in works]), "quiet": quiet}
+    return session.scalar(_HAND_OVER, given) or 0
+
+
+def take_back_stalled(session: Session, *, after: timedelta = STALLED_AFTER) -> int:
+    """Put jobs of workers that went silent back into the queue, and commit; returns how many there were.
+
+    A killed worker's job stands as being done for ever otherwise. One that is alive after all and too slow to say so
+    ends up with its job done twice, which every job bears.
+    """
+    session.execute(
+        text(f"DELETE FROM {SCHEMA}.procrastinate_workers WHERE last_heartbeat < now() - CAST(:after AS interval)"),  # noqa: S608
+        {"after": after},
+    )
+    back = session.execute(
+        text(f"""
+            UPDATE {SCHEMA}.procrastinate_jobs AS job
+            SET status = 'todo', attempts = attempts + 1, scheduled_at = NULL
+            WHERE status = 'doing' AND worker_id IS NULL AND NOT EXISTS (
+                SELECT 1 FROM {SCHEMA}.procrastinate_jobs AS other
+                WHERE other.queueing_lock = job.queueing_lock AND other.status = 'todo'
+            )
+            RETURNING id
+        """)  # noqa: S608
+    ).all()
+    session.commit()
+    return len(back)
+
+
+def forget_finished(session: Session, *, older_than: timedelta = KEPT) -> int:
+    """Delete jobs that ended longer ago, and commit; returns how many."""
+    if not has_queue(session):
+        return 0
+    gone = session.execute(
+        text(f"""
+            DELETE FROM {SCHEMA}.procrastinate_jobs AS job
+            WHERE status NOT IN ('todo', 'doing') AND NOT EXISTS (
+                SELECT 1 FROM {SCHEMA}.procrastinate_events AS event
+                WHERE event.job_id = job.id AND event.at > now() - CAST(:kept AS interval)
+            )
+            RETURNING id
+        """),  # noqa: S608
+        {"kept": older_than},
+    ).all()
+    session.commit()
+    return len(gone)
+
+
+def overview(session: Session) -> list[QueuedJobs]:
+    """What stands in the queue, by task and state; empty without a queue."""
+    if not has_queue(session):
+        return []
+    rows = session.execute(
+        text(f"""
+            SELECT task_name, CAST(status AS text), count(DISTINCT job.id), max(event.at)
+            FROM {SCHEMA}.procrastinate_jobs AS job
+            LEFT JOIN {SCHEMA}.procrastinate_events AS event ON event.job_id = job.id
+            GROUP BY 1, 2 ORDER BY 1, 2
+        """)  # noqa: S608
+    )
+    return [QueuedJobs(*row) for row in rows]
