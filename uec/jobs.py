@@ -4,14 +4,17 @@ The scheduler reads the rhythms, workers do the work. A job may run twice and be
 transactions that find nothing left to do.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from issuance.errors import IssuanceError
 from issuance.keys.port import Vault
 from uec.domain.actors import system_actor
+from uec.domain.errors import UecError
 from uec.services import (
     authority,
     batches,
@@ -26,12 +29,20 @@ from uec.services import (
 )
 from uec.services.applicant_secret import RandomBytes
 from uec.services.audit import sign_head
+from uec.services.rows import present
 from uec.settings import Settings
+from uec.store import queue
+from uec.store.tables import Batch
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What jobs work with; `gateway` asks the registers, `clock` gives the present moment."""
+    """What jobs work with; `gateway` asks the registers, `clock` gives the present moment.
+
+    With `spread`, work that comes in parts is handed over to all workers instead of being done by one.
+    """
 
     settings: Settings
     sessions: sessionmaker[Session]
@@ -39,6 +50,7 @@ class Tools:
     gateway: checks.Gateway
     clock: Callable[[], datetime]
     random: RandomBytes
+    spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,18 +77,31 @@ def run_checks(tools: Tools) -> str:
 
 
 def prepare_batches(tools: Tools) -> str:
-    """Make the data of every released batch."""
-    issuer = tools.settings.pki.organisation
-    prepared, trouble = 0, []
+    """Make the data of every released batch, or hand over to the workers what none of them has yet."""
     with tools.sessions() as session:
-        for batch_id, name in preparation.waiting(session):
-            profile = rules.card_profile(tools.settings, name)
+        if tools.spread:
+            given = [
+                preparation.hand_over(session, batch_id, quiet=preparation.QUIET)
+                for batch_id, _ in preparation.waiting(session)
+            ]
+            session.commit()
+            return f"handed over {sum(given)} parts"
+        prepared, trouble = 0, []
+        for batch_id, _ in preparation.waiting(session):
+            recipe = recipe_of(session, tools, batch_id)
             try:
-                prepared += preparation.prepare(session, batch_id, profile=profile, issuer=issuer, now=tools.clock())
+                prepared += preparation.prepare(session, batch_id, recipe=recipe, now=tools.clock())
             except preparation.UnfitCards as error:
                 prepared += error.prepared
                 trouble.append(str(error))  # the next batch does not wait for a person to look at this one
     return "; ".join([f"prepared {prepared}", *trouble])
+
+
+def recipe_of(session: Session, tools: Tools, batch_id: int) -> preparation.Recipe:
+    """What a batch is prepared by: its profile, the issuer's name, and the document signer."""
+    name = present(session, Batch, batch_id).profile
+    signer = production_office.document_signer(session, tools.vault)
+    return preparation.Recipe(rules.card_profile(tools.settings, name), tools.settings.pki.organisation, signer)
 
 
 def publish(tools: Tools) -> str:
@@ -85,7 +110,7 @@ def publish(tools: Tools) -> str:
     policy = tools.settings.policy.on(now.date())
     said = []
     with tools.sessions() as session:
-        if publication.any_crl_due(session, parts=tools.settings.pki.crl_parts, policy=policy, now=now):
+        if publication.any_crl_due(session, policy=policy, now=now):
             ca = authority.open_authority(session, tools.vault, settings=tools.settings)
             said += publication.publish_due(session, ca, policy=policy, now=now)
         if publication.stop_list_due(session, policy=policy, now=now):
@@ -124,9 +149,10 @@ def expire(tools: Tools) -> str:
 
 
 def sweep(tools: Tools) -> str:
-    """Forget old runs."""
+    """Forget old runs, and jobs of the queue that ended as long ago."""
     with tools.sessions() as session:
-        return f"forgot {schedule.sweep(session, now=tools.clock())} runs"
+        runs = schedule.sweep(session, now=tools.clock())
+        return f"forgot {runs} runs, {queue.forget_finished(session)} jobs"
 
 
 def sweep_keys(tools: Tools) -> str:
@@ -146,3 +172,17 @@ JOBS: Mapping[str, Job] = {
     "key-sweep": Job(timedelta(days=1), "look over every certified key", sweep_keys),
     "sweep": Job(timedelta(days=1), "forget old runs", sweep),
 }
+
+
+def do(job: str, tools: Tools) -> str:
+    """Do a job by its name; returns what it did or, in words, why it could not."""
+    known = JOBS.get(job)
+    if known is None:
+        return f"failed: there is no job {job} in this version"
+    try:
+        outcome = known.work(tools)
+    except (UecError, IssuanceError) as error:
+        _log.warning("job %s failed: %s", job, error)
+        return f"failed: {error}"
+    _log.info("job %s: %s", job, outcome)
+    return outcome

@@ -18,7 +18,7 @@ from uec.domain.settings_rules import fault_of
 
 DEFAULT_FILE = "uec.toml"
 ENVIRONMENT = "UEC_SETTINGS"
-_PATH_LISTS = {"vault_passphrase_files"}
+_PATH_LISTS = {"vault_passphrase_files", "pki.weak_rsa_key_files"}
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,14 @@ class PkiNames:
     root_name: str = "UEC Root CA"
     issuing_name: str = "UEC Issuing CA"
     document_signer_name: str = "UEC Document Signer"
-    # Into how many revocation lists the certificates are spread: 0 for one list, or 2, 4, 8 ... 256. Chosen once.
-    crl_parts: int = 0
-    # Whether certificates say where their state is answered (`base_url`/pki/ocsp). Needs `uec worker` running.
-    ocsp: bool = False
+    # Where certificates and revocation lists are fetched, by plain http; empty: at `base_url`.
+    lists_url: str = ""
+    # A revocation list speaks for at most this many certificates, further ones get a list of their own; 0: one list.
+    crl_part_entries: int = 0
+    # Whether certificates say where their state is answered (`ocsp_url`). Needs `uec ocsp run` and `uec worker`.
+    ocsp: bool = True
+    # Lists of keys that a broken generator made (Debian's openssl-blacklist), one for each size of modulus.
+    weak_rsa_key_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Settings:
     pkcs11_module: str = ""
     pkcs11_label: str = "uec"
     pkcs11_backup: bool = True
+    # How many processes of `uec vault` sign with a token's keys at once: about as many as the token has cores.
+    pkcs11_signers: int = 2
     secret_key_file: Path = Path("state/web.key")
     profile_dir: Path = Path("config/profiles")
     register_gateway_url: str = "http://127.0.0.1:8082"
@@ -58,6 +64,9 @@ class Settings:
     hub_listen: str = "127.0.0.1:8081"
     web_listen: str = "127.0.0.1:8080"
     base_url: str = "http://127.0.0.1:8080"
+    # Where `uec ocsp run` listens, and where the world reaches it, by plain http: it stands in every certificate.
+    ocsp_listen: str = "127.0.0.1:8083"
+    ocsp_url: str = "http://127.0.0.1:8083"
     # How many proxies of ours stand before the web process (nginx: 1): by them it knows the visitor's own address.
     trusted_proxies: int = 0
     card_number_prefix: str = "964360"
@@ -151,6 +160,7 @@ def _converted(key: str, value: Any, default: Any) -> Any:
         tuple: 'a list of strings, like ["..."]',
         Path: f'a path in quotes, like "{default}"',
         bool: "true or false",
+        int: f"a whole number, like {default}",
         float: f"a number, like {default}",
         str: f'a text in quotes, like "{default}"',
     }
@@ -160,7 +170,8 @@ def _converted(key: str, value: Any, default: Any) -> Any:
 
 
 def _absolute(settings: Settings, folder: Path) -> Settings:
-    changed: dict[str, Any] = {}
+    weak = tuple(folder / path for path in settings.pki.weak_rsa_key_files)
+    changed: dict[str, Any] = {"pki": replace(settings.pki, weak_rsa_key_files=weak)}
     for item in fields(settings):
         value = getattr(settings, item.name)
         if isinstance(value, Path):

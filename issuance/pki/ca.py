@@ -34,7 +34,8 @@ class CertificateRequest:
     """A certificate wanted. `public_key` is a SubjectPublicKeyInfo in DER; times are aware and cut to seconds.
 
     `card_expires`: nothing on a card outlives it. `card_number` is for the office's record; it is printed into the
-    certificate only where the subject says so.
+    certificate only where the subject says so. `crl_part`: which part of the revocation list the certificate points
+    at, None for the whole list; it is fixed here for ever.
     """
 
     profile: str
@@ -45,6 +46,7 @@ class CertificateRequest:
     not_after: datetime
     card_number: str | None = None
     card_expires: datetime | None = None
+    crl_part: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class CertificateAuthority:
         if request.serial <= 0 or request.serial.bit_length() > _MAX_SERIAL_BITS:
             raise RequestRefused("the serial number is not positive, or too long", profile=profile.name)
         period = template.validity(_seconds(request.not_before), _seconds(request.not_after))
-        filled = self._template(profile, self.partition(request.serial)).fill(
+        filled = self._template(profile, request.crl_part).fill(
             request.serial, period, encode_subject(request.subject, profile), request.public_key
         )
         return Tbs(request, filled)
@@ -121,10 +123,6 @@ class CertificateAuthority:
     def assemble(self, bodies: Sequence[bytes]) -> list[bytes]:
         """Sign to-be-signed bytes and put the certificates together: `sign` without its checks."""
         return signed_all(bodies, self.signer.algorithm, self.signer.sign(bodies))
-
-    def partition(self, serial: int) -> int | None:
-        """Which part of the revocation list a certificate belongs to, None when there is one list."""
-        return serial % self.config.crl_partitions if self.config.crl_partitions else None
 
     def _profile(self, request: CertificateRequest) -> Profile:
         try:

@@ -6,8 +6,6 @@ from issuance.errors import BadSettings
 from issuance.pki import der
 from issuance.pki.names import Subject, encode_name
 
-_PARTITIONS = {0, *(1 << power for power in range(1, 9))}
-
 
 @dataclass(frozen=True)
 class CaConfig:
@@ -16,8 +14,9 @@ class CaConfig:
     `base_url` is where terminals fetch certificates and lists; it is plain http, because checking a list's server
     certificate would need that list. `policy_arc` is the operator's own OID; profiles add their number to it (the
     default lies below RFC 5612's arc for examples). No arc is longer than 32 bits: common readers stop there.
-    `crl_partitions` is 0 for one list, or the number of lists that certificates are spread over: a power of two up to
-    256, so that the last two hex digits of a serial number tell its list.
+    `ocsp` is whether certificates say where their state is answered; `ocsp_address` is where, plain http too, and
+    empty for a place below `base_url`. `crl_part_entries` is 0 for one list, or how many certificates a part of it
+    speaks for.
     """
 
     organization: str
@@ -27,7 +26,8 @@ class CaConfig:
     base_url: str = "http://127.0.0.1:8080"
     policy_arc: str = "1.3.6.1.4.1.32473.1"
     ocsp: bool = False
-    crl_partitions: int = 0
+    ocsp_address: str = ""
+    crl_part_entries: int = 0
     root_days: int = 7305
     issuing_days: int = 3652
 
@@ -39,8 +39,10 @@ class CaConfig:
             raise BadSettings("the root and the issuing authority need different names")
         if not 0 < self.issuing_days <= self.root_days:
             raise BadSettings("the issuing authority lives at most as long as the root")
-        if self.crl_partitions not in _PARTITIONS:
-            raise BadSettings("revocation lists are one (0), or a power of two from 2 to 256: correct the setting")
+        if self.crl_part_entries < 0:
+            raise BadSettings("a revocation list speaks for so many certificates, or for all of them (0)")
+        if self.ocsp_address and not self.ocsp_address.startswith("http://"):
+            raise BadSettings(f"states of certificates are answered at http://..., not {self.ocsp_address}")
         try:
             der.oid(self.policy_arc)
             if max(int(arc) for arc in self.policy_arc.split(".")) >> 32:
@@ -71,6 +73,10 @@ class CaConfig:
         """Where the issuing authority's list, or one of its parts, lies."""
         return f"{self.base_url}/pki/crl/issuing{'' if partition is None else f'-{partition}'}.crl"
 
+    def delta_url(self, partition: int | None = None) -> str:
+        """Where the changes since a list's last complete edition lie."""
+        return f"{self.crl_url(partition).removesuffix('.crl')}-delta.crl"
+
     @property
     def root_crl_url(self) -> str:
         """Where the root's list lies."""
@@ -89,4 +95,4 @@ class CaConfig:
     @property
     def ocsp_url(self) -> str | None:
         """Where certificates' states are answered, when they are."""
-        return f"{self.base_url}/pki/ocsp" if self.ocsp else None
+        return (self.ocsp_address or f"{self.base_url}/pki/ocsp") if self.ocsp else None

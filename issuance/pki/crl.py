@@ -80,13 +80,15 @@ def build_crl(
     next_update: datetime,
     entries: Iterable[bytes],
     url: str | None = None,
+    delta_url: str | None = None,
 ) -> bytes:
     """Sign a complete list, in DER.
 
     `entries` come from `encode_entry`. With `url` the list is one part: it speaks for the certificates that point at
-    this address only. Raises `IssuerExpired`.
+    this address only. `delta_url` is where deltas to this list will lie. Raises `IssuerExpired`.
     """
-    return _list(signer, number, this_update, next_update, entries, _scope(url))
+    freshest = b"" if delta_url is None else ext.freshest_list(delta_url)
+    return _list(signer, number, this_update, next_update, entries, _scope(url) + freshest)
 
 
 def build_delta(

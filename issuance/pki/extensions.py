@@ -14,6 +14,7 @@ DELTA_CRL_INDICATOR = "2.5.29.27"
 ISSUING_DISTRIBUTION_POINT = "2.5.29.28"
 NAME_CONSTRAINTS = "2.5.29.30"
 CRL_DISTRIBUTION_POINTS = "2.5.29.31"
+FRESHEST_CRL = "2.5.29.46"
 CERTIFICATE_POLICIES = "2.5.29.32"
 AUTHORITY_KEY_IDENTIFIER = "2.5.29.35"
 EXTENDED_KEY_USAGE = "2.5.29.37"
@@ -98,6 +99,11 @@ def information_access(issuers_url: str, ocsp_url: str | None) -> bytes:
 def distribution_points(url: str) -> bytes:
     """Where the list lies that would name this certificate."""
     return plain(CRL_DISTRIBUTION_POINTS, der.sequence(der.sequence(der.explicit(0, _full_name(url)))))
+
+
+def freshest_list(url: str) -> bytes:
+    """Where the changes since this list lie (section 5.2.6)."""
+    return plain(FRESHEST_CRL, der.sequence(der.sequence(der.explicit(0, _full_name(url)))))
 
 
 def issuing_distribution_point(url: str) -> bytes:

@@ -92,6 +92,10 @@ class Responder:
         issuer = x509.load_der_x509_certificate(issuing)
         name, key_bits = issuer.subject.public_bytes(), _key_bits(issuer)
         self._signer = signer
+        # As the authority key identifier of each certificate carries it (RFC 5280 section 4.2.1.1).
+        self.issuer_identifier = ext.authority_key_identifier(
+            issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        )
         self._issuer = {
             _SHA_1: (_sha1(name), _sha1(key_bits)),
             _SHA_256: (hashlib.sha256(name).digest(), hashlib.sha256(key_bits).digest()),
@@ -131,14 +135,33 @@ class Responder:
             )
             for question in request.questions
         ]
-        return self._sign([self._data(singles, request.nonce, now)], now)[0]
+        (content,) = self._sign([self._data(singles, request.nonce, now)], now)
+        return assemble(content, self._signer.certificate)
 
     def presign(self, states: Mapping[int, Status], period: Period, *, now: datetime) -> dict[int, bytes]:
-        """Sign one answer a certificate ahead (SHA-1 identifiers, as RFC 5019 clients ask; no nonce)."""
-        data = [
-            self._data([_single(self.cert_id(serial), state, period)], None, now) for serial, state in states.items()
-        ]
+        """Sign one answer a certificate ahead (SHA-1 identifiers, as RFC 5019 clients ask; no nonce).
+
+        Returns contents by serial number; `assemble` makes whole answers of them. Raises `IssuerExpired`.
+        """
+        made: dict[tuple[int, bytes], tuple[bytes, bytes]] = {}
+        data = []
+        for serial, state in states.items():
+            number, status = der.integer(serial), _status(state)
+            key = (len(number), status)
+            # Answers whose numbers are of one length differ in these numbers only.
+            if key not in made:
+                made[key] = self._around(number, status, period, now)
+            front, back = made[key]
+            data.append(front + number + back)
         return dict(zip(states, self._sign(data, now), strict=True))
+
+    def _around(self, number: bytes, status: bytes, period: Period, now: datetime) -> tuple[bytes, bytes]:
+        """What stands before and after a serial number in the data of an answer about it alone."""
+        cert_id = der.tlv(der.SEQUENCE, self._cert_id_head + number)
+        tail = status + period.encoded
+        data = self._data([der.tlv(der.SEQUENCE, cert_id + tail)], None, now)
+        at = len(data) - len(tail) - len(number)
+        return data[:at], tail
 
     def is_ours(self, question: CertId) -> bool:
         """Tell whether a question is about a certificate of this authority."""
@@ -148,6 +171,10 @@ class Responder:
         """Encode the identifier (SHA-1) of one of this authority's certificates."""
         return der.tlv(der.SEQUENCE, self._cert_id_head + der.integer(serial))
 
+    def is_plain(self, question: CertId) -> bool:
+        """Tell whether a question is spelt as answers signed ahead repeat it (`cert_id`)."""
+        return question.raw == self.cert_id(question.serial)
+
     def _data(self, singles: Sequence[bytes], nonce: bytes | None, now: datetime) -> bytes:
         extensions = b""
         if nonce is not None:
@@ -156,13 +183,17 @@ class Responder:
 
     def _sign(self, data: Sequence[bytes], now: datetime) -> list[bytes]:
         self._signer.require_valid(now)
-        certificates = der.explicit(0, der.sequence(self._signer.certificate))
-        answers = []
-        for body, signature in zip(data, self._signer.sign(data), strict=True):
-            basic = b"".join((body, self._algorithm, der.bits(signature), certificates))
-            wrapped = der.tlv(der.SEQUENCE, _BASIC_RESPONSE + der.octets(der.tlv(der.SEQUENCE, basic)))
-            answers.append(der.tlv(der.SEQUENCE, _SUCCESSFUL + der.tlv(_EXPLICIT_0, wrapped)))
-        return answers
+        algorithm, bits = self._algorithm, der.bits
+        return [
+            body + algorithm + bits(signature) for body, signature in zip(data, self._signer.sign(data), strict=True)
+        ]
+
+
+def assemble(content: bytes, certificate: bytes) -> bytes:
+    """Make an answer of its signed content (data, algorithm, signature) and its signer's certificate, all in DER."""
+    basic = der.tlv(der.SEQUENCE, content + der.explicit(0, der.sequence(certificate)))
+    wrapped = der.tlv(der.SEQUENCE, _BASIC_RESPONSE + der.octets(basic))
+    return der.tlv(der.SEQUENCE, _SUCCESSFUL + der.tlv(_EXPLICIT_0, wrapped))
 
 
 def renewal_due(signer: Signer, now: datetime) -> bool:
@@ -170,9 +201,12 @@ def renewal_due(signer: Signer, now: datetime) -> bool:
     return now >= signer.not_before + (signer.not_after - signer.not_before) * 2 / 3
 
 
-def cache_headers(answer: bytes, period: Period, *, now: datetime) -> dict[str, str]:
-    """Return the HTTP headers of a pre-signed answer (RFC 5019 section 6.2): nobody keeps it past its next update."""
-    seconds = max(0, int((period.next_update - now) / timedelta(seconds=1)))
+def cache_headers(answer: bytes, period: Period, *, keep: timedelta, now: datetime) -> dict[str, str]:
+    """Return the HTTP headers of a pre-signed answer (RFC 5019 section 6.2).
+
+    Caches keep it for `keep`, so that a decision is seen soon, and never past its next update.
+    """
+    seconds = max(0, int(min(period.next_update - now, keep) / timedelta(seconds=1)))
     return {
         "Content-Type": "application/ocsp-response",
         "Last-Modified": format_datetime(period.this_update, usegmt=True),

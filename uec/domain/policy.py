@@ -32,6 +32,8 @@ class Policy:
     pin_tries: int = 3
     krp_tries: int = 10
     crl_days: int = 7
+    crl_delta_hours: int = 24
+    ocsp_hours: int = 24
     check_first_retry_s: int = 30
     check_last_retry_s: int = 3600
 

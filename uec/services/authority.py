@@ -22,7 +22,7 @@ from issuance.pki.signing import Signer
 from uec.domain.actors import Actor
 from uec.domain.errors import UecError
 from uec.domain.lifecycle import CertificateState
-from uec.services import publication, vault_memory
+from uec.services import publication, revocation, vault_memory
 from uec.services.applicant_secret import RandomBytes
 from uec.settings import Settings
 from uec.store import audit
@@ -59,9 +59,10 @@ def ca_config(settings: Settings) -> CaConfig:
         country=settings.pki.country,
         root_common_name=settings.pki.root_name,
         issuing_common_name=settings.pki.issuing_name,
-        base_url=settings.base_url.rstrip("/"),
+        base_url=(settings.pki.lists_url or settings.base_url).rstrip("/"),
         ocsp=settings.pki.ocsp,
-        crl_partitions=settings.pki.crl_parts,
+        ocsp_address=settings.ocsp_url.rstrip("/"),
+        crl_part_entries=settings.pki.crl_part_entries,
     )
 
 
@@ -119,6 +120,17 @@ def open_authority(session: Session, vault: Vault, *, settings: Settings) -> Cer
     return CertificateAuthority(vault, root=known.root, issuing=known.issuing, config=ca_config(settings))
 
 
+def issuing_in_use(session: Session, *, now: datetime) -> tuple[bytes, ...]:
+    """The certificates (DER) of all issuing authorities that have not ended, newest first: cards of any may be met."""
+    known = select(Certificate.der).where(
+        Certificate.profile == ISSUING,
+        Certificate.card_id.is_(None),
+        Certificate.state == CertificateState.ISSUED,
+        Certificate.not_after >= now,
+    )
+    return tuple(der for der in session.scalars(known.order_by(Certificate.id.desc())) if der is not None)
+
+
 def _newest(session: Session, profile: str) -> bytes | None:
     issued = (Certificate.profile == profile, Certificate.card_id.is_(None), Certificate.der.is_not(None))
     newest = select(Certificate.der).where(*issued, Certificate.state == CertificateState.ISSUED)
@@ -144,6 +156,8 @@ def _store(session: Session, profile: str, der: bytes, actor: Actor, now: dateti
     session.add(row)
     session.flush()
     row.state, row.der, row.issued_at = CertificateState.ISSUED, der, now
+    if profile not in (ROOT, ISSUING):
+        revocation.expect_answers(session, [row.id], now=now)
     audit.record(
         session,
         actor=actor.reference,

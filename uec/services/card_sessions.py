@@ -7,11 +7,9 @@ and starts anew when a card comes back; tests and small offices one around `run_
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from card_io.errors import CardError
 from issuance.errors import IssuanceError
@@ -26,13 +24,13 @@ from issuance.production.make import make
 from issuance.production.office import OfficePort
 from issuance.production.sealing import SealingKey, open_pins
 from uec.domain.errors import StoreUnavailable, UecError
-from uec.domain.lifecycle import CertificateState, OperationKind
+from uec.domain.lifecycle import OperationKind
 from uec.services import authority, card_jobs, operations
 from uec.services.production_office import Bench, DatabaseOffice
 from uec.services.rows import present
 from uec.services.views import OperationView
 from uec.store.engine import reading
-from uec.store.tables import Application, Card, CardOperation, Certificate
+from uec.store.tables import Application, Card, CardOperation
 
 T = TypeVar("T")
 
@@ -56,19 +54,8 @@ class Desk:
 def anchors_of(bench: Bench) -> Anchors:
     """What cards of this office are judged by: the authority that signs now, and earlier ones that have not ended."""
     with reading(bench.sessions) as session:
-        issuing = issuing_in_use(session, now=bench.clock())
+        issuing = authority.issuing_in_use(session, now=bench.clock())
     return Anchors.of(bench.ca.root, tuple(dict.fromkeys((bench.ca.issuing, *issuing))), bench.ca.config.policy_arc)
-
-
-def issuing_in_use(session: Session, *, now: datetime) -> tuple[bytes, ...]:
-    """The certificates (DER) of all issuing authorities that have not ended, newest first: cards of any may be met."""
-    known = select(Certificate.der).where(
-        Certificate.profile == authority.ISSUING,
-        Certificate.card_id.is_(None),
-        Certificate.state == CertificateState.ISSUED,
-        Certificate.not_after >= now,
-    )
-    return tuple(der for der in session.scalars(known.order_by(Certificate.id.desc())) if der is not None)
 
 
 def do_operation(desk: Desk, operation: OperationView, run: Runner) -> OperationView:

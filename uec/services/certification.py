@@ -17,12 +17,14 @@ from issuance.pki.ca import CertificateAuthority, CertificateRequest, Tbs, new_s
 from issuance.pki.names import Subject, fit_common_name
 from issuance.production.profile import CardProfile
 from uec.domain.lifecycle import CERTIFICATE, CardState, CertificateEvent, advance
-from uec.services import revocation
+from uec.services import numbering, revocation
 from uec.services.applicant_secret import RandomBytes
 from uec.services.rows import locked
 from uec.store import audit
 from uec.store.tables import Application, Card, Certificate
 
+# The series that counts the certificates which belong to a part of the revocation list.
+PARTED = "certificate-parted"
 NAME_LIMIT = 64  # ub-common-name and its kind, RFC 5280 appendix A.1
 
 
@@ -86,6 +88,7 @@ def _new_row(session: Session, card_id: int, tbs: Tbs, issuer: Issuer) -> Certif
         not_before=tbs.request.not_before,
         not_after=tbs.request.not_after,
         intended_at=issuer.now,
+        crl_part=tbs.request.crl_part,
     )
     session.add(row)
     session.flush()
@@ -130,7 +133,16 @@ def _request(
         not_after=known.not_after if known else min(card_end, limit, issuer.ca.signer.not_after),
         card_number=card.number,
         card_expires=card_end,
+        crl_part=known.crl_part if known else _next_part(session, issuer.ca.config.crl_part_entries),
     )
+
+
+def _next_part(session: Session, part_entries: int) -> int | None:
+    """Which part of the revocation list the next certificate belongs to: each part takes so many, none with 0."""
+    if not part_entries:
+        return None
+    (number,) = numbering.take(session, PARTED)
+    return (number - 1) // part_entries
 
 
 def _subject(session: Session, card: Card, ca: CertificateAuthority) -> Subject:

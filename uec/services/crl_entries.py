@@ -1,7 +1,7 @@
 """The entries of revocation lists as the database keeps them: encoded once, spliced there or here, never one by one.
 
 Hides which database it is. PostgreSQL puts a list's entries together itself (`string_agg`) and sends one value; SQLite
-gives bare rows. A certificate belongs to the part that its serial number's last two hex digits say.
+gives bare rows. A certificate belongs to the part that was fixed when it was issued (`crl_part`).
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,6 @@ from issuance.pki.crl import encode_removal
 from uec.domain.errors import StoreUnavailable
 from uec.store.tables import Certificate, Revocation
 
-DIGITS = 2
-
 
 @dataclass(frozen=True)
 class Entries:
@@ -27,9 +25,15 @@ class Entries:
     pieces: Sequence[bytes]
 
 
-def complete(session: Session, *, part: int | None, parts: int, now: datetime) -> Entries:
-    """What is revoked or held now, of all certificates or of one part, less what has expired by itself."""
-    conditions = [Revocation.lifted_at.is_(None), Certificate.not_after >= now, *_of_part(part, parts)]
+def parts(session: Session) -> list[int | None]:
+    """The lists there are: the whole one (None), and every part that a certificate was ever given to."""
+    last = session.scalar(select(func.max(Certificate.crl_part)))
+    return [None] if last is None else [None, *range(last + 1)]
+
+
+def complete(session: Session, *, part: int | None, now: datetime) -> Entries:
+    """What is revoked or held now on one list, less what has expired by itself."""
+    conditions = [Revocation.lifted_at.is_(None), Certificate.not_after >= now, _of_part(part)]
     if session.get_bind().dialect.name == "postgresql":
         spliced = _select(func.count(), func.string_agg(Revocation.entry_der, literal(b"")))
         count, piece = _in_binary(session, spliced.where(*conditions))
@@ -38,7 +42,7 @@ def complete(session: Session, *, part: int | None, parts: int, now: datetime) -
     return Entries(len(rows), [row[0] for row in rows])
 
 
-def changed(session: Session, *, since: datetime, part: int | None, parts: int, now: datetime) -> Entries:
+def changed(session: Session, *, since: datetime, part: int | None, now: datetime) -> Entries:
     """What a delta says: entries that came since a complete list, and removals of holds that were lifted since.
 
     A hold that was lifted and followed by a revocation is an entry only. `since` itself counts as after.
@@ -46,7 +50,7 @@ def changed(session: Session, *, since: datetime, part: int | None, parts: int, 
     moved = or_(Revocation.revoked_at >= since, Revocation.lifted_at >= since)
     wanted = _select(
         Certificate.serial, Revocation.entry_der, Revocation.revoked_at, Revocation.lifted_at, Certificate.not_after
-    ).where(moved, *_of_part(part, parts))
+    ).where(moved, _of_part(part))
     last: dict[str, bytes] = {}
     for serial, entry, revoked_at, lifted_at, not_after in session.execute(wanted.order_by(Revocation.id)):
         if lifted_at is not None:
@@ -71,9 +75,5 @@ def _select(*columns: Any) -> Select[Any]:
     return select(*columns).join(Certificate, Certificate.id == Revocation.certificate_id)
 
 
-def _of_part(part: int | None, parts: int) -> list[ColumnElement[bool]]:
-    if part is None:
-        return []
-    endings = [f"{number:0{DIGITS}x}" for number in range(part, 16**DIGITS, parts)]
-    ending = func.substr(Certificate.serial, func.length(Certificate.serial) - (DIGITS - 1))
-    return [ending.in_(endings)]
+def _of_part(part: int | None) -> ColumnElement[bool]:
+    return Certificate.crl_part == part if part is not None else Certificate.crl_part.is_(None)

@@ -3,7 +3,7 @@
 RFC 5280, section 5 (numbers rise; `nextUpdate` is kept by publishing before it comes).
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -16,7 +16,7 @@ from issuance.pki.stoplist import Scope, Snapshot, StopEntry, Stopped, sign
 from uec.domain.errors import NotFound
 from uec.domain.policy import Policy
 from uec.services import crl_entries, numbering
-from uec.services.revocation import CHANGES, STOP_CHANGES
+from uec.services.revocation import STOP_CHANGES, changes_of
 from uec.store import audit
 from uec.store.tables import Crl, StopListEntry, StopListSnapshot
 
@@ -30,38 +30,17 @@ DELTA_FROM = 10_000
 """From this many entries on, changes are published as deltas between two complete lists."""
 
 
-def crl_due(session: Session, *, policy: Policy, now: datetime, part: int | None = None) -> bool:
-    """Whether a list must be made: none yet, something changed since, or half its life is over."""
-    newest = select(Crl.this_update).where(Crl.issuer == list_name(part)).order_by(Crl.number.desc()).limit(1)
-    published_at = session.scalar(newest)
-    if published_at is None or not _young(published_at, policy, now):
-        return True
-    return not _covers(session, list_name(part))
+@dataclass(frozen=True)
+class Planned:
+    """The newest edition of a list, how long it speaks, and when the next one is made even if nothing changes."""
 
-
-def _young(published_at: datetime, policy: Policy, now: datetime) -> bool:
-    """Whether half of a list's life is still ahead; one from the future was signed by a clock that was wrong."""
-    return published_at <= now < published_at + timedelta(days=policy.crl_days) / 2
-
-
-def _covers(session: Session, name: str) -> bool:
-    """Whether the newest list of this name says every change that was committed."""
-    return numbering.peek(session, _covered(name)) == numbering.peek(session, CHANGES)
-
-
-def _cover(session: Session, name: str) -> None:
-    """Note that the list being made says every change so far; waits for changes under way."""
-    changes = numbering.take(session, CHANGES, count=0).start
-    numbering.take(session, _covered(name), count=changes - numbering.peek(session, _covered(name)))
-
-
-def _covered(name: str) -> str:
-    return COVERED + name.removeprefix(ISSUING)
-
-
-def any_crl_due(session: Session, *, parts: int, policy: Policy, now: datetime) -> bool:
-    """Whether `publish_due` would have a look at any list."""
-    return any(crl_due(session, policy=policy, now=now, part=part) for part in range(parts) or (None,))
+    name: str
+    number: int
+    entries: int
+    size_bytes: int
+    this_update: datetime
+    next_update: datetime
+    next_edition: datetime
 
 
 def list_name(part: int | None, *, delta: bool = False) -> str:
@@ -69,20 +48,71 @@ def list_name(part: int | None, *, delta: bool = False) -> str:
     return ISSUING + ("" if part is None else f"-{part}") + ("-delta" if delta else "")
 
 
+def any_crl_due(session: Session, *, policy: Policy, now: datetime) -> bool:
+    """Whether `publish_due` would have a look at any list."""
+    return any(
+        crl_due(session, policy=policy, now=now, part=part) or _delta_due(session, part, now)
+        for part in crl_entries.parts(session)
+    )
+
+
+def crl_due(session: Session, *, policy: Policy, now: datetime, part: int | None = None) -> bool:
+    """Whether a list must be made: none yet, something changed since, or half its life is over."""
+    newest = _newest(session, list_name(part))
+    if newest is None or not _young(newest, now):
+        return True
+    return not _covers(session, part, list_name(part)) and not _covers(session, part, list_name(part, delta=True))
+
+
+def _delta_due(session: Session, part: int | None, now: datetime) -> bool:
+    """Whether the standing delta of a list has half its life over; it promised to be there."""
+    base, delta = _newest(session, list_name(part)), _newest(session, list_name(part, delta=True))
+    if base is None or delta is None or base.entries < DELTA_FROM or delta.next_update >= base.next_update:
+        return False
+    return not _young(delta, now)
+
+
+def _young(edition: Crl, now: datetime) -> bool:
+    """Whether half of a list's life is still ahead; one from the future was signed by a clock that was wrong."""
+    life = edition.next_update - edition.this_update
+    return edition.this_update <= now < edition.this_update + life / 2
+
+
+def _covers(session: Session, part: int | None, name: str) -> bool:
+    """Whether the newest list of this name says every change that was committed."""
+    return numbering.peek(session, _covered(name)) == numbering.peek(session, changes_of(part))
+
+
+def _changes_so_far(session: Session, part: int | None) -> int:
+    """The number of the next change of a list, once all under way are committed. Commits, so that none waits for us."""
+    changes = numbering.take(session, changes_of(part), count=0).start
+    session.commit()
+    return changes
+
+
+def _cover(session: Session, name: str, changes: int) -> None:
+    """Note that the list being made says every change before this number."""
+    numbering.take(session, _covered(name), count=changes - numbering.peek(session, _covered(name)))
+
+
+def _covered(name: str) -> str:
+    return COVERED + name.removeprefix(ISSUING)
+
+
 def publish_due(session: Session, ca: CertificateAuthority, *, policy: Policy, now: datetime) -> list[str]:
     """Publish every list that is due: deltas when something changed, complete ones at half of their life or without.
 
     Returns what was published, like `CRL 7`. Where lists are small (`DELTA_FROM` entries) they are always complete.
     """
-    parts: Sequence[int | None] = range(ca.config.crl_partitions) or (None,)
     said = []
-    for part in parts:
-        if not crl_due(session, policy=policy, now=now, part=part):
+    for part in crl_entries.parts(session):
+        wanted = crl_due(session, policy=policy, now=now, part=part)
+        if not wanted and not _delta_due(session, part, now):
             continue
-        base, delta = _newest(session, list_name(part)), list_name(part, delta=True)
-        if base is not None and base.entries >= DELTA_FROM and _young(base.this_update, policy, now):
-            if not _covers(session, delta):
-                said.append(f"CRL {delta} {publish_delta(session, ca, base=base, part=part, now=now)}")
+        base = _newest(session, list_name(part))
+        if base is not None and base.entries >= DELTA_FROM and _young(base, now):
+            number = publish_delta(session, ca, base=base, part=part, policy=policy, now=now)
+            said.append(f"CRL {list_name(part, delta=True)} {number}")
             continue
         name = "CRL" if part is None else f"CRL {list_name(part)}"
         said.append(f"{name} {publish_crl(session, ca, policy=policy, now=now, part=part)}")
@@ -92,10 +122,14 @@ def publish_due(session: Session, ca: CertificateAuthority, *, policy: Policy, n
 def publish_crl(
     session: Session, ca: CertificateAuthority, *, policy: Policy, now: datetime, part: int | None = None
 ) -> int:
-    """Sign and keep a complete list of what is revoked and held now; returns its number."""
+    """Sign and keep a complete list of what is revoked and held now; returns its number.
+
+    A long one names the place of its deltas, and the first delta, which says little or nothing, is made with it.
+    """
+    changes = _changes_so_far(session, part)
     (number,) = numbering.take(session, "crl")
-    _cover(session, list_name(part))
-    entries = crl_entries.complete(session, part=part, parts=ca.config.crl_partitions, now=now)
+    _cover(session, list_name(part), changes)
+    entries = crl_entries.complete(session, part=part, now=now)
     this_update = now.replace(microsecond=0)
     next_update = this_update + timedelta(days=policy.crl_days)
     der = build_crl(
@@ -104,35 +138,74 @@ def publish_crl(
         this_update=this_update,
         next_update=next_update,
         entries=entries.pieces,
-        url=None if part is None else ca.config.crl_url(part),
+        url=_scope(session, ca, part),
+        delta_url=ca.config.delta_url(part) if entries.count >= DELTA_FROM else None,
     )
     row = Crl(issuer=list_name(part), number=number, der=der, this_update=this_update, next_update=next_update)
     _keep(session, row, entries.count, now)
+    if entries.count >= DELTA_FROM:
+        session.flush()
+        _delta(session, ca, row, part, changes, policy, now)
     session.commit()
     return number
 
 
-def publish_delta(session: Session, ca: CertificateAuthority, *, base: Crl, part: int | None, now: datetime) -> int:
-    """Sign and keep what has changed since the complete list `base`; it speaks as long as that one does."""
+def publish_delta(
+    session: Session, ca: CertificateAuthority, *, base: Crl, part: int | None, policy: Policy, now: datetime
+) -> int:
+    """Sign and keep what has changed since the complete list `base`; returns its number."""
+    number = _delta(session, ca, base, part, _changes_so_far(session, part), policy, now)
+    session.commit()
+    return number
+
+
+def _delta(
+    session: Session,
+    ca: CertificateAuthority,
+    base: Crl,
+    part: int | None,
+    changes: int,
+    policy: Policy,
+    now: datetime,
+) -> int:
     (number,) = numbering.take(session, "crl")
     name = list_name(part, delta=True)
-    _cover(session, name)
-    since = base.this_update - COMMITS_WITHIN
-    entries = crl_entries.changed(session, since=since, part=part, parts=ca.config.crl_partitions, now=now)
+    _cover(session, name, changes)
+    entries = crl_entries.changed(session, since=base.this_update - COMMITS_WITHIN, part=part, now=now)
     this_update = now.replace(microsecond=0)
+    # It is fetched more often than the complete list, and never speaks longer.
+    next_update = min(base.next_update, this_update + timedelta(hours=policy.crl_delta_hours))
     der = build_delta(
         ca.signer,
         number=number,
         base_number=base.number,
         this_update=this_update,
-        next_update=base.next_update,
+        next_update=next_update,
         entries=entries.pieces,
-        url=None if part is None else ca.config.crl_url(part),
+        url=_scope(session, ca, part),
     )
-    row = Crl(issuer=name, number=number, der=der, this_update=this_update, next_update=base.next_update)
+    row = Crl(issuer=name, number=number, der=der, this_update=this_update, next_update=next_update)
     _keep(session, row, entries.count, now)
-    session.commit()
     return number
+
+
+def _scope(session: Session, ca: CertificateAuthority, part: int | None) -> str | None:
+    """The place a list speaks for, where it does not speak for all certificates (RFC 5280, section 5.2.5)."""
+    return ca.config.crl_url(part) if part is not None or len(crl_entries.parts(session)) > 1 else None
+
+
+def plan(session: Session) -> list[Planned]:
+    """What is published now, by name: the newest edition of each list and when the next one comes."""
+    newest = select(Crl.issuer, func.max(Crl.number).label("number")).group_by(Crl.issuer).subquery()
+    size = func.length(Crl.der)
+    wanted = select(Crl.issuer, Crl.number, Crl.entries, size, Crl.this_update, Crl.next_update).join(
+        newest, (newest.c.issuer == Crl.issuer) & (newest.c.number == Crl.number)
+    )
+    rows = session.execute(wanted.order_by(Crl.issuer)).all()
+    return [
+        Planned(name, number, entries, length, start, end, start + (end - start) / 2)
+        for name, number, entries, length, start, end in rows
+    ]
 
 
 def _newest(session: Session, name: str) -> Crl | None:
@@ -180,7 +253,10 @@ def stop_list_due(session: Session, *, policy: Policy, now: datetime) -> bool:
     """Whether the stop-list must be signed anew: none yet, a card added or removed since, or half its life is over."""
     newest = select(StopListSnapshot).order_by(StopListSnapshot.number.desc()).limit(1)
     snapshot = session.scalar(newest)
-    if snapshot is None or not _young(snapshot.published_at, policy, now):
+    if (
+        snapshot is None
+        or not snapshot.published_at <= now < snapshot.published_at + timedelta(days=policy.crl_days) / 2
+    ):
         return True
     return session.scalar(select(StopListEntry.seq).where(StopListEntry.seq > snapshot.last_seq).limit(1)) is not None
 

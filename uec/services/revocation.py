@@ -1,28 +1,37 @@
 """Certificates held, resumed and revoked with their card, and the changes of the stop-list.
 
-RFC 5280, section 5.3.1. Each entry of the CRL is encoded once, when it comes about,
-and spliced when the list is signed.
+RFC 5280, section 5.3.1. Each entry of the CRL is encoded once, when it comes about, and spliced when the list is
+signed. Answers about a certificate that were signed ahead are void from the same moment, in the same transaction.
 """
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from issuance.pki.crl import RevocationReason, RevokedEntry, encode_entry
 from uec.domain.lifecycle import CERTIFICATE, CertificateEvent, CertificateState, advance
 from uec.services import numbering
-from uec.store.tables import Certificate, Revocation, StopListEntry
+from uec.store.tables import Certificate, OcspAnswer, Revocation, StopListEntry
 
-# Series that count the changes of the lists. Their rows are locked until a change is committed, so whoever publishes
-# waits for it; clocks say nothing about the order of commits.
+# Series that count the changes of the lists, all together and for each part. Their rows are locked until a change is
+# committed, so whoever publishes waits for it; clocks say nothing about the order of commits.
 CHANGES, STOP_CHANGES = "revocation-change", "stop-list-change"
 OPEN = (CertificateState.ISSUED, CertificateState.HELD, CertificateState.INTENDED)
+
+
+def changes_of(part: int | None) -> str:
+    """The series that counts the changes of one list: the whole one's, or a part's."""
+    return f"{CHANGES}-{'whole' if part is None else part}"
 
 
 def hold(session: Session, card_id: int, *, now: datetime) -> int:
     """Put the issued certificates of a card on hold; returns how many. The caller commits."""
     certificates = _of_card(session, card_id, CertificateState.ISSUED)
+    count_change(session, certificates, now=now)
     for certificate in certificates:
         certificate.state = advance(CERTIFICATE, certificate.state, CertificateEvent.HOLD)
         _enter(session, certificate, RevocationReason.CERTIFICATE_HOLD, now)
@@ -32,6 +41,7 @@ def hold(session: Session, card_id: int, *, now: datetime) -> int:
 def resume(session: Session, card_id: int, *, now: datetime) -> int:
     """Lift the hold of a card's certificates; returns how many. The caller commits."""
     certificates = _of_card(session, card_id, CertificateState.HELD)
+    count_change(session, certificates, now=now)
     for certificate in certificates:
         certificate.state = advance(CERTIFICATE, certificate.state, CertificateEvent.RESUME)
         _lift(session, certificate, now)
@@ -41,6 +51,7 @@ def resume(session: Session, card_id: int, *, now: datetime) -> int:
 def revoke(session: Session, card_id: int, *, reason: RevocationReason, now: datetime) -> int:
     """Revoke every certificate of a card for good, one on hold and one only intended included; returns how many."""
     certificates = _of_card(session, card_id, *OPEN)
+    count_change(session, certificates, now=now)
     for certificate in certificates:
         if certificate.state is CertificateState.HELD:
             _lift(session, certificate, now)
@@ -56,13 +67,33 @@ def change_stop_list(session: Session, card_number: str, action: str, *, reason:
     session.add(StopListEntry(card_number=card_number, action=action, reason=reason, at=now))
 
 
+def count_change(session: Session, certificates: Collection[Certificate], *, now: datetime) -> None:
+    """Count a change of the lists that these certificates are on, and make their answers void; the caller commits."""
+    if not certificates:
+        return
+    # Always in this order, so that nobody waits for somebody who waits for them.
+    (change,) = numbering.take(session, CHANGES)
+    for series in sorted({changes_of(certificate.crl_part) for certificate in certificates}):
+        numbering.take(session, series)
+    expect_answers(session, [certificate.id for certificate in certificates], now=now, change=change)
+
+
+def expect_answers(session: Session, certificate_ids: Iterable[int], *, now: datetime, change: int = 0) -> None:
+    """Make the answers about certificates void, or expect first ones; the caller commits. `change` is a new number."""
+    rows = [{"certificate_id": one, "due_at": now, "changed": change} for one in certificate_ids]
+    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    statement = insert(OcspAnswer).values(rows)
+    empty = {"content": None, "signer_id": None, "this_update": None, "next_update": None}
+    fresh = {"due_at": statement.excluded.due_at, "changed": statement.excluded.changed, **empty}
+    session.execute(statement.on_conflict_do_update(index_elements=["certificate_id"], set_=fresh))
+
+
 def _of_card(session: Session, card_id: int, *states: CertificateState) -> list[Certificate]:
     wanted = select(Certificate).where(Certificate.card_id == card_id, Certificate.state.in_(states))
     return list(session.scalars(wanted.order_by(Certificate.id).with_for_update()))
 
 
 def _enter(session: Session, certificate: Certificate, reason: RevocationReason, now: datetime) -> None:
-    numbering.take(session, CHANGES)
     entry = RevokedEntry(serial=int(certificate.serial, 16), revoked_at=now, reason=reason)
     session.flush()
     session.add(
@@ -74,6 +105,5 @@ def _lift(session: Session, certificate: Certificate, now: datetime) -> None:
     held = select(Revocation).where(Revocation.certificate_id == certificate.id, Revocation.lifted_at.is_(None))
     entry = session.scalar(held)
     if entry is not None:
-        numbering.take(session, CHANGES)
         entry.lifted_at = now
         session.flush()

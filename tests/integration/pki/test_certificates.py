@@ -290,13 +290,13 @@ def test_a_new_issuing_key_is_certified_before_it_works(tmp_path: Path) -> None:
         assert old.issue()
 
 
-def test_partitions_send_certificates_to_their_own_list(pki_vault: FileVault) -> None:
-    ca = make_authority(pki_vault, replace(CONFIG, crl_partitions=4))
+def test_parts_send_certificates_to_their_own_list(authority: Authority, tmp_path: Path) -> None:
     urls = {}
-    for serial in range(16, 24):
-        certificate = x509.load_der_x509_certificate(ca.issue(serial=serial))
-        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-        names = points[0].full_name
+    for part in (None, 0, 7, 123):
+        encoded = authority.issue(crl_part=part)
+        points = x509.load_der_x509_certificate(encoded).extensions.get_extension_for_class(x509.CRLDistributionPoints)
+        names = points.value[0].full_name
         assert names is not None
-        urls[serial] = names[0].value
-    assert urls == {serial: CONFIG.crl_url(serial % 4) for serial in range(16, 24)}
+        urls[part] = names[0].value
+        assert lint_certificate(pem(tmp_path / f"{part}", encoded)) == ""
+    assert urls == {part: CONFIG.crl_url(part) for part in urls}

@@ -5,13 +5,14 @@ import contextlib
 import io
 import warnings
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp as library
 from hypothesis import given
@@ -99,11 +100,11 @@ def test_openssl_asks_and_believes_the_answer(
         assert "Reason: certificateHold" in read.stdout
 
 
-def test_pkilint_finds_nothing(responder: ocsp.Responder, tmp_path: Path) -> None:
+def test_pkilint_finds_nothing(responder: ocsp.Responder, signer: Signer, tmp_path: Path) -> None:
     states: dict[int, ocsp.Status] = {1: ocsp.Good(), 2: HELD, 3: ocsp.Unknown()}
-    for serial, answer in responder.presign(states, PERIOD, now=TODAY).items():
+    for serial, content in responder.presign(states, PERIOD, now=TODAY).items():
         path = tmp_path / str(serial)
-        path.write_bytes(answer)
+        path.write_bytes(ocsp.assemble(content, signer.certificate))
         output = io.StringIO()
         with contextlib.redirect_stdout(output), warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
@@ -129,12 +130,25 @@ def test_the_identifier_and_the_nonce_are_repeated(
     assert found == ([] if nonce is None else [nonce])
 
 
-def test_an_answer_signed_ahead_is_the_one_for_its_certificate(responder: ocsp.Responder) -> None:
-    answers = responder.presign({7: ocsp.Good(), 8: HELD}, PERIOD, now=TODAY)
-    good, held = (library.load_der_ocsp_response(answers[serial]) for serial in (7, 8))
-    assert (good.serial_number, good.certificate_status) == (7, library.OCSPCertStatus.GOOD)
-    assert (held.serial_number, held.revocation_reason) == (8, x509.ReasonFlags.certificate_hold)
-    assert held.revocation_time_utc == HELD.at
+def test_answers_signed_ahead_are_those_for_their_certificates(responder: ocsp.Responder, signer: Signer) -> None:
+    # Numbers of every length and states of every kind, mixed: each is put around what was encoded once.
+    states: dict[int, ocsp.Status] = {}
+    for number, size in enumerate([1, 7, 8, 9, 127, 128, 129, 130, 150, 159]):
+        serial = (1 << size) - 1 - number
+        states[serial] = (ocsp.Good(), HELD, ocsp.Unknown())[number % 3]
+        states[serial + 1000] = ocsp.Revoked(TODAY - timedelta(hours=number), RevocationReason.KEY_COMPROMISE)
+    said = {ocsp.Good: "GOOD", ocsp.Revoked: "REVOKED", ocsp.Unknown: "UNKNOWN"}
+    key = x509.load_der_x509_certificate(signer.certificate).public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    for serial, content in responder.presign(states, PERIOD, now=TODAY).items():
+        answer = library.load_der_ocsp_response(ocsp.assemble(content, signer.certificate))
+        state = states[serial]
+        assert (answer.serial_number, answer.certificate_status.name) == (serial, said[type(state)])
+        if isinstance(state, ocsp.Revoked):
+            assert answer.revocation_time_utc == state.at
+        assert (answer.this_update_utc, answer.next_update_utc) == (PERIOD.this_update, PERIOD.next_update)
+        key.verify(answer.signature, answer.tbs_response_bytes, ec.ECDSA(hashes.SHA256()))
+        assert answer.certificates[0].public_bytes(Encoding.DER) == signer.certificate
 
 
 def test_several_questions_are_answered_in_one(authority: Authority, responder: ocsp.Responder) -> None:
@@ -244,11 +258,14 @@ def test_a_delegated_signer_is_renewed_after_two_thirds(signer: Signer) -> None:
     assert ocsp.renewal_due(signer, signer.not_before + life * 0.67)
 
 
-def test_caches_keep_an_answer_until_its_next_update_only() -> None:
-    headers = ocsp.cache_headers(b"answer", PERIOD, now=TODAY)
-    assert headers["Cache-Control"].startswith("max-age=3600,")
-    assert headers["Expires"].endswith("GMT")
-    assert ocsp.cache_headers(b"answer", PERIOD, now=TODAY + timedelta(days=1))["Cache-Control"].startswith(
-        "max-age=0,"
-    )
-    assert headers["ETag"] != ocsp.cache_headers(b"other", PERIOD, now=TODAY)["ETag"]
+def test_caches_keep_an_answer_for_a_while_and_never_past_its_next_update() -> None:
+    def age(keep: timedelta, now: datetime) -> str:
+        return ocsp.cache_headers(b"answer", PERIOD, keep=keep, now=now)["Cache-Control"].split(",")[0]
+
+    assert age(timedelta(days=9), TODAY) == "max-age=3600"
+    assert age(timedelta(seconds=30), TODAY) == "max-age=30"
+    assert age(timedelta(seconds=30), PERIOD.next_update - timedelta(seconds=7)) == "max-age=7"
+    assert age(timedelta(seconds=30), TODAY + timedelta(days=1)) == "max-age=0"
+    headers = ocsp.cache_headers(b"answer", PERIOD, keep=timedelta(seconds=30), now=TODAY)
+    assert headers["Expires"].endswith("GMT") and headers["Last-Modified"].endswith("GMT")
+    assert headers["ETag"] != ocsp.cache_headers(b"other", PERIOD, keep=timedelta(seconds=30), now=TODAY)["ETag"]

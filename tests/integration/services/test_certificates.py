@@ -20,7 +20,7 @@ from tests.support.office import NOW
 from uec.domain.actors import system_actor
 from uec.domain.lifecycle import CardState, CertificateState, OperationState
 from uec.services import authority, cards, certification, journal
-from uec.services.card_sessions import anchors_of, issuing_in_use
+from uec.services.card_sessions import anchors_of
 from uec.store.tables import Card, Certificate, Revocation
 
 
@@ -142,11 +142,11 @@ def test_cards_of_an_earlier_issuing_authority_are_still_trusted(office: CardOff
         # A newer authority signs now; the old one's certificate stays, as its cards do.
         authority._store(session, authority.ISSUING, other.issuing, system_actor("test"), NOW)
         session.commit()
-        first, second = issuing_in_use(session, now=NOW)
+        first, second = authority.issuing_in_use(session, now=NOW)
         assert (first, second) == (other.issuing, bench.ca.issuing)
     assert set(anchors_of(bench).issuing) == {other.issuing, bench.ca.issuing}
     assert office.hand_over(card_id).state is OperationState.DONE
     with office.sessions() as session:
         session.execute(update(Certificate).where(Certificate.card_id.is_(None)).values(not_after=NOW))
         session.commit()
-        assert issuing_in_use(session, now=NOW + timedelta(seconds=1)) == ()
+        assert authority.issuing_in_use(session, now=NOW + timedelta(seconds=1)) == ()

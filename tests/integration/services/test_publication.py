@@ -1,7 +1,6 @@
 """Revocation lists from the database: one, in parts, and deltas; judged by the library and by OpenSSL."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,26 +13,29 @@ from issuance.keys.engine import VaultEngine
 from issuance.pki.crl import RevocationReason, RevokedEntry, encode_entry
 from tests.support.keys import make_vault
 from tests.support.office import POLICY
-from tests.support.pki import CONFIG, TODAY, Authority, lint_list, make_authority, openssl, pem
+from tests.support.pki import TODAY, Authority, lint_list, make_authority, openssl, pem
 from uec.domain.lifecycle import CertificateState
-from uec.services import numbering, publication
-from uec.services.revocation import CHANGES
+from uec.services import publication
+from uec.services.revocation import count_change
 from uec.store.tables import Certificate, Crl, Revocation
 
 PARTS = 4
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Iterator[Authority]:
-    with open_vault(tmp_path) as vault:
-        yield make_authority(vault, replace(CONFIG, crl_partitions=PARTS))
+LATER = timedelta(minutes=10)
 
 
 def open_vault(folder: Path) -> VaultEngine:
     return make_vault(folder / "vault")
 
 
-def add(session: Session, serials: range, *, at: datetime, expired: bool = False) -> dict[int, int]:
+@pytest.fixture
+def authority(tmp_path: Path) -> Iterator[Authority]:
+    with open_vault(tmp_path) as vault:
+        yield make_authority(vault)
+
+
+def add(
+    session: Session, serials: range, *, at: datetime, expired: bool = False, parts: int | None = None
+) -> dict[int, int]:
     """Held certificates; returns the revocations' ids by serial number."""
     ids = {}
     for serial in serials:
@@ -47,17 +49,26 @@ def add(session: Session, serials: range, *, at: datetime, expired: bool = False
             not_after=TODAY + timedelta(days=-1 if expired else 100),
             state=CertificateState.INTENDED,
             intended_at=at,
+            crl_part=None if parts is None else serial % parts,
         )
         session.add(row)
         session.flush()
         entry = encode_entry(RevokedEntry(serial, at, RevocationReason.CERTIFICATE_HOLD))
-        numbering.take(session, CHANGES)
         held = Revocation(certificate_id=row.id, reason="certificate-hold", revoked_at=at, entry_der=entry)
         session.add(held)
+        count_change(session, [row], now=at)
         session.flush()
         ids[serial] = held.id
     session.commit()
     return ids
+
+
+def lift(session: Session, revocation_id: int, *, at: datetime) -> Revocation:
+    held = session.get_one(Revocation, revocation_id)
+    count_change(session, [session.get_one(Certificate, held.certificate_id)], now=at)
+    held.lifted_at = at
+    session.flush()
+    return held
 
 
 def serials_of(der: bytes) -> set[int]:
@@ -71,18 +82,46 @@ def test_every_certificate_is_in_the_list_of_its_part_only(
     sessions: sessionmaker[Session], authority: Authority
 ) -> None:
     with sessions() as session:
-        add(session, range(FIRST, FIRST + 600), at=TODAY)
-        add(session, range(FIRST + 1000, FIRST + 1010), at=TODAY, expired=True)
+        add(session, range(FIRST, FIRST + 400), at=TODAY, parts=PARTS)
+        add(session, range(FIRST + 1000, FIRST + 1010), at=TODAY, expired=True, parts=PARTS)
+        add(session, range(FIRST + 2000, FIRST + 2003), at=TODAY)  # from before there were parts
+        names = ["issuing", *(f"issuing-{part}" for part in range(PARTS))]
         said = publication.publish_due(session, authority.ca, policy=POLICY, now=TODAY)
-        assert [line.split()[1] for line in said] == [f"issuing-{part}" for part in range(PARTS)]
-        for part in range(PARTS):
-            der = publication.latest_crl(session, issuer=f"issuing-{part}")
-            wanted = {serial for serial in range(FIRST, FIRST + 600) if authority.ca.partition(serial) == part}
-            assert serials_of(der) == wanted
+        assert [line.split()[-2].replace("CRL", "issuing") for line in said] == names
+        for part in (None, *range(PARTS)):
+            der = publication.latest_crl(session, issuer=publication.list_name(part))
+            wanted = {serial for serial in range(FIRST, FIRST + 400) if serial % PARTS == part}
+            assert serials_of(der) == (wanted or set(range(FIRST + 2000, FIRST + 2003)))
             point = x509.load_der_x509_crl(der).extensions.get_extension_for_class(x509.IssuingDistributionPoint)
             assert point.critical
             assert point.value.full_name == [x509.UniformResourceIdentifier(authority.ca.config.crl_url(part))]
-        assert not publication.any_crl_due(session, parts=PARTS, policy=POLICY, now=TODAY + timedelta(minutes=5))
+        assert not publication.any_crl_due(session, policy=POLICY, now=TODAY + timedelta(minutes=5))
+
+
+def test_a_change_on_one_part_makes_no_other_list_anew(sessions: sessionmaker[Session], authority: Authority) -> None:
+    with sessions() as session:
+        add(session, range(FIRST, FIRST + 8), at=TODAY, parts=PARTS)
+        publication.publish_due(session, authority.ca, policy=POLICY, now=TODAY)
+        add(session, range(FIRST + 10, FIRST + 11), at=TODAY + LATER, parts=PARTS)
+        said = publication.publish_due(session, authority.ca, policy=POLICY, now=TODAY + LATER)
+        assert said == [f"CRL issuing-{(FIRST + 10) % PARTS} 6"]
+
+
+def test_the_plan_tells_when_each_list_comes_next(sessions: sessionmaker[Session], authority: Authority) -> None:
+    with sessions() as session:
+        add(session, range(FIRST, FIRST + 8), at=TODAY, parts=2)
+        publication.publish_due(session, authority.ca, policy=POLICY, now=TODAY)
+        planned = {one.name: one for one in publication.plan(session)}
+        assert list(planned) == ["issuing", "issuing-0", "issuing-1"]
+        for one in planned.values():
+            assert one.this_update == TODAY and one.next_update == TODAY + timedelta(days=POLICY.crl_days)
+            assert one.next_edition == TODAY + timedelta(days=POLICY.crl_days) / 2
+            assert one.size_bytes == len(publication.latest_crl(session, issuer=one.name))
+        # At that moment, and not before, each is made again.
+        half = planned["issuing"].next_edition
+        before = half - timedelta(seconds=1)
+        assert publication.publish_due(session, authority.ca, policy=POLICY, now=before) == []
+        assert len(publication.publish_due(session, authority.ca, policy=POLICY, now=half)) == 3
 
 
 def test_one_list_holds_them_all_and_openssl_takes_it(sessions: sessionmaker[Session], tmp_path: Path) -> None:
@@ -112,18 +151,17 @@ def test_changes_of_a_long_list_are_published_as_deltas(
         ca = make_authority(vault).ca
         ids = add(session, range(FIRST, FIRST + 200), at=TODAY - timedelta(hours=1))
         assert publication.publish_due(session, ca, policy=POLICY, now=TODAY) == ["CRL 1"]
-        later = TODAY + timedelta(minutes=10)
+        later = TODAY + LATER
         add(session, range(FIRST + 500, FIRST + 503), at=later)
-        numbering.take(session, CHANGES)
-        session.get_one(Revocation, ids[FIRST + 7]).lifted_at = later
+        lift(session, ids[FIRST + 7], at=later)
         session.commit()
         now = later + timedelta(minutes=1)
-        assert publication.publish_due(session, ca, policy=POLICY, now=now) == ["CRL issuing-delta 2"]
+        assert publication.publish_due(session, ca, policy=POLICY, now=now) == ["CRL issuing-delta 3"]
         assert publication.publish_due(session, ca, policy=POLICY, now=now + timedelta(minutes=1)) == []
         delta = x509.load_der_x509_crl(publication.latest_crl(session, issuer="issuing-delta"))
         base = x509.load_der_x509_crl(publication.latest_crl(session))
         assert delta.extensions.get_extension_for_class(x509.DeltaCRLIndicator).value.crl_number == 1
-        assert delta.next_update_utc == base.next_update_utc
+        assert delta.next_update_utc == now + timedelta(hours=POLICY.crl_delta_hours) < base.next_update_utc
         reasons = {
             entry.serial_number: entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
             for entry in delta
@@ -131,7 +169,7 @@ def test_changes_of_a_long_list_are_published_as_deltas(
         assert reasons.pop(FIRST + 7) is x509.ReasonFlags.remove_from_crl
         assert reasons == dict.fromkeys(range(FIRST + 500, FIRST + 503), x509.ReasonFlags.certificate_hold)
         half = TODAY + timedelta(days=POLICY.crl_days) / 2
-        assert publication.publish_due(session, ca, policy=POLICY, now=half) == ["CRL 3"]
+        assert publication.publish_due(session, ca, policy=POLICY, now=half) == ["CRL 4"]
         whole = serials_of(publication.latest_crl(session))
         assert whole == {*range(FIRST, FIRST + 200), *range(FIRST + 500, FIRST + 503)} - {FIRST + 7}
 
@@ -145,10 +183,7 @@ def test_a_hold_lifted_and_then_revoked_is_one_entry_of_the_delta(
         ids = add(session, range(FIRST, FIRST + 2), at=TODAY - timedelta(hours=1))
         publication.publish_due(session, ca, policy=POLICY, now=TODAY)
         later = TODAY + timedelta(minutes=10)
-        held = session.get_one(Revocation, ids[FIRST])
-        numbering.take(session, CHANGES)
-        held.lifted_at = later
-        session.flush()
+        held = lift(session, ids[FIRST], at=later)
         entry = encode_entry(RevokedEntry(FIRST, later, RevocationReason.KEY_COMPROMISE))
         session.add(
             Revocation(certificate_id=held.certificate_id, reason="key-compromise", revoked_at=later, entry_der=entry)
@@ -161,3 +196,26 @@ def test_a_hold_lifted_and_then_revoked_is_one_entry_of_the_delta(
         reason = only.extensions.get_extension_for_class(x509.CRLReason).value.reason
         assert reason is x509.ReasonFlags.key_compromise
         assert lint_list(pem(tmp_path / "delta.pem", delta)) == ""
+
+
+def test_a_delta_is_made_with_the_list_and_again_before_it_ends(
+    sessions: sessionmaker[Session], authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publication, "DELTA_FROM", 2)
+    ca = authority.ca
+    with sessions() as session:
+        add(session, range(FIRST, FIRST + 3), at=TODAY - timedelta(hours=1))
+        assert publication.publish_due(session, ca, policy=POLICY, now=TODAY) == ["CRL 1"]
+        base = x509.load_der_x509_crl(publication.latest_crl(session))
+        (place,) = base.extensions.get_extension_for_class(x509.FreshestCRL).value
+        assert place.full_name == [x509.UniformResourceIdentifier(ca.config.delta_url())]
+        first = x509.load_der_x509_crl(publication.latest_crl(session, issuer="issuing-delta"))
+        assert first.extensions.get_extension_for_class(x509.DeltaCRLIndicator).value.crl_number == 1
+        half = TODAY + timedelta(hours=POLICY.crl_delta_hours) / 2
+        assert not publication.any_crl_due(session, policy=POLICY, now=half - timedelta(seconds=1))
+        assert publication.any_crl_due(session, policy=POLICY, now=half)
+        assert publication.publish_due(session, ca, policy=POLICY, now=half) == ["CRL issuing-delta 3"]
+        assert publication.publish_due(session, ca, policy=POLICY, now=half) == []
+        for name in ("issuing", "issuing-delta"):
+            path = pem(tmp_path / f"{name}.pem", publication.latest_crl(session, issuer=name))
+            assert lint_list(path) == ""

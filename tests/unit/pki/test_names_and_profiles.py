@@ -148,7 +148,8 @@ def test_the_shipped_profiles_are_those_the_house_uses() -> None:
         {"policy_arc": "one.two"},
         {"issuing_days": 9000},
         {"issuing_days": 0},
-        {"crl_partitions": -1},
+        {"crl_part_entries": -1},
+        {"ocsp_address": "https://example.org/ocsp"},
         {"root_common_name": "UEC Issuing CA"},
     ],
     ids=str,
@@ -163,7 +164,11 @@ def test_addresses_are_built_from_the_base() -> None:
     assert config.crl_url() == "http://pki.example/pki/crl/issuing.crl"
     assert config.crl_url(7) == "http://pki.example/pki/crl/issuing-7.crl"
     assert config.ocsp_url is None
+    assert config.delta_url() == "http://pki.example/pki/crl/issuing-delta.crl"
+    assert config.delta_url(7) == "http://pki.example/pki/crl/issuing-7-delta.crl"
     assert CaConfig(organization="O", ocsp=True).ocsp_url == "http://127.0.0.1:8080/pki/ocsp"
+    elsewhere = CaConfig(organization="O", ocsp=True, ocsp_address="http://ocsp.example")
+    assert elsewhere.ocsp_url == "http://ocsp.example"
 
 
 @pytest.mark.parametrize("size", [1, 59, 60, 61, 118, 119, 120, 127, 128])

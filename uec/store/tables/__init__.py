@@ -14,7 +14,15 @@ from uec.store.tables.production import (
     Station,
 )
 from uec.store.tables.records import AuditChain, AuditEntry, AuditHead, NumberSeries, ScheduledRun
-from uec.store.tables.trust import Certificate, Crl, Revocation, StopListEntry, StopListSnapshot
+from uec.store.tables.trust import (
+    Certificate,
+    Crl,
+    OcspAnswer,
+    OcspSigner,
+    Revocation,
+    StopListEntry,
+    StopListSnapshot,
+)
 
 metadata = Table.metadata
 
@@ -37,6 +45,8 @@ __all__ = [
     "Municipality",
     "Notice",
     "NumberSeries",
+    "OcspAnswer",
+    "OcspSigner",
     "Refusal",
     "RegisterCheck",
     "RegisterImport",

@@ -1,8 +1,8 @@
-"""Certificates, revocations, CRLs and the stop-list."""
+"""Certificates, revocations, CRLs, OCSP answers and the stop-list."""
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from uec.domain.lifecycle import CertificateState
@@ -30,6 +30,7 @@ class Certificate(Table):
     der: Mapped[bytes | None] = mapped_column(comment="empty until issued")
     intended_at: Mapped[datetime] = mapped_column(comment="stored before anything is signed")
     issued_at: Mapped[datetime | None] = mapped_column()
+    crl_part: Mapped[int | None] = mapped_column(index=True, comment="which part of the list, fixed at issue, or whole")
 
 
 class Revocation(Table):
@@ -65,6 +66,43 @@ class Crl(Table):
     this_update: Mapped[datetime] = mapped_column()
     next_update: Mapped[datetime] = mapped_column()
     entries: Mapped[int] = mapped_column(comment="revoked certificates in it")
+
+
+class OcspSigner(Table):
+    """A certificate that answers about certificates are signed under: its intent, then itself (RFC 6960, 4.2.2.2).
+
+    The key is the vault's and stays the same from one certificate to the next, so they are not among the others.
+    """
+
+    __tablename__ = "ocsp_signer"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    issuer: Mapped[str] = mapped_column(String(64), index=True, comment="SHA-256 of the issuing certificate, hex")
+    serial: Mapped[str] = mapped_column(String(40), unique=True, comment="hex, without leading zeros")
+    tbs_digest: Mapped[str] = mapped_column(String(64), comment="SHA-256 of what was intended to be signed, hex")
+    public_key_digest: Mapped[str] = mapped_column(String(64), comment="SHA-256 of the SPKI, hex")
+    not_before: Mapped[datetime] = mapped_column()
+    not_after: Mapped[datetime] = mapped_column()
+    der: Mapped[bytes | None] = mapped_column(comment="empty until issued")
+    intended_at: Mapped[datetime] = mapped_column(comment="stored before anything is signed")
+    issued_at: Mapped[datetime | None] = mapped_column()
+
+
+class OcspAnswer(Table):
+    """An answer signed ahead, one a certificate; void (without content) from each decision until it is signed anew.
+
+    The content is what stands in a BasicOCSPResponse before its certificates, which all answers of a signer share.
+    """
+
+    __tablename__ = "ocsp_answer"
+
+    certificate_id: Mapped[int] = mapped_column(ForeignKey("certificate.id"), primary_key=True, autoincrement=False)
+    due_at: Mapped[datetime] = mapped_column(index=True, comment="when it is to be signed (again)")
+    changed: Mapped[int] = mapped_column(BigInteger, comment="number of the change that made it void")
+    content: Mapped[bytes | None] = mapped_column(comment="data, algorithm and signature in DER; empty: void")
+    signer_id: Mapped[int | None] = mapped_column(ForeignKey("ocsp_signer.id"))
+    this_update: Mapped[datetime | None] = mapped_column()
+    next_update: Mapped[datetime | None] = mapped_column()
 
 
 class StopListEntry(Table):
