@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from uec.domain import stock
 from uec.domain.errors import IllegalMove
 
 
@@ -305,6 +306,10 @@ INITIAL: Mapping[str, frozenset[str]] = {
     "card_operation": frozenset({OperationState.REQUESTED}),
     "cohort": frozenset({CohortState.DRAFT}),
     "certificate": frozenset({CertificateState.INTENDED}),
+    "stock_transfer": frozenset({stock.TransferState.SENT}),
+    "stock_shift": frozenset({stock.ShiftState.OPEN}),
+    "stock_destruction": frozenset({stock.DestructionState.PROPOSED}),
+    "quarantine": frozenset({stock.QuarantineState.IMPOSED}),
 }
 
 # Table name -> its machine; the migration makes the guards from this.
@@ -315,6 +320,10 @@ MACHINES: Mapping[str, Mapping[Any, StrEnum]] = {
     "card_operation": OPERATION,
     "cohort": COHORT,
     "certificate": CERTIFICATE,
+    "stock_transfer": stock.TRANSFER,
+    "stock_shift": stock.SHIFT,
+    "stock_destruction": stock.DESTRUCTION,
+    "quarantine": stock.QUARANTINE,
 }
 
 S = TypeVar("S", bound=StrEnum)

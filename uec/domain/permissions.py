@@ -15,6 +15,8 @@ class Role(StrEnum):
     SECURITY = "SECURITY"
     AUDITOR = "AUDITOR"
     ADMIN = "ADMIN"
+    STOREKEEPER = "STOREKEEPER"
+    QUALITY = "QUALITY"
 
 
 class Permission(StrEnum):
@@ -34,19 +36,27 @@ class Permission(StrEnum):
     MANAGE_STATIONS = "MANAGE_STATIONS"
     MANAGE_COHORT = "MANAGE_COHORT"
     APPROVE_COHORT = "APPROVE_COHORT"
+    KEEP_STOCK = "KEEP_STOCK"
+    OPERATE_SHIFT = "OPERATE_SHIFT"
+    VIEW_STOCK = "VIEW_STOCK"
+    DESTROY_STOCK = "DESTROY_STOCK"
+    CONTROL_QUALITY = "CONTROL_QUALITY"
 
 
 _P = Permission
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
-    Role.OPERATOR: frozenset({_P.TAKE_APPLICATION, _P.HAND_OVER_CARD, _P.VIEW_PERSON}),
+    Role.OPERATOR: frozenset({_P.TAKE_APPLICATION, _P.HAND_OVER_CARD, _P.VIEW_PERSON, _P.OPERATE_SHIFT}),
     Role.OFFICER: frozenset({_P.DECIDE_APPLICATION, _P.VIEW_PERSON, _P.VIEW_BATCHES}),
     Role.PLANNER: frozenset({_P.PLAN_BATCH, _P.VIEW_BATCHES, _P.MANAGE_COHORT}),
     Role.RELEASER: frozenset({_P.RELEASE_BATCH, _P.VIEW_BATCHES, _P.APPROVE_COHORT}),
-    Role.PRODUCER: frozenset({_P.PRODUCE_CARD, _P.VIEW_BATCHES}),
+    Role.PRODUCER: frozenset({_P.PRODUCE_CARD, _P.VIEW_BATCHES, _P.OPERATE_SHIFT}),
     Role.SECURITY: frozenset({_P.MANAGE_CARD, _P.MANAGE_STATIONS, _P.VIEW_PERSON}),
-    Role.AUDITOR: frozenset({_P.VIEW_AUDIT, _P.VIEW_BATCHES}),
+    Role.AUDITOR: frozenset({_P.VIEW_AUDIT, _P.VIEW_BATCHES, _P.VIEW_STOCK}),
     Role.ADMIN: frozenset({_P.MANAGE_STAFF}),
+    # Who keeps the blanks makes no cards of them; destroying takes a second person with either of these roles.
+    Role.STOREKEEPER: frozenset({_P.KEEP_STOCK, _P.VIEW_STOCK, _P.DESTROY_STOCK}),
+    Role.QUALITY: frozenset({_P.CONTROL_QUALITY, _P.VIEW_STOCK, _P.DESTROY_STOCK, _P.VIEW_BATCHES}),
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from uec.domain.lifecycle import INITIAL, MACHINES, allowed_moves
 
 # Rows of these tables are written once and never touched again.
-APPEND_ONLY = ("audit_entry", "audit_head", "journal_entry", "stop_list_entry")
+APPEND_ONLY = ("audit_entry", "audit_head", "journal_entry", "stop_list_entry", "stock_movement")
 
 # What the first migration guards; later ones name their own tables.
 FIRST = (

@@ -99,6 +99,8 @@ _WORDS: tuple[tuple[StrEnum, Text], ...] = (
     (Role.SECURITY, _l("Security")),
     (Role.AUDITOR, _l("Auditor")),
     (Role.ADMIN, _l("Administrator")),
+    (Role.STOREKEEPER, _l("Store keeper")),
+    (Role.QUALITY, _l("Quality")),
 )
 
 # Members of different enums with one value are equal as strings, so the kind belongs to the key.

@@ -10,6 +10,7 @@ from tests.support.rows import NOW, make_row, read
 from uec.domain.errors import IllegalMove
 from uec.domain.lifecycle import INITIAL, MACHINES, allowed_moves
 from uec.store.guards import APPEND_ONLY
+from uec.store.stock_guards import OUTSIDE_ID
 from uec.store.tables import metadata
 
 
@@ -101,6 +102,9 @@ def test_append_only_tables_take_no_edit(engine: Engine, table: str) -> None:
             make_row(connection, table, chain=3)
         elif table == "stop_list_entry":
             make_row(connection, table, action="ADD")
+        elif table == "stock_movement":
+            store = make_row(connection, "stock_account", kind="STORE")
+            make_row(connection, table, first=7, last=9, blanks=3, giver_id=OUTSIDE_ID, taker_id=store)
         else:
             make_row(connection, table)
     attempts = [update(target).values({column.name: "x" if column.name == "reason" else NOW}), delete(target)]

@@ -9,6 +9,7 @@ from uec.domain.errors import StoreUnavailable
 from uec.store.engine import make_engine
 from uec.store.guards import GUARDED, create_guards
 from uec.store.migrate import downgrade, require_current, upgrade
+from uec.store.stock_guards import create_stock_guards
 from uec.store.tables import metadata
 
 
@@ -43,7 +44,7 @@ def test_checks_and_foreign_keys_are_there(engine: Engine) -> None:
 
 def test_every_guard_is_created(engine: Engine) -> None:
     with engine.connect() as connection:
-        statements = create_guards(engine.dialect.name, GUARDED)
+        statements = create_guards(engine.dialect.name, GUARDED) + create_stock_guards(engine.dialect.name)
         wanted = {statement.split()[2] for statement in statements if "CREATE TRIGGER" in statement}
         assert triggers(connection) == wanted
 

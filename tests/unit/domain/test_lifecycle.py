@@ -18,6 +18,10 @@ FINAL = {
     "card_operation": {"DONE", "FAILED", "CANCELLED"},
     "cohort": {"VOID"},
     "certificate": {"REVOKED"},
+    "stock_transfer": {"RECEIVED", "SETTLED", "RECALLED"},
+    "stock_shift": {"CLOSED"},
+    "stock_destruction": {"DONE", "WITHDRAWN"},
+    "quarantine": {"RELEASED"},
 }
 
 
