@@ -16,6 +16,7 @@ KINDS = ("unit", "integration", "flow", "browser", "device")
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name, and would come first
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, else it reads none
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test the marker named like its top folder below `tests/`."""
     for item in items:

@@ -19,7 +19,7 @@ from card_io.apdu import CommandAPDU
 from card_io.connection import Connection, exchange, send
 from card_io.keyset import KeySet
 from card_io.pcsc import Context, open_reader
-from card_io.pcscd import PORTS, READERS, Pcscd
+from card_io.pcscd import READERS, Pcscd, reader_ports
 from card_io.secret import Secret
 from card_io.virtual import keysets
 from card_io.virtual.card import VirtualCard
@@ -121,7 +121,7 @@ def _recorded(count: int) -> tuple[Callable[[], scp03.Scp03Session], list[bytes]
 
 
 def _overhead(count: int, runs: int) -> Iterator[Figure]:
-    with _null_card(PORTS[0], READERS[0]), open_reader(READERS[0]) as connection:
+    with _null_card(reader_ports()[0], READERS[0]), open_reader(READERS[0]) as connection:
         session = _session(0x03)
         raw = list(COMMAND.encode())
 
@@ -212,7 +212,7 @@ def _in_process(card: VirtualCard) -> Iterator[Callable[[], Connection]]:
 
 @contextlib.contextmanager
 def _in_reader(card: VirtualCard) -> Iterator[Callable[[], Connection]]:
-    with InsertedCard(card, port=PORTS[0]):
+    with InsertedCard(card, port=reader_ports()[0]):
         _wait_for(READERS[0], present=True)
         yield lambda: open_reader(READERS[0])
     _wait_for(READERS[0], present=False)

@@ -48,18 +48,19 @@ def list_readers() -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--reader", default=0, show_default=True, type=click.IntRange(0, 15), help="Virtual reader, from 0.")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), help="TCP port of the virtual reader; default 35963 plus its number."
+    "--port", type=click.IntRange(1, 65535), help="TCP port of the virtual reader; default: that of the running pcscd."
 )
 @click.option("--blank", is_flag=True, help="Make FILE a new blank with the published test keys 40..4F first.")
 def virtual(file: Path, reader: int, port: int | None, blank: bool) -> None:  # noqa: FBT001 - a flag of the command line
     """Put the virtual card in FILE into a virtual PC/SC reader, until Ctrl-C takes it out."""
-    from card_io.virtual.vpcd import PORT, serve  # noqa: PLC0415
+    from card_io.pcscd import reader_ports  # noqa: PLC0415
+    from card_io.virtual.vpcd import serve  # noqa: PLC0415
 
     if blank:
         _make_blank(file)
     click.echo(f"{file} lies in virtual reader {reader}; Ctrl-C takes it out", err=True)
     try:
-        serve(file, port=port or PORT + reader)
+        serve(file, port=port or reader_ports()[0] + reader)
     except KeyboardInterrupt:
         click.echo("taken out", err=True)
 

@@ -17,14 +17,14 @@ from card_io.connection import send
 from card_io.diversification import kdf3
 from card_io.errors import CardError
 from card_io.pcsc import Context
-from card_io.pcscd import PORTS, READERS
+from card_io.pcscd import READERS, reader_ports
 from card_io.reader_errors import ReaderError
 from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.chip import cplc_for, diversification_data
 from card_io.virtual.connection import InProcessConnection
 from card_io.virtual.keysets import KeySet
-from card_io.virtual.vpcd import InsertedCard
+from card_io.virtual.vpcd import HAND_S, InsertedCard
 from issuance.production.datagroups import read_data_group
 from issuance.production.errors import InvalidCardData
 from issuance.production.profile import CardProfile
@@ -32,9 +32,6 @@ from uec.domain.errors import UecError
 
 SUFFIX = ".card"
 SEEN_TIMEOUT_S = 5.0
-# pcscd looks at a virtual reader every 0.4 s; a swap between two looks, quicker than any hand, leaves it believing that
-# the reader is empty for as long as the new card stays.
-HAND_S = 0.6
 _END_OF_FILE = 0x6282
 
 
@@ -61,21 +58,18 @@ class TrayCard:
 class Tray:
     """Cards in a folder, one file each; `maker_key` is the transport master by which the maker's blanks are keyed.
 
-    `ports` are those of the virtual readers, in order. Safe for several threads.
+    Safe for several threads.
     """
 
-    def __init__(
-        self, folder: Path, *, maker_key: Secret, profile: CardProfile, ports: tuple[int, ...] = PORTS
-    ) -> None:
+    def __init__(self, folder: Path, *, maker_key: Secret, profile: CardProfile) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.readers = READERS[: len(ports)]
+        self.readers = READERS
         self._folder = folder
         self._maker_key = maker_key
         self._profile = profile
-        self._ports = ports
         self._inserted: dict[int, tuple[str, InsertedCard]] = {}
         self._guard = threading.RLock()
-        self._hands = tuple(threading.Lock() for _ in ports)
+        self._hands = tuple(threading.Lock() for _ in READERS)
         self._faces: dict[str, tuple[str, str]] = {}
         self._emptied_at: dict[int, float] = {}
 
@@ -100,7 +94,7 @@ class Tray:
 
     def insert(self, reader: int, card_id: str) -> None:
         """Put a card into a reader; what was in it, and the card from where it was, is taken out first."""
-        if reader not in range(len(self._ports)):
+        if reader not in range(len(READERS)):
             raise NotOnTray(f"reader {reader}")
         with self._hands[reader]:  # one hand a reader, so that readers are served side by side
             card = self.load(card_id)
@@ -110,7 +104,7 @@ class Tray:
                 self.remove(other)
             time.sleep(max(0.0, self._emptied_at.get(reader, 0.0) + HAND_S - time.monotonic()))
             with self._guard:
-                self._inserted[reader] = (card_id, InsertedCard(card, port=self._ports[reader]))
+                self._inserted[reader] = (card_id, InsertedCard(card, port=reader_ports()[reader]))
             self._until_seen(reader, present=True)
 
     def put_back(self) -> None:
@@ -149,7 +143,7 @@ class Tray:
 
     def close(self) -> None:
         """Take every card out."""
-        for reader in range(len(self._ports)):
+        for reader in range(len(READERS)):
             self.remove(reader)
 
     def _face(self, card_id: str, *, inserted: bool) -> tuple[str, str]:

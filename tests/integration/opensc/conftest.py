@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from card_io.pcsc import Context
+from card_io.pcscd import reader_ports
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.vpcd import InsertedCard
 from tests.support.line import blank_card, make_line
-from tests.support.pcsc import PORTS, READERS, PcscService, wait_until
+from tests.support.pcsc import READERS, PcscService, wait_until
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -33,7 +34,7 @@ def uec_card(pcsc: PcscService, made_card: VirtualCard, tmp_path: Path) -> Itera
     """A copy of that card in the first virtual reader."""
     made_card.save(tmp_path / "card.json")
     copy = VirtualCard.load(tmp_path / "card.json")
-    with InsertedCard(copy, port=PORTS[0]):
+    with InsertedCard(copy, port=reader_ports()[0]):
         wait_until(card_is_seen, "the smart card service never saw the card")
         yield copy
 

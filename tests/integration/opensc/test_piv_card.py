@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from card_io.pcscd import reader_ports
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.vpcd import InsertedCard
 from tests.integration.opensc.conftest import Run, card_is_seen
-from tests.support.pcsc import PORTS, PcscService, wait_until
+from tests.support.pcsc import PcscService, wait_until
 from tests.unit.virtual.cards import aes_keys
 
 pytestmark = pytest.mark.pcsc
@@ -26,7 +27,7 @@ PIN = "123456"
 def piv_card(pcsc: PcscService) -> Iterator[VirtualCard]:
     """A PIV card in factory state in the first virtual reader."""
     card = VirtualCard.blank(b"piv", initial_keys=aes_keys(), profile="piv")
-    with InsertedCard(card, port=PORTS[0]):
+    with InsertedCard(card, port=reader_ports()[0]):
         wait_until(card_is_seen, "the smart card service never saw the card")
         yield card
 

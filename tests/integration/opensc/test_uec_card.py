@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from card_io.pcscd import reader_ports
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.vpcd import InsertedCard
 from tests.integration.opensc.conftest import Run, card_is_seen
 from tests.support.line import HOLDER_PINS
-from tests.support.pcsc import PORTS, wait_until
+from tests.support.pcsc import wait_until
 
 pytestmark = pytest.mark.pcsc
 
@@ -102,7 +103,10 @@ def test_two_cards_in_two_readers_at_once(
     uec_card: VirtualCard, made_card: VirtualCard, run: Run, tmp_path: Path
 ) -> None:
     made_card.save(tmp_path / "second.json")
-    with InsertedCard(VirtualCard.load(tmp_path / "second.json"), port=PORTS[1]), ThreadPoolExecutor(2) as pool:
+    with (
+        InsertedCard(VirtualCard.load(tmp_path / "second.json"), port=reader_ports()[1]),
+        ThreadPoolExecutor(2) as pool,
+    ):
         wait_until(lambda: card_is_seen(1), "the smart card service never saw the second card")
         reading = [
             pool.submit(run, "pkcs15-tool", "--reader", reader, "--read-certificate", "01") for reader in ("0", "1") * 2

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
+from time import monotonic, sleep
 
 import pytest
 
+from card_io.virtual import vpcd
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.faults import CardElsewhere, FaultPlan
 from card_io.virtual.memory import BadImage
-from card_io.virtual.vpcd import InsertedCard, NoVirtualReader, serve
+from card_io.virtual.vpcd import HAND_S, InsertedCard, NoVirtualReader, serve
 from tests.unit.virtual.cards import finished
 
 STATE = bytes.fromhex("00CADF2000")
@@ -23,7 +25,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(5)
+        self._listener.settimeout(3)
         self.port: int = self._listener.getsockname()[1]
         self._card: socket.socket | None = None
 
@@ -32,6 +34,12 @@ class Reader:
         self.eject()
         self._card, _ = self._listener.accept()
         self._card.settimeout(5)
+
+    def nobody_comes(self) -> None:
+        """Fail when a card waits to be taken."""
+        self._listener.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            self._listener.accept()
 
     def write(self, body: bytes) -> None:
         """Length and body apart, as Debian's driver does."""
@@ -133,6 +141,64 @@ def test_without_power_a_command_loses_contact() -> None:
         assert slot.exchange(STATE) == b""
         slot.accept()
         assert slot.exchange(b"\x04") == card.atr
+
+
+def test_a_card_that_no_look_noticed_comes_out_and_goes_in_again() -> None:
+    card = finished()
+    with reader() as slot, InsertedCard(card, port=slot.port):
+        slot.accept()
+        assert slot.exchange(b"\x04") == card.atr
+        sleep(0.3)
+        assert slot.exchange(b"\x04") == card.atr
+        sleep(0.3)
+        assert slot.exchange(b"\x04") == b"", "three looks without power: it was not noticed"
+        left = monotonic()
+        slot.accept()
+        assert monotonic() - left > HAND_S / 2
+        assert slot.exchange(b"\x04") == card.atr
+        slot.write(b"\x01")
+        for _ in range(4):  # a noticed card is looked at as often as one likes, with power or without
+            sleep(0.3)
+            slot.write(b"\x00")
+            assert slot.exchange(b"\x04") == card.atr
+
+
+def test_a_service_that_powers_no_card_by_itself_keeps_it_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vpcd, "_TRIES", 1)
+    monkeypatch.setattr(vpcd, "_ONE_LOOK_S", 0.0)
+    card = finished()
+    with reader() as slot, InsertedCard(card, port=slot.port):
+        slot.accept()
+        while slot.exchange(b"\x04"):
+            sleep(0.01)
+        slot.accept()
+        for _ in range(10):
+            sleep(0.01)
+            assert slot.exchange(b"\x04") == card.atr
+
+
+def test_power_does_not_outlive_an_insertion() -> None:
+    card = finished()
+    card.power_on()
+    with reader() as slot, InsertedCard(card, port=slot.port):
+        slot.accept()
+        assert slot.exchange(STATE) == b""
+        slot.accept()
+        slot.write(b"\x01")
+        assert slot.exchange(STATE)[-2:] == b"\x90\x00"
+        slot.accept()  # the reader hangs up; the card goes back in, without power
+        assert slot.exchange(STATE) == b""
+
+
+def test_a_card_is_removed_while_it_waits_to_go_in_again() -> None:
+    with reader() as slot:
+        inserted = InsertedCard(finished(), port=slot.port)
+        slot.accept()
+        assert slot.exchange(STATE) == b""
+        inserted.remove()
+        assert not inserted.inside
+        sleep(HAND_S)
+        slot.nobody_comes()
 
 
 def test_no_reader() -> None:

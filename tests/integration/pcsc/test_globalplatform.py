@@ -14,7 +14,7 @@ from card_io.channel import SecurityDomain
 from card_io.errors import AttemptsSpent, WrongCryptogram
 from card_io.keyset import KeySet
 from card_io.pcsc import CardMute, CardRemoved, CardReset, PcscConnection, ReaderError, open_reader
-from card_io.pcscd import PORTS, READERS
+from card_io.pcscd import READERS, reader_ports
 from card_io.secret import Secret
 from card_io.trace import TracedConnection, TraceEntry
 from card_io.virtual import keysets
@@ -41,7 +41,7 @@ def chip(protocols: Protocols = Protocols.T1, *, key_type: int = keysets.TYPE_AE
 
 @contextmanager
 def in_reader(card: VirtualCard) -> Iterator[PcscConnection]:
-    with InsertedCard(card, port=PORTS[0]):
+    with InsertedCard(card, port=reader_ports()[0]):
         wait_until(card_is_seen, "the smart card service never saw the card")
         with open_reader(READERS[0]) as connection:
             yield connection

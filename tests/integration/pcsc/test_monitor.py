@@ -12,7 +12,7 @@ import pytest
 
 from card_io.monitor import Happening, ReaderEvent, ReaderMonitor
 from card_io.pcsc import CardRemoved, CardReset, ServiceNotRunning, list_readers, open_reader
-from card_io.pcscd import PORTS, READERS
+from card_io.pcscd import READERS
 from tests.support.pcsc import PcscService, insert
 from tests.support.pcsc_link import ServiceLink
 
@@ -47,7 +47,7 @@ def test_the_first_look_reports_what_is_there(pcsc: PcscService) -> None:
 def test_a_card_comes_and_goes(pcsc: PcscService) -> None:
     monitor = ReaderMonitor()
     monitor.poll(2.0)
-    card = insert(PORTS[1], answer)
+    card = insert(1, answer)
     events = collect(monitor, Happening.CARD_INSERTED)
     assert ReaderEvent(Happening.CARD_INSERTED, READERS[1], ATR) in events
     assert monitor.slots[READERS[1]].present
@@ -60,7 +60,7 @@ def test_a_card_comes_and_goes(pcsc: PcscService) -> None:
 
 def test_a_card_swapped_between_two_looks_is_seen_twice(pcsc: PcscService) -> None:
     monitor = ReaderMonitor()
-    card = insert(PORTS[0], answer)
+    card = insert(0, answer)
     collect(monitor, Happening.CARD_INSERTED)
     before = monitor.slots[READERS[0]].changes
     card.remove()
@@ -69,7 +69,7 @@ def test_a_card_swapped_between_two_looks_is_seen_twice(pcsc: PcscService) -> No
     while other.slots[READERS[0]].present:
         other.poll(1.0)
     other.close()
-    second = insert(PORTS[0], answer)
+    second = insert(0, answer)
     kinds = [event.happening for event in monitor.poll(1.0) if event.reader == READERS[0]]
     assert kinds == [Happening.CARD_REMOVED, Happening.CARD_INSERTED]
     assert monitor.slots[READERS[0]].changes > before
@@ -81,7 +81,7 @@ def test_waiting_ends_as_soon_as_something_happens(pcsc: PcscService) -> None:
     monitor = ReaderMonitor()
     monitor.poll(2.0)
     cards = []
-    timer = threading.Timer(0.3, lambda: cards.append(insert(PORTS[0], answer)))
+    timer = threading.Timer(0.3, lambda: cards.append(insert(0, answer)))
     timer.start()
     started = time.monotonic()
     assert monitor.poll(20.0)
@@ -93,7 +93,7 @@ def test_waiting_ends_as_soon_as_something_happens(pcsc: PcscService) -> None:
 
 def test_the_monitor_survives_a_restart_of_the_service(pcsc: PcscService) -> None:
     monitor = ReaderMonitor()
-    card = insert(PORTS[0], answer)
+    card = insert(0, answer)
     collect(monitor, Happening.CARD_INSERTED)
     connection = open_reader(READERS[0])
     if not pcsc.ours:
@@ -109,7 +109,7 @@ def test_the_monitor_survives_a_restart_of_the_service(pcsc: PcscService) -> Non
         connection.transmit(bytes.fromhex("00A40400"))
     card.remove()
     pcsc.ensure()
-    card = insert(PORTS[0], answer)
+    card = insert(0, answer)
     events = collect(monitor, Happening.CARD_INSERTED)
     assert Happening.SERVICE_BACK in {event.happening for event in events}
     with pytest.raises((CardReset, CardRemoved)):
@@ -169,7 +169,7 @@ def test_a_program_survives_a_service_that_dies_and_comes_back(pcsc: PcscService
     link.up()
     watcher = Watcher(link.path)
     try:
-        with insert(PORTS[0], answer):
+        with insert(0, answer):
             watcher.until(f"card-inserted {READERS[0]}")
             link.down()
             seen = watcher.until("service-lost")
@@ -195,7 +195,7 @@ def test_events_come_until_told_to_stop(pcsc: PcscService) -> None:
 
     thread = threading.Thread(target=watch)
     thread.start()
-    with insert(PORTS[0], answer):
+    with insert(0, answer):
         time.sleep(0.5)
     stop.set()
     thread.join(10)

@@ -20,9 +20,11 @@ from card_io.pcsc import (
     list_readers,
     open_reader,
 )
-from card_io.pcscd import PORTS, READERS
+from card_io.pcscd import READERS
 from card_io.pinpad import PinFormat
-from tests.support.pcsc import PcscService, insert
+from card_io.virtual import vpcd
+from card_io.virtual.vpcd import ReaderOccupied
+from tests.support.pcsc import PcscService, ScriptedCard, insert
 
 pytestmark = pytest.mark.pcsc
 
@@ -40,7 +42,7 @@ def test_the_readers_are_listed(pcsc: PcscService) -> None:
 
 def test_a_card_is_opened_by_index_name_and_part_of_the_name(pcsc: PcscService) -> None:
     names = list_readers()
-    with insert(PORTS[0], echo):
+    with insert(0, echo):
         for wanted in (names.index(READERS[0]), READERS[0], "pcd 00 00", str(names.index(READERS[0]))):
             with open_reader(wanted) as connection:
                 assert isinstance(connection, Connection)
@@ -67,7 +69,7 @@ def test_a_reader_that_is_not_there_is_named_with_those_that_are(pcsc: PcscServi
 
 
 def test_an_exclusive_connection_keeps_others_away(pcsc: PcscService) -> None:
-    with insert(PORTS[0], echo):
+    with insert(0, echo):
         with open_reader(READERS[0]):
             with pytest.raises(ReaderBusy):
                 open_reader(READERS[0])
@@ -78,7 +80,7 @@ def test_an_exclusive_connection_keeps_others_away(pcsc: PcscService) -> None:
 
 def test_a_transaction_keeps_a_second_program_waiting(pcsc: PcscService) -> None:
     order: list[str] = []
-    with insert(PORTS[0], echo), open_reader(READERS[0], exclusive=False) as first:
+    with insert(0, echo), open_reader(READERS[0], exclusive=False) as first:
         second = open_reader(READERS[0], exclusive=False)
 
         def other() -> None:
@@ -97,7 +99,7 @@ def test_a_transaction_keeps_a_second_program_waiting(pcsc: PcscService) -> None
 
 
 def test_a_card_pulled_out_between_commands_is_named(pcsc: PcscService) -> None:
-    card = insert(PORTS[0], echo)
+    card = insert(0, echo)
     with open_reader(READERS[0]) as connection:
         connection.transmit(bytes.fromhex("00B2010400"))
         card.remove()
@@ -112,14 +114,14 @@ def test_a_card_pulled_out_during_a_command_is_named(pcsc: PcscService) -> None:
         card.remove()
         return b""
 
-    card = insert(PORTS[0], pulled)
+    card = insert(0, pulled)
     with open_reader(READERS[0]) as connection, pytest.raises(ReaderError) as caught:
         connection.transmit(bytes.fromhex("00B2010400"))
     assert isinstance(caught.value, CardRemoved)
 
 
 def test_a_reset_by_another_program_is_named(pcsc: PcscService) -> None:
-    with insert(PORTS[0], echo), open_reader(READERS[0], exclusive=False) as first:
+    with insert(0, echo), open_reader(READERS[0], exclusive=False) as first:
         with open_reader(READERS[0], exclusive=False) as second:
             assert second.reset() == T1_ATR
         with pytest.raises(CardReset, match="open the connection again"):
@@ -127,7 +129,7 @@ def test_a_reset_by_another_program_is_named(pcsc: PcscService) -> None:
 
 
 def test_a_closed_connection_refuses_and_closes_twice(pcsc: PcscService) -> None:
-    with insert(PORTS[0], echo):
+    with insert(0, echo):
         connection = open_reader(READERS[0])
         connection.close()
         connection.close()
@@ -141,7 +143,7 @@ def test_t0_cards_get_their_commands_in_t0_form(pcsc: PcscService) -> None:
             return b"\x01\x02\x03\x90\x00"
         return b"\x61\x03" if len(command) > 5 else b"\x90\x00"
 
-    with insert(PORTS[0], answers, T0_ATR) as card, open_reader(READERS[0]) as connection:
+    with insert(0, answers, T0_ATR) as card, open_reader(READERS[0]) as connection:
         assert connection.protocol == "T=0"
         answer = send(connection, CommandAPDU(0x00, 0xA4, 0x04, 0x00, b"\xa0\x00\x00\x00\x03", 256))
         assert answer.data == b"\x01\x02\x03"
@@ -154,7 +156,7 @@ def test_t0_cards_get_their_commands_in_t0_form(pcsc: PcscService) -> None:
 
 
 def test_extended_length_reaches_a_t1_card(pcsc: PcscService) -> None:
-    with insert(PORTS[0], lambda command: bytes(1000) + b"\x90\x00") as card, open_reader(READERS[0]) as connection:
+    with insert(0, lambda command: bytes(1000) + b"\x90\x00") as card, open_reader(READERS[0]) as connection:
         command = CommandAPDU(0x00, 0xCB, 0x3F, 0xFF, bytes(600), 65536)
         assert len(connection.transmit(command.encode())) == 1002
     assert card.commands == [command.encode()]
@@ -170,7 +172,7 @@ def test_two_readers_are_driven_from_two_threads(pcsc: PcscService) -> None:
                 connection.transmit(bytes([0, 0xB2, 0, 0, number % 256]))[3] == number % 256 for number in range(rounds)
             )
 
-    with insert(PORTS[0], echo), insert(PORTS[1], echo):
+    with insert(0, echo), insert(1, echo):
         threads = [threading.Thread(target=drive, args=(reader,)) for reader in READERS]
         for thread in threads:
             thread.start()
@@ -187,8 +189,8 @@ def test_a_waiting_card_does_not_hold_up_another_thread(pcsc: PcscService) -> No
         return b"\x90\x00"
 
     with (
-        insert(PORTS[0], slow),
-        insert(PORTS[1], echo),
+        insert(0, slow),
+        insert(1, echo),
         open_reader(READERS[0]) as first,
         open_reader(READERS[1]) as second,
     ):
@@ -207,7 +209,7 @@ def test_a_logical_channel_over_pcsc(pcsc: PcscService) -> None:
     def answers(command: bytes) -> bytes:
         return b"\x05\x90\x00" if command[:3] == b"\x00\x70\x00" else b"\x90\x00"
 
-    with insert(PORTS[0], answers) as card, open_reader(READERS[0]) as connection:
+    with insert(0, answers) as card, open_reader(READERS[0]) as connection:
         channel = LogicalChannel.open(connection)
         assert channel.atr == connection.atr
         channel.transmit(bytes.fromhex("80CA006600"))
@@ -223,7 +225,7 @@ def test_a_logical_channel_over_pcsc(pcsc: PcscService) -> None:
 
 
 def test_a_reader_without_pin_pad_says_so(pcsc: PcscService) -> None:
-    with insert(PORTS[0], echo), open_reader(READERS[0]) as connection:
+    with insert(0, echo), open_reader(READERS[0]) as connection:
         assert connection.features() == {}
         with pytest.raises(NoPinPad, match="no PIN pad"):
             connection.verify_pin(CommandAPDU(0, 0x20, 0, 0x80), PinFormat(4, 8))
@@ -238,9 +240,54 @@ def test_a_reader_that_left_is_named_apart_from_a_card_that_left(
         card.remove()
         return b""
 
-    card = insert(PORTS[0], pulled)
+    card = insert(0, pulled)
     with open_reader(READERS[0]) as connection, monkeypatch.context() as patched:
         # The virtual readers cannot be unplugged, so the service's list is taken away from the look that follows.
         patched.setattr(Context, "slots", lambda context: {})
         with pytest.raises(ReaderUnplugged, match="plug it back in"):
             connection.transmit(bytes.fromhex("00B2010400"))
+
+
+def test_a_card_that_went_in_too_early_is_noticed_all_the_same(pcsc: PcscService) -> None:
+    """The service marks a reader as empty ahead of its own look when a program lets go of a card that was pulled."""
+    first = insert(0, echo)
+    connection = open_reader(READERS[0])
+    connection.transmit(bytes.fromhex("00B2010400"))
+    time.sleep(0.5)
+    first.remove()
+    connection.close()
+    with Context() as context:
+        told_as_empty = not context.slots()[READERS[0]].present
+    with insert(0, echo) as second, open_reader(READERS[0]) as again:
+        assert again.transmit(bytes.fromhex("00B2010400")) == bytes.fromhex("B20104009000")
+        assert second.powered.is_set()
+    assert told_as_empty
+
+
+def test_a_card_swapped_under_an_open_connection_gets_no_command_meant_for_the_first(pcsc: PcscService) -> None:
+    first = insert(0, echo)
+    with open_reader(READERS[0]) as connection:
+        connection.transmit(bytes.fromhex("00B2010400"))
+        first.remove()
+        with ScriptedCard(pcsc.ports[0], echo) as second:
+            with pytest.raises(ReaderError):
+                for _ in range(100):
+                    connection.transmit(bytes.fromhex("00B2010400"))
+                    time.sleep(0.02)
+            assert second.commands == []
+
+
+def test_a_reader_takes_one_card_and_says_so_to_the_third(pcsc: PcscService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vpcd, "_CONNECT_TIMEOUT_S", 0.5)
+    with (
+        insert(0, echo),
+        ScriptedCard(pcsc.ports[0], echo),
+        pytest.raises(ReaderOccupied, match="take out the one"),
+    ):
+        ScriptedCard(pcsc.ports[0], echo)
+
+
+def test_cards_changed_as_fast_as_a_program_can(pcsc: PcscService) -> None:
+    for number in range(6):
+        with insert(number % 2, echo), open_reader(READERS[number % 2]) as connection:
+            assert connection.transmit(bytes([0, 0xB2, 0, 0, number])) == bytes([0xB2, 0, 0, number, 0x90, 0x00])
