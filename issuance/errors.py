@@ -33,6 +33,15 @@ class VaultUnlockError(VaultError):
 
     code = "vault-unlock"
     path: str
+    tries: str | None
+
+
+class VaultPinLocked(VaultError):
+    """The token takes no PIN any more, or would lock at the next wrong one (`tries` is none or last)."""
+
+    code = "vault-pin-locked"
+    path: str
+    tries: str
 
 
 class WeakPassphrase(VaultError):
@@ -121,6 +130,20 @@ class UnusableKey(VaultError):
     version: int
 
 
+class KeyPeriodOver(UnusableKey):
+    """The key's cryptoperiod is over: it protects nothing new until a newer version takes its place."""
+
+    code = "key-period-over"
+    until: str
+
+
+class ClockWentBack(VaultError):
+    """The computer's clock shows a moment long before one the vault has seen; no period can be judged."""
+
+    code = "clock-went-back"
+    seen: str
+
+
 class WrongCardKeys(VaultError):
     """The card's cryptogram does not fit the keys derived from this master key."""
 
@@ -185,6 +208,7 @@ ERROR_CLASSES: dict[str, type[IssuanceError]] = {
     for cls in (
         VaultError,
         VaultUnlockError,
+        VaultPinLocked,
         WeakPassphrase,
         VaultMissing,
         VaultExists,
@@ -197,6 +221,8 @@ ERROR_CLASSES: dict[str, type[IssuanceError]] = {
         VaultProtocolError,
         UnknownKey,
         UnusableKey,
+        KeyPeriodOver,
+        ClockWentBack,
         WrongCardKeys,
         BadComponent,
     )

@@ -32,11 +32,18 @@ from issuance.keys.port import (
 Result = TypeVar("Result")
 
 _MAX_RANDOM_BYTES = 1 << 20
-_SAVE_AFTER_USES = 50_000
+_RESERVED_USES = 50_000
+
+Clock = Callable[[], datetime]
 
 
 class Chest(Protocol):
     """Where key material lies. It knows keys by reference, and nothing of states and purposes."""
+
+    @property
+    def signs_beside(self) -> bool:
+        """Whether signatures may be asked for from several threads, beside other work."""
+        ...
 
     def make(self, ref: KeyRef, algorithm: KeyAlgorithm) -> str:
         """Make a key inside; returns its check value."""
@@ -66,7 +73,7 @@ class Chest(Protocol):
         """Compute the AES-CMAC of each message."""
         ...
 
-    def encrypt(self, ref: KeyRef, blocks: bytes) -> bytes:
+    def encrypt(self, ref: KeyRef, blocks: bytes | memoryview) -> bytes:
         """Encrypt whole AES blocks, each by itself (ECB): what bulk derivation is made of."""
         ...
 
@@ -96,10 +103,10 @@ class Chest(Protocol):
 class VaultEngine:
     """A `Vault` over a chest."""
 
-    def __init__(self, chest: Chest, identity: VaultIdentity, ring: KeyRing) -> None:
-        """Take an open chest and what it holds."""
+    def __init__(self, chest: Chest, identity: VaultIdentity, ring: KeyRing, *, clock: Clock | None = None) -> None:
+        """Take an open chest and what it holds; without a clock, periods of keys are told and not judged."""
         self._chest, self._identity, self._ring = chest, identity, ring
-        self._unsaved_uses = 0
+        self._clock = clock
         self._closed = False
         self._guard = threading.RLock()
 
@@ -116,7 +123,7 @@ class VaultEngine:
             if self._closed:
                 return
             try:
-                if self._unsaved_uses:
+                if self._ring.settle():
                     self._save()
             finally:
                 self._closed = True
@@ -206,6 +213,17 @@ class VaultEngine:
             if event is KeyEvent.DESTROY:
                 self._chest.drop(ref)
 
+    def set_period(self, ref: KeyRef, until: datetime) -> None:
+        """Let a key's period end at another moment; raises `UnusableKey`, `UnknownKey`."""
+        with self._open():
+            self._change(lambda: self._ring.set_period(ref, until))
+
+    def trust_clock(self) -> None:
+        """Custodians have looked: forget which moment was seen, because the clock was ahead then."""
+        with self._open():
+            self._ring.seen = None
+            self._save()
+
     def describe(self, purpose: KeyPurpose | None = None) -> list[KeyInfo]:
         """Tell about all keys, or those of one purpose, by purpose and version."""
         with self._open():
@@ -230,12 +248,12 @@ class VaultEngine:
 
     def sign(self, ref: KeyRef, messages: Sequence[bytes]) -> list[bytes]:
         """Sign each message: ECDSA in DER, RSA PKCS #1 v1.5, or Ed25519."""
-        with self._used(ref, Work.SIGN, len(messages)) as info:
+        with self._signing(ref, len(messages)) as info:
             return self._chest.sign(ref, info.algorithm, messages)
 
     def sign_digests(self, ref: KeyRef, digests: Sequence[bytes]) -> list[bytes]:
         """Sign digests that the caller made with the key's hash. Not for Ed25519."""
-        with self._used(ref, Work.SIGN, len(digests)) as info:
+        with self._signing(ref, len(digests)) as info:
             try:
                 return self._chest.sign_digests(ref, info.algorithm, digests)
             except ValueError as error:
@@ -330,7 +348,6 @@ class VaultEngine:
 
     def _save(self) -> None:
         self._chest.save(self._ring, self._identity)
-        self._unsaved_uses = 0
 
     @contextmanager
     def _open(self) -> Iterator[None]:
@@ -341,9 +358,28 @@ class VaultEngine:
 
     @contextmanager
     def _used(self, ref: KeyRef, work: Work, times: int) -> Iterator[KeyInfo]:
+        """Count uses, durably, and hold the vault while the key works."""
         with self._open():
-            info = self._ring.use(ref, work, times)
-            self._unsaved_uses += times
-            if self._unsaved_uses >= _SAVE_AFTER_USES:
-                self._save()
+            info = self._ring.use(ref, work, times, self._clock() if self._clock else None)
+            if self._ring.needs_reserve(ref):
+                self._reserve(ref)
             yield info
+
+    def _reserve(self, ref: KeyRef) -> None:
+        """Write a count ahead of many uses: one write for all of them, and none is forgotten by a crash."""
+        before = self._ring.copy()
+        try:
+            self._ring.reserve(ref, _RESERVED_USES)
+            self._save()
+        except BaseException:
+            self._ring = before
+            raise
+
+    @contextmanager
+    def _signing(self, ref: KeyRef, times: int) -> Iterator[KeyInfo]:
+        """Count signatures; a chest with processes for them makes them while the vault does other work."""
+        with self._used(ref, Work.SIGN, times) as info:
+            if not self._chest.signs_beside:
+                yield info
+                return
+        yield info

@@ -14,13 +14,15 @@ from card_io.ciphers import aes_cmac, aes_ecb_encrypt, kcv_aes
 from card_io.secret import Secret
 from issuance.errors import VaultDamaged
 from issuance.keys import backup, material, sealing, storage
-from issuance.keys.engine import VaultEngine
+from issuance.keys.engine import Clock, VaultEngine
 from issuance.keys.keyring import KeyRing
 from issuance.keys.port import KeyAlgorithm, KeyRef, VaultIdentity
 
 
 class FileChest:
     """Key material in memory, sealed into a file at every save."""
+
+    signs_beside = False
 
     def __init__(self, path: Path, owner: IO[bytes], seal: sealing.Seal, keys: dict[KeyRef, Secret]) -> None:
         """Take an opened seal and the material it held; `owner` is the lock on the file."""
@@ -63,7 +65,7 @@ class FileChest:
         key = self._keys[ref].reveal()
         return [aes_cmac(key, message) for message in messages]
 
-    def encrypt(self, ref: KeyRef, blocks: bytes) -> bytes:
+    def encrypt(self, ref: KeyRef, blocks: bytes | memoryview) -> bytes:
         """Encrypt whole AES blocks, each by itself."""
         return aes_ecb_encrypt(self._keys[ref].reveal(), blocks)
 
@@ -93,7 +95,12 @@ class FileChest:
             {**item, "material": self._keys[ref].reveal().hex() if ref in kept else None}
             for ref, item in ring.to_json()
         ]
-        content = {"vault_id": identity.vault_id, "generation": identity.generation, "keys": keys}
+        content = {
+            "vault_id": identity.vault_id,
+            "generation": identity.generation,
+            "seen": ring.seen.isoformat() if ring.seen else None,
+            "keys": keys,
+        }
         storage.write(self._path, sealing.seal(self._seal, json.dumps(content).encode()))
 
     def close(self) -> None:
@@ -117,6 +124,7 @@ class FileVault(VaultEngine):
         passphrases: tuple[Secret, Secret],
         *,
         cost: sealing.ScryptCost = sealing.ScryptCost(),  # noqa: B008 - frozen
+        clock: Clock | None = None,
     ) -> Self:
         """Make an empty vault at `path` and open it.
 
@@ -131,10 +139,10 @@ class FileVault(VaultEngine):
         except BaseException:
             owner.close()
             raise
-        return cls(chest, identity, ring)
+        return cls(chest, identity, ring, clock=clock)
 
     @classmethod
-    def unlock(cls, path: Path, passphrases: tuple[Secret, Secret]) -> Self:
+    def unlock(cls, path: Path, passphrases: tuple[Secret, Secret], *, clock: Clock | None = None) -> Self:
         """Open the vault at `path` with the first and the second custodian's passphrase.
 
         Raises `VaultUnlockError`, `VaultMissing`, `VaultDamaged`, `VaultBusy`.
@@ -143,7 +151,7 @@ class FileVault(VaultEngine):
         try:
             seal, content = sealing.unseal(storage.read(path), passphrases)
             parsed = json.loads(content)
-            ring = KeyRing.from_json(parsed["keys"])
+            ring = KeyRing.from_json(parsed["keys"], parsed.get("seen"))
             infos = ring.infos(None)
             keys = {
                 info.ref: Secret(bytes.fromhex(item["material"]))
@@ -159,4 +167,4 @@ class FileVault(VaultEngine):
         except BaseException:
             owner.close()
             raise
-        return cls(FileChest(path, owner, seal, keys), identity, ring)
+        return cls(FileChest(path, owner, seal, keys), identity, ring, clock=clock)

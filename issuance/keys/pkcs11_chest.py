@@ -9,26 +9,23 @@ engine's lock sees to that, because `python-pkcs11` corrupts memory when two thr
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Protocol
 
 import pkcs11
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.constants import DEFAULT
 from pkcs11.util.ec import decode_ec_public_key, encode_ec_public_key, encode_named_curve_parameters
 from pkcs11.util.rsa import decode_rsa_public_key, encode_rsa_public_key
 
 from card_io.secret import Secret
-from issuance.errors import VaultDamaged, VaultFull, VaultUnavailable
+from issuance.errors import VaultDamaged, VaultUnavailable
 from issuance.keys import material
+from issuance.keys.access import Request
 from issuance.keys.keyring import KeyRing
 from issuance.keys.port import KeyAlgorithm, KeyRef, VaultIdentity
-
-P = ParamSpec("P")
-Result = TypeVar("Result")
+from issuance.keys.token_errors import asked
 
 _RING_LABEL = "uec key ring"
 _CURVES = {KeyAlgorithm.EC_P256: "secp256r1", KeyAlgorithm.EC_P384: "secp384r1"}
@@ -42,37 +39,46 @@ _PRIVATE_USES: dict[Attribute, Any] = {
 _CLASSES = (ObjectClass.SECRET_KEY, ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY)
 # DigestInfo before a SHA-256 digest, RFC 8017 section 9.2 note 1.
 _SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
-_FULL = (pkcs11.DeviceMemory, pkcs11.HostMemory)
 
 
-def _asked(method: Callable[P, Result]) -> Callable[P, Result]:
-    """Turn what the token's module reports into the vault's own errors."""
+class Signers(Protocol):
+    """Processes that sign with this token's keys, each with a session of its own."""
 
-    @wraps(method)
-    def ask(*args: P.args, **kwargs: P.kwargs) -> Result:
-        try:
-            return method(*args, **kwargs)
-        except _FULL as error:
-            raise VaultFull("the token cannot keep more: make room on it", path="token") from error
-        except pkcs11.PKCS11Error as error:
-            kind = type(error).__name__
-            raise VaultUnavailable(
-                f"the token refused ({kind}): is it plugged in? Then start `uec vault` again", path="token"
-            ) from error
+    def sign(self, request: Request, ref: KeyRef, algorithm: KeyAlgorithm, inputs: Sequence[bytes]) -> list[bytes]:
+        """Sign messages or digests, by the kind of request."""
+        ...
 
-    return ask
+    def close(self) -> None:
+        """End them."""
+        ...
 
 
 class Pkcs11Chest:
     """Keys as objects of a token, found by their label."""
 
-    def __init__(self, session: pkcs11.Session, on_close: Callable[[], None], *, extractable: bool) -> None:
+    def __init__(
+        self,
+        session: pkcs11.Session,
+        on_close: Callable[[], None],
+        *,
+        extractable: bool,
+    ) -> None:
         """Take a session that is logged in; keys made `extractable` can be backed up, wrapped, and never in clear."""
         self._session, self._on_close = session, on_close
+        self._signers: Signers | None = None
         self._kept = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: extractable}
         self._found: dict[tuple[ObjectClass, KeyRef], Any] = {}
 
-    @_asked
+    @property
+    def signs_beside(self) -> bool:
+        """Whether a signature leaves this session free for other work."""
+        return self._signers is not None
+
+    def sign_by(self, signers: Signers) -> None:
+        """From now on let these processes make the signatures; they end with the chest."""
+        self._signers = signers
+
+    @asked
     def make(self, ref: KeyRef, algorithm: KeyAlgorithm) -> str:
         """Make a key in the token; returns its check value. What a crash left under its label goes first."""
         self.drop(ref)
@@ -93,7 +99,7 @@ class Pkcs11Chest:
             parameters.generate_keypair(mechanism=mechanism, **names)
         return material.public_check_value(self.public_key(ref)).hex().upper()
 
-    @_asked
+    @asked
     def put(self, ref: KeyRef, algorithm: KeyAlgorithm, key: Secret) -> str:
         """Take a symmetric key in; returns its check value."""
         del algorithm
@@ -101,7 +107,7 @@ class Pkcs11Chest:
         self._session.create_object({**_secret_key(key), Attribute.LABEL: _label(ref), **self._kept, **_AES_USES})
         return self._aes_check_value(ref)
 
-    @_asked
+    @asked
     def drop(self, ref: KeyRef) -> None:
         """Destroy a key's objects in the token."""
         for kind in _CLASSES:
@@ -109,7 +115,7 @@ class Pkcs11Chest:
                 item.destroy()
             self._found.pop((kind, ref), None)
 
-    @_asked
+    @asked
     def public_key(self, ref: KeyRef) -> bytes:
         """Return the SubjectPublicKeyInfo of a signature key."""
         key = self._object(ObjectClass.PUBLIC_KEY, ref)
@@ -121,18 +127,22 @@ class Pkcs11Chest:
             return bytes(encode_ec_public_key(key))
         return loaded.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
-    @_asked
+    @asked
     def sign(self, ref: KeyRef, algorithm: KeyAlgorithm, messages: Sequence[bytes]) -> list[bytes]:
         """Sign messages; what is signed with ECDSA or RSA is hashed here."""
+        if self._signers is not None:
+            return self._signers.sign(Request.SIGN, ref, algorithm, messages)
         if algorithm is KeyAlgorithm.ED25519:
             key = self._object(ObjectClass.PRIVATE_KEY, ref)
             return [key.sign(message, mechanism=Mechanism.EDDSA) for message in messages]
         hashed = getattr(hashlib, material.hash_of(algorithm).name)
         return self.sign_digests(ref, algorithm, [hashed(message).digest() for message in messages])
 
-    @_asked
+    @asked
     def sign_digests(self, ref: KeyRef, algorithm: KeyAlgorithm, digests: Sequence[bytes]) -> list[bytes]:
         """Sign digests."""
+        if self._signers is not None:
+            return self._signers.sign(Request.SIGN_DIGESTS, ref, algorithm, digests)
         if algorithm is KeyAlgorithm.ED25519:
             raise ValueError(f"{algorithm} signs whole messages only")
         if any(len(digest) != material.hash_of(algorithm).digest_size for digest in digests):
@@ -142,30 +152,30 @@ class Pkcs11Chest:
             return [key.sign(_SHA256_INFO + digest, mechanism=Mechanism.RSA_PKCS) for digest in digests]
         return [_dss(key.sign(digest, mechanism=Mechanism.ECDSA)) for digest in digests]
 
-    @_asked
+    @asked
     def cmac(self, ref: KeyRef, messages: Sequence[bytes]) -> list[bytes]:
         """Compute the AES-CMAC of each message."""
         key = self._object(ObjectClass.SECRET_KEY, ref)
         return [key.sign(message, mechanism=Mechanism.AES_CMAC) for message in messages]
 
-    @_asked
-    def encrypt(self, ref: KeyRef, blocks: bytes) -> bytes:
+    @asked
+    def encrypt(self, ref: KeyRef, blocks: bytes | memoryview) -> bytes:
         """Encrypt whole AES blocks, each by itself, in one call of the token."""
-        return bytes(self._object(ObjectClass.SECRET_KEY, ref).encrypt(blocks, mechanism=Mechanism.AES_ECB))
+        return bytes(self._object(ObjectClass.SECRET_KEY, ref).encrypt(bytes(blocks), mechanism=Mechanism.AES_ECB))
 
-    @_asked
+    @asked
     def random(self, size_bytes: int) -> bytes:
         """Return random bytes of the token."""
         return bytes(self._session.generate_random(size_bytes * 8)) if size_bytes else b""
 
-    @_asked
+    @asked
     def wrap(self, ref: KeyRef, wrapping: Secret) -> bytes:
         """Wrap a key (AES: its bytes; private: PKCS #8) by RFC 5649; some tokens pad what they wrap with zeros."""
         symmetric = ref.purpose in material.SYMMETRIC_PURPOSES
         kind = ObjectClass.SECRET_KEY if symmetric else ObjectClass.PRIVATE_KEY
         return bytes(self._wrapper(wrapping).wrap_key(self._object(kind, ref), mechanism=Mechanism.AES_KEY_WRAP_PAD))
 
-    @_asked
+    @asked
     def unwrap(
         self, ref: KeyRef, algorithm: KeyAlgorithm, wrapped: bytes, public_key: bytes | None, wrapping: Secret
     ) -> str:
@@ -191,7 +201,7 @@ class Pkcs11Chest:
         self._session.create_object({**public, Attribute.LABEL: _label(ref), Attribute.TOKEN: True})
         return material.public_check_value(self.public_key(ref)).hex().upper()
 
-    @_asked
+    @asked
     def save(self, ring: KeyRing, identity: VaultIdentity) -> None:
         """Write the ring into a new object, then remove the one before; of two that a crash leaves the newer counts."""
         before = self._rings()
@@ -199,6 +209,7 @@ class Pkcs11Chest:
             "vault_id": identity.vault_id,
             "generation": identity.generation,
             "saved": 1 + max((json.loads(item[Attribute.VALUE])["saved"] for item in before), default=0),
+            "seen": ring.seen.isoformat() if ring.seen else None,
             "keys": [item for _, item in ring.to_json()],
         }
         self._session.create_object(
@@ -213,7 +224,7 @@ class Pkcs11Chest:
         for item in before:
             item.destroy()
 
-    @_asked
+    @asked
     def load(self) -> tuple[VaultIdentity, KeyRing] | None:
         """Read the newest ring; None in a token without one."""
         try:
@@ -222,23 +233,25 @@ class Pkcs11Chest:
             if newest is None:
                 return None
             identity = VaultIdentity(newest["vault_id"], newest["generation"])
-            return identity, KeyRing.from_json(newest["keys"])
+            return identity, KeyRing.from_json(newest["keys"], newest.get("seen"))
         except (KeyError, ValueError, TypeError) as error:
             raise VaultDamaged(
                 "the token's key ring cannot be read: restore it", path="token", previous=None
             ) from error
 
-    @_asked
+    @asked
     def holds(self, ref: KeyRef) -> bool:
         """Tell whether a key's object is there."""
         kind = ObjectClass.SECRET_KEY if ref.purpose in material.SYMMETRIC_PURPOSES else ObjectClass.PRIVATE_KEY
         return bool(list(self._session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: _label(ref)})))
 
-    @_asked
+    @asked
     def close(self) -> None:
         """Log out."""
         self._found = {}
         try:
+            if self._signers is not None:
+                self._signers.close()
             self._session.close()
         finally:
             self._on_close()
@@ -293,6 +306,15 @@ def _label(ref: KeyRef) -> str:
 
 
 def _dss(raw: bytes) -> bytes:
-    """ECDSA signatures come as r and s side by side; certificates want them in DER."""
+    """ECDSA signatures come as r and s side by side; certificates want them in DER (X.690; at most 127 bytes here)."""
     half = len(raw) // 2
-    return encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
+    r, s = _integer(raw[:half]), _integer(raw[half:])
+    return b"".join((b"\x30", (len(r) + len(s)).to_bytes(1, "big"), r, s))
+
+
+def _integer(value: bytes) -> bytes:
+    """An unsigned number as an INTEGER: no needless zeros in front, one where the first bit would be a sign."""
+    stripped = value.lstrip(b"\x00")
+    if not stripped or stripped[0] & 0x80:
+        stripped = b"\x00" + stripped
+    return b"".join((b"\x02", len(stripped).to_bytes(1, "big"), stripped))

@@ -5,41 +5,24 @@ file keeps a second process out: the token would let it in, and both would write
 """
 
 import secrets
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
-import pkcs11
-
 from card_io.secret import Secret
-from issuance.errors import VaultDamaged, VaultExists, VaultMissing, VaultUnlockError
+from issuance.errors import VaultDamaged, VaultExists, VaultMissing
 from issuance.keys import storage
-from issuance.keys.engine import VaultEngine
+from issuance.keys.engine import Clock, VaultEngine
 from issuance.keys.keyring import KeyRing
 from issuance.keys.pkcs11_chest import Pkcs11Chest
 from issuance.keys.port import KeyState, VaultIdentity
-
-_WRONG_PIN = (pkcs11.PinIncorrect, pkcs11.PinLenRange, pkcs11.PinInvalid, pkcs11.PinLocked, pkcs11.ArgumentsBad)
-
-
-@dataclass(frozen=True)
-class Token:
-    """Where a vault's keys lie: module, token label, the path whose lock says who has it open.
-
-    `extractable`: whether keys made there can be backed up (wrapped under a transport key; never in clear).
-    """
-
-    module: Path
-    label: str
-    lock_path: Path
-    extractable: bool = True
+from issuance.keys.signing_pool import SigningPool
+from issuance.keys.tokens import Token, login
 
 
 class Pkcs11Vault(VaultEngine):
     """A `Vault` in a token of a PKCS#11 module."""
 
     @classmethod
-    def create(cls, token: Token, pin_halves: tuple[Secret, Secret]) -> Self:
+    def create(cls, token: Token, pin_halves: tuple[Secret, Secret], *, clock: Clock | None = None) -> Self:
         """Begin an empty vault in an initialised token.
 
         Raises `VaultExists`, `VaultMissing`, `VaultUnlockError`, `VaultBusy`.
@@ -53,13 +36,15 @@ class Pkcs11Vault(VaultEngine):
         except BaseException:
             chest.close()
             raise
-        return cls(chest, identity, ring)
+        return cls(chest, identity, ring, clock=clock)
 
     @classmethod
-    def unlock(cls, token: Token, pin_halves: tuple[Secret, Secret]) -> Self:
-        """Open the vault in a token.
+    def unlock(
+        cls, token: Token, pin_halves: tuple[Secret, Secret], *, signers: int = 0, clock: Clock | None = None
+    ) -> Self:
+        """Open the vault in a token; with `signers`, so many processes make the signatures (see `signing_pool`).
 
-        Raises `VaultMissing`, `VaultUnlockError`, `VaultBusy`, and `VaultDamaged` for a missing key.
+        Raises `VaultMissing`, `VaultUnlockError`, `VaultPinLocked`, `VaultBusy`, and `VaultDamaged` for a missing key.
         """
         chest = _open(token, pin_halves)
         try:
@@ -73,10 +58,12 @@ class Pkcs11Vault(VaultEngine):
                         path=str(token.module),
                         previous=None,
                     )
+            if signers:
+                chest.sign_by(SigningPool(token, pin_halves, signers))
         except BaseException:
             chest.close()
             raise
-        return cls(chest, *loaded)
+        return cls(chest, *loaded, clock=clock)
 
 
 def holds_vault(token: Token, pin_halves: tuple[Secret, Secret]) -> bool:
@@ -91,26 +78,8 @@ def holds_vault(token: Token, pin_halves: tuple[Secret, Secret]) -> bool:
 def _open(token: Token, pin_halves: tuple[Secret, Secret]) -> Pkcs11Chest:
     owner = storage.lock(token.lock_path)
     try:
-        return Pkcs11Chest(_login(token, pin_halves), owner.close, extractable=token.extractable)
+        session = login(token, pin_halves, writable=True)
+        return Pkcs11Chest(session, owner.close, extractable=token.extractable)
     except BaseException:
         owner.close()
         raise
-
-
-def _login(token: Token, pin_halves: tuple[Secret, Secret]) -> pkcs11.Session:
-    where = str(token.module)
-    try:
-        found = pkcs11.lib(where).get_token(token_label=token.label)
-    except (pkcs11.PKCS11Error, RuntimeError) as error:
-        raise VaultMissing(f"there is no token {token.label} in {where}: check the settings", path=where) from error
-    try:
-        pin = "".join(half.reveal().decode() for half in pin_halves)
-        return found.open(rw=True, user_pin=pin)
-    except (*_WRONG_PIN, UnicodeDecodeError) as error:
-        raise VaultUnlockError(
-            f"the token {token.label} does not open: both custodians type their half of its PIN again; "
-            "a few more mistakes lock it",
-            path=where,
-        ) from error
-    except pkcs11.PKCS11Error as error:
-        raise VaultMissing(f"the token {token.label} in {where} is not initialised", path=where) from error

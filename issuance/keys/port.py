@@ -62,7 +62,11 @@ class KeyRef:
 
 @dataclass(frozen=True)
 class KeyInfo:
-    """What may be told about a key. `check_value` is upper-case hex: AES KCV (3 bytes) or SHA-256 of the SPKI (8)."""
+    """What may be told about a key. `check_value` is upper-case hex: AES KCV (3 bytes) or SHA-256 of the SPKI (8).
+
+    `uses` never tells too few: after a crash it may tell some more. At `expires_at` the key's cryptoperiod ends; None
+    for a key made before keys had one.
+    """
 
     ref: KeyRef
     algorithm: KeyAlgorithm
@@ -70,6 +74,7 @@ class KeyInfo:
     created_at: datetime
     check_value: str
     uses: int
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True)

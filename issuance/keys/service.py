@@ -1,7 +1,8 @@
 """The vault process: serves the port on Unix sockets, one for each kind of client.
 
-Hides connections and threads. Requests are done one after the other, in the order they come; each may be a batch.
-A socket is open to its owner only (mode 0600); an administrator gives each socket to the user its process runs as.
+Hides connections and threads. The vault itself sees to it that requests wait for each other where they must; each may
+be a batch. A socket is open to its owner only (mode 0600), and whoever connects is asked for by the system as well
+(SO_PEERCRED, unix(7)); an administrator gives each socket to the user its process runs as.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from types import FrameType
 from typing import Self
 
 from issuance.errors import VaultProtocolError, VaultUnavailable
-from issuance.keys import frames, wire
+from issuance.keys import frames, peer, wire
 from issuance.keys.access import ClientKind, socket_for
 from issuance.keys.port import Vault
 
@@ -44,9 +45,21 @@ class _Listener:
                 connection, _ = self._socket.accept()
             except OSError:
                 return  # stop() has shut the listening socket
+            if not self._admitted(connection):
+                connection.close()
+                continue
             session = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             self._sessions[session] = connection
             session.start()
+
+    def _admitted(self, connection: socket.socket) -> bool:
+        """Whether the peer is of a user whom the socket was given to; its mode may have been opened by mistake."""
+        with contextlib.suppress(OSError):
+            caller = peer.of(connection)
+            if peer.admitted(caller, self._path.stat()):
+                return True
+            log.warning("vault: turned user %d, process %d, away from %s", caller.user, caller.process, self._client)
+        return False
 
     def _serve(self, connection: socket.socket) -> None:
         """Answer requests until the client closes, sends what is no frame, or the service stops."""
@@ -79,7 +92,6 @@ class VaultService:
         self._vault = vault
         self._paths = {client: socket_for(Path(socket_path), client) for client in clients}
         self._listeners: list[_Listener] = []
-        self._turn = threading.Lock()
 
     def start(self) -> None:
         """Open every socket and answer in the background; raises `VaultUnavailable` when a socket cannot be made."""
@@ -93,8 +105,7 @@ class VaultService:
             ) from error
 
     def _answer(self, client: ClientKind, frame: frames.Frame) -> frames.Frame:
-        with self._turn:
-            header, blobs = wire.answer(self._vault, client, frame)
+        header, blobs = wire.answer(self._vault, client, frame)
         if "error" in header:
             log.warning("vault: refused %s: %s", client, header["error"])
         return header, blobs

@@ -51,6 +51,7 @@ def info_out(info: KeyInfo) -> Header:
         "created_at": info.created_at.isoformat(),
         "check_value": info.check_value,
         "uses": info.uses,
+        "expires_at": info.expires_at.isoformat() if info.expires_at else None,
     }
 
 
@@ -63,6 +64,7 @@ def info_in(value: Header) -> KeyInfo:
         created_at=datetime.fromisoformat(value["created_at"]),
         check_value=value["check_value"],
         uses=value["uses"],
+        expires_at=datetime.fromisoformat(value["expires_at"]) if value["expires_at"] else None,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import resource
 import statistics
-import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,36 +12,27 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import pkcs11
 from sqlalchemy.orm import Session
 
-from card_io.ciphers import aes_ecb_encrypt
-from issuance.keys import card_keys
-from issuance.keys.access import ClientKind
-from issuance.keys.client import VaultClient
 from issuance.keys.file_vault import FileVault
-from issuance.keys.pkcs11_vault import Pkcs11Vault
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
-from issuance.keys.service import VaultService
 from issuance.pki import ocsp, template
 from issuance.pki.ca import CertificateRequest
 from issuance.pki.crl import RevocationReason, RevokedEntry, build_crl, encode_entry
 from issuance.pki.names import encode_subject
 from issuance.pki.signing import Signer
+from scripts.benchmarks import keys
 from scripts.benchmarks.figure import Figure, median_seconds
 from tests.support.keys import NOW, make_vault
 from tests.support.pki import TODAY, Authority, fresh_public_key, make_authority
 from tests.support.postgres import PREFIX, Server, server_programs
-from tests.support.tokens import PIN_HALVES, new_token
 from uec.services import crl_entries
 from uec.store.engine import make_engine, session_factory
 
 RUNS = 5
 GOALS = {KeyAlgorithm.EC_P256: 0.85, KeyAlgorithm.RSA_2048: 0.95}
 OCSP_GOAL = 0.8
-CARD_KEYS_GOAL = 0.7
 CRL_GOAL, CRL_MEMORY_GOAL_MB = 1.5, 700
-TOKEN_GOAL = 0.9
 
 
 def figures(*, quick: bool) -> Iterator[Figure | str]:
@@ -56,9 +46,8 @@ def figures(*, quick: bool) -> Iterator[Figure | str]:
         vault.generate(KeyPurpose.CA_ISSUING, KeyAlgorithm.EC_P256, now=NOW)
         authority = make_authority(vault)
         yield from _ocsp(vault, authority, count)
-        yield _card_keys(100_000 if quick else 1_400_000)
         yield from _crl_from_database(authority, 50_000 if quick else 1_000_000)
-        yield _token(Path(folder), 10 if quick else 50)
+        yield from keys.figures(quick=quick)
 
 
 def _cpu_seconds(*works: Callable[[], object]) -> list[float]:
@@ -75,11 +64,11 @@ def _cpu_seconds(*works: Callable[[], object]) -> list[float]:
 
 def _requests(authority: Authority, count: int) -> list[CertificateRequest]:
     """Requests of `count` cards: a key and a subject of their own each."""
-    keys = [fresh_public_key() for _ in range(min(count, 200))]
+    publics = [fresh_public_key() for _ in range(min(count, 200))]
     config = authority.ca.config
     return [
         replace(
-            authority.request(public_key=keys[number % len(keys)]),
+            authority.request(public_key=publics[number % len(publics)]),
             subject=config.subject(
                 common_name=f"Иванова Мария {number}",
                 surname="Иванова",
@@ -133,26 +122,6 @@ def _ocsp(vault: FileVault, authority: Authority, count: int) -> Iterator[Figure
         lambda: vault.sign(signer.ref, messages), lambda: responder.presign(states, period, now=TODAY)
     )
     yield Figure("pki.ocsp.signed", "1/cpu-s", count / signed, count / bare, OCSP_GOAL)
-
-
-def _card_keys(cards: int) -> Figure:
-    """Three keys a card, a thousand cards a call; the floor is AES over blocks made before, cut into keys."""
-    kdds = [number.to_bytes(10, "big") for number in range(cards)]
-    batches = [kdds[at : at + 1000] for at in range(0, cards, 1000)]
-    key = bytes(range(16))
-    blocks = [b"".join(kdd + bytes(6) for kdd in batch) * 3 for batch in batches]
-    master = card_keys.Master(16, lambda _: [], lambda data: aes_ecb_encrypt(key, data))
-
-    def floor() -> None:
-        for batch in blocks:
-            struct.unpack("16s" * (len(batch) // 16), aes_ecb_encrypt(key, batch))
-
-    def derive() -> None:
-        for batch in batches:
-            card_keys.kdf3_streams(master, batch)
-
-    bare, derived = _cpu_seconds(floor, derive)
-    return Figure(f"pki.card-keys.{cards}x3", "1/cpu-s", 3 * cards / derived, 3 * cards / bare, CARD_KEYS_GOAL)
 
 
 def _crl_from_database(authority: Authority, count: int) -> Iterator[Figure]:
@@ -216,31 +185,3 @@ def _crl_figures(session: Session, authority: Authority, count: int) -> Iterator
     yield Figure(f"pki.crl.{count}.from-database", "s", built, bare, CRL_GOAL, at_most=True)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     yield Figure(f"pki.crl.{count}.memory", "MB", memory, None, CRL_MEMORY_GOAL_MB, at_most=True)
-
-
-def _token(folder: Path, batches: int) -> Figure:
-    """P-256 signatures by SoftHSM2, a hundred a request over the vault's socket, beside python-pkcs11 alone."""
-    token = new_token(folder / "token")
-    with Pkcs11Vault.create(token, PIN_HALVES) as vault:
-        ref = vault.generate(KeyPurpose.CA_ISSUING, KeyAlgorithm.EC_P256, now=NOW)
-    messages = [[b"%d-%d" % (batch, number) * 40 for number in range(100)] for batch in range(batches)]
-    pin = "".join(half.reveal().decode() for half in PIN_HALVES)
-    session = pkcs11.lib(str(token.module)).get_token(token_label=token.label).open(user_pin=pin)
-    key = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=f"uec/{ref.purpose}/{ref.version}")
-
-    def bare() -> None:
-        for batch in messages:
-            for message in batch:
-                key.sign(hashlib.sha256(message).digest(), mechanism=pkcs11.Mechanism.ECDSA)
-
-    floor = median_seconds(bare, runs=3)
-    session.close()
-    path = folder / "v.sock"
-    with (
-        Pkcs11Vault.unlock(token, PIN_HALVES) as vault,
-        VaultService(vault, path),
-        VaultClient(path, ClientKind.HUB) as client,
-    ):
-        served = median_seconds(lambda: [client.sign(ref, batch) for batch in messages], runs=3)
-    count = 100 * batches
-    return Figure("pki.vault.softhsm2.batches-of-100", "1/s", count / served, count / floor, TOKEN_GOAL)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pkcs11
 
 from card_io.secret import Secret
-from issuance.keys.pkcs11_vault import Token
+from issuance.keys.tokens import Token
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 PIN_HALVES = (Secret(b"86420"), Secret(b"97531"))

@@ -9,7 +9,7 @@ from threading import Event
 
 import click
 
-from uec.cli.options import passphrase_files_option, read_passphrases, settings
+from uec.cli.options import now, passphrase_files_option, read_passphrases, settings
 from uec.domain.settings_rules import split_address
 from uec.settings import ENVIRONMENT, Settings
 
@@ -84,7 +84,7 @@ def vault(passphrase_files: tuple[Path, ...]) -> None:
 
     chosen = settings()
     passphrases = read_passphrases(passphrase_files or chosen.vault_passphrase_files)
-    with vaults.unlock(chosen, passphrases) as opened:
+    with vaults.serving(chosen, passphrases, clock=now) as opened:
         serve_vault(
             opened, chosen.vault_socket, on_ready=lambda: click.echo("vault runs; stop it with Ctrl-C", err=True)
         )

@@ -10,9 +10,10 @@ from issuance.keys.access import ClientKind
 from issuance.keys.client import VaultClient
 from issuance.keys.engine import VaultEngine
 from issuance.keys.file_vault import FileVault
-from issuance.keys.pkcs11_vault import Pkcs11Vault, Token
+from issuance.keys.pkcs11_vault import Pkcs11Vault
 from issuance.keys.port import Vault
 from issuance.keys.service import VaultService
+from issuance.keys.tokens import Token
 from tests.support.keys import fill, make_vault
 from tests.support.tokens import PIN_HALVES, new_token
 
@@ -47,10 +48,20 @@ def token_vault(token: Token) -> Iterator[Pkcs11Vault]:
         yield vault
 
 
-@pytest.fixture(params=["file", "socket", "token", "token-socket"])
+@pytest.fixture
+def pooled_vault(token: Token) -> Iterator[Pkcs11Vault]:
+    """The same, its signatures made by two processes."""
+    with Pkcs11Vault.create(token, PIN_HALVES) as vault:
+        fill(vault)
+    with Pkcs11Vault.unlock(token, PIN_HALVES, signers=2) as vault:
+        yield vault
+
+
+@pytest.fixture(params=["file", "socket", "token", "token-socket", "pooled-socket"])
 def vaults(request: pytest.FixtureRequest, run_folder: Path) -> Iterator[Vaults]:
     """The vault as each kind of client sees it."""
-    vault: VaultEngine = request.getfixturevalue("token_vault" if "token" in request.param else "file_vault")
+    where = {"token": "token_vault", "pooled": "pooled_vault"}.get(request.param.partition("-")[0], "file_vault")
+    vault: VaultEngine = request.getfixturevalue(where)
     if "socket" not in request.param:
         yield dict.fromkeys(ClientKind, vault)
         return

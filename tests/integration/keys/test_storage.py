@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -209,14 +211,48 @@ def test_a_compromised_signer_signs_no_more(path: Path) -> None:
             vault.sign(ref, [b"after"])
 
 
-def test_counts_are_saved_on_the_way_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_SAVE_AFTER_USES", 10)
+def stored_uses(path: Path, purpose: str) -> int:
+    content = json.loads(sealing.unseal(path.read_bytes(), PASSPHRASES)[1])
+    return next(int(item["uses"]) for item in content["keys"] if item["purpose"] == purpose)
+
+
+def test_counts_are_written_ahead_and_never_too_low(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_RESERVED_USES", 10)
+    writes = []
+    real = storage.write
+    with make_vault(path) as vault:
+        monkeypatch.setattr(storage, "write", lambda *given: (writes.append(1), real(*given)))
+        ref = vault.active(KeyPurpose.OCSP)
+        for messages, on_disk, written in (([b"x"] * 3, 13, 1), ([b"x"] * 10, 13, 1), ([b"x"] * 2, 25, 2)):
+            vault.sign(ref, messages)
+            assert (stored_uses(path, "ocsp"), len(writes)) == (on_disk, written)
+        assert vault.describe(KeyPurpose.OCSP)[0].uses == 15
+    assert stored_uses(path, "ocsp") == 15  # a clean end knows exactly
+    assert stored_uses(path, "audit") == 0
+
+
+def test_a_killed_vault_forgets_no_use(path: Path) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from issuance.keys.file_vault import FileVault\n"
+        "from issuance.keys.port import KeyPurpose; from tests.support.keys import PASSPHRASES\n"
+        "vault = FileVault.unlock(Path(sys.argv[1]), PASSPHRASES)\n"
+        "[vault.sign(vault.active(KeyPurpose.OCSP), [b'x'] * 100) for _ in range(7)]\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    closed_vault(path)
+    assert subprocess.run([sys.executable, "-c", program, str(path)], check=False, timeout=60).returncode == -9
+    with FileVault.unlock(path, PASSPHRASES) as again:
+        assert 700 <= again.describe(KeyPurpose.OCSP)[0].uses <= 700 + engine._RESERVED_USES
+
+
+def test_a_use_that_cannot_be_counted_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with make_vault(path) as vault:
         ref = vault.active(KeyPurpose.OCSP)
-        for messages, on_disk in (([b"x"] * 9, 0), ([b"x"] * 3, 12), ([b"x"] * 2, 12)):
-            vault.sign(ref, messages)
-            content = json.loads(sealing.unseal(path.read_bytes(), PASSPHRASES)[1])
-            assert next(item["uses"] for item in content["keys"] if item["purpose"] == "ocsp") == on_disk
+        with monkeypatch.context() as patched:
+            patched.setattr(storage, "write", lambda *_: (_ for _ in ()).throw(VaultFull("no room", path="x")))
+            with pytest.raises(VaultFull):
+                vault.sign(ref, [b"x"])
+        assert len(vault.sign(ref, [b"x"])) == 1
 
 
 def test_a_change_after_a_failed_one_is_numbered_as_if_it_had_not_been(

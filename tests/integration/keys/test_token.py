@@ -15,9 +15,10 @@ from card_io.secret import Secret
 from issuance.errors import VaultBusy, VaultDamaged, VaultError, VaultExists, VaultMissing, VaultUnlockError
 from issuance.keys.access import ClientKind, socket_for
 from issuance.keys.lifecycle import KeyEvent
-from issuance.keys.pkcs11_vault import Pkcs11Vault, Token, holds_vault
+from issuance.keys.pkcs11_vault import Pkcs11Vault, holds_vault
 from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyState
 from issuance.keys.service import VaultService
+from issuance.keys.tokens import Token
 from tests.integration.keys.test_contract import verify
 from tests.support.keys import NOW, fill
 from tests.support.tokens import PIN_HALVES

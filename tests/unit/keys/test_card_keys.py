@@ -66,6 +66,37 @@ def test_static_keys_of_many_cards_are_those_of_the_cards_side(key: bytes, kdds:
     assert card_keys.static_keys(master_of(key), "kdf3", kdds) == [kdf3(Secret(key), kdd) for kdd in kdds]
 
 
+@pytest.mark.parametrize("size_bytes", [16, 24, 32])
+def test_columns_hold_every_card_of_a_large_batch_in_order(size_bytes: int) -> None:
+    key = bytes(range(200, 200 + size_bytes))
+    kdds = [number.to_bytes(4, "big") + bytes([number % 251] * 6) for number in range(2000)]
+    enc, mac, dek = card_keys.kdf3_columns(master_of(key), b"".join(kdds))
+    assert len(enc) == len(mac) == len(dek) == 2000 * size_bytes
+    for card in (0, 1, 999, 1999):
+        at = slice(card * size_bytes, (card + 1) * size_bytes)
+        assert (
+            tuple(Secret(bytes(column[at])) for column in (enc, mac, dek)) == kdf3(Secret(key), kdds[card]).in_order()
+        )
+
+
+def test_the_master_enciphers_once_for_a_whole_batch() -> None:
+    calls: list[int] = []
+
+    def encrypt(blocks: bytes | memoryview) -> bytes:
+        calls.append(len(blocks))
+        return aes_ecb_encrypt(TRANSPORT_MASTER, blocks)
+
+    master = card_keys.Master(16, lambda _: [], encrypt)
+    card_keys.kdf3_columns(master, KDD * 1000)
+    assert calls == [16, 1000 * 3 * 16]  # the subkey, then exactly the blocks that the keys are
+    assert [bytes(column) for column in card_keys.kdf3_columns(master, b"")] == [b"", b"", b""]
+
+
+def test_data_that_are_no_whole_cards_are_refused() -> None:
+    with pytest.raises(VaultError):
+        card_keys.kdf3_columns(MASTER, KDD + b"x")
+
+
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_one_kdd_of_a_wrong_length_stops_the_batch(at: int) -> None:
     kdds = [KDD, KDD, KDD]

@@ -49,11 +49,11 @@ def test_a_key_made_ahead_works_once_it_is_activated() -> None:
     assert ring.active(KeyPurpose.CARD_MASTER) == first
     for work in (Work.OPEN_CARD, Work.KEY_CARD):
         with pytest.raises(UnusableKey):
-            ring.use(second, work, 1)
+            ring.use(second, work, 1, None)
     ring.move(second, KeyEvent.ACTIVATE)
     assert ring.active(KeyPurpose.CARD_MASTER) == second
     assert ring.get(first).state is KeyState.RETIRED
-    ring.use(second, Work.KEY_CARD, 1)
+    ring.use(second, Work.KEY_CARD, 1, None)
 
 
 @pytest.mark.parametrize(("work", "purpose"), list(product(Work, KeyPurpose)))
@@ -62,11 +62,11 @@ def test_a_key_works_for_its_purpose_only(work: Work, purpose: KeyPurpose) -> No
     ring = KeyRing()
     ref = add(ring, purpose, algorithm)
     if purpose in ALLOWED_PURPOSES[work]:
-        ring.use(ref, work, 3)
+        ring.use(ref, work, 3, None)
         assert ring.get(ref).uses == 3
         return
     with pytest.raises(UnusableKey):
-        ring.use(ref, work, 1)
+        ring.use(ref, work, 1, None)
     assert ring.get(ref).uses == 0
 
 
@@ -78,10 +78,10 @@ def test_a_key_works_in_allowed_states_only(events: list[KeyEvent]) -> None:
     state = ring.get(ref).state
     for work in (Work.OPEN_CARD, Work.KEY_CARD):
         if state in ALLOWED_STATES[work]:
-            assert ring.use(ref, work, 1).ref == ref
+            assert ring.use(ref, work, 1, None).ref == ref
             continue
         with pytest.raises(UnusableKey) as caught:
-            ring.use(ref, work, 1)
+            ring.use(ref, work, 1, None)
         assert state.value in str(caught.value)
 
 
@@ -111,7 +111,7 @@ def test_unknown_and_missing_keys_are_told_apart_from_unusable_ones() -> None:
 def test_json_gives_the_same_ring_back() -> None:
     ring, first = ring_with_card_master()
     add(ring, KeyPurpose.OCSP, KeyAlgorithm.EC_P256)
-    ring.use(first, Work.OPEN_CARD, 5)
+    ring.use(first, Work.OPEN_CARD, 5, None)
     items = json.loads(json.dumps([item for _, item in ring.to_json()]))
     again = KeyRing.from_json(items)
     assert again.infos(None) == ring.infos(None)

@@ -60,13 +60,13 @@ class RingHistory(RuleBasedStateMachine):
         for work in WORK[purpose]:
             if ref not in self.states:
                 with pytest.raises(UnknownKey):
-                    self.ring.use(ref, work, times)
+                    self.ring.use(ref, work, times, None)
             elif self.states[ref] in ALLOWED_STATES[work]:
-                self.ring.use(ref, work, times)
+                self.ring.use(ref, work, times, None)
                 self.uses[ref] += times
             else:
                 with pytest.raises(UnusableKey):
-                    self.ring.use(ref, work, times)
+                    self.ring.use(ref, work, times, None)
 
     @rule()
     def save_and_load(self) -> None:
