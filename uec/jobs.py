@@ -90,7 +90,14 @@ def prepare_batches(tools: Tools) -> str:
         for batch_id, _ in preparation.waiting(session):
             recipe = recipe_of(session, tools, batch_id)
             try:
-                prepared += preparation.prepare(session, batch_id, recipe=recipe, now=tools.clock())
+                prepared += preparation.prepare(
+                    session,
+                    batch_id,
+                    profile=recipe.profile,
+                    issuer=recipe.issuer,
+                    signer=recipe.signer,
+                    now=tools.clock(),
+                )
             except preparation.UnfitCards as error:
                 prepared += error.prepared
                 trouble.append(str(error))  # the next batch does not wait for a person to look at this one

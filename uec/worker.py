@@ -1,6 +1,7 @@
-"""A worker: takes runs that are due, one after the other, and does them; any number may run at once.
+"""A worker: does what is due, one job after the other; any number may run at once.
 
-A job that fails says why in its run and is due again by its rhythm; only a bug ends the process.
+On PostgreSQL jobs come from a queue (`uec.queue`); on SQLite the worker looks for runs that are due. A job that fails
+says why in its run and is due again; only a bug ends the process.
 """
 
 import logging
@@ -10,15 +11,14 @@ from datetime import UTC, datetime
 from secrets import token_bytes
 from threading import Event
 
-from issuance.errors import IssuanceError
 from issuance.keys.access import ClientKind
 from issuance.keys.client import VaultClient
 from uec.domain.errors import UecError
 from uec.gateways.register_client import RegisterGateway
-from uec.jobs import JOBS, Tools
+from uec.jobs import Tools, do
 from uec.services import schedule
 from uec.settings import Settings
-from uec.store.engine import make_engine, session_factory
+from uec.store.engine import database_url, make_engine, session_factory
 
 PAUSE_S = 0.5
 _log = logging.getLogger(__name__)
@@ -44,8 +44,16 @@ def tools_of(settings: Settings) -> Iterator[Tools]:
 
 
 def run_worker(settings: Settings, *, stop: Event) -> None:
-    """Work until `stop` is set; a run that was begun is finished first."""
+    """Work until `stop` is set; a run that was begun is finished first.
+
+    On PostgreSQL this is one node of any number (`uec.queue`); on SQLite work is done here, one run after the other.
+    """
     with tools_of(settings) as tools:
+        if database_url(settings.database_url).get_backend_name() == "postgresql":
+            # Procrastinate is loaded only where it is used.
+            from uec.queue import run_node  # noqa: PLC0415
+
+            run_node(tools, stop=stop)
         while not stop.is_set():
             if not work_once(tools):
                 stop.wait(PAUSE_S)
@@ -67,15 +75,4 @@ def work_once(tools: Tools) -> bool:
     return True
 
 
-def do(job: str, tools: Tools) -> str:
-    """Do a job by its name; returns what it did or, in words, why it could not."""
-    known = JOBS.get(job)
-    if known is None:
-        return f"failed: there is no job {job} in this version"
-    try:
-        outcome = known.work(tools)
-    except (UecError, IssuanceError) as error:
-        _log.warning("job %s failed: %s", job, error)
-        return f"failed: {error}"
-    _log.info("job %s: %s", job, outcome)
-    return outcome
+__all__ = ["clock", "do", "run_worker", "tools_of", "work_once"]

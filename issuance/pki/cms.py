@@ -22,8 +22,8 @@ _SIGNED_DATA = "1.2.840.113549.1.7.2"
 _CONTENT_TYPE = "1.2.840.113549.1.9.3"
 _MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
 _SIGNING_TIME = "1.2.840.113549.1.9.5"
-_SHA_256, _SHA_384 = der.sequence(der.oid("2.16.840.1.101.3.4.2.1")), der.sequence(der.oid("2.16.840.1.101.3.4.2.2"))
-_DIGESTS = {_SHA_256: "sha256", _SHA_384: "sha384"}
+SHA_256, SHA_384 = der.sequence(der.oid("2.16.840.1.101.3.4.2.1")), der.sequence(der.oid("2.16.840.1.101.3.4.2.2"))
+DIGESTS = {SHA_256: "sha256", SHA_384: "sha384"}
 _HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 
 
@@ -43,18 +43,23 @@ class SignedData:
 def sign(signer: Signer, content_type: str, contents: Sequence[bytes], *, now: datetime) -> list[bytes]:
     """Sign each content; returns ContentInfo elements in DER, in order. Raises `IssuerExpired`."""
     signer.require_valid(now)
-    digest = _SHA_384 if signer.algorithm is KeyAlgorithm.EC_P384 else _SHA_256
-    attributes = [_attributes(content_type, content, _DIGESTS[digest], now) for content in contents]
+    digest = digest_of(signer)
+    attributes = [attributes_of(content_type, content, DIGESTS[digest], now) for content in contents]
     signatures = signer.sign([der.tlv(der.SET, item) for item in attributes])
     algorithm = algorithm_identifier(signer.algorithm)
     return [
-        _assemble(signer.certificate, content_type, content, _Signature(digest, item, algorithm, signature))
+        assemble(signer.certificate, content_type, content, SignerPart(digest, item, algorithm, signature))
         for content, item, signature in zip(contents, attributes, signatures, strict=True)
     ]
 
 
+def digest_of(signer: Signer) -> bytes:
+    """The AlgorithmIdentifier of the digest that goes with a signer's key."""
+    return SHA_384 if signer.algorithm is KeyAlgorithm.EC_P384 else SHA_256
+
+
 @dataclass(frozen=True)
-class _Signature:
+class SignerPart:
     """What a SignerInfo holds beside the signer's name: digest algorithm, attributes' content, algorithm, signature."""
 
     digest: bytes
@@ -63,7 +68,8 @@ class _Signature:
     signature: bytes
 
 
-def _assemble(certificate: bytes, content_type: str, content: bytes, signature: _Signature) -> bytes:
+def assemble(certificate: bytes, content_type: str, content: bytes, signature: SignerPart) -> bytes:
+    """Put a ContentInfo together from a signer's certificate (DER), the content, and what the signer made of it."""
     signer = load_certificate(certificate)
     info = der.sequence(
         der.integer(1),
@@ -83,7 +89,8 @@ def _assemble(certificate: bytes, content_type: str, content: bytes, signature: 
     return der.sequence(der.oid(_SIGNED_DATA), der.explicit(0, body))
 
 
-def _attributes(content_type: str, content: bytes, digest: str, now: datetime) -> bytes:
+def attributes_of(content_type: str, content: bytes, digest: str, now: datetime) -> bytes:
+    """Encode the signed attributes (the elements, without the SET around them); `digest` is a name of `hashlib`."""
     values = {
         _CONTENT_TYPE: der.oid(content_type),
         _SIGNING_TIME: der.time(now),
@@ -115,11 +122,11 @@ def _open(data: bytes, content_type: str) -> SignedData:
     (certificate,) = certificates.children()
     (info,) = signer_infos.children()
     _, _, digest, attributes, algorithm, signature = info.children()
-    found = _Signature(digest.raw, attributes.value, algorithm.raw, signature.value)
+    found = SignerPart(digest.raw, attributes.value, algorithm.raw, signature.value)
     # Put together again, it has to be the same bytes: then nothing is left that was not looked at.
-    if _assemble(certificate.raw, content_type, content.value, found) != data:
+    if assemble(certificate.raw, content_type, content.value, found) != data:
         raise der.BadDer("it has another form or another type of content")
-    name = _DIGESTS.get(digest.raw)
+    name = DIGESTS.get(digest.raw)
     if name is None:
         raise der.BadDer("a digest algorithm that is not used here")
     values = _read_attributes(attributes)
@@ -143,7 +150,7 @@ def _read_attributes(attributes: der.Element) -> dict[str, der.Element]:
     return found
 
 
-def _verify(certificate: bytes, digest: str, found: _Signature) -> None:
+def _verify(certificate: bytes, digest: str, found: SignerPart) -> None:
     key = load_certificate(certificate).public_key()
     message = der.tlv(der.SET, found.attributes)
     if isinstance(key, ec.EllipticCurvePublicKey):

@@ -39,7 +39,7 @@ def sign(signer: Signer, hash_lists: Sequence[Mapping[int, bytes]], *, now: date
 
     `signer` is the document signer's key with its certificate. Raises `PkiError` for an impossible list.
     """
-    return cms.sign(signer, LDS_SECURITY_OBJECT, [_encode(hash_list) for hash_list in hash_lists], now=now)
+    return cms.sign(signer, LDS_SECURITY_OBJECT, [encode(hash_list) for hash_list in hash_lists], now=now)
 
 
 def verify(data: bytes, trust: Trust, data_groups: Mapping[int, bytes] | None = None) -> SecurityObject:
@@ -66,7 +66,8 @@ def _compare(signed: Mapping[int, bytes], measured: Mapping[int, bytes]) -> None
         )
 
 
-def _encode(hash_list: Mapping[int, bytes]) -> bytes:
+def encode(hash_list: Mapping[int, bytes]) -> bytes:
+    """Encode a list of digests as the LDS security object; raises `PkiError` for an impossible list."""
     if not hash_list:
         raise PkiError("a security object covers at least one data group")
     for number, digest in hash_list.items():

@@ -31,7 +31,7 @@ from uec.domain.numbers import make_card_number
 from uec.domain.permissions import Permission
 from uec.domain.policy import Policy
 from uec.domain.texts import typed
-from uec.services import numbering
+from uec.services import numbering, preparation
 from uec.services.batch_lists import batch_rows
 from uec.services.duties import Duty, refuse_second_in_batch
 from uec.services.moves import move, move_all
@@ -103,6 +103,7 @@ def release(session: Session, batch_id: int, *, actor: Actor, now: datetime) -> 
     refuse_second_in_batch(session, batch_id=batch_id, actor=actor, duty=Duty.RELEASE)
     batch.released_by, batch.released_at = actor.staff_id, now
     move(session, batch, BatchEvent.RELEASE, actor=actor, now=now)
+    preparation.hand_over(session, batch_id)
     session.commit()
 
 

@@ -1,17 +1,22 @@
 """Puts together the orders for the generators of `issuance.production` from what the office knows of a card."""
 
+from collections.abc import Mapping
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from card_io.secret import Secret
 from issuance.keys.port import KeyPurpose, Vault
+from issuance.pki import security_batch
 from issuance.production.bundle import RecordKind
+from issuance.production.groups_writer import read_groupings
 from issuance.production.job import CardJob, HandOverJob, InspectionJob
 from issuance.production.journal import Journal
 from uec.domain.errors import NotFound
 from uec.services import journal
 from uec.services.rows import present
 from uec.store.tables import Batch, Card, CardData
+from uec.store.tables.production import PreparedPart
 
 
 def card_job(session: Session, card_id: int, vault: Vault) -> CardJob:
@@ -53,8 +58,22 @@ def hand_over_job(session: Session, card_id: int, *, card_key_slot: str, pins: d
 
 def data_groups(session: Session, card_id: int) -> dict[int, bytes]:
     """The prepared files of a card by number."""
-    rows = session.execute(select(CardData.kind, CardData.content).where(CardData.card_id == card_id))
-    return {int(kind.removeprefix("DG")): content for kind, content in rows if kind.startswith("DG")}
+    prepared = session.scalar(select(CardData.groups).where(CardData.card_id == card_id))
+    return read_groupings(prepared) if prepared else {}
+
+
+def security_object(session: Session, card_id: int, digests: Mapping[int, bytes]) -> bytes | None:
+    """The security object that was signed when the card was prepared; None when none was, or over other digests."""
+    data = select(CardData.signature, CardData.groups, PreparedPart.signer, PreparedPart.prepared_at)
+    found = session.execute(
+        data.join(PreparedPart, PreparedPart.id == CardData.part_id).where(CardData.card_id == card_id)
+    ).first()
+    if found is None or found.signature is None or found.signer is None:
+        return None
+    signed = security_batch.hash_list(read_groupings(found.groups))
+    if signed != dict(digests):
+        return None
+    return security_batch.assemble(found.signer, signed, signed_at=found.prepared_at, signature=found.signature)
 
 
 def pin_master_version(session: Session, card_id: int) -> int | None:

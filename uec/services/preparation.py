@@ -1,32 +1,46 @@
-"""Makes the data of a released batch: data groups and their digests, stored before anything is written to a chip.
+"""Makes the data of a released batch: data groups, and the issuer's signature over them, before a chip is touched.
 
-Refusals and deaths are looked at again here; a card that may not be made any more is annulled, the rest go on. Runs in
-parts of its own transactions and goes on where it was stopped.
+The work comes in parts of at most 500 cards, each a range of card ids, a transaction and an audit entry of its own. A
+part may be done twice, by two workers at once, and be killed anywhere: it takes the cards still planned in its range,
+locked, and leaves them prepared. Refusals and deaths are looked at again here; a card that may not be made any more is
+annulled, the rest go on. On PostgreSQL any number of workers do parts (`uec.store.queue`).
 """
 
-import hashlib
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import insert, select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
-from issuance.production.datagroups import Fact, build_data_groups
+from issuance.pki import security_batch
+from issuance.pki.signing import Signer
+from issuance.production.datagroups import Fact
 from issuance.production.errors import InvalidCardData
+from issuance.production.groups_writer import GroupsWriter, groupings
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import InvalidInput, UecError
-from uec.domain.lifecycle import BatchState, CardEvent, CardState
+from uec.domain.lifecycle import CARD as CARD_MOVES
+from uec.domain.lifecycle import BatchState, CardEvent, CardState, advance
 from uec.services.cards import apply_event
-from uec.services.moves import move_all
+from uec.services.merkle import merkle_root
 from uec.services.photos import for_chip
 from uec.services.refusals import barred
 from uec.services.rows import present
-from uec.store.tables import Application, Batch, Card, CardData
+from uec.store import audit, queue
+from uec.store.prepared import DataRow, write_data
+from uec.store.queue import Work
+from uec.store.tables import Application, Batch, Card
+from uec.store.tables.production import PreparedPart
 
-PART = 200
+PART = 500
 WORKER = system_actor("preparation")
-Row = tuple[Card, Application]
+READY = frozenset({BatchState.RELEASED, BatchState.IN_PRODUCTION})
+QUEUE, TASK = "preparation", "prepare"
+# A part that failed for good is tried anew after this time: by then a person may have looked at it.
+QUIET = timedelta(minutes=10)
 
 
 class UnfitCards(UecError):
@@ -38,12 +52,56 @@ class UnfitCards(UecError):
     prepared: int
 
 
+@dataclass(frozen=True)
+class Part:
+    """Cards of a batch that are prepared together: those still planned with an id from `first` to `last`."""
+
+    batch_id: int
+    first: int
+    last: int
+
+    def work(self) -> Work:
+        """The part as work for another node."""
+        arguments = {"batch_id": self.batch_id, "first": self.first, "last": self.last}
+        return Work(QUEUE, TASK, f"{TASK}:{self.batch_id}:{self.first}-{self.last}", arguments)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the data of a batch are made by: card profile, name of the issuer on the card, and who signs.
+
+    Without a signer no security object is prepared: the card's is signed when it is written.
+    """
+
+    profile: CardProfile
+    issuer: str
+    signer: Signer | None = None
+
+
 def waiting(session: Session) -> list[tuple[int, str]]:
     """The released batches that still have cards to prepare, with their card profile, by day of production."""
     planned = select(Card.batch_id).where(Card.state == CardState.PLANNED)
-    released = select(Batch.id, Batch.profile).where(Batch.state.in_((BatchState.RELEASED, BatchState.IN_PRODUCTION)))
+    released = select(Batch.id, Batch.profile).where(Batch.state.in_(READY))
     found = session.execute(released.where(Batch.id.in_(planned)).order_by(Batch.planned_for, Batch.id))
     return [(batch_id, profile) for batch_id, profile in found]
+
+
+def parts(session: Session, batch_id: int) -> list[Part]:
+    """The parts that a batch still has to be prepared in, at most `PART` cards each, in the order of the cards."""
+    numbered = (
+        select(Card.id, ((func.row_number().over(order_by=Card.id) - 1) // PART).label("part"))
+        .where(Card.batch_id == batch_id, Card.state == CardState.PLANNED)
+        .subquery()
+    )
+    ranges = select(func.min(numbered.c.id), func.max(numbered.c.id)).group_by(numbered.c.part)
+    return [Part(batch_id, first, last) for first, last in session.execute(ranges.order_by(func.min(numbered.c.id)))]
+
+
+def hand_over(session: Session, batch_id: int, *, quiet: timedelta = timedelta(0)) -> int:
+    """Give a batch's parts to the workers, in the caller's transaction; returns how many (0 without a queue)."""
+    if not queue.has_queue(session):
+        return 0
+    return queue.hand_over(session, [part.work() for part in parts(session, batch_id)], quiet=quiet)
 
 
 def prepare(
@@ -53,32 +111,57 @@ def prepare(
     profile: CardProfile,
     issuer: str,
     now: datetime,
+    signer: Signer | None = None,
     actor: Actor = WORKER,
 ) -> int:
-    """Prepare every planned card of a released batch; returns how many. `issuer` is the name written to the card.
+    """Prepare every planned card of a released batch, part by part; returns how many.
 
     Raises `InvalidInput` for a batch that is not released, and `UnfitCards` in the end when records did not fit the
     profile: their cards stay planned, all others are prepared.
     """
+    _released(session, batch_id)
+    recipe, prepared = Recipe(profile, issuer, signer), 0
+    unfit: dict[str, str] = {}
+    for part in parts(session, batch_id):
+        try:
+            prepared += prepare_part(session, part, recipe=recipe, now=now, actor=actor)
+        except UnfitCards as error:
+            prepared += error.prepared
+            unfit |= error.cards
+    if unfit:
+        raise _unfit(present(session, Batch, batch_id).number, prepared, unfit)
+    return prepared
+
+
+def prepare_part(session: Session, part: Part, *, recipe: Recipe, now: datetime, actor: Actor = WORKER) -> int:
+    """Prepare the planned cards of a part in one transaction; returns how many. Raises as `prepare` does."""
+    batch = _released(session, part.batch_id)
+    rows = _taken(session, part)
+    _call_off(session, [row.id for row in rows if row.barred], actor, now)
+    writer, unfit = GroupsWriter(recipe.profile), {}
+    made: dict[int, dict[int, bytes]] = {}
+    for row in rows:
+        if not row.barred:
+            try:
+                made[row.id] = writer.write(_facts(row, recipe.issuer, batch))
+            except InvalidCardData as error:
+                unfit[row.card_number] = f"{error.field} {error.reason}"
+    if made:
+        _keep(session, part, made, recipe=recipe, actor=actor, now=now)
+        _move(session, part, but=unfit)
+    session.commit()
+    if unfit:
+        raise _unfit(batch.number, len(made), unfit)
+    return len(made)
+
+
+def _released(session: Session, batch_id: int) -> Batch:
     batch = present(session, Batch, batch_id)
-    if batch.state not in {BatchState.RELEASED, BatchState.IN_PRODUCTION}:
+    if batch.state not in READY:
         raise InvalidInput(
             f"Batch {batch.number} is {batch.state}: a second person must release it first.", field="batch"
         )
-    _call_off(session, batch_id, actor, now)
-    prepared, last = 0, 0
-    unfit: dict[str, str] = {}
-    while rows := _next_part(session, batch_id, after=last):
-        last = rows[-1][0].id
-        data = {card.id: _data_rows(card, application, profile, issuer, batch, unfit) for card, application in rows}
-        if made := [row for groups in data.values() for row in groups]:
-            session.execute(insert(CardData), made)
-        ids = [card_id for card_id, groups in data.items() if groups]
-        prepared += len(move_all(session, Card, CardEvent.PREPARE, Card.id.in_(ids), actor=actor, now=now))
-        session.commit()
-    if unfit:
-        raise _unfit(batch.number, prepared, unfit)
-    return prepared
+    return batch
 
 
 def _unfit(batch: str, prepared: int, cards: dict[str, str]) -> UnfitCards:
@@ -91,64 +174,85 @@ def _unfit(batch: str, prepared: int, cards: dict[str, str]) -> UnfitCards:
     )
 
 
-def _call_off(session: Session, batch_id: int, actor: Actor, now: datetime) -> None:
+def _taken(session: Session, part: Part) -> Sequence[Any]:
+    """The cards of a part that are still planned, with what goes on them, locked in the order of their ids."""
+    columns = (
+        Card.id, Card.number.label("card_number"), Card.printed_name, Card.expires_on, barred().label("barred"),
+        Application.surname, Application.name, Application.patronymic, Application.sex, Application.birth_date,
+        Application.birth_place, Application.snils, Application.oms, Application.photo,
+    )  # fmt: skip
+    wanted = (
+        select(*columns)
+        .join(Application, Application.id == Card.application_id)
+        .where(Card.batch_id == part.batch_id, Card.id.between(part.first, part.last))
+        .where(Card.state == CardState.PLANNED)
+        .order_by(Card.id)
+        .with_for_update(of=Card, key_share=True)
+    )
+    return session.execute(wanted).all()
+
+
+def _call_off(session: Session, ids: Sequence[int], actor: Actor, now: datetime) -> None:
     """Annul the cards whose people have died or refused since the batch was planned."""
-    forbidden = (
-        select(Card)
-        .join(Application, Application.id == Card.application_id)
-        .where(Card.batch_id == batch_id, Card.state == CardState.PLANNED, barred())
-        .order_by(Card.id)
-        .with_for_update(of=Card, skip_locked=True)
-        .execution_options(populate_existing=True)
-    )
-    for card in session.scalars(forbidden).all():
+    for card_id in ids:
+        card = session.get_one(Card, card_id, populate_existing=True)
         apply_event(session, card, CardEvent.ANNUL, actor=actor, reason="refused or deceased", now=now)
-    session.commit()
 
 
-def _next_part(session: Session, batch_id: int, *, after: int) -> Sequence[Row]:
-    part = (
-        select(Card, Application)
-        .join(Application, Application.id == Card.application_id)
-        .where(Card.batch_id == batch_id, Card.state == CardState.PLANNED, Card.id > after)
-        .order_by(Card.id)
-        .limit(PART)
-        .options(undefer(Application.photo))
-        .with_for_update(of=Card, skip_locked=True)
-        .execution_options(populate_existing=True)
+def _facts(row: Any, issuer: str, batch: Batch) -> dict[str, Fact]:
+    facts = dict(row._mapping)
+    facts["issuer"], facts["issued_on"] = issuer, batch.planned_for
+    if row.photo:
+        facts["photo"] = for_chip(row.photo)
+    for optional in ("patronymic", "oms", "photo"):
+        facts[optional] = facts[optional] or ""
+    return facts
+
+
+def _keep(
+    session: Session,
+    part: Part,
+    made: dict[int, dict[int, bytes]],
+    *,
+    recipe: Recipe,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Sign, store and move the cards of a part."""
+    contents = security_batch.contents([security_batch.hash_list(groups) for groups in made.values()])
+    signed: Sequence[bytes | None] = [None] * len(made)
+    if recipe.signer is not None:
+        signed = security_batch.sign(recipe.signer, contents, now=now)
+    kept = PreparedPart(
+        batch_id=part.batch_id,
+        cards=len(made),
+        root=merkle_root(contents),
+        prepared_at=now,
+        signer=recipe.signer.certificate if recipe.signer else None,
     )
-    return [(card, application) for card, application in session.execute(part)]
-
-
-def _data_rows(
-    card: Card, application: Application, profile: CardProfile, issuer: str, batch: Batch, unfit: dict[str, str]
-) -> list[dict[str, object]]:
-    """The data groups of one card as rows; none, and the reason in `unfit`, for a record that does not fit."""
-    try:
-        groups = build_data_groups(profile, _facts(card, application, issuer, batch))
-    except InvalidCardData as error:
-        unfit[card.number] = f"{error.field} {error.reason}"
-        return []
-    return [
-        {"card_id": card.id, "kind": f"DG{number}", "content": content, "digest": hashlib.sha256(content).digest()}
-        for number, content in groups.items()
+    session.add(kept)
+    session.flush()
+    rows: list[DataRow] = [
+        (card_id, groupings(groups), signature)
+        for (card_id, groups), signature in zip(made.items(), signed, strict=True)
     ]
+    write_data(session, kept.id, rows)
+    audit.record(
+        session,
+        actor=actor.reference,
+        action="batch.prepare",
+        subject_kind="batch",
+        subject_id=part.batch_id,
+        details={"part": kept.id, "first": min(made), "last": max(made), "cards": len(made), "root": kept.root.hex()},
+        now=now,
+    )
 
 
-def _facts(card: Card, application: Application, issuer: str, batch: Batch) -> dict[str, Fact]:
-    return {
-        "card_number": card.number,
-        "printed_name": card.printed_name,
-        "issuer": issuer,
-        "issued_on": batch.planned_for,
-        "expires_on": card.expires_on,
-        "surname": application.surname,
-        "name": application.name,
-        "patronymic": application.patronymic or "",
-        "sex": application.sex,
-        "birth_date": application.birth_date,
-        "birth_place": application.birth_place,
-        "snils": application.snils,
-        "oms": application.oms or "",
-        "photo": for_chip(application.photo or b""),
-    }
+def _move(session: Session, part: Part, *, but: Collection[str]) -> None:
+    """One statement for all cards of the part but the unfit; they are locked, and the database guards the move."""
+    moved = update(Card).where(Card.batch_id == part.batch_id, Card.id.between(part.first, part.last))
+    moved = moved.where(Card.state == CardState.PLANNED, Card.number.not_in(but))
+    after = advance(CARD_MOVES, CardState.PLANNED, CardEvent.PREPARE)
+    session.execute(
+        moved.values(state=after, version=Card.version + 1), execution_options={"synchronize_session": False}
+    )

@@ -12,7 +12,11 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
+from uec.store import queue
+from uec.store.queue import Work
 from uec.store.tables import ScheduledRun
+
+QUEUE, TASK = "office", "run"
 
 LEASE = timedelta(minutes=15)
 KEPT = timedelta(days=7)
@@ -39,13 +43,16 @@ def trigger(session: Session, job: str, due_at: datetime, *, now: datetime) -> b
     """Write down that a run is due; false when it stands there already, or an earlier one still waits for a worker.
 
     Runs that a clock gone ahead has left in the future stop nothing: one that waits there is not waited for, and one
-    that was begun "later" than `now` is due again.
+    that was begun "later" than `now` is due again. On PostgreSQL the run is handed over to the workers in the same
+    transaction; one that waits there without its job (of an earlier version, or failed for good) is handed over anew.
     """
-    waiting = select(ScheduledRun.job).where(
+    waiting = select(ScheduledRun.due_at).where(
         ScheduledRun.job == job, ScheduledRun.started_at.is_(None), ScheduledRun.due_at <= now
     )
-    if session.scalar(waiting.limit(1)) is not None:
-        session.rollback()
+    left = session.scalar(waiting.limit(1))
+    if left is not None:
+        queue.hand_over(session, [_work(job, left)])
+        session.commit()
         return False
     insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
     entry = insert(ScheduledRun).values(job=job, due_at=due_at)
@@ -55,8 +62,26 @@ def trigger(session: Session, job: str, due_at: datetime, *, now: datetime) -> b
         where=ScheduledRun.started_at > now + SKEW,
     )
     written = session.execute(again.returning(ScheduledRun.job)).first()
+    if written is not None:
+        queue.hand_over(session, [_work(job, due_at)])
     session.commit()
     return written is not None
+
+
+def _work(job: str, due_at: datetime) -> Work:
+    moment = due_at.isoformat()
+    return Work(QUEUE, TASK, f"{TASK}:{job}:{moment}", {"job": job, "due_at": moment})
+
+
+def claim_run(session: Session, job: str, due_at: datetime, *, now: datetime) -> DueRun | None:
+    """Take this one run, which its worker was given by the queue; None when it is finished or forgotten."""
+    run = session.get(ScheduledRun, (job, due_at), with_for_update=True)
+    if run is None or run.finished_at is not None:
+        session.rollback()
+        return None
+    run.started_at = now
+    session.commit()
+    return DueRun(job, due_at)
 
 
 def claim(session: Session, *, now: datetime) -> DueRun | None:

@@ -86,7 +86,7 @@ def hand_over(session: Session, works: Sequence[Work], *, quiet: timedelta = tim
     return session.scalar(_HAND_OVER, given) or 0
 
 
-def take_back_stalled(session: Session, *, after: timedelta = STALLED_AFTER) -> int:
+def take_back_stalled(session: Session) -> int:
     """Put jobs of workers that went silent back into the queue, and commit; returns how many there were.
 
     A killed worker's job stands as being done for ever otherwise. One that is alive after all and too slow to say so
@@ -94,7 +94,7 @@ def take_back_stalled(session: Session, *, after: timedelta = STALLED_AFTER) -> 
     """
     session.execute(
         text(f"DELETE FROM {SCHEMA}.procrastinate_workers WHERE last_heartbeat < now() - CAST(:after AS interval)"),  # noqa: S608
-        {"after": after},
+        {"after": STALLED_AFTER},
     )
     back = session.execute(
         text(f"""

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from issuance.production.groups_writer import read_groupings
 from tests.support.desk import CardOffice, open_card_office
 from tests.support.office import NOW, RULES, add_resident, add_staff, form
 from uec.domain.errors import IllegalMove, InvalidInput, NotAllowed, SamePerson
@@ -123,8 +124,8 @@ def test_preparing_stores_data_groups_once_and_goes_on_where_it_stopped(office: 
         assert preparation.prepare(session, batch_id, profile=profile, issuer="УОС", now=office.clock()) == 2
         assert preparation.prepare(session, batch_id, profile=profile, issuer="УОС", now=office.clock()) == 0
         assert preparation.waiting(session) == []
-        kinds = session.scalars(select(CardData.kind).order_by(CardData.card_id, CardData.kind)).all()
-    assert kinds == ["DG1", "DG2", "DG3"] * 2, "without a photo there is no fourth group"
+        prepared = session.scalars(select(CardData.groups).order_by(CardData.card_id)).all()
+    assert [list(read_groupings(groups)) for groups in prepared] == [[1, 2, 3]] * 2, "without a photo no fourth group"
     assert card_states(office) == [CardState.PREPARED] * 2
 
 

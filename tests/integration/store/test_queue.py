@@ -1,4 +1,4 @@
-"""The queue on PostgreSQL: work is there with the transaction that makes it due, once a key; on SQLite there is none."""
+"""The queue on PostgreSQL: work is there with the transaction that makes it due, once a key; SQLite has none."""
 
 from collections.abc import Iterator
 from datetime import timedelta

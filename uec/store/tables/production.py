@@ -75,15 +75,32 @@ class Card(Table):
     __mapper_args__ = {"version_id_col": version}
 
 
+class PreparedPart(Table):
+    """Cards of a batch whose data were made together, in one transaction with one audit entry."""
+
+    __tablename__ = "prepared_part"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"), index=True)
+    cards: Mapped[int] = mapped_column(comment="how many")
+    root: Mapped[bytes] = mapped_column(comment="Merkle root over the cards' lists of digests, by card id")
+    prepared_at: Mapped[datetime] = mapped_column(comment="also the signing time of the security objects")
+    signer: Mapped[bytes | None] = mapped_column(comment="certificate of the document signer, DER; empty: not signed")
+
+
 class CardData(Table):
-    """One prepared data group of a card."""
+    """What was prepared for a card: its data groups, and the signature of its security object.
+
+    No foreign keys: the rows are written from locked cards in the transaction of their part, no card and no part is
+    ever deleted, and two look-ups a row would be a fifth of all that preparing costs.
+    """
 
     __tablename__ = "card_data"
 
-    card_id: Mapped[int] = mapped_column(ForeignKey("card.id"), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(20), primary_key=True, comment="DG1..DG4 or another file of the profile")
-    content: Mapped[bytes] = mapped_column(LargeBinary, comment="bytes that go to the card", deferred=True)
-    digest: Mapped[bytes] = mapped_column(comment="SHA-256 of the content")
+    card_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    part_id: Mapped[int] = mapped_column(comment="prepared_part.id")
+    groups: Mapped[bytes] = mapped_column(LargeBinary, comment="data groups as data groupings (EMV CPS)", deferred=True)
+    signature: Mapped[bytes | None] = mapped_column(comment="the document signer's, over the digests; empty: none")
 
 
 class Station(Table):

@@ -1,0 +1,154 @@
+"""Hides Procrastinate: a worker node takes jobs from PostgreSQL, tries again what failed, and takes back the lost.
+
+What is handed over stands in `uec.store.queue`. A job may run twice and its worker may be killed anywhere: the services
+behind it are transactions that find nothing left to do. Three things bring a job to its end all the same: a job that
+failed because something was away is due again, later each time; a worker that went silent loses its jobs to the others;
+and what is still undone after both is handed over anew by the scheduler's rhythm (`uec.jobs`).
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+from threading import Event
+
+import psycopg
+import psycopg_pool
+from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job as QueuedJob
+
+from issuance.errors import VaultUnavailable
+from uec.domain.errors import StoreUnavailable, UecError
+from uec.jobs import Tools, do, recipe_of
+from uec.services import preparation, schedule
+from uec.services.preparation import Part, UnfitCards
+from uec.store import queue
+from uec.store.engine import database_url
+
+SWEEP_EVERY_S = 10.0
+HEARTBEAT_S = 5.0
+LOOK_EVERY_S = 5.0
+RECONNECT_S = 1.0
+STOP_LOOK_S = 0.1
+ATTEMPTS = 8
+AWAY = (StoreUnavailable, VaultUnavailable)
+_log = logging.getLogger(__name__)
+
+
+class BackOff(BaseRetryStrategy):
+    """Tries again what failed because something was away, eight times: after 1, 3, 9... seconds, at most 10 minutes."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: QueuedJob) -> RetryDecision | None:
+        """When to run the job again; None when it has failed for good."""
+        if not isinstance(exception, AWAY) or job.attempts >= ATTEMPTS:
+            return None
+        return RetryDecision(retry_in={"seconds": min(3**job.attempts, 600)})
+
+
+def make_app(tools: Tools) -> App:
+    """The tasks, over a connection pool to the database of the settings; opened by whoever runs it."""
+    url = database_url(tools.settings.database_url).set(drivername="postgresql")
+    connector = PsycopgConnector(
+        conninfo=url.render_as_string(hide_password=False),
+        kwargs={"options": f"-c search_path={queue.SCHEMA}"},
+        min_size=1,
+        max_size=4,
+        timeout=10,
+    )
+    app = App(connector=connector)
+    spread = replace(tools, spread=True)
+
+    @app.task(name=schedule.TASK, queue=schedule.QUEUE, retry=BackOff())
+    def run(job: str, due_at: str) -> str:
+        return run_due(spread, job, datetime.fromisoformat(due_at))
+
+    @app.task(name=preparation.TASK, queue=preparation.QUEUE, retry=BackOff())
+    def prepare(batch_id: int, first: int, last: int) -> str:
+        return prepare_part(spread, Part(batch_id, first, last))
+
+    return app
+
+
+def run_due(tools: Tools, job: str, due_at: datetime) -> str:
+    """Do one run of a job and write down what came of it; a run that is finished is not begun again."""
+    with tools.sessions() as session:
+        run = schedule.claim_run(session, job, due_at, now=tools.clock())
+    if run is None:
+        return "done already"
+    outcome = do(job, tools)
+    with tools.sessions() as session:
+        schedule.finish(session, run, outcome=outcome, now=tools.clock())
+    return outcome
+
+
+def prepare_part(tools: Tools, part: Part) -> str:
+    """Prepare one part of a batch; cards that do not fit are for a person to look at, and no reason to try again."""
+    try:
+        with tools.sessions() as session:
+            recipe = recipe_of(session, tools, part.batch_id)
+            made = preparation.prepare_part(session, part, recipe=recipe, now=tools.clock())
+    except UnfitCards as error:
+        _log.warning("%s", error)
+        return str(error)
+    return f"prepared {made}"
+
+
+def run_node(tools: Tools, *, stop: Event) -> None:
+    """Work until `stop` is set, through every outage of the database; a job that was begun is finished first."""
+    while not stop.is_set():
+        try:
+            asyncio.run(_work(tools, stop))
+        except (ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, UecError) as error:
+            _log.warning("the queue is away (%s); looking again", error.__cause__ or error)
+            stop.wait(RECONNECT_S)
+
+
+async def _work(tools: Tools, stop: Event) -> None:
+    app = make_app(tools)
+    async with app.open_async(), _beside(lambda: _sweep(tools)):
+        worker = asyncio.create_task(
+            app.run_worker_async(
+                queues=[schedule.QUEUE, preparation.QUEUE],
+                install_signal_handlers=False,
+                fetch_job_polling_interval=LOOK_EVERY_S,
+                update_heartbeat_interval=HEARTBEAT_S,
+                stalled_worker_timeout=queue.STALLED_AFTER.total_seconds(),
+            )
+        )
+        while not worker.done() and not stop.is_set():
+            await asyncio.wait([worker], timeout=STOP_LOOK_S)
+        worker.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await worker
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run something beside the block and end it with the block."""
+    task = asyncio.ensure_future(work())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _sweep(tools: Tools) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        try:
+            back = await asyncio.to_thread(_take_back, tools)
+        except UecError as error:
+            _log.warning("%s", error)
+            continue
+        if back:
+            _log.warning("%d jobs of workers that went silent are due again", back)
+
+
+def _take_back(tools: Tools) -> int:
+    with tools.sessions() as session:
+        return queue.take_back_stalled(session)
