@@ -21,6 +21,8 @@ from uec.services import (
     cards,
     checks,
     key_sweep,
+    ocsp_answers,
+    ocsp_signers,
     preparation,
     production_office,
     publication,
@@ -126,6 +128,22 @@ def publish(tools: Tools) -> str:
     return ", ".join(said) or "nothing changed"
 
 
+def sign_answers(tools: Tools) -> str:
+    """Sign answers about certificates ahead: what is void first, then what is old; renew the signer in time."""
+    now = tools.clock()
+    life = timedelta(hours=tools.settings.policy.on(now.date()).ocsp_hours)
+    with tools.sessions() as session:
+        said = [
+            f"signer until {until:%Y-%m-%d}"
+            for until in ocsp_signers.renew_due(
+                session, tools.vault, settings=tools.settings, now=now, random=tools.random
+            )
+        ]
+        delegates = ocsp_signers.delegates(session, tools.vault, now=now)
+        signed = ocsp_answers.sign_due(session, delegates, life=life, now=now)
+    return ", ".join(said + ([f"signed {signed}"] if signed else [])) or "nothing due"
+
+
 def sign_audit(tools: Tools) -> str:
     """Put a signature under the present ends of the audit chains."""
     with tools.sessions() as session:
@@ -173,6 +191,7 @@ JOBS: Mapping[str, Job] = {
     "checks": Job(timedelta(seconds=5), "ask the registers about applications", run_checks),
     "prepare": Job(timedelta(seconds=5), "make the data of released batches", prepare_batches),
     "publish": Job(timedelta(seconds=15), "publish revocation list and stop-list", publish),
+    "ocsp": Job(timedelta(seconds=15), "sign answers about certificates ahead", sign_answers),
     "audit-head": Job(timedelta(minutes=1), "sign the heads of the audit chains", sign_audit),
     "plan": Job(timedelta(days=1), "plan approved applications", plan),
     "expire": Job(timedelta(days=1), "end cards whose validity is over", expire),

@@ -60,9 +60,12 @@ GRANTS: dict[ClientKind, tuple[Grant, ...]] = {
         Grant(frozenset({Request.TRANSPORT_PINS}), frozenset({KeyPurpose.PIN_MASTER})),
         Grant(_SIGNING, frozenset({KeyPurpose.CA_ISSUING, KeyPurpose.DOCUMENT_SIGNER, KeyPurpose.STATION})),
     ),
-    # The worker publishes: revocation lists, stop-lists, signed heads of the audit chains.
+    # The worker publishes: revocation lists, answers about certificates, stop-lists, signed heads of the audit chains.
     ClientKind.WORKER: (
-        Grant(_SIGNING, frozenset({KeyPurpose.CA_ISSUING, KeyPurpose.DOCUMENT_SIGNER, KeyPurpose.AUDIT})),
+        Grant(
+            _SIGNING,
+            frozenset({KeyPurpose.CA_ISSUING, KeyPurpose.DOCUMENT_SIGNER, KeyPurpose.AUDIT, KeyPurpose.OCSP}),
+        ),
     ),
     # The scheduler only starts work; at most it signs that the audit is where it was.
     ClientKind.SCHEDULER: (Grant(_SIGNING, frozenset({KeyPurpose.AUDIT})),),

@@ -84,25 +84,47 @@ def error_response(status: ErrorStatus) -> bytes:
     return der.sequence(der.tlv(der.ENUMERATED, bytes((status,))))
 
 
+class AskedIssuer:
+    """How questions name one issuing authority, and how its certificates name it; known without any key."""
+
+    def __init__(self, issuing: bytes) -> None:
+        """`issuing` is the authority's certificate in DER."""
+        issuer = x509.load_der_x509_certificate(issuing)
+        name, key_bits = issuer.subject.public_bytes(), _key_bits(issuer)
+        self._hashes = {
+            _SHA_1: (_sha1(name), _sha1(key_bits)),
+            _SHA_256: (hashlib.sha256(name).digest(), hashlib.sha256(key_bits).digest()),
+        }
+        name_hash, key_hash = self._hashes[_SHA_1]
+        self.cert_id_head = der.sequence(_SHA_1, der.tlv(der.NULL, b"")) + der.octets(name_hash) + der.octets(key_hash)
+        self._identifier = ext.authority_key_identifier(
+            issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        )
+
+    def is_ours(self, question: CertId) -> bool:
+        """Tell whether a question is about a certificate of this authority."""
+        return self._hashes.get(question.algorithm) == (question.name_hash, question.key_hash)
+
+    def cert_id(self, serial: int) -> bytes:
+        """Encode the identifier (SHA-1) of one of this authority's certificates."""
+        return der.tlv(der.SEQUENCE, self.cert_id_head + der.integer(serial))
+
+    def is_plain(self, question: CertId) -> bool:
+        """Tell whether a question is spelt as answers signed ahead repeat it."""
+        return question.raw == self.cert_id(question.serial)
+
+    def has_issued(self, certificate: bytes) -> bool:
+        """Tell whether a certificate (DER) names this authority's key as its issuer's (RFC 5280 section 4.2.1.1)."""
+        return self._identifier in certificate
+
+
 class Responder:
     """Answers for one issuing certificate with a delegated signer's key."""
 
     def __init__(self, signer: Signer, issuing: bytes) -> None:
         """`signer` holds the vault's OCSP key and its certificate from the issuing authority."""
-        issuer = x509.load_der_x509_certificate(issuing)
-        name, key_bits = issuer.subject.public_bytes(), _key_bits(issuer)
+        self.issuer = AskedIssuer(issuing)
         self._signer = signer
-        # As the authority key identifier of each certificate carries it (RFC 5280 section 4.2.1.1).
-        self.issuer_identifier = ext.authority_key_identifier(
-            issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-        )
-        self._issuer = {
-            _SHA_1: (_sha1(name), _sha1(key_bits)),
-            _SHA_256: (hashlib.sha256(name).digest(), hashlib.sha256(key_bits).digest()),
-        }
-        name_hash, key_hash = self._issuer[_SHA_1]
-        sha1 = der.sequence(_SHA_1, der.tlv(der.NULL, b""))
-        self._cert_id_head = sha1 + der.octets(name_hash) + der.octets(key_hash)
         self._algorithm = algorithm_identifier(signer.algorithm)
         self._responder_id = der.explicit(
             2, der.octets(_sha1(_key_bits(x509.load_der_x509_certificate(signer.certificate))))
@@ -118,21 +140,23 @@ class Responder:
             request = parse_request(data)
         except MalformedRequest:
             return error_response(ErrorStatus.MALFORMED_REQUEST)
-        if not any(self.is_ours(question) for question in request.questions):
+        if not any(self.issuer.is_ours(question) for question in request.questions):
             return error_response(ErrorStatus.UNAUTHORIZED)
         try:
-            return self._answer(request, lookup, period, now)
+            return self.respond(request, lookup, period, now=now)
         except (IssuerExpired, VaultError) as error:
             log.warning("ocsp: no answer could be signed: %s", error)
             return error_response(ErrorStatus.TRY_LATER)
 
-    def _answer(self, request: OcspRequest, lookup: Lookup, period: Period, now: datetime) -> bytes:
-        ours = [question.serial for question in request.questions if self.is_ours(question)]
-        states = lookup(ours)
+    def respond(self, request: OcspRequest, lookup: Lookup, period: Period, *, now: datetime) -> bytes:
+        """Sign an answer to a request that was read; raises `IssuerExpired` and what the vault raises.
+
+        A question about another authority's certificate is answered with unknown.
+        """
+        is_ours = self.issuer.is_ours
+        states = lookup([question.serial for question in request.questions if is_ours(question)])
         singles = [
-            _single(
-                question.raw, states.get(question.serial, Unknown()) if self.is_ours(question) else Unknown(), period
-            )
+            _single(question.raw, states.get(question.serial, Unknown()) if is_ours(question) else Unknown(), period)
             for question in request.questions
         ]
         (content,) = self._sign([self._data(singles, request.nonce, now)], now)
@@ -157,23 +181,11 @@ class Responder:
 
     def _around(self, number: bytes, status: bytes, period: Period, now: datetime) -> tuple[bytes, bytes]:
         """What stands before and after a serial number in the data of an answer about it alone."""
-        cert_id = der.tlv(der.SEQUENCE, self._cert_id_head + number)
+        cert_id = der.tlv(der.SEQUENCE, self.issuer.cert_id_head + number)
         tail = status + period.encoded
         data = self._data([der.tlv(der.SEQUENCE, cert_id + tail)], None, now)
         at = len(data) - len(tail) - len(number)
         return data[:at], tail
-
-    def is_ours(self, question: CertId) -> bool:
-        """Tell whether a question is about a certificate of this authority."""
-        return self._issuer.get(question.algorithm) == (question.name_hash, question.key_hash)
-
-    def cert_id(self, serial: int) -> bytes:
-        """Encode the identifier (SHA-1) of one of this authority's certificates."""
-        return der.tlv(der.SEQUENCE, self._cert_id_head + der.integer(serial))
-
-    def is_plain(self, question: CertId) -> bool:
-        """Tell whether a question is spelt as answers signed ahead repeat it (`cert_id`)."""
-        return question.raw == self.cert_id(question.serial)
 
     def _data(self, singles: Sequence[bytes], nonce: bytes | None, now: datetime) -> bytes:
         extensions = b""

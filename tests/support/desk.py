@@ -161,11 +161,13 @@ class CardOffice:
             return session.get_one(Application, session.get_one(Card, card_id).application_id)
 
 
-def open_card_office(sessions: sessionmaker[Session], folder: Path, *, daily_capacity: int = 50) -> CardOffice:
-    """An office over an empty database, with a vault in `folder` and a new authority."""
+def open_card_office(
+    sessions: sessionmaker[Session], folder: Path, *, daily_capacity: int = 50, start: datetime = NOW
+) -> CardOffice:
+    """An office over an empty database, with a vault in `folder` and a new authority; its clock begins at `start`."""
     staff = open_office(sessions, daily_capacity=daily_capacity)
     vault = make_vault(folder / "vault")
-    clock = Clock()
+    clock = Clock(start)
     randomness: Callable[[int], bytes] = random.Random(5).randbytes
     with sessions() as session:
         authority.create(session, vault, settings=SETTINGS, actor=system_actor("test"), now=clock(), random=randomness)

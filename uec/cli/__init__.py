@@ -34,6 +34,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cards": ("cards", "List and show cards; suspend, resume, report lost, annul."),
     "card": ("card", "Readers and cards on this machine: list, virtual, read, check."),
     "ca": ("ca", "The certification authority: make it, show it, publish its lists."),
+    "crl": ("crl", "Revocation lists: list, publish, show, verify, and what comes next."),
+    "ocsp": ("ocsp", "Answers about certificates: run the responder, ask it, sign answers now."),
     "keys": ("keys", "Keys of the vault: list, make a new version, enter a maker's key."),
     "audit": ("audit", "Export the audit and verify an export offline."),
     "staff": ("staff", "Add staff and list them."),

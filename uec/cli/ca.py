@@ -78,30 +78,6 @@ def show(out: Path | None) -> None:
             (out / "crl.pem").write_bytes(crl.public_bytes(Encoding.PEM))
 
 
-@ca.command()
-def crl() -> None:
-    """Sign and publish the revocation list now."""
-    from uec.services import authority, publication  # noqa: PLC0415
-
-    chosen = settings()
-    with store(chosen) as sessions, sessions() as session, _vault(chosen) as vault:
-        opened = authority.open_authority(session, vault, settings=chosen)
-        policy = chosen.policy.on(now().date())
-        number = publication.publish_crl(session, opened, policy=policy, now=now())
-    click.echo(f"revocation list {number} published")
-
-
-@ca.command("root-crl")
-def root_crl() -> None:
-    """Sign the root's own revocation list anew; due once a year."""
-    from uec.services import authority  # noqa: PLC0415
-
-    chosen = settings()
-    with store(chosen) as sessions, sessions() as session, _vault(chosen) as vault:
-        number = authority.renew_root_crl(session, vault, now=now())
-    click.echo(f"root revocation list {number} published")
-
-
 @ca.command("stop-list")
 def stop_list() -> None:
     """Sign and publish the stop-list now."""

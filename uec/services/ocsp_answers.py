@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from issuance.pki.crl import RevocationReason
-from issuance.pki.ocsp import Good, Period, Revoked, Status
+from issuance.pki.ocsp import AskedIssuer, Good, Period, Revoked, Status
 from uec.domain.lifecycle import CertificateState
 from uec.services.ocsp_signers import Delegate
 from uec.store.tables import Certificate, OcspAnswer, OcspSigner, Revocation
@@ -86,12 +86,7 @@ def _standing() -> Any:
 
 
 def _is_of(row: Any, delegate: Delegate, delegates: Sequence[Delegate]) -> bool:
-    return len(delegates) == 1 or is_issued_by(row.der, delegate)
-
-
-def is_issued_by(certificate: bytes | None, delegate: Delegate) -> bool:
-    """Whether a certificate (DER) names the key of the delegate's authority as its issuer's; true of one unsigned."""
-    return certificate is None or delegate.responder.issuer_identifier in certificate
+    return len(delegates) == 1 or row.der is None or delegate.responder.issuer.has_issued(row.der)
 
 
 def _sign(session: Session, delegate: Delegate, rows: Sequence[Any], life: timedelta, now: datetime) -> int:
@@ -151,7 +146,7 @@ def kept(session: Session, serial: int, *, now: datetime) -> Kept | None:
     return Kept(row.content, row.der, Period(row.this_update, row.next_update))
 
 
-def states(session: Session, serials: Sequence[int], delegate: Delegate) -> Mapping[int, Status]:
+def states(session: Session, serials: Sequence[int], issuer: AskedIssuer) -> Mapping[int, Status]:
     """What is known about certificates of one issuing authority; one that was never issued is missing."""
     wanted = (
         select(Certificate.serial, Certificate.der, Revocation.revoked_at, Revocation.reason)
@@ -163,7 +158,7 @@ def states(session: Session, serials: Sequence[int], delegate: Delegate) -> Mapp
         )
     )
     found = session.execute(wanted).all()
-    ours = (row for row in found if is_issued_by(row.der, delegate))
+    ours = (row for row in found if row.der is None or issuer.has_issued(row.der))
     return {int(row.serial, 16): _status(row.revoked_at, row.reason) for row in ours}
 
 

@@ -17,6 +17,7 @@ from issuance.pki.ca import CertificateAuthority, CertificateRequest, Tbs, new_s
 from issuance.pki.hygiene import public_key_digest
 from issuance.pki.ocsp import Responder
 from issuance.pki.signing import Signer
+from uec.domain.errors import UecError
 from uec.services import authority, vault_memory
 from uec.services.applicant_secret import RandomBytes
 from uec.settings import Settings
@@ -25,6 +26,12 @@ from uec.store.tables import OcspSigner
 
 PROFILE = "ocsp"
 ACTOR = "system:ocsp"
+
+
+class NoSigner(UecError):
+    """No signer of answers about certificates is valid now."""
+
+    code = "uec.no_ocsp_signer"
 
 
 @dataclass(frozen=True)

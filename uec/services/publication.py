@@ -245,7 +245,7 @@ def latest_crl(session: Session, *, issuer: str = ISSUING) -> bytes:
     newest = select(Crl.der).where(Crl.issuer == issuer).order_by(Crl.number.desc()).limit(1)
     der = session.scalar(newest)
     if der is None:
-        raise NotFound("No revocation list has been published yet: run `uec ca crl`.", kind="Crl", id=None)
+        raise NotFound("No revocation list has been published yet: run `uec crl publish`.", kind="Crl", id=None)
     return der
 
 

@@ -85,7 +85,7 @@ def said(capsys: Output) -> str:
          2, "noise"),
         (["register", "import", "noise", "--rejects", "r"], 2, "UTF-16"),
         (["register", "import", "password", "--rejects", "/dev/null"], 2, "columns"),
-        (["ca", "crl"], 1, "uec vault"),
+        (["crl", "publish"], 1, "uec vault"),
         (["audit", "verify", "password", "--public-key", "password"], 2, "PEM or DER"),
         (["--settings", "nowhere.toml", "staff", "list"], 2, "uec init"),
         (["--settings", "noise", "staff", "list"], 2, "noise"),

@@ -98,7 +98,7 @@ def test_the_register_comes_in_twice_without_change(office: Path, capsys: pytest
         (["register", "import", "first", "--rejects", "r.csv"], 2, "header"),
         (["applications", "list", "--login", "admin", "--password-file", "first"], 1, "password"),
         (["applications", "show", "7", *ADMIN], 1, "permission"),
-        (["ca", "crl"], 1, "vault"),
+        (["crl", "publish"], 1, "vault"),
         (["audit", "verify", "first", "--public-key", "second"], 2, "key"),
         (["keys", "list", "--passphrase-file", "first"], 2, "two"),
         (["keys", "import-transport", "--check-value", "000000", "--component-file", "first",
@@ -130,7 +130,7 @@ def test_the_audit_is_exported_and_verified_and_an_altered_one_is_found(
             assert vault.stderr is not None and "vault runs" in vault.stderr.readline()
             assert run(["audit", "export", "audit.jsonl"]) == 0
             assert run(["audit", "public-key", "audit.pem"]) == 0
-            assert run(["ca", "crl"]) == 0 and run(["ca", "stop-list"]) == 0
+            assert run(["crl", "publish"]) == 0 and run(["ca", "stop-list"]) == 0
             assert run(["ca", "show", "--out", "pki"]) == 0
         finally:
             vault.terminate()

@@ -152,7 +152,7 @@ def test_answers_signed_ahead_are_those_for_their_certificates(responder: ocsp.R
 
 
 def test_several_questions_are_answered_in_one(authority: Authority, responder: ocsp.Responder) -> None:
-    questions = [der.sequence(responder.cert_id(serial)) for serial in (1, 2, 3)]
+    questions = [der.sequence(responder.issuer.cert_id(serial)) for serial in (1, 2, 3)]
     request = der.sequence(der.sequence(der.sequence(*questions)))
     answer = library.load_der_ocsp_response(
         responder.answer(request, knows({1: ocsp.Good(), 2: HELD}), PERIOD, now=TODAY)
@@ -182,7 +182,7 @@ def test_another_authoritys_certificate_is_not_spoken_for(
 
 
 def question(responder: ocsp.Responder) -> bytes:
-    return der.sequence(responder.cert_id(5))
+    return der.sequence(responder.issuer.cert_id(5))
 
 
 def malformed(responder: ocsp.Responder) -> dict[str, bytes]:
@@ -202,7 +202,7 @@ def malformed(responder: ocsp.Responder) -> dict[str, bytes]:
         "version": der.sequence(der.sequence(der.explicit(0, der.integer(0)), listed)),
         "cut": der.sequence(der.sequence(listed))[:-1],
         "trailing": der.sequence(der.sequence(listed)) + b"\x00",
-        "negative serial": der.sequence(der.sequence(der.sequence(der.sequence(responder.cert_id(5)[:-1] + b"\xff")))),
+        "negative serial": der.sequence(der.sequence(der.sequence(der.sequence(responder.issuer.cert_id(5)[:-1] + b"\xff")))),
         "nonce empty": with_nonce(der.octets(b"")),
         "nonce too long": with_nonce(der.octets(bytes(129))),
         "nonce bare": with_nonce(b"\x01\x02\x03"),
