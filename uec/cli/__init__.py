@@ -79,7 +79,7 @@ def cli() -> None:
 
     \b
     A new installation:      uec init
-    The office's processes:  uec vault, uec hub, uec worker, uec scheduler, uec serve
+    The office's processes:  uec vault, uec hub, uec worker, uec scheduler, uec ocsp run, uec serve
     A window's machine:      uec station enrol --hub URL --code CODE, then uec station run
 
     Every command has its own --help.

@@ -77,7 +77,7 @@ def init(
         random=token_bytes,
         say=click.echo,
     )
-    click.echo("Done. Start the processes: uec vault, uec hub, uec worker, uec scheduler, uec serve.")
+    click.echo("Done. Start the processes: uec vault, uec hub, uec worker, uec scheduler, uec ocsp run, uec serve.")
 
 
 def _quoted(text: str) -> str:

@@ -56,6 +56,8 @@ hub_url = "ws://127.0.0.1:{hub}"
 hub_listen = "127.0.0.1:{hub}"
 web_listen = "127.0.0.1:{web}"
 base_url = "http://127.0.0.1:{web}"
+ocsp_listen = "127.0.0.1:{ocsp}"
+ocsp_url = "http://127.0.0.1:{ocsp}"
 region_ru = "Тюменская область"
 region_en = "Tyumen Region"
 organisation_contact = "8 800 000-00-00"
@@ -162,6 +164,7 @@ class Site:
                 gateway=free_port(),
                 hub=free_port(),
                 web=self.plan.port,
+                ocsp=free_port(),
             ),
             encoding="utf-8",
         )
@@ -195,7 +198,7 @@ class Site:
         self._processes = self._stack.enter_context(ProcessGroup(self.plan.folder / "logs"))
         gateway = self.settings.register_gateway_url.rpartition(":")[2]
         gateway_port = int(gateway)
-        self._say("starting the register stand-in, vault, hub, worker, scheduler and pages")
+        self._say("starting the register stand-in, vault, hub, worker, scheduler, OCSP and pages")
         self._uec(
             "register-standin",
             "register", "standin", str(self.residents_csv), "--port", gateway,
@@ -206,6 +209,7 @@ class Site:
         self._uec("hub", "hub", ready=lambda: self._listens(self.settings.hub_listen))
         self._uec("worker", "worker")
         self._uec("scheduler", "scheduler")
+        self._uec("ocsp", "ocsp", "run", ready=lambda: self._listens(self.settings.ocsp_listen))
         self._uec("web", "serve", ready=lambda: self._listens(self.settings.web_listen))
         self._start_station()
 
