@@ -61,7 +61,7 @@ def bundle(steps: Sequence[Step], *, fresh: bool = False) -> Talk[tuple[bytes, .
 
 
 def note(kind: RecordKind, **facts: object) -> Talk[None]:
-    """Keep a journal entry; returns once it is durable."""
+    """Keep a journal entry; it is durable before the next bundle leaves."""
     yield Record(kind, facts)
 
 

@@ -6,7 +6,7 @@ they know nothing of readers, links, databases or clocks. One `Send` is one roun
 | yielded | answered by |
 |---|---|
 | `Send` | `Answers` |
-| `Record` | `None`, once it is durably stored |
+| `Record` | `None`; it is durably stored before the next `Send` or `CertificatesWanted` is answered |
 | `WhoIs` | `KnownChip` or `None` |
 | `SessionKeysWanted` | `card_io.scp03.SessionKeys`; `issuance.errors.WrongCardKeys` is thrown in on a mismatch |
 | `PutKeyWanted` | `issuance.keys.port.PutKeyData` |
@@ -77,7 +77,10 @@ class Answers:
 
 
 class RecordKind(StrEnum):
-    """The journal's entries. An `..._INTENT` is stored before its bundle leaves, the outcome after its answers."""
+    """The journal's entries. An `..._INTENT` is stored before its bundle leaves, the outcome after its answers.
+
+    Records that follow each other are stored together: all of them or none.
+    """
 
     CHIP_CLAIMED = "chip_claimed"
     KEY_CHANGE_INTENT = "key_change_intent"

@@ -1,6 +1,8 @@
 """Running a generator: its bundles go to a card, its questions to the office.
 
 `drive` is the one loop; what differs is where bundles go: to a slot in this process (`run_local`) or to a station.
+Records that follow each other are committed together, before the next bundle leaves and before anything is signed: so
+the intent of every step in a bundle is durable before the step, and its outcome before the next.
 """
 
 from collections.abc import Callable
@@ -56,13 +58,17 @@ def drive(
 
     try:
         result = _loop(talk, counted, office)
+        office.commit()  # a transcript is witnessed by the station: what was proven must not wait for it
     except IssuanceError:
+        office.commit()
         if kept.round_trips:
             office.record(Record(RecordKind.TRANSCRIPT, kept.facts()))
+            office.commit()
         raise
     finally:
         talk.close()
     office.record(Record(RecordKind.TRANSCRIPT, kept.facts()))
+    office.close()
     return result
 
 
@@ -85,6 +91,7 @@ def _answer(request: Request, send: Callable[[Send], Answers], office: OfficePor
     """One way for each kind of request."""
     match request:
         case Send():
+            office.commit()
             return send(request)
         case Record():
             office.record(request)
@@ -96,6 +103,7 @@ def _answer(request: Request, send: Callable[[Send], Answers], office: OfficePor
         case PutKeyWanted():
             return office.put_key_data(request)
         case CertificatesWanted():
+            office.commit()
             return dict(office.certificates(request))
         case SecurityObjectWanted():
             return office.security_object(request)

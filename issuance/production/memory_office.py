@@ -1,11 +1,11 @@
 """An office in memory: everything a card session asks, with a real vault and a real authority and no database.
 
-For tests, benchmarks and rehearsals. It keeps the rules that matter to a card: a record is kept before it is answered,
-a chip belongs to one card only, the same public key gives the same certificate, and no certificate is signed for a
-chip that was not claimed.
+For tests, benchmarks and rehearsals. It keeps the rules that matter to a card: records are kept whole or not at all by
+a commit, a chip belongs to one card only, the same public key gives the same certificate, and no certificate is signed
+for a chip that was not claimed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -76,7 +76,8 @@ class MemoryOffice:
         self.random = random
         self.cards: dict[str, CardFile] = {}
         self.certificates: dict[bytes, tuple[str, bytes]] = {}
-        self.on_record: Callable[[str, Record], None] = lambda number, record: None
+        self.on_commit: Callable[[str, Sequence[Record]], None] = lambda number, records: None
+        """Hears of every commit right after it, with the records that were kept."""
 
     def order(self, number: str, batch_number: str, data_groups: Mapping[int, bytes]) -> None:
         """A new card to make."""
@@ -117,6 +118,7 @@ class Desk:
         """Use `MemoryOffice.desk`."""
         self._office = office
         self._card = card
+        self._pending: list[Record] = []
         self.shown: list[Progress] = []
 
     def who_is(self, request: WhoIs) -> KnownChip | None:
@@ -127,16 +129,30 @@ class Desk:
         return None
 
     def record(self, record: Record) -> None:
-        """Keep it, and let the card's state follow."""
-        if record.kind is RecordKind.CHIP_CLAIMED:
-            chip_id = str(record.facts["chip_id"])
-            known = self.who_is(WhoIs(chip_id))
-            if known is not None and known.card_number != self._card.number:
-                raise ChipTaken(chip_id, known.card_number, known.state, known.batch_number)
-            self._card.chip_id = chip_id
-        self._card.journal.append(replace(record, facts=dict(record.facts)))
-        self._card.state = STATES.get(record.kind, self._card.state)
-        self._office.on_record(self._card.number, record)
+        """Taken; kept by the next commit."""
+        self._pending.append(replace(record, facts=dict(record.facts)))
+
+    def commit(self) -> None:
+        """Keep what was recorded, and let the card's state follow."""
+        pending, self._pending = self._pending, []
+        for record in pending:
+            if record.kind is RecordKind.CHIP_CLAIMED:
+                self._claim(str(record.facts["chip_id"]))
+        self._card.journal += pending
+        for record in pending:
+            self._card.state = STATES.get(record.kind, self._card.state)
+        if pending:
+            self._office.on_commit(self._card.number, pending)
+
+    def close(self) -> None:
+        """Nothing waits for more."""
+        self.commit()
+
+    def _claim(self, chip_id: str) -> None:
+        known = self.who_is(WhoIs(chip_id))
+        if known is not None and known.card_number != self._card.number:
+            raise ChipTaken(chip_id, known.card_number, known.state, known.batch_number)
+        self._card.chip_id = chip_id
 
     def session_keys(self, request: SessionKeysWanted) -> SessionKeys:
         """From the vault."""

@@ -30,10 +30,16 @@ class OfficePort(Protocol):
         """Which card this chip is known as; None for a blank nobody has used."""
 
     def record(self, record: Record) -> None:
-        """Append to the card's journal; returns once the entry is durable (committed).
+        """Take an entry of the card's journal; it is durable once `commit` has returned, together with its neighbours.
 
-        For CHIP_CLAIMED the office also binds the chip to the card, and refuses a chip that is bound already.
+        For CHIP_CLAIMED the office also binds the chip to the card, and `commit` refuses a chip that is bound already.
         """
+
+    def commit(self) -> None:
+        """Make all that was recorded durable, in one transaction; asked before a bundle leaves and before signing."""
+
+    def close(self) -> None:
+        """The generator has ended well; what was recorded last is durable at the latest with the work it belongs to."""
 
     def session_keys(self, request: SessionKeysWanted) -> SessionKeys:
         """Ask the vault; `WrongCardKeys` when the card cryptogram does not match."""
@@ -51,4 +57,4 @@ class OfficePort(Protocol):
         """The card's transport PINs, by name."""
 
     def progress(self, progress: Progress) -> None:
-        """Show it to whoever watches; need not be durable."""
+        """Show it to whoever watches; need not be durable, and may wait for the next `commit`."""

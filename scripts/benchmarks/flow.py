@@ -52,6 +52,7 @@ from uec.services import (
 from uec.services.card_sessions import Desk, Runner, anchors_of, do_operation
 from uec.services.forms import ApplicationForm
 from uec.services.installation import Administrator, TransportKey, install
+from uec.services.journal_writer import JournalWriter
 from uec.services.register import import_municipalities, import_register
 from uec.settings import Settings, settings_from
 from uec.store.engine import make_engine, session_factory
@@ -102,8 +103,8 @@ class InProcessRegisters:
 class Line:
     """An installed office in a folder of its own, and everybody in it."""
 
-    def __init__(self, folder: Path, residents: int) -> None:
-        self.settings = _settings(folder)
+    def __init__(self, folder: Path, residents: int, *, database_url: str | None = None) -> None:
+        self.settings = _settings(folder, database_url)
         passphrases = (Secret(secrets.token_bytes(16).hex().encode()), Secret(secrets.token_bytes(16).hex().encode()))
         half = secrets.token_bytes(16)
         other = bytes(a ^ b for a, b in zip(half, MAKER_KEY, strict=True))
@@ -132,6 +133,7 @@ class Line:
                 profile=rules.card_profile(self.settings),
                 clock=now,
                 random=secrets.token_bytes,
+                writer=JournalWriter(self.sessions),
             )
             session.rollback()
         return Desk(bench, anchors_of(bench), SealingKey())
@@ -154,18 +156,8 @@ class Line:
 
     def run(self, count: int) -> int:
         """So many people from application to active card; returns how many cards became active."""
-        forms = self._forms(count)
-        with self.stage("applications"):
-            self._apply(forms)
-        with self.stage("checks"):
-            self._check()
-        with self.stage("decisions"):
-            self._decide()
-        with self.stage("plan and release"):
-            batch_ids = self._plan()
-        with self.stage("data"):
-            self._prepare(batch_ids)
-        card_ids = self._request(batch_ids)
+        forms = self.forms(count)
+        card_ids = self.queue(forms)
         with self.stage("write and inspect"):
             self._work(card_ids)
         with self.stage("hand-over"):
@@ -176,7 +168,22 @@ class Line:
                 session.scalars(select(Card.id).where(Card.id.in_(card_ids), Card.state == CardState.ACTIVE)).all()
             )
 
-    def _forms(self, count: int) -> list[ApplicationForm]:
+    def queue(self, forms: Sequence[ApplicationForm]) -> list[int]:
+        """Everything up to the request to write the cards; their ids."""
+        with self.stage("applications"):
+            self._apply(forms)
+        with self.stage("checks"):
+            self._check()
+        with self.stage("decisions"):
+            self._decide()
+        with self.stage("plan and release"):
+            batch_ids = self._plan()
+        with self.stage("data"):
+            self._prepare(batch_ids)
+        return self._request(batch_ids)
+
+    def forms(self, count: int) -> list[ApplicationForm]:
+        """So many people of the register who have not applied yet."""
         with self.sessions() as session:
             point = points.list_points(session)[0]
             adults = select(Resident).where(
@@ -248,12 +255,13 @@ class Line:
             if operation is None or operation.card_id is None:
                 raise LookupError("an operation was lost")
             card_id = operation.card_id
-            slot = self._slot(card_id)
+            slot = self.slot(card_id)
             ended = do_operation(self.desk, operation, _runner(slot))
             if ended.error_text:
                 raise LookupError(ended.error_text)
 
-    def _slot(self, card_id: int) -> OpenedSlot:
+    def slot(self, card_id: int) -> OpenedSlot:
+        """The chip that becomes this card."""
         return OpenedSlot(lambda: RecordingConnection(self.chips[card_id], self.recorded[card_id]))
 
     def _hand_over(self, card_id: int) -> None:
@@ -336,8 +344,10 @@ def _runner(slot: OpenedSlot) -> Runner:
     return lambda start, office: run_local(start(), slot, office)
 
 
-def _settings(folder: Path) -> Settings:
+def _settings(folder: Path, database_url: str | None) -> Settings:
     table = {"state_dir": "state", "profile_dir": str(SHIPPED_PROFILES), "pki": {"organisation": "UOS"}}
+    if database_url is not None:
+        table["database_url"] = database_url
     return settings_from(table, folder / "uec.toml")
 
 

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psycopg
@@ -22,6 +22,10 @@ import pytest
 PREFIX = "uec-postgres-"
 QUICK_ROOM_BYTES = 2 << 30
 LEFT_BEHIND_S = 3600
+CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""Tests need no data after a power cut."""
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+"""As an office runs it; for measurements."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,8 +47,8 @@ def server_programs() -> Path | None:
 class Server:
     """A running private server; databases are copied from a template that is migrated once."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
-        """Make the cluster in `folder` and start it."""
+    def __init__(self, programs: Path, folder: Path, *, durability: Mapping[str, str] = CARELESS) -> None:
+        """Make the cluster in `folder` and start it; `durability` are settings of the server."""
         self.folder = folder
         self.port = _free_port()
         self._copies = 0
@@ -74,7 +78,7 @@ class Server:
             capture_output=True,
             cwd=folder,
         )
-        options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "50"}
+        options = {**durability, "max_connections": "50"}
         self._log = (folder / "server.log").open("wb")
         self._process = subprocess.Popen(
             [*self._as_user(), programs / "postgres", "-D", data, "-p", str(self.port), "-h", "127.0.0.1", "-k", folder]

@@ -48,6 +48,7 @@ from uec.hub.links import StationLink, plain_readers
 from uec.hub.single import HubRunning, Sole, only_hub
 from uec.hub.work import HubStopping, Workshop, perform
 from uec.services import operations
+from uec.services.journal_writer import JournalWriter
 from uec.services.views import OperationView
 from uec.settings import Settings
 from uec.store.engine import make_engine, session_factory
@@ -87,7 +88,7 @@ def run_hub(
     engine = make_engine(settings.database_url)
     sessions = session_factory(engine)
     vault = VaultClient(settings.vault_socket, ClientKind.HUB)
-    workshop = Workshop(settings, sessions, vault, SealingKey(), clock, os.urandom, stop)
+    workshop = Workshop(settings, sessions, vault, SealingKey(), clock, os.urandom, stop, JournalWriter(sessions))
     try:
         with only_hub(engine) as sole, _announced(sessions, workshop.sealing_key, clock) as instance:
             asyncio.run(_Hub(workshop, instance, sole).run(on_listening))

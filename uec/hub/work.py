@@ -30,6 +30,7 @@ from uec.hub.links import StationLink
 from uec.services import authority, operations
 from uec.services.applicant_secret import RandomBytes
 from uec.services.card_sessions import Desk, anchors_of, do_operation
+from uec.services.journal_writer import JournalWriter
 from uec.services.production_office import Bench, document_signer
 from uec.services.rules import card_profile
 from uec.services.views import OperationView
@@ -63,6 +64,7 @@ class Workshop:
     clock: Callable[[], datetime]
     random: RandomBytes
     stop: threading.Event
+    writer: JournalWriter
     return_wait_s: float = RETURN_WAIT_S
 
     def desk(self, card_id: int | None) -> Desk:
@@ -78,6 +80,7 @@ class Workshop:
                 profile=profile,
                 clock=self.clock,
                 random=self.random,
+                writer=self.writer,
             )
         return Desk(bench, anchors_of(bench), self.sealing_key)
 

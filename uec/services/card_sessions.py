@@ -42,6 +42,13 @@ class Runner(Protocol):
         """The generator's result, or its error; `start` may be called again to go on from the journal."""
 
 
+class _Run(Protocol):
+    """A `Runner` with its office."""
+
+    def __call__(self, start: Callable[[], Talk[T]]) -> T:
+        """The generator's result, or its error."""
+
+
 @dataclass(frozen=True)
 class Desk:
     """What a process that does operations has: its bench, what it trusts, and the key PINs are sealed to."""
@@ -66,21 +73,18 @@ def do_operation(desk: Desk, operation: OperationView, run: Runner) -> Operation
     `operations.release_operations`.
     """
     bench = desk.bench
+    card_id = None if operation.kind is OperationKind.READ else operation.card_id
+    office = DatabaseOffice(bench, card_id, operation_id=operation.id)
     try:
-        result = _WORK[operation.kind](desk, operation, run)
+        return office.finish(_WORK[operation.kind](desk, operation, lambda start: run(start, office)))
     except StoreUnavailable:
         raise
     except (IssuanceError, CardError, UecError) as error:
         with bench.sessions() as session:
-            operations.fail_operation(session, operation.id, code=error.code, text=str(error), now=bench.clock())
-    else:
-        with bench.sessions() as session:
-            operations.finish_operation(session, operation.id, result=result, now=bench.clock())
-    with bench.sessions() as session:
-        return operations.operation(session, operation.id)
+            return operations.fail_operation(session, operation.id, code=error.code, text=str(error), now=bench.clock())
 
 
-def _personalise(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, Any]:
+def _personalise(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
     bench, card_id = desk.bench, _card_id(operation)
 
     def start() -> Talk[CardReport]:
@@ -88,10 +92,10 @@ def _personalise(desk: Desk, operation: OperationView, run: Runner) -> Mapping[s
             job = card_jobs.card_job(session, card_id, bench.vault)
         return make(job, bench.profile, desk.anchors, clock=bench.clock, random=bench.random)
 
-    return _told(bench, run(start, DatabaseOffice(bench, card_id, operation_id=operation.id)))
+    return _told(bench, run(start))
 
 
-def _inspect(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, Any]:
+def _inspect(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
     bench, card_id = desk.bench, _card_id(operation)
 
     def start() -> Talk[CardReport]:
@@ -99,10 +103,10 @@ def _inspect(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, 
             job = card_jobs.inspection_job(session, card_id)
         return inspect(job, bench.profile, desk.anchors, now=bench.clock(), random=bench.random)
 
-    return _told(bench, run(start, DatabaseOffice(bench, card_id, operation_id=operation.id)))
+    return _told(bench, run(start))
 
 
-def _hand_over(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, Any]:
+def _hand_over(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
     bench, card_id = desk.bench, _card_id(operation)
     with reading(bench.sessions) as session:
         card = present(session, Card, card_id)
@@ -115,17 +119,17 @@ def _hand_over(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str
             job = card_jobs.hand_over_job(session, card_id, card_key_slot=bench.profile.card_key.name, pins=pins)
         return hand_over(job, bench.profile, random=bench.random)
 
-    done = run(start, DatabaseOffice(bench, card_id, operation_id=operation.id))
+    done = run(start)
     return {"chip_id": done.chip_id, "card_number": done.card_number, "receipt": receipt, "resumed": done.resumed}
 
 
-def _read(desk: Desk, operation: OperationView, run: Runner) -> Mapping[str, Any]:
+def _read(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
     bench = desk.bench
 
     def start() -> Talk[CardReport]:
         return look(bench.profile, desk.anchors, now=bench.clock(), random=bench.random)
 
-    return _told(bench, run(start, DatabaseOffice(bench, None, operation_id=operation.id)))
+    return _told(bench, run(start))
 
 
 def _told(bench: Bench, report: CardReport) -> dict[str, Any]:
@@ -148,7 +152,7 @@ def _card_id(operation: OperationView) -> int:
     return operation.card_id
 
 
-_WORK: Mapping[OperationKind, Callable[[Desk, OperationView, Runner], Mapping[str, Any]]] = {
+_WORK: Mapping[OperationKind, Callable[[Desk, OperationView, _Run], Mapping[str, Any]]] = {
     OperationKind.PERSONALISE: _personalise,
     OperationKind.INSPECT: _inspect,
     OperationKind.HAND_OVER: _hand_over,

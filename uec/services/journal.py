@@ -1,13 +1,16 @@
 """The journal of each card: written before the next command goes to the chip, and what it proves moves the card.
 
-An entry, the states it moves and their audit are one transaction. The database allows no edit of an entry.
+Entries that follow each other, the states they move and their audit are one transaction. Entries that move nothing are
+committed together with those of other cards in flight (`uec.services.journal_writer`). The database allows no edit of an entry,
+and no two entries of one number for a card: whoever goes on with a card that somebody else went on with meanwhile
+(a hub taken for dead) is stopped by that before its next bundle leaves.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -30,26 +33,66 @@ class CardMovedOn(UecError):
     code = "uec.card_moved_on"
 
 
+class TakenOver(UecError):
+    """Somebody else goes on with the card. Facts: `card`."""
+
+    code = "uec.card_taken_over"
+
+
 def append(
     session: Session, card_id: int, record: Record, *, operation_id: int | None, actor: Actor, now: datetime
 ) -> None:
     """Store an entry and what follows from it, and commit; raises `ChipTaken` for a chip bound to another card."""
-    card = locked(session, Card, card_id)
-    last = session.scalar(select(func.max(JournalEntry.seq)).where(JournalEntry.card_id == card_id)) or 0
-    session.add(
-        JournalEntry(
-            card_id=card_id,
-            operation_id=operation_id,
-            seq=last + 1,
-            kind=record.kind.value,
-            facts=dict(record.facts),
-            at=now,
-        )
-    )
-    consequence = _CONSEQUENCES.get(record.kind)
-    if consequence is not None:
-        consequence(session, card, record.facts, actor, now)
+    after = last_number(session, card_id)
+    append_all(session, card_id, [record], after=after, operation_id=operation_id, actor=actor, now=now)
     session.commit()
+
+
+def append_all(
+    session: Session,
+    card_id: int,
+    records: Sequence[Record],
+    *,
+    after: int,
+    operation_id: int | None,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Store entries numbered from `after` + 1 and what follows from them; the caller commits.
+
+    Raises `ChipTaken` for a chip bound to another card, `CardMovedOn` for a card whose right to go on was taken away,
+    `TakenOver` when there are such entries already.
+    """
+    card = locked(session, Card, card_id)
+    try:
+        session.execute(insert(JournalEntry), entries(card_id, records, after=after, operation_id=operation_id, at=now))
+    except IntegrityError as error:
+        raise taken_over(card_id) from error
+    for record in records:
+        consequence = _CONSEQUENCES.get(record.kind)
+        if consequence is not None:
+            consequence(session, card, record.facts, actor, now)
+
+
+def entries(
+    card_id: int, records: Iterable[Record], *, after: int, operation_id: int | None, at: datetime
+) -> list[dict[str, Any]]:
+    """The rows of entries that follow number `after`."""
+    fixed = {"card_id": card_id, "operation_id": operation_id, "at": at}
+    return [
+        fixed | {"seq": number, "kind": record.kind.value, "facts": dict(record.facts)}
+        for number, record in enumerate(records, after + 1)
+    ]
+
+
+def last_number(session: Session, card_id: int) -> int:
+    """The number of a card's newest entry; 0 before the first."""
+    return session.scalar(select(func.max(JournalEntry.seq)).where(JournalEntry.card_id == card_id)) or 0
+
+
+def taken_over(card_id: int) -> TakenOver:
+    """The error for a card that somebody else goes on with."""
+    return TakenOver("Another card service goes on with this card: look at its newest operation.", card=card_id)
 
 
 def records(session: Session, card_id: int) -> tuple[Record, ...]:
@@ -74,13 +117,21 @@ def _claimed(session: Session, card: Card, facts: Mapping[str, Any], actor: Acto
 def _start_writing(session: Session, card: Card, actor: Actor, now: datetime) -> None:
     move(session, card, CardEvent.START_WRITING, actor=actor, now=now)
     move(session, locked(session, Application, card.application_id), ApplicationEvent.PRODUCE, actor=actor, now=now)
+    if session.scalar(select(Batch.state).where(Batch.id == card.batch_id)) is not BatchState.RELEASED:
+        return  # begun: the cards of a batch do not wait for each other
     batch = locked(session, Batch, card.batch_id)
     if batch.state is BatchState.RELEASED:
         move(session, batch, BatchEvent.PRODUCE, actor=actor, now=now)
 
 
+def keys_of(facts: Mapping[str, Any]) -> dict[str, int]:
+    """What an entry of changed keys says of the card."""
+    return {"kvn": int(facts["kvn"]), "key_version": int(facts["key_version"])}
+
+
 def _keys_changed(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
-    card.kvn, card.key_version = int(facts["kvn"]), int(facts["key_version"])
+    for name, value in keys_of(facts).items():
+        setattr(card, name, value)
 
 
 def _inspected(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
@@ -129,3 +180,7 @@ _CONSEQUENCES: Mapping[RecordKind, Consequence] = {
     RecordKind.HANDED_OVER: _handed_over,
     RecordKind.SCRAPPED: _scrapped,
 }
+MOVING = frozenset(_CONSEQUENCES) - {RecordKind.KEY_CHANGED}
+"""Entries that move card, application or batch; KEY_CHANGED only notes what the chip holds."""
+OUTCOMES = frozenset(RecordKind) - MOVING - {kind for kind in RecordKind if kind.value.endswith("_intent")}
+"""Entries of what has happened, whether or not the card was still to go on."""

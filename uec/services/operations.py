@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, insert, literal, or_, select
+from sqlalchemy import ColumnElement, exists, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from issuance.production.bundle import RecordKind
@@ -117,7 +117,8 @@ def request_batch(session: Session, batch_id: int, *, station_id: int | None, ac
         raise InvalidInput(f"Batch {batch.number} is {batch.state}: it must be released first.", field="batch")
     refuse_second_in_batch(session, batch_id=batch_id, actor=actor, duty=Duty.PRODUCE)
     # Locked as by whoever asks for one card, so that no card gets two open operations.
-    session.execute(select(Card.id).where(Card.batch_id == batch_id).order_by(Card.id).with_for_update())
+    cards = select(Card.id).where(Card.batch_id == batch_id).order_by(Card.id)
+    session.execute(cards.with_for_update(key_share=True))
     busy = exists().where(CardOperation.card_id == Card.id, CardOperation.state.in_(OPEN))
     fixed = {
         "kind": OperationKind.PERSONALISE,
@@ -171,6 +172,7 @@ def claim_operation(
             continue
         operation.state = advance(OPERATION, operation.state, OperationEvent.CLAIM)
         operation.started_at = now
+        operation.progress = {"step": 0, "of": 0, "label": "find_card"}
         _tell(session, operation, "claim", HUB, now)
         session.flush()
         view = operation_view(operation)
@@ -178,32 +180,32 @@ def claim_operation(
         return view
 
 
-def report_progress(session: Session, operation_id: int, *, step: int, of: int, label: str) -> None:
-    """Show how far a running operation is; nothing depends on it."""
-    operation = locked(session, CardOperation, operation_id)
-    if operation.state is OperationState.RUNNING:
-        operation.progress = {"step": step, "of": of, "label": label}
-    session.commit()
+def show_progress(session: Session, operation_id: int, progress: Mapping[str, Any]) -> None:
+    """Show how far a running operation is: `step`, `of`, `label`; nothing depends on it. The caller commits."""
+    running = (CardOperation.id == operation_id, CardOperation.state == OperationState.RUNNING)
+    session.execute(update(CardOperation).where(*running).values(progress=dict(progress)))
 
 
 def finish_operation(
     session: Session, operation_id: int, *, result: Mapping[str, Any], now: datetime, actor: Actor = HUB
-) -> None:
-    """Close an operation that did its work; sealed PINs are wiped."""
+) -> OperationView:
+    """Close an operation that did its work, and commit; sealed PINs are wiped."""
     operation = locked(session, CardOperation, operation_id)
     operation.state = advance(OPERATION, operation.state, OperationEvent.FINISH)
     operation.result = dict(result)
     _end(session, operation, "finish", actor, now)
+    return operation_view(operation)
 
 
 def fail_operation(
     session: Session, operation_id: int, *, code: str, text: str, now: datetime, actor: Actor = HUB
-) -> None:
+) -> OperationView:
     """Close an operation that failed, with the error's code and its sentence for the person at the window."""
     operation = locked(session, CardOperation, operation_id)
     operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
     operation.error_code, operation.error_text = code, text
     _end(session, operation, "fail", actor, now, details={"error": code})
+    return operation_view(operation)
 
 
 def cancel_operation(session: Session, operation_id: int, *, actor: Actor, now: datetime) -> None:

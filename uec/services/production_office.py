@@ -1,14 +1,16 @@
 """The office's side of a card session: answers what a personalisation, inspection or hand-over asks.
 
-Implements `issuance.production.office.OfficePort` over the database, the vault and the authority. Every answer is a
-transaction of its own, and it is durable when the method returns: nothing goes to a chip that the office would not
-remember.
+Implements `issuance.production.office.OfficePort` over the database, the vault and the authority. Records are durable
+before the next bundle leaves: nothing goes to a chip that the office would not remember. Those that move card,
+application or batch are a transaction of the card's own, all others share one with the cards in flight; how far the
+work is goes along with whatever is committed next.
 """
 
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
@@ -36,17 +38,21 @@ from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import NotFound, Stale, StoreUnavailable
 from uec.services import authority, card_jobs, certification, journal, operations
 from uec.services.applicant_secret import RandomBytes
+from uec.services.journal_writer import JournalWriter, Page
+from uec.services.views import OperationView
 from uec.store.engine import reading
 from uec.store.tables import Batch, Card
 
 HUB = system_actor("hub")
 _log = logging.getLogger(__name__)
-SHOWN_FOR = timedelta(milliseconds=200)
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What every card session of a process shares; `clock` gives the present moment, aware."""
+    """What every card session of a process shares; `clock` gives the present moment, aware.
+
+    A process with many cards in flight gives all its benches one `writer`.
+    """
 
     sessions: sessionmaker[Session]
     vault: Vault
@@ -55,6 +61,7 @@ class Bench:
     profile: CardProfile
     clock: Callable[[], datetime]
     random: RandomBytes
+    writer: JournalWriter | None = None
 
 
 def document_signer(session: Session, vault: Vault) -> Signer:
@@ -76,8 +83,11 @@ class DatabaseOffice:
         """Bind to the card; nothing is asked of the database yet."""
         self._bench, self._card_id = bench, card_id
         self._operation_id, self._actor = operation_id, actor
+        self._writer = bench.writer or JournalWriter(bench.sessions)
         self._pin_master: KeyRef | None = None
-        self._shown_at: datetime | None = None
+        self._pending: list[Record] = []
+        self._seq: int | None = None
+        self._shown: dict[str, Any] | None = None
 
     def who_is(self, request: WhoIs) -> KnownChip | None:
         """The card that the chip is bound to among those still alive, else the last one it ever was."""
@@ -87,20 +97,93 @@ class DatabaseOffice:
             return KnownChip(found[0], found[1].value, found[2]) if found else None
 
     def record(self, record: Record) -> None:
-        """Append to the card's journal, durably; what the entry proves moves the card."""
+        """Take an entry of the card's journal; `commit` makes it durable."""
         if self._card_id is None:
             return
         if record.kind is RecordKind.FINISH_INTENT and self._pin_master is not None:
             record = replace(record, facts={**record.facts, "pin_master": self._pin_master.version})
+        self._pending.append(record)
+
+    def commit(self) -> None:
+        """Make durable what was recorded; what the entries prove moves the card.
+
+        Raises `ChipTaken`, `CardMovedOn` or `TakenOver`; outcomes at the card are kept all the same.
+        """
+        pending, self._pending = self._pending, []
+        if any(record.kind in journal.MOVING for record in pending):
+            with self._bench.sessions() as session:
+                self._append(session, pending)
+                session.commit()
+        elif pending:
+            self._share(pending)
+        elif self._shown:
+            self._show()
+
+    def close(self) -> None:
+        """What was recorded last is committed by `finish`, or here when no operation waits for its end."""
+        if self._operation_id is None:
+            self.commit()
+
+    def finish(self, result: Mapping[str, Any]) -> OperationView:
+        """Close the operation as done, in one transaction with what was recorded last; raises what `commit` does."""
+        if self._operation_id is None:
+            raise NotFound("This session belongs to no operation.", kind="CardOperation", id=None)
+        pending, self._pending = self._pending, []
         with self._bench.sessions() as session:
-            journal.append(
-                session,
-                self._card_id,
-                record,
-                operation_id=self._operation_id,
-                actor=self._actor,
-                now=self._bench.clock(),
-            )
+            if pending:
+                self._append(session, pending)
+            return operations.finish_operation(session, self._operation_id, result=result, now=self._bench.clock())
+
+    def _append(self, session: Session, pending: list[Record]) -> None:
+        try:
+            self._append_all(session, pending)
+        except journal.CardMovedOn:
+            session.rollback()
+            if kept := [record for record in pending if record.kind in journal.OUTCOMES]:
+                self._append_all(session, kept)
+                session.commit()
+            raise
+
+    def _append_all(self, session: Session, records: list[Record]) -> None:
+        card_id = self._known_card()
+        after = journal.last_number(session, card_id) if self._seq is None else self._seq
+        journal.append_all(
+            session,
+            card_id,
+            records,
+            after=after,
+            operation_id=self._operation_id,
+            actor=self._actor,
+            now=self._bench.clock(),
+        )
+        if self._shown and self._operation_id is not None:
+            operations.show_progress(session, self._operation_id, self._shown)
+        self._shown, self._seq = None, after + len(records)
+
+    def _share(self, pending: list[Record]) -> None:
+        """In one transaction with other cards' entries."""
+        card_id = self._known_card()
+        if self._seq is None:
+            with reading(self._bench.sessions) as session:
+                self._seq = journal.last_number(session, card_id)
+        rows = journal.entries(
+            card_id, pending, after=self._seq, operation_id=self._operation_id, at=self._bench.clock()
+        )
+        changed = [journal.keys_of(record.facts) for record in pending if record.kind is RecordKind.KEY_CHANGED]
+        keys = [{"this": card_id, "new_kvn": one["kvn"], "new_version": one["key_version"]} for one in changed]
+        self._writer.write(Page(card_id, rows, keys[-1] if keys else None, self._progress_row()))
+        self._seq += len(pending)
+
+    def _show(self) -> None:
+        """Show how far the work is, with nothing to remember; a database that is busy or away ends no session."""
+        try:
+            self._writer.write(Page(self._card_id or 0, progress=self._progress_row()))
+        except (StoreUnavailable, Stale) as error:
+            _log.warning("progress of operation %s is not shown: %s", self._operation_id, error)
+
+    def _progress_row(self) -> dict[str, Any] | None:
+        shown, self._shown = self._shown, None
+        return {"this": self._operation_id, "shown": shown} if shown and self._operation_id is not None else None
 
     def session_keys(self, request: SessionKeysWanted) -> SessionKeys:
         """Ask the vault."""
@@ -128,29 +211,20 @@ class DatabaseOffice:
 
     def pins(self, request: PinsWanted) -> Mapping[str, Secret]:
         """The card's transport PINs, of the PIN master that they were or will be set from."""
-        with reading(self._bench.sessions) as session:
-            version = card_jobs.pin_master_version(session, self._known_card())
-        active = self._bench.vault.active(KeyPurpose.PIN_MASTER)
-        self._pin_master = active if version is None else KeyRef(KeyPurpose.PIN_MASTER, version)
+        if self._pin_master is None:
+            with reading(self._bench.sessions) as session:
+                version = card_jobs.pin_master_version(session, self._known_card())
+            active = self._bench.vault.active(KeyPurpose.PIN_MASTER)
+            self._pin_master = active if version is None else KeyRef(KeyPurpose.PIN_MASTER, version)
         return self._bench.vault.transport_pins(self._pin_master, request.card_number, request.digits)
 
     def progress(self, progress: Progress) -> None:
-        """Show it on the operation's page; steps that follow at once are left out, each costs a write to the disk.
-
-        Nothing depends on it, so a database that is busy or away just then ends no session.
-        """
-        now = self._bench.clock()
-        at_once = self._shown_at is not None and now - self._shown_at < SHOWN_FOR
-        if self._operation_id is None or (at_once and 0 < progress.step < progress.of):
+        """Show it on the operation's page with the next commit; what a person has to do is shown at once."""
+        if self._operation_id is None:
             return
-        self._shown_at = now
-        try:
-            with self._bench.sessions() as session:
-                operations.report_progress(
-                    session, self._operation_id, step=progress.step, of=progress.of, label=progress.label
-                )
-        except (StoreUnavailable, Stale) as error:
-            _log.warning("progress of operation %d is not shown: %s", self._operation_id, error)
+        self._shown = {"step": progress.step, "of": progress.of, "label": progress.label}
+        if not progress.of:
+            self._show()
 
     def _known_card(self) -> int:
         if self._card_id is None:

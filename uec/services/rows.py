@@ -10,8 +10,12 @@ Entity = TypeVar("Entity")
 
 
 def locked(session: Session, table: type[Entity], key: Any) -> Entity:
-    """The row as it is now, locked against other writers; raises `NotFound`."""
-    return _found(session.get(table, key, with_for_update=True), table, key)
+    """The row as it is now, locked against other writers; raises `NotFound`.
+
+    Not against those that only refer to it: a row that is changed twice in a transaction has its foreign keys checked,
+    which shares the rows they name, and two transactions that then lock such a row for good wait for each other.
+    """
+    return _found(session.get(table, key, with_for_update={"key_share": True}), table, key)
 
 
 def present(session: Session, table: type[Entity], key: Any) -> Entity:

@@ -308,7 +308,10 @@ def test_progress_that_cannot_be_shown_ends_no_session(office: CardOffice) -> No
     engine = office.sessions.kw["bind"]
     event.listen(engine, "before_cursor_execute", busy)
     try:
-        DatabaseOffice(office.desk.bench, card_id, operation_id=operation_id).progress(Progress(0, 6, "find_card"))
+        desk = DatabaseOffice(office.desk.bench, card_id, operation_id=operation_id)
+        desk.progress(Progress(0, 6, "find_card"))
+        desk.commit()
+        desk.progress(Progress(0, 0, "put_card_back"))
     finally:
         event.remove(engine, "before_cursor_execute", busy)
 

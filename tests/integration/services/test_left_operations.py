@@ -14,6 +14,7 @@ from uec.domain.errors import StoreUnavailable
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
 from uec.services import cards, handover, journal, operations
 from uec.services.journal import CardMovedOn
+from uec.services.journal_writer import JournalWriter, Page
 from uec.services.views import OperationView
 from uec.store.tables import AuditEntry, Card, CardOperation
 
@@ -154,6 +155,7 @@ def test_a_card_that_was_annulled_in_the_reader_is_not_told_handed_over(office: 
     with office.sessions() as session:
         kinds = [record.kind for record in journal.records(session, card_id)]
     assert RecordKind.HANDED_OVER not in kinds
+    assert kinds[-1] is RecordKind.PIN_CHANGED, "what was done to the chip is known"
 
 
 def test_a_database_that_goes_leaves_the_operation_to_be_settled(
@@ -163,15 +165,15 @@ def test_a_database_that_goes_leaves_the_operation_to_be_settled(
     asked = office.request(OperationKind.PERSONALISE, card_id)
     claimed = claim(office, asked)
     assert claimed is not None
-    append = journal.append
+    write = JournalWriter.write
 
-    def away(session: Session, card: int, record: Record, **rest: object) -> None:
-        if record.kind is RecordKind.KEYS_MADE:
+    def away(writer: JournalWriter, page: Page) -> None:
+        if any(row["kind"] == RecordKind.KEYS_MADE for row in page.rows):
             raise StoreUnavailable("The database is away.")
-        append(session, card, record, **rest)  # type: ignore[arg-type]
+        write(writer, page)
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "append", away)
+        patch.setattr(JournalWriter, "write", away)
         with pytest.raises(StoreUnavailable):
             office.do(claimed)
     assert released(office, asked).state is OperationState.REQUESTED

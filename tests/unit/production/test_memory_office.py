@@ -29,8 +29,14 @@ def public_key(curve: ec.EllipticCurve | None = None) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
+def keep(line: Line, number: str, record: Record) -> None:
+    desk = line.office.desk(number)
+    desk.record(record)
+    desk.commit()
+
+
 def claim(line: Line, number: str, chip_id: str) -> None:
-    line.office.desk(number).record(Record(RecordKind.CHIP_CLAIMED, {"chip_id": chip_id}))
+    keep(line, number, Record(RecordKind.CHIP_CLAIMED, {"chip_id": chip_id}))
 
 
 def test_a_chip_belongs_to_one_card(line: Line, serial: Serial) -> None:
@@ -76,7 +82,7 @@ def test_states_follow_records(line: Line, serial: Serial) -> None:
     number = line.order(serial())
     states = []
     for kind in (RecordKind.WRITE_INTENT, RecordKind.INSPECTED, RecordKind.HANDED_OVER, RecordKind.SCRAPPED):
-        line.office.desk(number).record(Record(kind, {}))
+        keep(line, number, Record(kind, {}))
         states.append(line.office.cards[number].state)
     assert states == ["PREPARED", "PERSONALISED", "ACTIVE", "SPOILED"]
     assert line.office.job(number).journal[0].kind is RecordKind.WRITE_INTENT
@@ -84,7 +90,7 @@ def test_states_follow_records(line: Line, serial: Serial) -> None:
 
 def test_a_kept_record_does_not_change_with_the_callers_dictionary(line: Line, serial: Serial) -> None:
     number, facts = line.order(serial()), {"kvn": 1}
-    line.office.desk(number).record(Record(RecordKind.KEY_CHANGED, facts))
+    keep(line, number, Record(RecordKind.KEY_CHANGED, facts))
     facts["kvn"] = 2
     assert line.office.cards[number].journal[0].facts == {"kvn": 1}
 
