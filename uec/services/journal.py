@@ -1,9 +1,9 @@
 """The journal of each card: written before the next command goes to the chip, and what it proves moves the card.
 
 Entries that follow each other, the states they move and their audit are one transaction. Entries that move nothing are
-committed together with those of other cards in flight (`uec.services.journal_writer`). The database allows no edit of an entry,
-and no two entries of one number for a card: whoever goes on with a card that somebody else went on with meanwhile
-(a hub taken for dead) is stopped by that before its next bundle leaves.
+committed together with those of other cards in flight (`uec.services.journal_writer`). The database allows no edit of
+an entry, and no two entries of one number for a card: whoever goes on with a card that somebody else went on with
+meanwhile (a hub taken for dead) is stopped by that before its next bundle leaves.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
