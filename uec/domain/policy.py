@@ -5,10 +5,11 @@ Defaults: Federal Law 210-FZ, chapter 6, arts 22-28, as it stood for 2013-2016.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
 from uec.domain.errors import InvalidSettings
+from uec.domain.quality import Band
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,20 @@ class Policy:
     ocsp_hours: int = 24
     check_first_retry_s: int = 30
     check_last_retry_s: int = 3600
+    quality_allowed: float = 0.03
+    quality_intolerable: float = 0.20
+    quality_false_alarm_every: int = 20_000
+    # Where the office keeps its calendar; the setting `timezone`, not a rule of the law.
+    zone: tzinfo = UTC
+
+    def day(self, moment: datetime) -> date:
+        """Return the office's calendar day of an aware moment."""
+        return moment.astimezone(self.zone).date()
+
+    @property
+    def quality_band(self) -> Band:
+        """The failure rates of cards that readers, stations, chip lots and operators are judged by."""
+        return Band(self.quality_allowed, self.quality_intolerable, self.quality_false_alarm_every)
 
     def due_on(self, submitted_on: date) -> date:
         """Return the last day by which the card of a request must lie at the point."""
@@ -90,9 +105,17 @@ class PolicyBook:
                 current = policy
         return current
 
+    def day(self, moment: datetime) -> date:
+        """Return the office's calendar day of an aware moment."""
+        return self.first.day(moment)
+
+    def at(self, moment: datetime) -> Policy:
+        """Return the policy in force at an aware moment, by the office's calendar."""
+        return self.on(self.day(moment))
+
 
 def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
-    kinds = {item.name: item.default for item in fields(Policy)}
+    kinds = {item.name: item.default for item in fields(Policy) if item.name != "zone"}
     checked: dict[str, Any] = {}
     for key, value in values.items():
         if key not in kinds:
@@ -113,11 +136,11 @@ def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
     return checked
 
 
-def load_policy(values: dict[str, Any]) -> PolicyBook:
+def load_policy(values: dict[str, Any], *, zone: tzinfo = UTC) -> PolicyBook:
     """Build the book from the `[policy]` table; each `[[policy.changes]]` overrides from its `from` date on."""
     base = dict(values)
     changes: Sequence[dict[str, Any]] = base.pop("changes", [])
-    current = replace(Policy(), **_checked(base, "policy"))
+    current = replace(Policy(), zone=zone, **_checked(base, "policy"))
     book = PolicyBook(current)
     dated = []
     for change in changes:

@@ -1,0 +1,1 @@
+"""Stock of blanks and quality, on both databases."""
