@@ -66,7 +66,7 @@ class Job:
 
 def run_checks(tools: Tools) -> str:
     """Ask registers until nothing is due."""
-    policy = tools.settings.policy.on(tools.clock().date())
+    policy = tools.settings.policy.at(tools.clock())
     asked = settled = 0
     with tools.sessions() as session:
         started = checks.start_checks(session, now=tools.clock())
@@ -116,7 +116,7 @@ def recipe_of(session: Session, tools: Tools, batch_id: int) -> preparation.Reci
 def publish(tools: Tools) -> str:
     """Publish what terminals fetch, where something changed or time runs out."""
     now = tools.clock()
-    policy = tools.settings.policy.on(now.date())
+    policy = tools.settings.policy.at(now)
     said = []
     with tools.sessions() as session:
         if publication.any_crl_due(session, policy=policy, now=now):
@@ -131,7 +131,7 @@ def publish(tools: Tools) -> str:
 def sign_answers(tools: Tools) -> str:
     """Sign answers about certificates ahead: what is void first, then what is old; renew the signer in time."""
     now = tools.clock()
-    life = timedelta(hours=tools.settings.policy.on(now.date()).ocsp_hours)
+    life = timedelta(hours=tools.settings.policy.at(now).ocsp_hours)
     with tools.sessions() as session:
         said = [
             f"signer until {until:%Y-%m-%d}"
@@ -158,7 +158,7 @@ def plan(tools: Tools) -> str:
         made = batches.plan(
             session,
             actor=system_actor("scheduler"),
-            rules=rules.batch_rules(tools.settings, today=now.date()),
+            rules=rules.batch_rules(tools.settings, today=tools.settings.policy.day(now)),
             now=now,
         )
     return (
@@ -170,7 +170,7 @@ def expire(tools: Tools) -> str:
     """End the cards whose last day of validity is over."""
     now = tools.clock()
     with tools.sessions() as session:
-        return f"expired {cards.expire_due(session, now=now)}"
+        return f"expired {cards.expire_due(session, today=tools.settings.policy.day(now), now=now)}"
 
 
 def sweep(tools: Tools) -> str:

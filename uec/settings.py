@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from uec.domain.errors import InvalidSettings
 from uec.domain.policy import Policy, PolicyBook, load_policy
@@ -80,7 +81,7 @@ class Settings:
     banks: tuple[str, ...] = ()
     demo: bool = False
     pki: PkiNames = field(default_factory=PkiNames)
-    policy: PolicyBook = field(default_factory=lambda: PolicyBook(Policy()))
+    policy: PolicyBook = field(default_factory=lambda: PolicyBook(Policy(zone=ZoneInfo(Settings.timezone))))
     source: Path | None = None
 
 
@@ -115,8 +116,9 @@ def settings_from(values: Mapping[str, Any], source: Path) -> Settings:
     """Build settings from parsed TOML; `source` is the file, whose folder relative paths count from."""
     given = dict(values)
     pki = replace(PkiNames(), **_checked(_section(given, "pki"), PkiNames(), "pki."))
-    policy = load_policy(_section(given, "policy"))
+    rules = _section(given, "policy")
     checked = _checked(given, Settings(), "")
+    policy = load_policy(rules, zone=ZoneInfo(checked.get("timezone", Settings.timezone)))
     settings = replace(Settings(), **checked, pki=pki, policy=policy, source=source)
     return _absolute(settings, source.parent)
 

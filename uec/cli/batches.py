@@ -42,7 +42,7 @@ def plan(login: str, password_file: Path | None) -> None:
     chosen = settings()
     with store(chosen) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
-        made = service.plan(session, actor=actor, rules=batch_rules(chosen, today=now().date()), now=now())
+        made = service.plan(session, actor=actor, rules=batch_rules(chosen, today=chosen.policy.day(now())), now=now())
     show(
         ("id", "number", "day", "point", "cards"),
         [(row.id, row.number, row.planned_for, row.point_name_ru, row.total) for row in made.batches],

@@ -86,6 +86,6 @@ def stop_list() -> None:
     chosen = settings()
     with store(chosen) as sessions, sessions() as session, _vault(chosen) as vault:
         signer = production_office.document_signer(session, vault)
-        policy = chosen.policy.on(now().date())
+        policy = chosen.policy.at(now())
         number = publication.publish_stop_list(session, signer, policy=policy, now=now())
     click.echo(f"stop-list {number} published")

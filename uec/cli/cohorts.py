@@ -48,7 +48,7 @@ def compute(
 
     chosen = settings()
     with store(chosen) as sessions, sessions() as session:
-        day = (as_of or now()).date()
+        day = as_of.date() if as_of else chosen.policy.day(now())
         view = cohort.compute(
             session,
             actor=signed_in(session, login, password_file),
@@ -95,6 +95,6 @@ def open_applications(cohort_id: int, login: str, password_file: Path | None) ->
     chosen = settings()
     with store(chosen) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
-        policy = chosen.policy.on(now().date())
+        policy = chosen.policy.at(now())
         opened = cohort.open_applications(session, cohort_id, actor=actor, policy=policy, now=now())
     click.echo(f"{opened} applications opened")

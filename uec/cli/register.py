@@ -32,13 +32,16 @@ def import_residents(file: Path, rejects: Path) -> None:
     """
     from uec.services.register import import_register  # noqa: PLC0415
 
-    with store(settings()) as sessions, sessions() as session, progress_bar("residents") as bar:
+    chosen = settings()
+    with store(chosen) as sessions, sessions() as session, progress_bar("residents") as bar:
+        moment = now()
         report = import_register(
             session,
             path=file,
             rejects_path=rejects,
             actor=OPERATOR,
-            now=now(),
+            now=moment,
+            today=chosen.policy.day(moment),
             progress=lambda done, total, rows: bar.update(done, total, f"{rows} rows"),
         )
     show_facts(

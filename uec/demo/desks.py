@@ -46,7 +46,7 @@ class Desks:
 
     def submit(self, form: ApplicationForm, route: Route, actor: Actor) -> Receipt:
         now = self._office.now()
-        policy = self._office.settings.policy.on(now.date())
+        policy = self._office.settings.policy.at(now)
         with self._sessions() as session:
             receipt = intake.submit_application(
                 session, form=form, route=route, actor=actor, policy=policy, now=now, random=token_bytes
@@ -57,7 +57,7 @@ class Desks:
 
     def people(self, count: int) -> list[Resident]:
         """Adults of the register with a telephone who have no application yet."""
-        today = self._office.now().date()
+        today = self._office.settings.policy.day(self._office.now())
         applied = select(Application.snils)
         adults = select(Resident).where(
             Resident.birth_date <= today.replace(year=today.year - 20, day=1),
@@ -112,7 +112,9 @@ class Desks:
 
     def _planned(self) -> PlanOutcome:
         now = self._office.now()
-        rules = batch_rules(self._office.settings, today=now.date(), transport=self._report.transport)
+        rules = batch_rules(
+            self._office.settings, today=self._office.settings.policy.day(now), transport=self._report.transport
+        )
         with self._sessions() as session:
             return batches.plan(session, actor=self._office.actor("planner"), rules=rules, now=now)
 

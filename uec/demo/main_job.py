@@ -152,8 +152,14 @@ class MainJob(Desks):
         with self._sessions() as session:
             if municipalities_csv is not None:
                 import_municipalities(session, path=municipalities_csv, actor=operator, now=self._office.now())
+            now = self._office.now()
             told = import_register(
-                session, path=residents_csv, rejects_path=rejects, actor=operator, now=self._office.now()
+                session,
+                path=residents_csv,
+                rejects_path=rejects,
+                actor=operator,
+                now=now,
+                today=self._office.settings.policy.day(now),
             )
         known = told.imported + told.updated + told.unchanged
         self._report.residents = {
@@ -189,10 +195,10 @@ class MainJob(Desks):
 
     def _mass_emission(self) -> None:
         planner, approver, now = self._office.actor("planner"), self._office.actor("approver"), self._office.now()
-        policy = self._office.settings.policy.on(now.date())
+        policy = self._office.settings.policy.at(now)
         with self._sessions() as session:
             drafted = cohort.compute(
-                session, actor=planner, as_of=now.date(), policy=policy, now=now, limit=COHORT_MEMBERS
+                session, actor=planner, as_of=policy.day(now), policy=policy, now=now, limit=COHORT_MEMBERS
             )
             cohort.propose(session, drafted.id, actor=planner, now=now)
             cohort.approve(session, drafted.id, actor=approver, digest=drafted.digest, now=now)
@@ -226,7 +232,7 @@ class MainJob(Desks):
                 lost,
                 actor=self._office.actor("operator1"),
                 reason=ApplicationReason.DUPLICATE,
-                policy=self._office.settings.policy.on(now.date()),
+                policy=self._office.settings.policy.at(now),
                 now=now,
                 random=token_bytes,
             )
@@ -244,7 +250,7 @@ class MainJob(Desks):
         self._office.until(
             lambda session: (
                 not publication.crl_due(
-                    session, policy=self._office.settings.policy.on(self._office.now().date()), now=self._office.now()
+                    session, policy=self._office.settings.policy.at(self._office.now()), now=self._office.now()
                 )
                 and (session.scalar(newest) or 0) >= max(before, 1)
             ),

@@ -71,12 +71,12 @@ def plan(session: Session, *, actor: Actor, rules: BatchRules, now: datetime) ->
     gone = {"closed_at": now}
     unplanned = (Application.state == ApplicationState.APPROVED, barred())
     move_all(session, Application, ApplicationEvent.WITHDRAW, *unplanned, actor=actor, now=now, values=gone)
-    demands = _demands(session)
+    demands, today = _demands(session, rules.policy), rules.policy.day(now)
     made = make_plan(
         demands,
         capacity=_capacity(session),
-        used=_used(session, now.date()),
-        rules=PlanningRules(rules.calendar, now.date(), rules.horizon_days, rules.batch_limit),
+        used=_used(session, today),
+        rules=PlanningRules(rules.calendar, today, rules.horizon_days, rules.batch_limit),
     )
     batches = _write_batches(session, made.batches, actor, rules, now)
     cards = _write_cards(session, list(zip(batches, made.batches, strict=True)), rules)
@@ -123,7 +123,7 @@ def cancel(session: Session, batch_id: int, *, actor: Actor, reason: str, now: d
     session.commit()
 
 
-def _demands(session: Session) -> list[Demand]:
+def _demands(session: Session, policy: Policy) -> list[Demand]:
     """Everybody approved, locked: who is taken back meanwhile waits, and finds the card."""
     wanted = (
         select(
@@ -139,7 +139,7 @@ def _demands(session: Session) -> list[Demand]:
         .with_for_update()
     )
     return [
-        Demand(key, point, _priority(route, remake=remake), submitted_at.date(), due_on)
+        Demand(key, point, _priority(route, remake=remake), policy.day(submitted_at), due_on)
         for key, point, route, remake, submitted_at, due_on in session.execute(wanted)
     ]
 

@@ -6,7 +6,7 @@ behind it move together, with the audit. What an event brings about is a table, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from sqlalchemy import select
@@ -117,12 +117,12 @@ def replace(
     return receipt
 
 
-def expire_due(session: Session, *, now: datetime) -> int:
-    """End every card whose last day of validity is over, set-based; returns how many.
+def expire_due(session: Session, *, today: date, now: datetime) -> int:
+    """End every card whose last day of validity is before the office's `today`, set-based; returns how many.
 
     An application whose card was never fetched ends with it. Certificates end by themselves on the same day.
     """
-    over = Card.expires_on < now.date()
+    over = Card.expires_on < today
     unclaimed = select(Card.application_id).where(over, Card.state == CardState.PERSONALISED)
     ended = {"closed_at": now}
     ready = (Application.state == ApplicationState.READY, Application.id.in_(unclaimed))

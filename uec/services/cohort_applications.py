@@ -58,10 +58,11 @@ def open_all(
     point = session.scalar(select(func.min(IssuancePoint.id)))
     if point is None:
         raise InvalidInput("There is no issuance point yet: add one before opening applications.", field="point")
-    series = f"application-{now:%Y}"
+    year = policy.day(now).year
+    series = f"application-{year}"
     first = numbering.take(session, series, count=0).start
     values = _register_columns() | _fixed_columns(cohort, policy, now)
-    values["number"] = _number(session, now, first)
+    values["number"] = _number(session, year, first)
     values["point_id"] = func.coalesce(_nearest_point(), point)
     # Everybody who enters an application waits for the series, so what is above this id afterwards is ours.
     before = session.scalar(select(func.max(Application.id))) or 0
@@ -96,7 +97,7 @@ def _fixed_columns(cohort: Cohort, policy: Policy, now: datetime) -> dict[str, A
         # Nobody got a receipt, so no secret opens the status page.
         "secret_hash": "",
         "submitted_at": now,
-        "due_on": policy.due_on(now.date()),
+        "due_on": policy.due_on(policy.day(now)),
         "taken_by": cohort.proposed_by,
         "decided_by": cohort.approved_by,
         "decided_at": cohort.approved_at,
@@ -109,12 +110,12 @@ def _fixed_columns(cohort: Cohort, policy: Policy, now: datetime) -> dict[str, A
     return {name: literal(value, columns[name].type) for name, value in fixed.items()}
 
 
-def _number(session: Session, now: datetime, first: int) -> ColumnElement[str]:
+def _number(session: Session, year: int, first: int) -> ColumnElement[str]:
     """`YYYY-NNNNNNN`, counting from `first` in the order of the register."""
     position = first - 1 + func.row_number().over(order_by=Resident.id)
     if session.get_bind().dialect.name == "postgresql":
-        return literal(f"{now:%Y}-") + func.lpad(cast(position, String), 7, "0")
-    return func.printf(f"{now:%Y}-%07d", position)
+        return literal(f"{year}-") + func.lpad(cast(position, String), 7, "0")
+    return func.printf(f"{year}-%07d", position)
 
 
 def _nearest_point() -> ColumnElement[int | None]:

@@ -55,9 +55,9 @@ def submit_application(
         )
     if route is Route.WINDOW:
         actor.require(Permission.TAKE_APPLICATION)
-    if not policy.applications_open(now.date()):
+    if not policy.applications_open(policy.day(now)):
         raise InvalidInput(f"Applications are taken from {policy.on_application_from:%d.%m.%Y}: come back then.")
-    form = form.validate(today=now.date(), policy=policy)
+    form = form.validate(today=policy.day(now), policy=policy)
     present(session, IssuancePoint, form.point_id)
     application, secret = _register(session, form, route=route, actor=actor, policy=policy, now=now, random=random)
     session.commit()
@@ -120,7 +120,8 @@ def _register(
     replaces: Card | None = None,
 ) -> tuple[Application, str]:
     # Taking the number first locks the series, so that two requests of one person cannot pass the next check at once.
-    number = f"{now:%Y}-{numbering.take(session, f'application-{now:%Y}')[0]:07d}"
+    today = policy.day(now)
+    number = f"{today:%Y}-{numbering.take(session, f'application-{today:%Y}')[0]:07d}"
     _refuse_served(session, form, replaces=replaces)
     secret = new_secret(random)
     application = Application(
@@ -131,7 +132,7 @@ def _register(
         resident_id=_resident_of(session, form),
         secret_hash=hash_secret(number, secret),
         submitted_at=now,
-        due_on=policy.replaced_on(now.date()) if replaces else policy.due_on(now.date()),
+        due_on=policy.replaced_on(today) if replaces else policy.due_on(today),
         taken_by=actor.staff_id,
         replaces_card_id=replaces.id if replaces else None,
     )

@@ -9,7 +9,7 @@ import csv
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 
@@ -81,10 +81,12 @@ def import_register(
     rejects_path: Path,
     actor: Actor,
     now: datetime,
+    today: date | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
     """Import an export (CSV, see `RegisterFile`); bad rows go to `rejects_path` with line, field and reason.
 
+    `today` is the office's calendar day, which no birth may lie after; that of `now` in UTC without.
     `progress(bytes_done, bytes_total, rows)` is called about once a megabyte. Raises `InvalidFile`, `DiskFull`,
     `StoreUnavailable`; then nothing was kept, and no reject file written. A Ctrl-C in the last moment comes too late.
     """
@@ -96,7 +98,8 @@ def import_register(
         run = RegisterImport(file_digest="", file_name=path.name[:255], started_at=now)
         session.add(run)
         session.flush()
-        _fill(session, source, rejects, run, now, progress or (lambda _done, _total, _rows: None))
+        check = RowCheck(RowChecker(today or now.date(), frozenset(session.scalars(select(Municipality.oktmo)))))
+        _fill(session, source, rejects, run, check, now, progress or (lambda _done, _total, _rows: None))
         rejects.file.seal()
         seconds = time.perf_counter() - started
         run.finished_at = now + timedelta(seconds=seconds)
@@ -117,9 +120,14 @@ def import_register(
 
 
 def _fill(
-    session: Session, source: RegisterFile, rejects: Rejects, run: RegisterImport, now: datetime, progress: Progress
+    session: Session,
+    source: RegisterFile,
+    rejects: Rejects,
+    run: RegisterImport,
+    check: RowCheck,
+    now: datetime,
+    progress: Progress,
 ) -> None:
-    check = RowCheck(RowChecker(now.date(), frozenset(session.scalars(select(Municipality.oktmo)))))
     staging = Staging(session)
     rows = staged = 0
     with staging.loader() as loader:

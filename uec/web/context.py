@@ -5,12 +5,13 @@ import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from flask import Flask, current_app, g
 from sqlalchemy.orm import Session, sessionmaker
 
+from uec.domain.policy import Policy
 from uec.settings import Settings
 from uec.store.engine import reading
 
@@ -41,6 +42,16 @@ def now() -> datetime:
         g.now = office().clock()
     moment: datetime = g.now
     return moment
+
+
+def today() -> date:
+    """Return the office's calendar day of this request."""
+    return office().settings.policy.day(now())
+
+
+def policy() -> Policy:
+    """Return the rules in force at this request."""
+    return office().settings.policy.at(now())
 
 
 def _stack() -> ExitStack:

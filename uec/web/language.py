@@ -32,8 +32,8 @@ def pick(ru: str, en: str) -> str:
     return (en or ru) if language() == "en" else ru
 
 
-def day(value: date | None) -> str:
-    """Write a day as people do: 3 марта 2026."""
+def day(value: date | datetime | None) -> str:
+    """Write a day as people do: 3 марта 2026; of a moment, the day that it was here."""
     return "" if value is None else str(format_date(value, "d MMMM y"))
 
 

@@ -36,13 +36,13 @@ def course_of(view: ApplicationStatusView) -> list[Mark]:
     if view.state in {S.REJECTED, S.WITHDRAWN}:
         end = _("Rejected") if view.state is S.REJECTED else _("Withdrawn")
         return [
-            Mark(_("Application received"), done=True, now=False, when=day(view.submitted_at.date())),
+            Mark(_("Application received"), done=True, now=False, when=day(view.submitted_at)),
             Mark(end, done=True, now=True, when=""),
         ]
     place = PLACES[view.state]
     made = _("planned for %(day)s", day=day(view.promised_on)) if view.promised_on else ""
     texts = (
-        (_("Application received"), day(view.submitted_at.date())),
+        (_("Application received"), day(view.submitted_at)),
         (_("Check of your data in the registers"), ""),
         (_("Decision on the application"), ""),
         (_("Making of the card"), made),

@@ -323,10 +323,11 @@ def test_cards_end_with_their_last_day(office: CardOffice) -> None:
     with office.sessions() as session:
         cards.suspend(session, held, actor=office.staff.security, reason="lost for now", now=office.clock())
         last_day = session.get_one(Card, active).expires_on
+        tomorrow = last_day + timedelta(days=1)
         moment = NOW.replace(year=last_day.year, month=last_day.month, day=last_day.day, hour=23)
-        assert cards.expire_due(session, now=moment) == 0
-        assert cards.expire_due(session, now=moment + timedelta(hours=2)) == 3
-        assert cards.expire_due(session, now=moment + timedelta(hours=2)) == 0
+        assert cards.expire_due(session, today=moment.date(), now=moment) == 0
+        assert cards.expire_due(session, today=tomorrow, now=moment + timedelta(hours=2)) == 3
+        assert cards.expire_due(session, today=tomorrow, now=moment + timedelta(hours=2)) == 0
         states = session.scalars(select(Application.state).order_by(Application.id)).all()
         assert states == [ApplicationState.CLOSED, ApplicationState.CLOSED, ApplicationState.WITHDRAWN]
         assert session.scalar(select(func.count()).where(AuditEntry.action == "card.expire")) == 3

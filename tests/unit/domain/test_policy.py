@@ -1,6 +1,7 @@
 """The policy: ages, clocks, and its dated versions."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -43,10 +44,20 @@ def test_changes_build_on_each_other_whatever_their_order() -> None:
     )
 
 
+def test_a_rule_is_in_force_from_local_midnight() -> None:
+    book = load_policy({"changes": [{"from": date(2015, 1, 1), "production_days": 20}]}, zone=ZoneInfo("Asia/Tokyo"))
+    eve, day = datetime(2014, 12, 31, 14, 59, tzinfo=UTC), datetime(2014, 12, 31, 15, 0, tzinfo=UTC)
+    assert (book.day(eve), book.at(eve).production_days) == (date(2014, 12, 31), 30)
+    assert (book.day(day), book.at(day).production_days) == (date(2015, 1, 1), 20)
+    assert book.at(day).day(day) == date(2015, 1, 1), "every version keeps the calendar"
+    assert Policy().day(day) == date(2014, 12, 31)
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
         ({"validity": 5}, "policy.validity is not a rule"),
+        ({"zone": "UTC"}, "policy.zone is not a rule"),
         ({"validity_years": "5"}, "must be of the kind int"),
         ({"validity_years": True}, "must be of the kind int"),
         ({"changes": [{"validity_years": 4}]}, "needs `from"),

@@ -11,14 +11,13 @@ from marshmallow import Schema
 from uec.domain.actors import CITIZEN
 from uec.domain.lifecycle import Route
 from uec.domain.permissions import Permission
-from uec.domain.policy import Policy
 from uec.services import applications, batch_lists, card_lists, intake, points, staff
 from uec.services.forms import ApplicationForm
 from uec.services.views import BatchRow
 from uec.web import published as published_lists
 from uec.web.access import current_actor, needs, public
 from uec.web.api import schemas, tokens
-from uec.web.context import database, now, office, reader
+from uec.web.context import database, now, office, policy, reader
 from uec.web.limits import SlidingWindow
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -61,10 +60,6 @@ def at(rule: str, method: str = "GET", *, secured: bool = False) -> Callable[[Vi
     return register
 
 
-def _policy() -> Policy:
-    return office().settings.policy.on(now().date())
-
-
 @at("/session", "POST")
 @takes(schemas.SignInInput)
 @gives(200, schemas.TokenOutput)
@@ -97,7 +92,7 @@ def submit(values: Values) -> object:
         form=ApplicationForm(**values),
         route=Route.WEB,
         actor=CITIZEN,
-        policy=_policy(),
+        policy=policy(),
         now=now(),
         random=office().random,
     )

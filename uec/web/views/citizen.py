@@ -12,12 +12,11 @@ from wtforms.validators import InputRequired
 from uec.domain.actors import CITIZEN
 from uec.domain.errors import InvalidNumber, NotFound
 from uec.domain.lifecycle import Route
-from uec.domain.policy import Policy
 from uec.services import intake, points, refusals
 from uec.services.views import PointView
 from uec.web import drafts, receipts
 from uec.web.access import public
-from uec.web.context import database, now, office, reader
+from uec.web.context import database, now, office, policy, reader, today
 from uec.web.forms.application import (
     STEPS,
     ChoiceForm,
@@ -61,10 +60,6 @@ def _limits() -> Limits:
     return limits
 
 
-def _policy() -> Policy:
-    return office().settings.policy.on(now().date())
-
-
 def _sender() -> str:
     return request.remote_addr or ""
 
@@ -73,7 +68,7 @@ def _sender() -> str:
 @public
 def start() -> ResponseReturnValue:
     """Explain the card."""
-    return render_template("citizen/start.html", policy=_policy(), points=points.list_points(reader())[:12])
+    return render_template("citizen/start.html", policy=policy(), points=points.list_points(reader())[:12])
 
 
 @blueprint.get("/apply")
@@ -95,7 +90,7 @@ def _kept(answers: dict[str, str], target: str) -> ResponseReturnValue:
 
 
 def _problems(answers: dict[str, str], places: list[PointView], photo: bytes | None = None) -> dict[str, str]:
-    return problems(answers, points=places, photo=photo, today=now().date(), policy=_policy())
+    return problems(answers, points=places, photo=photo, today=today(), policy=policy())
 
 
 @blueprint.route("/apply/<step>", methods=["GET", "POST"])
@@ -129,8 +124,8 @@ def step(step: str) -> ResponseReturnValue:
 
 def _child(answers: dict[str, str]) -> bool:
     """Whether a parent or guardian has to apply, by the date of birth given."""
-    born, today = answers.get("birth_date", ""), now().date()
-    return bool(born) and _policy().needs_representative(date.fromisoformat(born), today)
+    born = answers.get("birth_date", "")
+    return bool(born) and policy().needs_representative(date.fromisoformat(born), today())
 
 
 def _refuse_another(answers: dict[str, str], names: Iterable[str]) -> None:
@@ -192,11 +187,11 @@ def check() -> ResponseReturnValue:
 def _send(answers: dict[str, str], photo: bytes | None) -> ResponseReturnValue:
     _limits().applications.count(_sender(), now())
     receipt = receipts.submit_once(
-        application_form(answers, photo=photo, today=now().date()),
+        application_form(answers, photo=photo, today=today()),
         name=answers[drafts.NAME],
         route=Route.WEB,
         actor=CITIZEN,
-        policy=_policy(),
+        policy=policy(),
     )
     response = make_response(redirect(url_for(".receipt")))
     receipts.keep(response, receipt, int(answers["point_id"]))

@@ -16,7 +16,7 @@ from uec.services.views import CardDetail, OperationView
 from uec.web import receipts
 from uec.web.access import current_actor, needs
 from uec.web.card_work import headline_of, marks_of, problem_of
-from uec.web.context import database, now, office, reader
+from uec.web.context import database, now, office, policy, reader, today
 from uec.web.forms.application import WindowForm, answers_of, application_form, problems
 from uec.web.forms.fields import PageForm
 from uec.web.forms.window import HandOverForm
@@ -55,16 +55,16 @@ def application() -> ResponseReturnValue:
     form.offer(places, office().settings.banks)
     if request.method == "POST":
         complete = form.validate_on_submit()
-        answers, photo, today = answers_of(form), photo_of(form.photo), now().date()
-        wrong = problems(answers, points=places, photo=photo, today=today, policy=office().settings.policy.on(today))
+        answers, photo = answers_of(form), photo_of(form.photo)
+        wrong = problems(answers, points=places, photo=photo, today=today(), policy=policy())
         told = form.put_errors({name: key for name, key in wrong.items() if not form[name].errors}, field_error)
         if complete and not told:
             receipt = receipts.submit_once(
-                application_form(answers, photo=photo, today=today),
+                application_form(answers, photo=photo, today=today()),
                 name=request.form.get("form_name", ""),
                 route=Route.WINDOW,
                 actor=actor,
-                policy=office().settings.policy.on(today),
+                policy=policy(),
             )
             chosen = next((place for place in places if place.id == form.point_id.data), None)
             return render_template("citizen/receipt.html", receipt=receipt, point=chosen, at_window=True)
@@ -107,7 +107,7 @@ def hand_over(card_id: int) -> ResponseReturnValue:
     """Check the holder, let the holder choose the PINs, and ask the hub to do the rest."""
     actor = current_actor()
     card = card_lists.detail(database(), card_id, actor=actor, now=now())
-    form = HandOverForm(policy=office().settings.policy.on(now().date()))
+    form = HandOverForm(policy=policy())
     form.offer(stations.list_stations(reader(), now=now(), point_id=actor.point_id))
     if request.method == "POST" and form.validate_on_submit():
         station_id, reader_name = form.chosen()

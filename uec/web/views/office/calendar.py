@@ -14,7 +14,8 @@ from uec.domain.permissions import Permission
 from uec.services import batch_lists, points, rules
 from uec.services.views import BatchRow, CalendarCell
 from uec.web.access import current_actor, needs
-from uec.web.context import now, office, reader
+from uec.web.context import office, reader
+from uec.web.context import today as office_day
 from uec.web.paging import number
 from uec.web.views.office.room import blueprint
 
@@ -98,7 +99,7 @@ def _month(first: date, cells: Sequence[CalendarCell], today: date) -> Month:
 @needs(Permission.VIEW_BATCHES)
 def calendar() -> ResponseReturnValue:
     """Show a month of batches, of one point or of all together."""
-    today = now().date()
+    today = office_day()
     first = _asked_month(today)
     last = first.replace(day=weeks_of.monthrange(first.year, first.month)[1])
     point_id = number(request.args.get("point", ""))

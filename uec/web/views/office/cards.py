@@ -14,7 +14,7 @@ from uec.domain.permissions import Permission
 from uec.services import card_lists
 from uec.services import cards as service
 from uec.web.access import current_actor, needs
-from uec.web.context import database, now, office
+from uec.web.context import database, now, office, policy
 from uec.web.forms.fields import PageForm, options
 from uec.web.paging import PAGE_ROWS, offset
 from uec.web.texts import _, _l
@@ -116,7 +116,7 @@ def _carry_out(card_id: int, form: LifeForm, actor: Actor) -> ResponseReturnValu
             card_id,
             actor=actor,
             reason=ApplicationReason.REPLACEMENT,
-            policy=office().settings.policy.on(now().date()),
+            policy=policy(),
             now=now(),
             random=office().random,
         )

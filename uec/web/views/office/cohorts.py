@@ -8,7 +8,7 @@ from wtforms.validators import NumberRange, Optional
 from uec.domain.permissions import Permission
 from uec.services import cohort as service
 from uec.web.access import current_actor, needs
-from uec.web.context import database, now, office, reader
+from uec.web.context import database, now, office, policy, reader, today
 from uec.web.forms.fields import DayField, PageForm
 from uec.web.texts import _, _l, ngettext
 from uec.web.views.office.room import blueprint
@@ -28,7 +28,7 @@ class CohortForm(PageForm):
 @needs(Permission.MANAGE_COHORT, Permission.APPROVE_COHORT)
 def cohorts() -> ResponseReturnValue:
     """Show the lists; compute a new one."""
-    actor, form = current_actor(), CohortForm(data={"as_of": now().date()})
+    actor, form = current_actor(), CohortForm(data={"as_of": today()})
     if request.method == "POST":
         actor.require(Permission.MANAGE_COHORT)
         if form.validate_on_submit() and form.as_of.data is not None:
@@ -69,7 +69,6 @@ def cohort_approve(cohort_id: int) -> ResponseReturnValue:
 @needs(Permission.MANAGE_COHORT)
 def cohort_open(cohort_id: int) -> ResponseReturnValue:
     """Open an application for everybody on the list."""
-    policy = office().settings.policy.on(now().date())
-    opened = service.open_applications(database(), cohort_id, actor=current_actor(), policy=policy, now=now())
+    opened = service.open_applications(database(), cohort_id, actor=current_actor(), policy=policy(), now=now())
     flash(ngettext("%(num)d application is open.", "%(num)d applications are open.", opened), "success")
     return redirect(url_for(".cohorts"))
