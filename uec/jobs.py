@@ -182,9 +182,11 @@ def sweep(tools: Tools) -> str:
 
 def sweep_keys(tools: Tools) -> str:
     """Look over every certified key again."""
+    known, missing = authority.weak_keys(tools.settings)
     with tools.sessions() as session:
-        swept = key_sweep.sweep_keys(session, now=tools.clock())
-    return f"looked at {swept.looked_at} certificates, {len(swept.findings)} findings"
+        swept = key_sweep.sweep_keys(session, weak_keys=known, missing=missing, now=tools.clock())
+    said = f"looked at {swept.looked_at} certificates, {len(swept.findings)} findings"
+    return f"{said}; {missing}" if missing else said
 
 
 JOBS: Mapping[str, Job] = {

@@ -19,34 +19,17 @@ from issuance.pki import template
 from issuance.pki.config import CaConfig
 from issuance.pki.hierarchy import new_serial
 from issuance.pki.hygiene import Hygiene, check_public_key, public_key_digest
-from issuance.pki.names import Subject, encode_subject
+from issuance.pki.names import encode_subject
 from issuance.pki.profiles import Profile, shipped_profiles
+from issuance.pki.request import CertificateRequest
+from issuance.pki.second_opinion import differences
 from issuance.pki.signing import Signer, signed_all
 from issuance.pki.trust import UNREADABLE
 
 __all__ = ["CertificateAuthority", "CertificateRequest", "Tbs", "new_serial"]
 
+SAMPLE_ONE_IN = 100
 _MAX_SERIAL_BITS = 159  # 20 octets with a zero sign bit, RFC 5280 section 4.1.2.2
-
-
-@dataclass(frozen=True)
-class CertificateRequest:
-    """A certificate wanted. `public_key` is a SubjectPublicKeyInfo in DER; times are aware and cut to seconds.
-
-    `card_expires`: nothing on a card outlives it. `card_number` is for the office's record; it is printed into the
-    certificate only where the subject says so. `crl_part`: which part of the revocation list the certificate points
-    at, None for the whole list; it is fixed here for ever.
-    """
-
-    profile: str
-    public_key: bytes
-    subject: Subject
-    serial: int
-    not_before: datetime
-    not_after: datetime
-    card_number: str | None = None
-    card_expires: datetime | None = None
-    crl_part: int | None = None
 
 
 @dataclass(frozen=True)
@@ -112,12 +95,13 @@ class CertificateAuthority:
     def sign(self, prepared: Sequence[Tbs], *, now: datetime) -> list[bytes]:
         """Sign what was prepared (and stored); returns certificates in DER, in order.
 
-        One certificate of each batch is read back and verified by the library. Raises `IssuerExpired`.
+        A sample of each batch, its last and one in a hundred, is read back, verified, and held against what the
+        library's own builder makes of the request, field by field. Raises `IssuerExpired`.
         """
         self.signer.require_valid(now)
         certificates = self.assemble([tbs.tbs_der for tbs in prepared])
-        if certificates:
-            self._check_sample(prepared[-1], certificates[-1])
+        for number in range(len(certificates) - 1, -1, -SAMPLE_ONE_IN):
+            self._check(prepared[number], certificates[number])
         return certificates
 
     def assemble(self, bodies: Sequence[bytes]) -> list[bytes]:
@@ -152,14 +136,22 @@ class CertificateAuthority:
             self._templates[key] = template.for_profile(profile, self.signer, self.config, partition)
         return self._templates[key]
 
-    def _check_sample(self, tbs: Tbs, certificate: bytes) -> None:
+    def _check(self, tbs: Tbs, certificate: bytes) -> None:
         try:
             parsed = x509.load_der_x509_certificate(certificate)
-            parsed.verify_directly_issued_by(x509.load_der_x509_certificate(self.issuing))
+            issuer = x509.load_der_x509_certificate(self.issuing)
+            parsed.verify_directly_issued_by(issuer)
         except (*UNREADABLE, InvalidSignature) as error:
             raise PkiError("a signed certificate does not verify: stop issuing and report this") from error
-        if parsed.serial_number != tbs.request.serial or parsed.tbs_certificate_bytes != tbs.tbs_der:
-            raise PkiError("a signed certificate does not say what was prepared: stop issuing and report this")
+        profile = self.profiles[tbs.request.profile]
+        differing = differences(parsed, tbs.request, profile, issuer=issuer, config=self.config)
+        if parsed.tbs_certificate_bytes != tbs.tbs_der:
+            differing.append("what was prepared")
+        if differing:
+            raise PkiError(
+                f"a signed certificate does not say what was asked for ({', '.join(differing)}): stop issuing and "
+                "report this"
+            )
 
 
 def _seconds(moment: datetime) -> datetime:

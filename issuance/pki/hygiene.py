@@ -15,13 +15,14 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from issuance.errors import UnfitKey
+from issuance.errors import BadSettings, UnfitKey
 from issuance.keys.port import KeyAlgorithm
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 _CURVES = {"secp256r1": KeyAlgorithm.EC_P256, "secp384r1": KeyAlgorithm.EC_P384}
 _RSA_SIZES = {2048: KeyAlgorithm.RSA_2048, 3072: KeyAlgorithm.RSA_3072, 4096: KeyAlgorithm.RSA_4096}
+_HEX_DIGITS = frozenset("0123456789abcdef")
 _SMALL_FACTOR_LIMIT = 1 << 16
 _FERMAT_STEPS = 100
 # The primes whose residues show a modulus of RSALib: N is there a power of 65537.
@@ -36,15 +37,30 @@ class WeakKeyList:
     fingerprints: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
-    def load(cls, path: Path) -> "WeakKeyList":
-        """Read a list file: one fingerprint of 20 hex digits a line, `#` for remarks."""
-        lines = (line.split("#")[0].strip().lower() for line in path.read_text("ascii").splitlines())
-        return cls(frozenset(line for line in lines if line))
+    def load(cls, *paths: Path) -> "WeakKeyList":
+        """Read list files: one fingerprint of 20 hex digits a line, `#` for remarks.
+
+        Raises `BadSettings` for a file that cannot be read or is none of that kind.
+        """
+        found: set[str] = set()
+        for path in paths:
+            try:
+                lines = (line.split("#")[0].strip().lower() for line in path.read_text("ascii").splitlines())
+                found.update(_require_fingerprint(line, path) for line in lines if line)
+            except (OSError, UnicodeDecodeError) as error:
+                raise BadSettings(f"the list of weak keys {path} cannot be read: {error}") from error
+        return cls(frozenset(found))
 
     def holds(self, modulus: int) -> bool:
         """Tell whether a modulus is on the list."""
         digest = hashlib.sha1(f"Modulus={modulus:X}\n".encode(), usedforsecurity=False).hexdigest()
         return digest[20:] in self.fingerprints
+
+
+def _require_fingerprint(line: str, path: Path) -> str:
+    if len(line) != 20 or not set(line) <= _HEX_DIGITS:
+        raise BadSettings(f"{path} is no list of weak keys: a line of it is not 20 hexadecimal digits")
+    return line
 
 
 def check_public_key(

@@ -58,7 +58,8 @@ def show(out: Path | None) -> None:
     from uec.domain.errors import NotFound  # noqa: PLC0415
     from uec.services import authority, publication  # noqa: PLC0415
 
-    with reading_store(settings()) as session:
+    chosen = settings()
+    with reading_store(chosen) as session:
         known = authority.certificates(session)
         try:
             crl = x509.load_der_x509_crl(publication.latest_crl(session))
@@ -72,6 +73,10 @@ def show(out: Path | None) -> None:
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             (out / f"{name}.pem").write_bytes(parsed.public_bytes(Encoding.PEM))
+    known_weak, missing = authority.weak_keys(chosen)
+    show_facts({"weak RSA keys known": len(known_weak.fingerprints)})
+    if missing:
+        click.echo(f"uec: {missing}", err=True)
     if crl is not None:
         show_facts({"revocation list": f"{len(crl)} certificates", "  until": crl.next_update_utc})
         if out is not None:

@@ -5,19 +5,23 @@ never leave the vault.
 """
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache, partial
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from issuance.errors import BadSettings
 from issuance.keys.port import KeyPurpose, Vault
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
 from issuance.pki.config import CaConfig
 from issuance.pki.hierarchy import create_hierarchy
-from issuance.pki.hygiene import public_key_digest
+from issuance.pki.hygiene import WeakKeyList, check_public_key, public_key_digest
 from issuance.pki.signing import Signer
 from uec.domain.actors import Actor
 from uec.domain.errors import UecError
@@ -28,6 +32,7 @@ from uec.settings import Settings
 from uec.store import audit
 from uec.store.tables import Certificate
 
+_log = logging.getLogger(__name__)
 ROOT, ISSUING, DOCUMENT_SIGNER = "root-ca", "issuing-ca", "document-signer"
 
 
@@ -117,7 +122,37 @@ def open_authority(session: Session, vault: Vault, *, settings: Settings) -> Cer
     """
     vault_memory.require(session, vault)
     known = certificates(session)
-    return CertificateAuthority(vault, root=known.root, issuing=known.issuing, config=ca_config(settings))
+    return CertificateAuthority(
+        vault,
+        root=known.root,
+        issuing=known.issuing,
+        config=ca_config(settings),
+        hygiene=partial(check_public_key, weak_keys=weak_keys(settings)[0]),
+    )
+
+
+def weak_keys(settings: Settings) -> tuple[WeakKeyList, str]:
+    """The keys of broken generators that no card may have, and a sentence about what is missing of the list, or ''.
+
+    Lists that cannot be had stop nothing: what else is wrong with a key is still found, and the absence is told in the
+    log, by `uec ca show` and in the audit of every sweep.
+    """
+    files = settings.pki.weak_rsa_key_files
+    if not files:
+        return (
+            WeakKeyList(),
+            "no list of weak RSA keys is named: set pki.weak_rsa_key_files (openssl-blacklist has them)",
+        )
+    try:
+        return _weak_keys(files, tuple(file.stat().st_mtime_ns for file in files)), ""
+    except (BadSettings, OSError) as error:
+        _log.warning("%s", error)
+        return WeakKeyList(), str(error)
+
+
+@lru_cache(maxsize=1)
+def _weak_keys(files: tuple[Path, ...], _changed: tuple[int, ...]) -> WeakKeyList:
+    return WeakKeyList.load(*files)
 
 
 def issuing_in_use(session: Session, *, now: datetime) -> tuple[bytes, ...]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, time, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from issuance.errors import RequestRefused, UnfitKey
+from issuance.errors import IssuanceError, RequestRefused, UnfitKey
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, Tbs, new_serial
 from issuance.pki.names import Subject, fit_common_name
 from issuance.production.profile import CardProfile
@@ -43,8 +43,31 @@ def issue(session: Session, card_id: int, public_keys: Mapping[str, bytes], *, i
     """Certificates (DER) by key slot for public keys (SubjectPublicKeyInfo, DER) by slot.
 
     Two transactions: the intents, then the signed certificates, on hold until the card is handed over. Raises
-    `UnfitKey` for a key that fails hygiene or is on another card, `RequestRefused` for what the authority may not sign.
+    `UnfitKey` for a key that fails hygiene or is on another card, `RequestRefused` for what the authority may not sign,
+    and what the vault raises; each refusal stands in the audit.
     """
+    try:
+        return _issue(session, card_id, public_keys, issuer)
+    except IssuanceError as error:
+        _tell_refusal(session, card_id, error, issuer)
+        raise
+
+
+def _tell_refusal(session: Session, card_id: int, error: IssuanceError, issuer: Issuer) -> None:
+    session.rollback()
+    audit.record(
+        session,
+        actor=issuer.actor,
+        action="certificate.refuse",
+        subject_kind="card",
+        subject_id=card_id,
+        details={"code": error.code, "reason": str(error), **error.facts},
+        now=issuer.now,
+    )
+    session.commit()
+
+
+def _issue(session: Session, card_id: int, public_keys: Mapping[str, bytes], issuer: Issuer) -> dict[str, bytes]:
     prepared = {slot: _intend(session, card_id, slot, key, issuer) for slot, key in public_keys.items()}
     session.commit()
     unsigned = [tbs for row, tbs in prepared.values() if row.der is None]

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from issuance.errors import UnfitKey
 from issuance.keys.port import KeyAlgorithm
-from issuance.pki.hygiene import check_public_key, public_key_digest
+from issuance.pki.hygiene import WeakKeyList, check_public_key, public_key_digest
 from issuance.pki.profiles import shipped_profiles
 from issuance.pki.trust import UNREADABLE
 from uec.store import audit
@@ -23,6 +23,7 @@ from uec.store.tables import Certificate
 
 PART = 1000
 _REPORTED = 100
+NO_LIST = WeakKeyList()
 
 
 @dataclass
@@ -33,14 +34,17 @@ class Sweep:
     findings: dict[int, str] = field(default_factory=dict)
 
 
-def sweep_keys(session: Session, *, now: datetime) -> Sweep:
-    """Check every stored certificate's key again; findings go into the audit. Commits."""
+def sweep_keys(session: Session, *, weak_keys: WeakKeyList = NO_LIST, missing: str = "", now: datetime) -> Sweep:
+    """Check every stored certificate's key again; findings go into the audit. Commits.
+
+    `missing` is a sentence about what is missing of the list of weak keys; it stands in the audit too.
+    """
     profiles, swept = shipped_profiles(), Sweep()
     for row_id, profile, digest, der in _certificates(session):
         swept.looked_at += 1
         if profile not in profiles:
             continue  # the authorities' own keys are of the vault's making
-        finding = _finding(der, digest, profiles[profile].keys)
+        finding = _finding(der, digest, profiles[profile].keys, weak_keys)
         if finding is not None:
             swept.findings[row_id] = finding
     for row_id in _shared(session):
@@ -55,6 +59,8 @@ def sweep_keys(session: Session, *, now: datetime) -> Sweep:
             "looked_at": swept.looked_at,
             "found": len(swept.findings),
             "first": {str(row_id): found for row_id, found in list(swept.findings.items())[:_REPORTED]},
+            "weak_keys_known": len(weak_keys.fingerprints),
+            **({"missing": missing} if missing else {}),
         },
         now=now,
     )
@@ -79,7 +85,7 @@ def _certificates(session: Session) -> Iterator[tuple[int, str, str, bytes]]:
         last = rows[-1][0]
 
 
-def _finding(der: bytes, digest: str, kinds: Collection[KeyAlgorithm]) -> str | None:
+def _finding(der: bytes, digest: str, kinds: Collection[KeyAlgorithm], weak_keys: WeakKeyList) -> str | None:
     try:
         key = x509.load_der_x509_certificate(der).public_key()
         spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -88,7 +94,7 @@ def _finding(der: bytes, digest: str, kinds: Collection[KeyAlgorithm]) -> str | 
     if public_key_digest(spki) != digest:
         return "another-key"
     try:
-        check_public_key(spki, kinds)
+        check_public_key(spki, kinds, weak_keys=weak_keys)
     except UnfitKey as error:
         return error.finding
     return None

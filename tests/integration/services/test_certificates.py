@@ -1,27 +1,38 @@
 """Certificates on both databases: torn anywhere, one key has one; the card's state decides; old issuers live on."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from issuance.errors import RequestRefused
+from issuance.errors import (
+    IssuerExpired,
+    RequestRefused,
+    UnfitKey,
+    VaultError,
+    VaultFull,
+    VaultLocked,
+    VaultUnavailable,
+)
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
 from issuance.pki.ca import CertificateAuthority, Tbs
 from issuance.pki.hierarchy import create_hierarchy
 from issuance.production.bundle import Record, RecordKind
 from tests.support.desk import SETTINGS, CardOffice, open_card_office
-from tests.support.office import NOW
+from tests.support.office import NOW, POLICY
 from uec.domain.actors import system_actor
 from uec.domain.lifecycle import CardState, CertificateState, OperationState
-from uec.services import authority, cards, certification, journal
+from uec.services import authority, cards, certification, journal, publication
 from uec.services.card_sessions import anchors_of
-from uec.store.tables import Card, Certificate, Revocation
+from uec.store.tables import AuditEntry, Card, Certificate, Crl, Revocation
 
 
 @pytest.fixture
@@ -150,3 +161,109 @@ def test_cards_of_an_earlier_issuing_authority_are_still_trusted(office: CardOff
         session.execute(update(Certificate).where(Certificate.card_id.is_(None)).values(not_after=NOW))
         session.commit()
         assert authority.issuing_in_use(session, now=NOW + timedelta(seconds=1)) == ()
+
+
+def refusals(office: CardOffice) -> list[dict[str, Any]]:
+    with office.sessions() as session:
+        return list(session.scalars(select(AuditEntry.details).where(AuditEntry.action == "certificate.refuse")))
+
+
+def uses(office: CardOffice) -> list[int]:
+    return [info.uses for info in office.desk.bench.vault.describe(KeyPurpose.CA_ISSUING)]
+
+
+def spki(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+@pytest.mark.parametrize("finding", ["foreign-curve", "malformed", "exponent", "not-allowed", "shared"])
+def test_an_unfit_key_is_refused_with_an_audit_entry_and_nothing_is_signed(
+    office: CardOffice, card_id: int, keys: dict[str, bytes], finding: str
+) -> None:
+    slot = next(iter(keys))
+    unfit = {
+        "foreign-curve": lambda: spki(ec.generate_private_key(ec.SECP521R1()).public_key()),
+        "malformed": lambda: b"\x30\x03\x02\x01\x05",
+        "exponent": lambda: spki(rsa.RSAPublicNumbers(3, (1 << 2047) + 9).public_key()),
+        "not-allowed": lambda: spki(rsa.generate_private_key(65537, 2048).public_key()),
+        "shared": lambda: next(iter(keys.values())),
+    }[finding]()
+    if finding == "not-allowed":
+        slot = next(one.name for one in office.desk.bench.profile.keys if one.certificate_profile == "key-agreement")
+    if finding == "shared":
+        slot = list(keys)[1]
+    before = uses(office)
+    with pytest.raises(UnfitKey) as caught:
+        issue(office, card_id, {**keys, slot: unfit})
+    assert caught.value.finding == finding
+    (told,) = refusals(office)
+    assert (told["code"], told["finding"]) == ("unfit-key", finding)
+    assert uses(office) == before and rows(office) == [], "nothing signed, and no intent left of the refused request"
+
+
+def test_an_issuer_that_has_ended_or_not_begun_signs_nothing(
+    office: CardOffice, card_id: int, keys: dict[str, bytes]
+) -> None:
+    before, at = uses(office), office.clock.now
+    for moment in (at - timedelta(days=2), at + timedelta(days=4000)):
+        office.clock.now = moment
+        with pytest.raises((IssuerExpired, RequestRefused)):
+            issue(office, card_id, keys)
+    assert uses(office) == before
+    assert len(refusals(office)) == 2
+    office.clock.now = at
+    assert len(issue(office, card_id, keys)) == 4, "the right clock goes on"
+
+
+def test_a_clock_that_jumps_back_between_intent_and_signature_changes_nothing(
+    office: CardOffice, card_id: int, keys: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.clock.advance(hours=2)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(CertificateAuthority, "sign", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        issue(office, card_id, keys)
+    intended = [(one.serial, one.tbs_digest, one.not_before) for one in rows(office)]
+    office.clock.advance(minutes=-1)
+    issue(office, card_id, keys)
+    assert [(one.serial, one.tbs_digest, one.not_before) for one in rows(office)] == intended
+
+
+@pytest.mark.parametrize("error", [VaultLocked, VaultUnavailable, VaultFull])
+def test_a_vault_that_is_locked_gone_or_full_leaves_an_intent_and_an_entry(
+    office: CardOffice,
+    card_id: int,
+    keys: dict[str, bytes],
+    error: type[VaultError],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> list[bytes]:
+        raise error("the vault does not sign", path="vault")
+
+    with monkeypatch.context() as patch, pytest.raises(error):
+        patch.setattr(office.desk.bench.vault, "sign", refuse)
+        issue(office, card_id, keys)
+    assert {(one.state, one.der) for one in rows(office)} == {(CertificateState.INTENDED, None)}
+    assert [told["code"] for told in refusals(office)] == [error.code]
+    assert len(issue(office, card_id, keys)) == 4, "the same intents are signed when it is back"
+    assert len(rows(office)) == 4
+
+
+def test_parts_take_so_many_certificates_and_never_more(office: CardOffice) -> None:
+    bench = office.desk.bench
+    parted = CertificateAuthority(
+        bench.vault, root=bench.ca.root, issuing=bench.ca.issuing, config=replace(bench.ca.config, crl_part_entries=10)
+    )
+    office.desk = replace(office.desk, bench=replace(bench, ca=parted))
+    office.make_cards(1, 2, 3)
+    made = rows(office)
+    assert [one.crl_part for one in made] == [0] * 10 + [1] * 2
+    for one in made:
+        points = x509.load_der_x509_certificate(one.der or b"").extensions.get_extension_for_class(
+            x509.CRLDistributionPoints
+        )
+        assert points.value[0].full_name == [x509.UniformResourceIdentifier(parted.config.crl_url(one.crl_part))]
+    with office.sessions() as session:
+        said = publication.publish_due(session, parted, policy=POLICY, now=office.clock())
+        assert said == ["CRL 1", "CRL issuing-0 2", "CRL issuing-1 3"]
+        listed = select(Crl.entries).order_by(Crl.number)
+        assert session.scalars(listed.where(Crl.issuer != "root")).all() == [0, 10, 2]

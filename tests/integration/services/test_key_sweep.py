@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.errors import UnfitKey
 from issuance.keys.port import KeyAlgorithm
-from issuance.pki.hygiene import public_key_digest
+from issuance.pki.hygiene import WeakKeyList, public_key_digest
 from tests.support.keys import make_vault
 from tests.support.pki import TODAY, Authority, fresh_public_key, make_authority
 from uec.domain.lifecycle import CertificateState
@@ -47,7 +47,7 @@ def test_sound_keys_give_no_finding_and_the_sweep_is_noted(sessions: sessionmake
         swept = key_sweep.sweep_keys(session, now=TODAY)
         assert (swept.looked_at, swept.findings) == (5, {})
         details = session.scalars(select(AuditEntry.details).where(AuditEntry.action == "certificate.sweep")).one()
-        assert details == {"looked_at": 5, "found": 0, "first": {}}
+        assert details == {"looked_at": 5, "found": 0, "first": {}, "weak_keys_known": 0}
 
 
 def test_what_has_become_weak_or_was_swapped_or_is_unreadable_is_found(
@@ -63,8 +63,8 @@ def test_what_has_become_weak_or_was_swapped_or_is_unreadable_is_found(
         weak_digest = session.get_one(Certificate, weak).public_key_digest
         real = key_sweep.check_public_key
 
-        def stricter(spki: bytes, kinds: Collection[KeyAlgorithm]) -> None:
-            real(spki, kinds)
+        def stricter(spki: bytes, kinds: Collection[KeyAlgorithm], *, weak_keys: WeakKeyList) -> None:
+            real(spki, kinds, weak_keys=weak_keys)
             if public_key_digest(spki) == weak_digest:
                 raise UnfitKey("on a list that came later", finding="listed")
 
