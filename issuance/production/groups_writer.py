@@ -43,6 +43,12 @@ class GroupsWriter:
         return {number: content for number, content in groups.items() if content}
 
 
+@lru_cache(maxsize=16)
+def writer_for(profile: CardProfile) -> GroupsWriter:
+    """The writer of a profile, made once."""
+    return GroupsWriter(profile)
+
+
 def _written(heads: list[bytes], fields: list[_Field], facts: Mapping[str, Fact]) -> bytes:
     parts = []
     for name, own_heads, encode, optional in fields:
@@ -105,5 +111,3 @@ def groupings(groups: Mapping[int, bytes]) -> bytes:
             for number, content in groups.items()
         ]
     )
-
-

@@ -18,7 +18,7 @@ from issuance.pki import security_batch
 from issuance.pki.signing import Signer
 from issuance.production.datagroups import Fact
 from issuance.production.errors import InvalidCardData
-from issuance.production.groups_writer import GroupsWriter, groupings
+from issuance.production.groups_writer import groupings, writer_for
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import InvalidInput, UecError
@@ -138,7 +138,7 @@ def prepare_part(session: Session, part: Part, *, recipe: Recipe, now: datetime,
     batch = _released(session, part.batch_id)
     rows = _taken(session, part)
     _call_off(session, [row.id for row in rows if row.barred], actor, now)
-    writer, unfit = GroupsWriter(recipe.profile), {}
+    writer, unfit = writer_for(recipe.profile), {}
     made: dict[int, dict[int, bytes]] = {}
     for row in rows:
         if not row.barred:

@@ -1,6 +1,8 @@
 """Makes what services are told to go by out of the settings: working days, the rules of batches, the card profile."""
 
 from datetime import date
+from functools import lru_cache
+from pathlib import Path
 
 from issuance.planning.calendar import WorkingCalendar
 from issuance.planning.calendar import load as load_calendar
@@ -29,4 +31,11 @@ def batch_rules(settings: Settings, *, today: date, transport: str = "pcsc") -> 
 
 def card_profile(settings: Settings, name: str = "") -> CardProfile:
     """A card profile by its name; the default one without. Raises `InvalidProfile`."""
-    return load_profile(settings.profile_dir / f"{name or settings.default_profile}.toml")
+    file = settings.profile_dir / f"{name or settings.default_profile}.toml"
+    return _loaded(file, file.stat().st_mtime_ns) if file.exists() else load_profile(file)
+
+
+@lru_cache(maxsize=16)
+def _loaded(file: Path, _changed_at_ns: int) -> CardProfile:
+    """A profile as the file had it then: reading one takes as long as preparing a hundred cards."""
+    return load_profile(file)

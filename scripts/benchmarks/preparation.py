@@ -1,0 +1,221 @@
+"""Data preparation: cards a second by one worker node and by two, beside bare hashing and signing.
+
+The nodes are processes that take parts of 500 cards from the queue on PostgreSQL (fsync on), as `uec worker` does; the
+vault is a process of its own. Cards are those of the mass profile: no photo. Rates are taken from the queue's own
+record of when jobs began and ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from issuance.keys.file_vault import FileVault
+from issuance.keys.service import VaultService
+from issuance.production.groups_writer import read_groupings
+from scripts.benchmarks.figure import Figure
+from tests.support.desk import SETTINGS
+from tests.support.keys import PASSPHRASES, make_vault
+from tests.support.office import open_office, seeded_random
+from tests.support.outage import FrailServer
+from tests.support.postgres import PREFIX, server_programs
+from uec.domain.actors import system_actor
+from uec.queue import run_node
+from uec.services import authority, preparation
+from uec.services.preparation import PART
+from uec.settings import Settings
+from uec.store.engine import make_engine, session_factory
+from uec.worker import tools_of
+
+RATIO_GOAL = 0.35
+NODES_GOAL = 1.8
+_spawn = multiprocessing.get_context("spawn")
+
+
+@dataclass
+class Office:
+    """An office on a private server, with residents to make cards for, and its vault's process."""
+
+    settings: Settings
+
+    def batch(self, cards: int) -> int:
+        """A released batch of so many cards, handed over to whoever works."""
+        with self.session() as session:
+            batch_id = int(session.execute(text(_BATCH), {"cards": cards}).scalar_one())
+            session.execute(text(_APPLICATIONS), {"cards": cards, "batch": batch_id})
+            session.execute(text(_CARDS), {"cards": cards, "batch": batch_id})
+            session.execute(text("UPDATE batch SET state = 'RELEASED' WHERE id = :batch"), {"batch": batch_id})
+            session.execute(text("ANALYZE card, application"))
+            preparation.hand_over(session, batch_id)
+            session.commit()
+        return batch_id
+
+    def seconds(self, batch_id: int) -> float:
+        """How long the jobs of a batch took, from the beginning of the first to the end of the last."""
+        with self.session() as session:
+            took = session.execute(text(_TOOK), {"batch": str(batch_id)}).scalar_one()
+            left = session.scalar(text("SELECT count(*) FROM card WHERE state <> 'PREPARED'"))
+            assert left == 0, f"{left} cards were not prepared"
+        return float(took.total_seconds())
+
+    def groups(self) -> list[list[bytes]]:
+        """The data groups of a part, for the floor."""
+        with self.session() as session:
+            rows = session.scalars(text("SELECT groups FROM card_data ORDER BY card_id DESC LIMIT :n"), {"n": PART})
+            return [list(read_groupings(bytes(row)).values()) for row in rows]
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        engine = make_engine(self.settings.database_url)
+        with session_factory(engine)() as session:
+            yield session
+        engine.dispose()
+
+
+_BATCH = """
+    INSERT INTO batch (number, state, planned_for, point_id, profile, transport, planned_at, version)
+    SELECT 'B-' || (SELECT count(*) FROM batch) || '-' || :cards, 'PLANNED', DATE '2026-03-02', min(id), 'uec', 'pcsc',
+           now(), 1
+    FROM issuance_point RETURNING id
+"""
+_APPLICATIONS = """
+    INSERT INTO application (number, route, reason, state, surname, name, patronymic, birth_date, birth_place, sex,
+        snils, oms, doc_type, doc_series, doc_number, doc_date, doc_issuer, address, point_id, secret_hash,
+        submitted_at, due_on, remake, version)
+    SELECT :batch || '-' || i, 'WEB', 'FIRST', 'SUBMITTED',
+        (ARRAY['Иванов', 'Верхнеозёрский', 'Щукина', 'Юрьев'])[1 + i % 4], (ARRAY['Иван', 'Анастасия'])[1 + i % 2],
+        'Александрович', DATE '1950-01-01' + (i * 37) % 20000, 'г. Тюмень', 'M', lpad(i::text, 11, '0'),
+        lpad(i::text, 16, '0'), 'passport', '7110', '123456', DATE '2010-05-05', 'УФМС России', 'ул. Ленина, 1',
+        (SELECT min(id) FROM issuance_point), '', now(), DATE '2026-04-01', false, 1
+    FROM generate_series(1, :cards) AS i
+"""
+_CARDS = """
+    INSERT INTO card (number, application_id, batch_id, state, profile, printed_name, expires_on, version)
+    SELECT '964360' || lpad(id::text, 10, '0'), id, :batch, 'PLANNED', 'uec', 'IVANOV IVAN', DATE '2031-03-02', 1
+    FROM application ORDER BY id DESC LIMIT :cards
+"""
+_TOOK = """
+    SELECT max(event.at) FILTER (WHERE event.type = 'succeeded') - min(event.at) FILTER (WHERE event.type = 'started')
+    FROM procrastinate.procrastinate_events AS event JOIN procrastinate.procrastinate_jobs AS job ON job.id = job_id
+    WHERE args ->> 'batch_id' = :batch
+"""
+
+
+def figures(*, quick: bool) -> Iterator[Figure | str]:
+    """Cards a second of one node beside the floor, and of two nodes beside one."""
+    cards, runs = (6 * PART, 3) if quick else (20 * PART, 5)
+    with _office() as office:
+        _prepared(office, PART, nodes=1)  # gives the floor its data groups
+        floors, ones, twos = [], [], []
+        for _ in range(runs):  # in turn, so that whatever else the machine does weighs on all alike
+            floors.append(_bare(office.groups()))
+            ones.append(_prepared(office, cards, nodes=1))
+            twos.append(_prepared(office, cards, nodes=2))
+        floor, one, two = (statistics.median(rates) for rates in (floors, ones, twos))
+        yield Figure("preparation.cards", "cards/s", one, floor, RATIO_GOAL)
+        yield Figure("preparation.two_nodes", "cards/s", two, one, NODES_GOAL)
+
+
+def _bare(groups: list[list[bytes]]) -> float:
+    """Cards a second when the data groups are only hashed, and one signature a card is only made."""
+    key, algorithm = ec.generate_private_key(ec.SECP256R1()), ec.ECDSA(hashes.SHA256())
+    message = bytes(105)
+    count, ends = 0, time.perf_counter() + 0.5
+    started = time.perf_counter()
+    while time.perf_counter() < ends:
+        for contents in groups:
+            for content in contents:
+                hashlib.sha256(content).digest()
+            key.sign(message, algorithm)
+        count += len(groups)
+    return count / (time.perf_counter() - started)
+
+
+def _prepared(office: Office, cards: int, *, nodes: int) -> float:
+    """Cards a second of a batch by so many nodes, started before its jobs are there."""
+    ready, stop = _spawn.Barrier(nodes + 1), _spawn.Event()
+    running = [_spawn.Process(target=_node, args=(office.settings, ready, stop)) for _ in range(nodes)]
+    for node in running:
+        node.start()
+    ready.wait(60)
+    for warming_up in (True, False):  # a new process has everything to load and to look up once
+        batch_id = office.batch(2 * nodes * PART if warming_up else cards)
+        while _jobs_left(office):
+            time.sleep(0.1)
+    stop.set()
+    for node in running:
+        node.join(20)
+    return cards / office.seconds(batch_id)
+
+
+def _jobs_left(office: Office) -> int:
+    with office.session() as session:
+        return (
+            session.scalar(
+                text("SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status IN ('todo', 'doing')")
+            )
+            or 0
+        )
+
+
+def _node(settings: Settings, ready: object, stop: object) -> None:
+    with tools_of(settings) as tools:
+        ready.wait(60)  # type: ignore[attr-defined]
+        run_node(tools, stop=stop)  # type: ignore[arg-type]
+
+
+def _vault(folder: Path, socket: Path, ready: object, stop: object) -> None:
+    with FileVault.unlock(folder, PASSPHRASES) as vault, VaultService(vault, socket):
+        ready.wait(60)  # type: ignore[attr-defined]
+        stop.wait()  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _office() -> Iterator[Office]:
+    programs = server_programs()
+    if programs is None:
+        raise SystemExit("preparation: there is no PostgreSQL on this machine")
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    server = FrailServer(programs, folder)
+    server.crash()
+    server.come_back(durable=True)
+    with tempfile.TemporaryDirectory(prefix="uec-") as short:
+        ready, stop = _spawn.Barrier(2), _spawn.Event()
+        socket, vault_folder = Path(short) / "v.sock", Path(short) / "vault"
+        settings = replace(SETTINGS, database_url=server.dsn(server.migrated()), vault_socket=socket)
+        _furnish(settings, vault_folder)
+        vault = _spawn.Process(target=_vault, args=(vault_folder, socket, ready, stop))
+        vault.start()
+        try:
+            ready.wait(60)
+            yield Office(settings)
+        finally:
+            stop.set()
+            vault.join(20)
+            server.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _furnish(settings: Settings, vault_folder: Path) -> None:
+    engine, now = make_engine(settings.database_url), datetime.now(UTC) - timedelta(hours=1)
+    open_office(session_factory(engine))
+    with make_vault(vault_folder) as vault, session_factory(engine)() as session:
+        authority.create(
+            session, vault, settings=settings, actor=system_actor("bench"), now=now, random=seeded_random()
+        )
+        session.commit()
+    engine.dispose()
