@@ -12,7 +12,7 @@ from uec.domain.lifecycle import ApplicationState
 
 @click.group()
 def applications() -> None:
-    """List, show, approve and reject applications."""
+    """List, show, approve, reject and take back applications."""
 
 
 @applications.command("list")
@@ -90,3 +90,17 @@ def approve(application_id: int, reason: str, login: str, password_file: Path | 
 def reject(application_id: int, reason: str, login: str, password_file: Path | None) -> None:
     """Reject an application."""
     _decided("reject", application_id, reason, login, password_file)
+
+
+@applications.command()
+@click.argument("application_id", type=ID)
+@click.option("--reason", required=True, help="Why the applicant takes it back.")
+@login_options
+def withdraw(application_id: int, reason: str, login: str, password_file: Path | None) -> None:
+    """Take an application back for its applicant; a card that was made for it is annulled."""
+    from uec.services import withdrawal  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        withdrawal.withdraw(session, application_id, actor=actor, reason=reason, now=now())
+    click.echo(f"application {application_id}: taken back")

@@ -8,12 +8,12 @@ import click
 
 from uec.cli.options import ID, login_options, now, settings, signed_in, store
 from uec.cli.tables import show, show_facts
-from uec.domain.lifecycle import CardState
+from uec.domain.lifecycle import ApplicationReason, CardState
 
 
 @click.group()
 def cards() -> None:
-    """List and show cards; suspend, resume, report lost, annul, spoil, destroy."""
+    """List and show cards; suspend, resume, report lost, replace, renew, annul, spoil, destroy."""
 
 
 @cards.command("list")
@@ -92,3 +92,36 @@ _change("report_lost", "Block a lost or stolen card at once and for good.")
 _change("annul", "End a card for good, for instance when its holder refuses to use it.")
 _change("spoil", "Scrap a card that failed in production; its application is planned again, first in the queue.")
 _change("destroy", "Record that the plastic of an ended card has been destroyed.")
+
+
+@cards.command()
+@click.argument("card_id", type=ID)
+@click.option(
+    "--reason",
+    required=True,
+    type=click.Choice([reason.value for reason in ApplicationReason if reason is not ApplicationReason.FIRST], False),
+    help="DUPLICATE: lost or damaged, paid. REPLACEMENT: anything else. RENEWAL: it ends soon.",
+)
+@login_options
+def replace(card_id: int, reason: str, login: str, password_file: Path | None) -> None:
+    """End a lost, damaged or surrendered card and take the application for its successor.
+
+    The application has the data of the old one and passes checks and decision like any other. What is printed is the
+    applicant's receipt; the secret is shown this once.
+    """
+    from secrets import token_bytes  # noqa: PLC0415
+
+    from uec.services import cards as service  # noqa: PLC0415
+
+    chosen, moment = settings(), now()
+    with store(chosen) as sessions, sessions() as session:
+        receipt = service.replace(
+            session,
+            card_id,
+            actor=signed_in(session, login, password_file),
+            reason=ApplicationReason(reason),
+            policy=chosen.policy.at(moment),
+            now=moment,
+            random=token_bytes,
+        )
+    show_facts({"application": receipt.number, "secret": receipt.secret, "ready by": receipt.due_on})

@@ -11,15 +11,15 @@ from sqlalchemy import select
 
 from tests.support.desk import CardOffice, open_card_office
 from tests.support.line import UEC_PROFILE
-from tests.support.office import POLICY, form, seeded_random
+from tests.support.office import POLICY, add_resident, form, seeded_random, snils_of
 from uec.cli import run
 from uec.domain.actors import CITIZEN
 from uec.domain.lifecycle import ApplicationState, BatchState, CardState, OperationState, Route
 from uec.services import preparation
-from uec.services.intake import submit_application
+from uec.services.intake import application_status, submit_application
 from uec.services.passwords import ScryptCost, hash_password
 from uec.store.engine import make_engine, session_factory
-from uec.store.tables import Application, Batch, Card, CardOperation, Staff
+from uec.store.tables import Application, AuditEntry, Batch, Card, CardOperation, Staff
 
 PASSWORD = "Korotkiy-put-7-dney"
 OPERATOR, OFFICER, PLANNER, RELEASER, PRODUCER, SECURITY = (f"staff{number}" for number in (0, 2, 3, 4, 5, 6))
@@ -136,3 +136,71 @@ def test_who_is_not_there_may_not_act(office: CardOffice, capsys: pytest.Capture
     assert capsys.readouterr().err == unknown, "nothing tells whether the login exists"
     assert run(["cards", "list"]) == 2
     assert "--login" in capsys.readouterr().err
+
+
+def test_a_lost_card_is_replaced_and_the_applicant_gets_a_receipt(
+    office: CardOffice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (card,) = office.make_cards(1)
+    office.hand_over(card)
+    assert run(["cards", "replace", str(card), "--reason", "FIRST", "--login", OPERATOR]) == 2
+    assert run(["cards", "replace", str(card), "--reason", "duplicate", "--login", OFFICER]) == 1
+    assert office.card(card).state is CardState.ACTIVE, "neither a wrong reason nor a wrong person ends a card"
+    capsys.readouterr()
+    assert run(["cards", "replace", str(card), "--reason", "duplicate", "--login", OPERATOR]) == 0
+    receipt = dict(re.split(r"  +", line) for line in capsys.readouterr().out.splitlines())
+    assert office.card(card).state is CardState.REPLACED
+    with office.sessions() as session:
+        again = session.scalars(select(Application).order_by(Application.id.desc())).first()
+        assert again is not None
+        assert (again.number, again.reason.value) == (receipt["application"], "DUPLICATE")
+        view = application_status(session, number=again.number, secret=receipt["secret"], now=office.clock())
+        assert view.due_on.isoformat() == receipt["ready by"]
+    assert run(["cards", "replace", str(card), "--reason", "RENEWAL", "--login", OPERATOR]) == 1
+    assert "REPLACED" in capsys.readouterr().err
+
+
+def test_an_applicant_takes_the_application_back(office: CardOffice, capsys: pytest.CaptureFixture[str]) -> None:
+    application_id = checked_application(office, 1)
+    assert run(["applications", "withdraw", str(application_id), "--reason", "moved away", "--login", OFFICER]) == 1
+    assert run(["applications", "withdraw", str(application_id), "--reason", " ", "--login", OPERATOR]) == 2
+    assert run(["applications", "withdraw", str(application_id), "--reason", "moved away", "--login", OPERATOR]) == 0
+    assert capsys.readouterr().out.endswith(f"application {application_id}: taken back\n")
+    with office.sessions() as session:
+        assert session.get_one(Application, application_id).state is ApplicationState.WITHDRAWN
+
+
+def table(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    """The rows of a list that was printed, without its heading."""
+    return [line.split("\t") for line in capsys.readouterr().out.splitlines()[1:]]
+
+
+def test_refusals_are_filed_once_confirmed_and_found(office: CardOffice, capsys: pytest.CaptureFixture[str]) -> None:
+    with office.sessions() as session:
+        add_resident(session, 1)
+        session.commit()
+    known, unknown = snils_of(1), snils_of(77)
+    assert run(["refusals", "file", known, "--note", "came in person", "--login", OPERATOR]) == 0
+    assert run(["refusals", "file", unknown, "--channel", "post", "--login", OPERATOR]) == 0
+    assert capsys.readouterr().out == "refusal R-000001\nrefusal R-000002\n"
+    assert run(["refusals", "file", "112-233-445 96", "--login", OPERATOR]) == 2
+    assert run(["refusals", "file", known, "--login", PLANNER]) == 1
+    assert run(["refusals", "file", known, "--channel", "web", "--login", OPERATOR]) == 2
+    capsys.readouterr()
+    assert run(["refusals", "list", "--login", OPERATOR]) == 0
+    shown = table(capsys)
+    assert [(row[0], row[1], row[2], row[4]) for row in shown] == [
+        ("R-000002", unknown, "post", "False"),
+        ("R-000001", known, "window", "True"),
+    ]
+    assert (
+        run(["refusals", "list", "--find", f"{known[:3]}-{known[3:6]}-{known[6:9]} {known[9:]}", "--login", OPERATOR])
+        == 0
+    )
+    assert [row[0] for row in table(capsys)] == ["R-000001"]
+    assert run(["refusals", "list", "--find", "R-000002", "--login", OPERATOR]) == 0
+    assert [row[0] for row in table(capsys)] == ["R-000002"]
+    assert run(["refusals", "list", "--login", PLANNER]) == 1
+    with office.sessions() as session:
+        looks = session.scalars(select(AuditEntry).where(AuditEntry.action == "refusal.list")).all()
+        assert len(looks) == 3, "every look at the list stands in the audit"
