@@ -14,8 +14,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from uec.domain.errors import UecError
 from uec.domain.lifecycle import OperationKind, OperationState
+from uec.domain.stock import SubjectKind
 from uec.hub.links import StationLink
 from uec.services import operations
+from uec.services.quality_refusals import imposed
 from uec.services.views import OperationView
 from uec.store.engine import reading
 from uec.store.tables import CardOperation
@@ -39,16 +41,21 @@ def assign(
     sessions: sessionmaker[Session], links: Mapping[int, StationLink], clock: Callable[[], datetime]
 ) -> Iterator[tuple[OperationView, StationLink, str]]:
     """Claim every operation that can begin now; each comes with its station and the reader taken for it."""
+    quarantined = _quarantined(sessions) if links else set()
     for link in links.values():
-        if not link.ready:
+        if not link.ready or (SubjectKind.STATION, str(link.station_id)) in quarantined:
             continue
+        own = f"{link.station_id}:"
+        barred = {name.removeprefix(own) for _, name in quarantined if name.startswith(own)}
         for wanted in _requested(sessions, link.station_id):
-            reader = link.take(wanted.reader, wanted.card_id)
+            reader = link.take(wanted.reader, wanted.card_id, barred=barred)
             if reader is None:
                 continue
             try:
                 with sessions() as session:
-                    claimed = operations.claim_operation(session, now=clock(), operation_id=wanted.id)
+                    claimed = operations.claim_operation(
+                        session, now=clock(), operation_id=wanted.id, place=(link.station_id, reader)
+                    )
             except UecError:
                 link.give_back(reader)  # the database is away: the reader must not stay taken
                 raise
@@ -57,6 +64,12 @@ def assign(
             else:
                 log.info("operation %d (%s) goes to %s, %s", claimed.id, claimed.kind, link.name, reader)
                 yield claimed, link, reader
+
+
+def _quarantined(sessions: sessionmaker[Session]) -> set[tuple[SubjectKind, str]]:
+    """Stations and readers that get no card now; what waits for one of them waits on."""
+    with reading(sessions) as session:
+        return imposed(session, (SubjectKind.STATION, SubjectKind.READER))
 
 
 def _requested(sessions: sessionmaker[Session], station_id: int) -> list[Wanted]:

@@ -8,7 +8,7 @@ finished card never meets the next job of a batch.
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -111,12 +111,15 @@ class StationLink:
             free = [name for name, reader in self._readers.items() if reader.card]
             return self.open and any(name not in self._uses or not self._uses[name].busy for name in free)
 
-    def take(self, reader: str | None, card_id: int | None) -> str | None:
-        """Take a reader for a card's work: the one named, or the first that is free and holds a card; None if none."""
+    def take(self, reader: str | None, card_id: int | None, *, barred: Collection[str] = ()) -> str | None:
+        """Take a reader for a card's work: the one named, or the first that is free and holds a card; None if none.
+
+        The `barred` ones are left alone.
+        """
         with self._guard:
             names = [reader] if reader is not None else list(self._readers)
             for name in names:
-                if self._may_take(name, card_id):
+                if name not in barred and self._may_take(name, card_id):
                     self._uses[name] = _Use(self._readers[name].insertion, self._bound(name, card_id), busy=True)
                     return name
         return None

@@ -19,7 +19,7 @@ from uec.domain.lifecycle import ApplicationEvent, ApplicationReason, Applicatio
 from uec.domain.permissions import Permission
 from uec.domain.policy import Policy
 from uec.domain.texts import typed
-from uec.services import revocation
+from uec.services import revocation, stock_cards
 from uec.services.applicant_secret import RandomBytes
 from uec.services.batch_closing import close_if_done
 from uec.services.forms import ApplicationForm
@@ -81,6 +81,7 @@ def annul(session: Session, card_id: int, *, actor: Actor, reason: str, now: dat
 
 def destroy(session: Session, card_id: int, *, actor: Actor, reason: str, now: datetime) -> None:
     """Record that the plastic of an ended card has been destroyed; the reason names the destruction record."""
+    stock_cards.refuse_lone_destruction(session, present(session, Card, card_id))
     _change(session, card_id, CardEvent.DESTROY, actor=actor, reason=reason, now=now)
 
 
@@ -110,6 +111,8 @@ def replace(
     card = locked(session, Card, card_id)
     old = present(session, Application, card.application_id)
     apply_event(session, card, CardEvent.REPLACE, actor=actor, reason=reason.value, now=now)
+    if reason is not ApplicationReason.DUPLICATE:  # the holder gives the old card back with the application
+        stock_cards.surrendered(session, card, reason=reason.value, actor=actor, now=now)
     receipt = replace_application(
         session, form=_form_of(old, reason), card=card, actor=actor, policy=policy, now=now, random=random
     )
@@ -137,6 +140,8 @@ def apply_event(session: Session, card: Card, event: CardEvent, *, actor: Actor,
     consequence = CONSEQUENCES[event]
     had_certificates = card.state not in {CardState.PLANNED, CardState.PREPARED}
     move(session, card, event, actor=actor, now=now, details={"reason": reason})
+    if event is CardEvent.SPOIL:
+        stock_cards.spoiled(session, card, reason=reason, actor=actor, now=now)
     if consequence.ends:
         card.ended_at = now
     if had_certificates and consequence.certificates:

@@ -19,7 +19,7 @@ from issuance.production.errors import ChipTaken
 from uec.domain.actors import Actor
 from uec.domain.errors import UecError
 from uec.domain.lifecycle import ApplicationEvent, BatchEvent, BatchState, CardEvent, CardState
-from uec.services import revocation
+from uec.services import revocation, stock_cards
 from uec.services.batch_closing import close_if_done
 from uec.services.cards import apply_event
 from uec.services.moves import move
@@ -72,6 +72,7 @@ def append_all(
         consequence = _CONSEQUENCES.get(record.kind)
         if consequence is not None:
             consequence(session, card, record.facts, actor, now)
+        stock_cards.follow(session, card, record.kind, record.facts, operation_id=operation_id, actor=actor, now=now)
 
 
 def entries(

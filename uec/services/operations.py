@@ -26,6 +26,8 @@ from uec.domain.lifecycle import (
     advance,
 )
 from uec.domain.permissions import Permission
+from uec.domain.stock import SubjectKind
+from uec.services import quality, quality_refusals
 from uec.services.cards import apply_event
 from uec.services.duties import Duty, refuse_second, refuse_second_in_batch
 from uec.services.moves import move
@@ -89,6 +91,8 @@ def request_operation(
     Raises `NotAllowed`, `SamePerson`, `CardNotReady`, `CardBusy`; READ needs no card of ours (`card_id` None).
     """
     actor.require(_PERMISSION[kind])
+    quality_refusals.refuse(session, SubjectKind.OPERATOR, actor.staff_id)
+    quality_refusals.refuse_place(session, station_id, reader)
     if card_id is not None:
         _check_card(session, kind, locked(session, Card, card_id), actor)
     elif kind is not OperationKind.READ:
@@ -112,6 +116,8 @@ def request_operation(
 def request_batch(session: Session, batch_id: int, *, station_id: int | None, actor: Actor, now: datetime) -> int:
     """Ask for the writing of every prepared card of a released batch, in the order of numbers; returns how many."""
     actor.require(Permission.PRODUCE_CARD)
+    quality_refusals.refuse(session, SubjectKind.OPERATOR, actor.staff_id)
+    quality_refusals.refuse_place(session, station_id, None)
     batch = present(session, Batch, batch_id)
     if batch.state not in _RELEASED:
         raise InvalidInput(f"Batch {batch.number} is {batch.state}: it must be released first.", field="batch")
@@ -148,12 +154,18 @@ def request_batch(session: Session, batch_id: int, *, station_id: int | None, ac
 
 
 def claim_operation(
-    session: Session, *, now: datetime, station_ids: Collection[int] | None = None, operation_id: int | None = None
+    session: Session,
+    *,
+    now: datetime,
+    station_ids: Collection[int] | None = None,
+    operation_id: int | None = None,
+    place: tuple[int, str] | None = None,
 ) -> OperationView | None:
     """Take the oldest operation that one of these stations can do (None: any), or exactly the one named, or None.
 
     Refusals and deaths are looked at once more: a card nobody may have is annulled instead of written. So is the card's
-    state: an operation on a card that was annulled or spoiled while it waited fails and touches no chip.
+    state: an operation on a card that was annulled or spoiled while it waited fails and touches no chip, and so does
+    one that somebody asked for who is in quarantine now. `place` is the station and reader that it is claimed for.
     """
     while True:
         wanted: list[ColumnElement[bool]] = [CardOperation.state == OperationState.REQUESTED]
@@ -168,10 +180,15 @@ def claim_operation(
             return None
         if _fail_if_moved_on(session, operation, now):
             continue
+        if kept := quality_refusals.refusal(session, SubjectKind.OPERATOR, operation.requested_by):
+            _fail(session, operation, kept.code, kept.message, now)
+            continue
         if operation.kind in _GIVING and _call_off_if_barred(session, operation, now):
             continue
         operation.state = advance(OPERATION, operation.state, OperationEvent.CLAIM)
         operation.started_at = now
+        if place is not None:
+            quality.note_place(session, operation.id, station_id=place[0], reader=place[1])
         operation.progress = {"step": 0, "of": 0, "label": "find_card"}
         _tell(session, operation, "claim", HUB, now)
         session.flush()
@@ -202,9 +219,7 @@ def fail_operation(
 ) -> OperationView:
     """Close an operation that failed, with the error's code and its sentence for the person at the window."""
     operation = locked(session, CardOperation, operation_id)
-    operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
-    operation.error_code, operation.error_text = code, text
-    _end(session, operation, "fail", actor, now, details={"error": code})
+    _fail(session, operation, code, text, now, actor)
     return operation_view(operation)
 
 
@@ -250,8 +265,7 @@ def _settle(session: Session, operation: CardOperation, now: datetime) -> None:
         operation.error_text = "The card service was restarted: let the holder enter the PINs again."
     elif proof.kind == RecordKind.SCRAPPED.value:
         operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
-        operation.error_code = "card-scrapped"
-        reason = str(proof.facts.get("reason", ""))
+        reason, operation.error_code = str(proof.facts.get("reason", "")), "card-scrapped"
         operation.error_text = f"The card is spoiled ({reason}): put it aside; a new one is planned by itself."
     else:
         operation.state = advance(OPERATION, operation.state, OperationEvent.FINISH)
@@ -322,10 +336,8 @@ def _fail_if_moved_on(session: Session, operation: CardOperation, now: datetime)
     card = locked(session, Card, operation.card_id)
     if card.state in _STATES[operation.kind]:
         return False
-    operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
-    operation.error_code = CardNotReady.code
-    operation.error_text = f"Card {card.number} became {card.state} before its turn came: put this card aside."
-    _end(session, operation, "fail", HUB, now, details={"error": CardNotReady.code})
+    text = f"Card {card.number} became {card.state} before its turn came: put this card aside."
+    _fail(session, operation, CardNotReady.code, text, now)
     return True
 
 
@@ -348,6 +360,12 @@ def _call_off_if_barred(session: Session, operation: CardOperation, now: datetim
         move(session, application, ApplicationEvent.WITHDRAW, actor=HUB, now=now)
     _end(session, operation, "cancel", HUB, now, details={"error": "barred"})
     return True
+
+
+def _fail(session: Session, operation: CardOperation, code: str, text: str, now: datetime, actor: Actor = HUB) -> None:
+    operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
+    operation.error_code, operation.error_text = code, text
+    _end(session, operation, "fail", actor, now, details={"error": code})
 
 
 def _end(

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import select
@@ -37,7 +36,7 @@ from issuance.production.bundle import (
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import NotFound, Stale, StoreUnavailable
-from uec.services import authority, card_jobs, certification, journal, operations
+from uec.services import authority, card_jobs, certification, journal, operations, stock_cards
 from uec.services.applicant_secret import RandomBytes
 from uec.services.journal_writer import JournalWriter, Page
 from uec.services.views import OperationView
@@ -67,12 +66,7 @@ class Bench:
 
 def document_signer(session: Session, vault: Vault) -> Signer:
     """The key and certificate that security objects are signed with; raises `NoAuthority`."""
-    return _signer(vault, authority.certificates(session).document_signer)
-
-
-@lru_cache(maxsize=2)
-def _signer(vault: Vault, certificate: bytes) -> Signer:
-    """Found once: each search asks the vault for all its keys of the kind."""
+    certificate = authority.certificates(session).document_signer
     return Signer.find(vault, KeyPurpose.DOCUMENT_SIGNER, certificate)
 
 
@@ -91,6 +85,7 @@ class DatabaseOffice:
         self._operation_id, self._actor = operation_id, actor
         self._writer = bench.writer or JournalWriter(bench.sessions)
         self._pin_master: KeyRef | None = None
+        self._boxed: int | None = None
         self._pending: list[Record] = []
         self._seq: int | None = None
         self._shown: dict[str, Any] | None = None
@@ -100,6 +95,7 @@ class DatabaseOffice:
         with reading(self._bench.sessions) as session:
             bound = select(Card.number, Card.state, Batch.number).join(Batch, Batch.id == Card.batch_id)
             found = session.execute(bound.where(Card.chip_id == request.chip_id).order_by(Card.id.desc())).first()
+            self._boxed = stock_cards.transport_version(session, request.chip_id)
             return KnownChip(found[0], found[1].value, found[2]) if found else None
 
     def record(self, record: Record) -> None:
@@ -193,11 +189,13 @@ class DatabaseOffice:
 
     def session_keys(self, request: SessionKeysWanted) -> SessionKeys:
         """Ask the vault."""
-        return self._bench.vault.card_session(request.request)
+        wanted = request.request
+        return self._bench.vault.card_session(replace(wanted, master=self._as_boxed(wanted.master)))
 
     def put_key_data(self, request: PutKeyWanted) -> PutKeyData:
         """Ask the vault."""
-        return self._bench.vault.put_key_data([request.request])[0]
+        wanted = request.request
+        return self._bench.vault.put_key_data([replace(wanted, current=self._as_boxed(wanted.current))])[0]
 
     def certificates(self, request: CertificatesWanted) -> Mapping[str, bytes]:
         """Intend, sign and keep certificates, on hold; the same request gives the same ones."""
@@ -231,6 +229,12 @@ class DatabaseOffice:
         self._shown = {"step": progress.step, "of": progress.of, "label": progress.label}
         if not progress.of:
             self._show()
+
+    def _as_boxed(self, master: KeyRef) -> KeyRef:
+        """The transport key set that the maker's letter names for the chip's box, where the stock knows its box."""
+        if master.purpose is not KeyPurpose.BLANK_TRANSPORT or self._boxed is None:
+            return master
+        return KeyRef(KeyPurpose.BLANK_TRANSPORT, self._boxed)
 
     def _known_card(self) -> int:
         if self._card_id is None:

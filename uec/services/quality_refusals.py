@@ -31,19 +31,27 @@ def reader_subject(station_id: int, reader: str) -> str:
 
 def refuse(session: Session, kind: SubjectKind, subject: object) -> None:
     """Raise `Quarantined` when the subject (None: nobody) is in quarantine."""
+    found = refusal(session, kind, subject)
+    if found is not None:
+        raise found
+
+
+def refusal(session: Session, kind: SubjectKind, subject: object) -> Quarantined | None:
+    """The error for a subject that is in quarantine, or None."""
     if subject is None:
-        return
+        return None
     imposed = select(Quarantine.label).where(
         Quarantine.kind == kind, Quarantine.subject == str(subject), Quarantine.state == QuarantineState.IMPOSED
     )
     label = session.scalar(imposed)
-    if label is not None:
-        raise Quarantined(
-            f"{_NAMES[kind]} {label} is in quarantine: take another one until quality releases it.",
-            kind=kind,
-            subject=str(subject),
-            label=label,
-        )
+    if label is None:
+        return None
+    return Quarantined(
+        f"{_NAMES[kind]} {label} is in quarantine: take another one until quality releases it.",
+        kind=kind,
+        subject=str(subject),
+        label=label,
+    )
 
 
 def refuse_place(session: Session, station_id: int | None, reader: str | None) -> None:

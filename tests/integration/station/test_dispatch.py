@@ -33,6 +33,9 @@ class Deaf:
 @pytest.fixture
 def office(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[CardOffice]:
     opened = open_card_office(sessions, tmp_path)
+    with sessions() as session:  # the stations 1 and 2 that links stand for
+        session.add_all([Station(name=f"station {number}", readers=[]) for number in (1, 2)])
+        session.commit()
     yield opened
     opened.desk.bench.vault.close()
 
