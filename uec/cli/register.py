@@ -28,7 +28,8 @@ def register() -> None:
 def import_residents(file: Path, rejects: Path) -> None:
     """Import FILE (CSV, UTF-8, `;` or `,`, with a header); good rows in, bad rows to the reject file.
 
-    The same file again changes nothing; a corrected one updates. The whole file or nothing.
+    The same file again changes nothing; a corrected one updates. The register changes as a whole or not at all; an
+    import that was stopped goes on where it stopped when it is started again with the same file.
     """
     from uec.services.register import import_register  # noqa: PLC0415
 
@@ -51,6 +52,8 @@ def import_residents(file: Path, rejects: Path) -> None:
             "updated": report.updated,
             "unchanged": report.unchanged,
             "rejected": f"{report.rejected} (see {rejects})" if report.rejected else 0,
+            "twins": f"{report.twins} (see uec register twins)" if report.twins else 0,
+            **({"resumed after": f"{report.resumed} rows"} if report.resumed else {}),
             "seconds": f"{report.seconds:.1f}",
         }
     )

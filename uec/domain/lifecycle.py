@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from uec.domain import stock
+from uec.domain import stock, twins
 from uec.domain.errors import IllegalMove
 
 
@@ -310,6 +310,7 @@ INITIAL: Mapping[str, frozenset[str]] = {
     "stock_shift": frozenset({stock.ShiftState.OPEN}),
     "stock_destruction": frozenset({stock.DestructionState.PROPOSED}),
     "quarantine": frozenset({stock.QuarantineState.IMPOSED}),
+    "twin_case": frozenset({twins.TwinState.OPEN}),
 }
 
 # Table name -> its machine; the migration makes the guards from this.
@@ -324,6 +325,7 @@ MACHINES: Mapping[str, Mapping[Any, StrEnum]] = {
     "stock_shift": stock.SHIFT,
     "stock_destruction": stock.DESTRUCTION,
     "quarantine": stock.QUARANTINE,
+    "twin_case": twins.TWIN_CASE,
 }
 
 S = TypeVar("S", bound=StrEnum)

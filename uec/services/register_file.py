@@ -22,12 +22,17 @@ _SHOWN = 1000
 
 @dataclass
 class Block:
-    """Some lines of the file. `overlong` holds the places in `lines` whose end was thrown away."""
+    """Some lines of the file. `overlong` holds the places in `lines` whose end was thrown away.
+
+    `bytes_done` is where reading can go on after them, with `prefix_digest` over all before; inside of an endless line
+    there is no such place, and the digest is empty.
+    """
 
     first_line: int
     lines: list[str]
     bytes_done: int
     overlong: set[int] = field(default_factory=set)
+    prefix_digest: str = ""
 
 
 class BrokenLine(Exception):
@@ -108,20 +113,36 @@ class RegisterFile:
                 raise BrokenLine("a field is far too long") from None
             raise BrokenLine("a quote is not closed on its line, or stands inside a field") from None
 
-    def blocks(self) -> Iterator[Block]:
-        """Read the rows in blocks, without the header; raise `InvalidFile` at the first byte that is not UTF-8."""
-        self._digest = hashlib.sha256()
-        for block in self._raw_blocks():
+    def blocks(self, start: int = 0, next_line: int = 1) -> Iterator[Block]:
+        """Read the rows in blocks, without the header; raise `InvalidFile` at the first byte that is not UTF-8.
+
+        With `start` and `next_line` of an earlier reading (`starts_with` tells that it still holds) go on there.
+        """
+        for block in self._raw_blocks(start, next_line):
             if block.first_line == 1:
                 # The header, overlong or not, is no row.
-                yield Block(2, block.lines[1:], block.bytes_done, {place - 1 for place in block.overlong if place})
+                overlong = {place - 1 for place in block.overlong if place}
+                yield Block(2, block.lines[1:], block.bytes_done, overlong, block.prefix_digest)
             else:
                 yield block
 
-    def _raw_blocks(self) -> Iterator[Block]:
+    def starts_with(self, size_bytes: int, prefix_digest: str) -> bool:
+        """Tell whether the first bytes of the file are those whose SHA-256 (hex) was kept."""
+        self._digest = hashlib.sha256()
         with self.path.open("rb") as file:
-            line_number = 1
-            for data, overlong in _whole_lines(file, self._digest.update):
+            left = size_bytes
+            while left and (read := file.read(min(left, BLOCK_BYTES))):
+                self._digest.update(read)
+                left -= len(read)
+        return not left and self._digest.hexdigest() == prefix_digest
+
+    def _raw_blocks(self, start: int = 0, next_line: int = 1) -> Iterator[Block]:
+        if not start:
+            self._digest = hashlib.sha256()
+        with self.path.open("rb") as file:
+            file.seek(start)
+            line_number, done = next_line, start
+            for data, overlong, size in _whole_lines(file, self._digest.update):
                 raw = data.removeprefix(b"\xef\xbb\xbf") if line_number == 1 else data
                 if line_number == 1 and raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
                     raise InvalidFile(
@@ -130,7 +151,10 @@ class RegisterFile:
                 lines = self._decoded(raw, line_number).replace("\r\n", "\n").split("\n")
                 if not lines[-1]:
                     lines.pop()
-                yield Block(line_number, lines, file.tell(), overlong)
+                done += size
+                # In an endless line no reading can begin anew.
+                whole = "" if overlong else self._digest.copy().hexdigest()
+                yield Block(line_number, lines, done, overlong, whole)
                 line_number += len(lines)
 
     def _decoded(self, data: bytes, line_number: int) -> str:
@@ -146,29 +170,37 @@ class RegisterFile:
             ) from None
 
 
-def _whole_lines(file: BinaryIO, update: Callable[[bytes], None]) -> Iterator[tuple[bytes, set[int]]]:
-    """Yield runs of whole lines; of an endless line only the beginning is kept, and its place is told."""
+def _whole_lines(file: BinaryIO, update: Callable[[bytes], None]) -> Iterator[tuple[bytes, set[int], int]]:
+    """Yield runs of whole lines and the bytes they took; of an endless line only the beginning, and its place.
+
+    `update` sees every byte once, before the run that it belongs to goes out.
+    """
     carry = b""
-    skipping = False
+    skipped, skipping = 0, False
     while read := file.read(BLOCK_BYTES):
-        update(read)
         start = 0
         if skipping:
             # The rest of the endless line: its beginning went out before.
             start = read.find(b"\n") + 1
-            if not start:
+            skipping = not start
+            update(read[:start] if start else read)
+            skipped += start or len(read)
+            if skipping:
                 continue
-            skipping = False
         data = carry + read[start:]
         cut = data.rfind(b"\n") + 1
         carry = data[cut:]
         if cut:
-            yield data[:cut], set()
+            update(data[:cut])
+            yield data[:cut], set(), cut + skipped
+            skipped = 0
         if len(carry) > LINE_LIMIT_BYTES:
-            yield _beginning(carry) + b"\n", {0}
+            update(carry)
+            yield _beginning(carry) + b"\n", {0}, len(carry)
             carry, skipping = b"", True
     if carry:
-        yield carry, set()
+        update(carry)
+        yield carry, set(), len(carry) + skipped
 
 
 def _beginning(line: bytes) -> bytes:

@@ -18,8 +18,10 @@ from tests.support.full_disk import fill_the_disk
 from uec.domain.actors import system_actor
 from uec.domain.errors import DiskFull, InvalidFile, StoreUnavailable
 from uec.domain.register_row import COLUMNS
+from uec.domain.register_run import ImportState
 from uec.services.register import ImportReport, import_municipalities, import_register
 from uec.store.engine import make_engine, session_factory
+from uec.store.staging import alone
 from uec.store.tables import AuditEntry, Municipality, RegisterImport, Resident
 from uec.synthetic.dirt import KINDS, Line
 from uec.synthetic.register import AS_OF, HEADER, lines, write_municipalities
@@ -275,23 +277,26 @@ def test_rejects_that_cannot_be_moved_are_kept_and_found(
     assert caught.value.path.read_text(encoding="utf-8").count("\n") == 2
 
 
-def test_a_ctrl_c_at_the_commit_comes_too_late(
+def test_a_ctrl_c_at_the_last_commit_comes_too_late(
     sessions: sessionmaker[Session], run: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = Session.commit
 
     def interrupted(session: Session) -> None:
+        moved = session.scalar(select(RegisterImport.state)) is ImportState.MOVED
         commit(session)
-        os.kill(os.getpid(), signal.SIGINT)
+        if moved:
+            os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Session, "commit", interrupted)
     assert counts(run(write(tmp_path / "register.csv", [*CLEAN, "a;b"]))) == (401, 400, 0, 0, 1)
+    monkeypatch.undo()
     assert len(state(sessions)) == 400 and len(rejects(tmp_path / "rejects.csv")) == 1
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_ctrl_c_before_the_commit_leaves_nothing(sessions: sessionmaker[Session], tmp_path: Path) -> None:
+def test_a_ctrl_c_before_the_commit_changes_no_resident(sessions: sessionmaker[Session], tmp_path: Path) -> None:
     def stop(_done: int, _total: int, _rows: int) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -386,22 +391,17 @@ def test_a_full_disk_under_sqlite_keeps_nothing(sqlite_url: str, tmp_path: Path)
     fresh = make_engine(sqlite_url)
     with session_factory(fresh)() as session:
         assert session.scalar(select(func.count()).select_from(Resident)) == 0
-        assert session.scalar(select(func.count()).select_from(RegisterImport)) == 0
+        report = import_register(session, path=path, rejects_path=tmp_path / "rejects.csv", actor=ACTOR, now=NOW)
+        assert report.imported == 400
     fresh.dispose()
-    assert not list(tmp_path.glob("rejects*"))
 
 
-def test_two_imports_on_postgresql_do_not_run_together(postgres_url: str, tmp_path: Path) -> None:
-    from uec.store.staging import Staging
-
+def test_two_imports_do_not_run_together(sessions: sessionmaker[Session], run: Import, tmp_path: Path) -> None:
     path = write(tmp_path / "register.csv", CLEAN)
-    engine = make_engine(postgres_url)
-    factory = session_factory(engine)
-    with factory() as first, factory() as second:
-        Staging(first)
-        with pytest.raises(StoreUnavailable, match="Another import"):
-            import_register(second, path=path, rejects_path=tmp_path / "rejects.csv", actor=ACTOR, now=NOW)
-    engine.dispose()
+    with sessions() as first, alone(first), pytest.raises(StoreUnavailable, match="Another import"):
+        run(path)
+    assert counts(run(path)) == (400, 400, 0, 0, 0)
+    assert not list(tmp_path.glob("*-import"))
 
 
 def test_progress_reaches_the_end_and_the_audit_knows(sessions: sessionmaker[Session], tmp_path: Path) -> None:
@@ -418,7 +418,7 @@ def test_progress_reaches_the_end_and_the_audit_knows(sessions: sessionmaker[Ses
         )
         size = path.stat().st_size
         assert seen == sorted(seen)
-        assert seen[-1] == (size, size, 4800)
+        assert seen[-1] == (2 * size, 2 * size, 4800)
         assert len(seen) > 1
         entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "register.import")).one()
         assert entry.details["file_digest"] == report.file_digest

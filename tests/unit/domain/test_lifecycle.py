@@ -22,6 +22,7 @@ FINAL = {
     "stock_shift": {"CLOSED"},
     "stock_destruction": {"DONE", "WITHDRAWN"},
     "quarantine": {"RELEASED"},
+    "twin_case": set(),
 }
 
 

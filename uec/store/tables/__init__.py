@@ -36,6 +36,7 @@ from uec.store.tables.trust import (
     StopListEntry,
     StopListSnapshot,
 )
+from uec.store.tables.twins import TwinCase, TwinMember
 
 metadata = Table.metadata
 
@@ -83,5 +84,7 @@ __all__ = [
     "StopListEntry",
     "StopListSnapshot",
     "Table",
+    "TwinCase",
+    "TwinMember",
     "metadata",
 ]

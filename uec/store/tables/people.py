@@ -2,10 +2,13 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, Text
+import sqlalchemy as sa
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from uec.domain.lifecycle import CohortState
+from uec.domain.register_row import COLUMNS
+from uec.domain.register_run import ImportState
 from uec.store.columns import Coded, Table, one_of
 
 
@@ -42,11 +45,15 @@ class Resident(Table):
 
 
 class RegisterImport(Table):
-    """One run of the import of the register."""
+    """One run of the import of the register, and how far it came: what is staged lies in `register_staging`."""
 
     __tablename__ = "register_import"
+    __table_args__ = (one_of("state", ImportState),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[ImportState] = mapped_column(
+        Coded(ImportState), default=ImportState.DONE, server_default="DONE", comment="how far it came"
+    )
     file_digest: Mapped[str] = mapped_column(String(64), index=True, comment="SHA-256 of the file, hex")
     file_name: Mapped[str] = mapped_column(String(255), comment="name of the file without its folder")
     started_at: Mapped[datetime] = mapped_column(comment="start")
@@ -56,6 +63,36 @@ class RegisterImport(Table):
     updated: Mapped[int] = mapped_column(default=0, comment="changed residents")
     unchanged: Mapped[int] = mapped_column(default=0, comment="rows equal to what is known")
     rejected: Mapped[int] = mapped_column(default=0, comment="rows in the reject file")
+    twins: Mapped[int] = mapped_column(default=0, server_default="0", comment="new cases of twins put before a clerk")
+    file_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0", comment="size of the file")
+    bytes_done: Mapped[int] = mapped_column(
+        BigInteger, default=0, server_default="0", comment="so much of the file is staged"
+    )
+    next_line: Mapped[int] = mapped_column(default=2, server_default="2", comment="the line after what is staged")
+    staged: Mapped[int] = mapped_column(default=0, server_default="0", comment="rows put into register_staging")
+    prefix_digest: Mapped[str | None] = mapped_column(String(64), comment="SHA-256 of what is staged of the file, hex")
+    as_of: Mapped[date | None] = mapped_column(comment="the day rows are checked by, also after a pause")
+    codes_digest: Mapped[str | None] = mapped_column(
+        String(64), comment="SHA-256 of the municipalities rows are checked by, hex"
+    )
+
+
+# Rows of an import under way: checked, not yet in the register. Not logged by PostgreSQL: after a crash of the server
+# an import begins anew, after one of the importer it goes on.
+register_staging = sa.Table(
+    "register_staging",
+    Table.metadata,
+    sa.Column("line", BigInteger, primary_key=True, autoincrement=False, comment="line in the file"),
+    sa.Column("digest", sa.LargeBinary, nullable=False, comment="digest of the checked row"),
+    *(sa.Column(column, Text, nullable=False) for column in COLUMNS),
+)
+
+register_reject = sa.Table(
+    "register_reject",
+    Table.metadata,
+    sa.Column("line", BigInteger, primary_key=True, autoincrement=False, comment="line in the file"),
+    sa.Column("text", Text, nullable=False, comment="line of the reject file"),
+)
 
 
 class Cohort(Table):
