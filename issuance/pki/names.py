@@ -8,7 +8,7 @@ import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, call
 
 from issuance.errors import RequestRefused
 from issuance.pki import der
@@ -87,28 +87,68 @@ def fit_common_name(surname: str, *given: str) -> str:
 
 def encode_subject(subject: Subject, profile: Profile) -> bytes:
     """Encode the attributes a profile lists; raises `RequestRefused` for one that is missing or impossible."""
-    attributes, read = _plan(profile.subject)
-    parts = []
-    for (name, remembered), value in zip(attributes, read(subject), strict=True):
-        if (part := remembered.get(value)) is None and value:
-            part = _encode_rdn(name, value, profile.name)
-            if name not in _UNIQUE and len(remembered) < _REMEMBERED:
-                remembered[value] = part
-        if part:
-            parts.append(part)
-    if len(parts) < len(attributes):
+    encoders, read = _plan(profile.subject)
+    values = read(subject)
+    if not all(values):
         _require_complete(subject, profile)
-    return der.tlv(der.SEQUENCE, b"".join(parts))
+    try:
+        encoded = b"".join(map(call, encoders, values))
+    except _Impossible as error:
+        raise RequestRefused(str(error), profile=profile.name) from None
+    size = len(encoded)
+    return (der.SEQUENCE_HEADS[size] if size < len(der.SEQUENCE_HEADS) else der.head(der.SEQUENCE, size)) + encoded
+
+
+class _Impossible(ValueError):
+    """A value that a certificate cannot carry."""
+
+
+class _Remembered(dict[str | None, bytes]):
+    """Encodings of an attribute's values that came before: most people share their names with others."""
+
+    def __init__(self, attribute: str) -> None:
+        super().__init__({None: b"", "": b""})
+        self._attribute = attribute
+
+    def __missing__(self, value: str) -> bytes:
+        encoded = _encode_rdn(self._attribute, value)
+        if len(self) < _REMEMBERED:
+            self[value] = encoded
+        return encoded
 
 
 @lru_cache
 def _plan(
     names: tuple[str, ...],
-) -> tuple[tuple[tuple[str, dict[str, bytes]], ...], Callable[[Subject], Sequence[str]]]:
-    """What to do for each attribute of a profile: its name and the encodings of values that came before."""
+) -> tuple[tuple[Callable[[str | None], bytes], ...], Callable[[Subject], Sequence[str | None]]]:
+    """How each attribute of a profile is encoded, and how all are read out of a subject at once."""
+    encoders = tuple(_unique(name) if name in _UNIQUE else _Remembered(name).__getitem__ for name in names)
     if len(names) == 1:
-        return ((names[0], {}),), lambda subject: (getattr(subject, names[0]),)
-    return tuple((name, {}) for name in names), attrgetter(*names)
+        return encoders, lambda subject: (getattr(subject, names[0]),)
+    return encoders, attrgetter(*names)
+
+
+def _unique(attribute: str) -> Callable[[str | None], bytes]:
+    """How an attribute is encoded that is another one in every certificate."""
+    heads, bound = _RDN_HEADS[attribute], _UPPER_BOUNDS[attribute]
+
+    # The quick ways for nearly all: no longer than allowed, no odd sign, and no space that is not inside.
+    def encode_number(value: str | None) -> bytes:
+        if not value:
+            return b""
+        if len(value) > bound or not value.isascii() or not value.isalnum():
+            return _encode_rdn(attribute, value)
+        return heads[len(value)] + value.encode("ascii")
+
+    def encode_text(value: str | None) -> bytes:
+        if not value:
+            return b""
+        if len(value) > bound or not value.isprintable() or value[0] == " " or value[-1] == " ":
+            return _encode_rdn(attribute, value)
+        encoded = value.encode()
+        return heads[len(encoded)] + encoded
+
+    return encode_number if attribute in _PRINTABLE else encode_text
 
 
 def _require_complete(subject: Subject, profile: Profile) -> None:
@@ -120,33 +160,34 @@ def _require_complete(subject: Subject, profile: Profile) -> None:
 
 
 def encode_name(**attributes: str) -> bytes:
-    """Encode a name from attributes in the order given, for authorities."""
-    return der.sequence(*(_encode_rdn(name, value, "authority") for name, value in attributes.items()))
+    """Encode a name from attributes in the order given, for authorities; raises `RequestRefused`."""
+    try:
+        return der.sequence(*(_encode_rdn(name, value) for name, value in attributes.items()))
+    except _Impossible as error:
+        raise RequestRefused(str(error), profile="authority") from None
 
 
-def _encode_rdn(attribute: str, value: str, profile: str) -> bytes:
-    encoded = value.encode()
-    # The quick way for nearly all: letters, digits and spaces of a proper length.
+def _encode_rdn(attribute: str, value: str) -> bytes:
     if not (len(value) <= _UPPER_BOUNDS[attribute] and value.isprintable() and value == value.strip()):
-        _refuse(attribute, value, profile)
+        _refuse(attribute, value)
     if attribute in _PRINTABLE and not (value.isascii() and value.isalnum() and attribute != "country"):
-        _require_printable(attribute, value, profile)
+        _require_printable(attribute, value)
+    encoded = value.encode()
     return _RDN_HEADS[attribute][len(encoded)] + encoded
 
 
-def _refuse(attribute: str, value: str, profile: str) -> None:
+def _refuse(attribute: str, value: str) -> None:
     bound = _UPPER_BOUNDS[attribute]
     problem = "has control characters, or spaces at an end: correct it"
     if len(value) > bound:
         problem = f"has {len(value)} characters and at most {bound} fit: shorten it"
-    raise RequestRefused(f"{attribute.replace('_', ' ')} {problem}", profile=profile)
+    raise _Impossible(f"{attribute.replace('_', ' ')} {problem}")
 
 
-def _require_printable(attribute: str, value: str, profile: str) -> None:
+def _require_printable(attribute: str, value: str) -> None:
     if not _PRINTABLE_LETTERS.issuperset(value) or (attribute == "country" and not _is_country(value)):
-        raise RequestRefused(
-            f"{attribute.replace('_', ' ')} has characters that a certificate cannot carry there: correct it",
-            profile=profile,
+        raise _Impossible(
+            f"{attribute.replace('_', ' ')} has characters that a certificate cannot carry there: correct it"
         )
 
 

@@ -88,7 +88,7 @@ class Signer:
 
     def sign(self, messages: Sequence[bytes]) -> list[bytes]:
         """Sign each message in the vault."""
-        if any(len(message) > _HASH_HERE_BYTES for message in messages) and self.algorithm != KeyAlgorithm.ED25519:
+        if max(map(len, messages), default=0) > _HASH_HERE_BYTES and self.algorithm != KeyAlgorithm.ED25519:
             name = "sha384" if self.algorithm is KeyAlgorithm.EC_P384 else "sha256"
             return self.vault.sign_digests(self.ref, [hashlib.new(name, message).digest() for message in messages])
         return self.vault.sign(self.ref, messages)
@@ -102,9 +102,13 @@ def signed(body: bytes, algorithm: KeyAlgorithm, signature: bytes) -> bytes:
 def signed_all(bodies: Sequence[bytes], algorithm: KeyAlgorithm, signatures: Sequence[bytes]) -> list[bytes]:
     """Put signed structures together, one for each body."""
     identifier, heads, limit = _IDENTIFIERS[algorithm], der.SEQUENCE_HEADS, len(der.SEQUENCE_HEADS)
+    between: dict[int, bytes] = {}  # what stands between body and signature, by the signature's length
     whole = []
     for body, signature in zip(bodies, signatures, strict=True):
-        tail = identifier + der.bits(signature)
-        size = len(body) + len(tail)
-        whole.append((heads[size] if size < limit else der.head(der.SEQUENCE, size)) + body + tail)
+        length = len(signature)
+        if (middle := between.get(length)) is None:
+            middle = between[length] = identifier + der.bits(signature)[:-length]
+        size = len(body) + len(middle) + length
+        head = heads[size] if size < limit else der.head(der.SEQUENCE, size)
+        whole.append(head + body + middle + signature)
     return whole

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from hashlib import sha256
 
 from issuance.keys.port import KeyAlgorithm
 from issuance.pki import der
@@ -29,13 +30,14 @@ def validity(not_before: datetime, not_after: datetime) -> bytes:
 class Template:
     """The constant parts, encoded: `head` (signature algorithm, issuer), and the extensions around the key identifier.
 
-    The identifier has 20 bytes in every certificate, so the extensions' length is constant too.
+    The identifier has 20 bytes in every certificate, so the extensions' length is constant too; `fixed` is the length
+    of all that is constant.
     """
 
     head: bytes
     before: bytes
     after: bytes
-    size: int
+    fixed: int
 
     @classmethod
     def make(
@@ -46,16 +48,31 @@ class Template:
         extensions = der.explicit(3, der.sequence(*before, blank, *after))
         tail = b"".join(after)
         cut = len(extensions) - len(tail)
-        return cls(
-            algorithm_identifier(algorithm) + issuer, extensions[: cut - _IDENTIFIER_BYTES], tail, len(extensions)
-        )
+        head = algorithm_identifier(algorithm) + issuer
+        fixed = len(_VERSION_3) + len(head) + len(extensions)
+        return cls(head, extensions[: cut - _IDENTIFIER_BYTES], tail, fixed)
 
     def fill(self, serial: int, period: bytes, subject: bytes, spki: bytes) -> bytes:
         """Encode the to-be-signed bytes of one certificate."""
-        start = _VERSION_3 + der.integer(serial) + self.head
-        size = len(start) + len(period) + len(subject) + len(spki) + self.size
+        number = der.integer(serial)
+        # P-256, nearly all: the key's bits are the last 65 bytes.
+        identifier = sha256(spki[-65:]).digest()[:20] if spki[1] == 0x59 else ext.key_identifier(spki)
+        size = self.fixed + len(number) + len(period) + len(subject) + len(spki)
         head = der.SEQUENCE_HEADS[size] if size < len(der.SEQUENCE_HEADS) else der.head(der.SEQUENCE, size)
-        return b"".join((head, start, period, subject, spki, self.before, ext.key_identifier(spki), self.after))
+        return b"".join(
+            (
+                head,
+                _VERSION_3,
+                number,
+                self.head,
+                period,
+                subject,
+                spki,
+                self.before,
+                identifier,
+                self.after,
+            )
+        )
 
 
 def for_profile(profile: Profile, issuer: Signer, config: CaConfig, partition: int | None) -> Template:
