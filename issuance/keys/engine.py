@@ -8,13 +8,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 from card_io.ciphers import kcv_aes
 from card_io.keyset import KeySet, SessionKeys
 from card_io.secret import Secret
 from issuance.errors import BadComponent, UnusableKey, VaultError, VaultExists, VaultLocked
 from issuance.keys import backup, card_keys, material
+from issuance.keys.chest import Chest
 from issuance.keys.keyring import KeyRing, Work
 from issuance.keys.lifecycle import KeyEvent
 from issuance.keys.port import (
@@ -35,69 +36,6 @@ _MAX_RANDOM_BYTES = 1 << 20
 _RESERVED_USES = 50_000
 
 Clock = Callable[[], datetime]
-
-
-class Chest(Protocol):
-    """Where key material lies. It knows keys by reference, and nothing of states and purposes."""
-
-    @property
-    def signs_beside(self) -> bool:
-        """Whether signatures may be asked for from several threads, beside other work."""
-        ...
-
-    def make(self, ref: KeyRef, algorithm: KeyAlgorithm) -> str:
-        """Make a key inside; returns its check value."""
-        ...
-
-    def put(self, ref: KeyRef, algorithm: KeyAlgorithm, key: Secret) -> str:
-        """Take a symmetric key in; returns its check value."""
-        ...
-
-    def drop(self, ref: KeyRef) -> None:
-        """Destroy a key's material, if there is any."""
-        ...
-
-    def public_key(self, ref: KeyRef) -> bytes:
-        """Return the SubjectPublicKeyInfo of a signature key."""
-        ...
-
-    def sign(self, ref: KeyRef, algorithm: KeyAlgorithm, messages: Sequence[bytes]) -> list[bytes]:
-        """Sign messages."""
-        ...
-
-    def sign_digests(self, ref: KeyRef, algorithm: KeyAlgorithm, digests: Sequence[bytes]) -> list[bytes]:
-        """Sign digests; raises `ValueError` when the algorithm or a length does not allow it."""
-        ...
-
-    def cmac(self, ref: KeyRef, messages: Sequence[bytes]) -> list[bytes]:
-        """Compute the AES-CMAC of each message."""
-        ...
-
-    def encrypt(self, ref: KeyRef, blocks: bytes | memoryview) -> bytes:
-        """Encrypt whole AES blocks, each by itself (ECB): what bulk derivation is made of."""
-        ...
-
-    def wrap(self, ref: KeyRef, wrapping: Secret) -> bytes:
-        """Wrap a key for another vault."""
-        ...
-
-    def unwrap(
-        self, ref: KeyRef, algorithm: KeyAlgorithm, wrapped: bytes, public_key: bytes | None, wrapping: Secret
-    ) -> str:
-        """Take a wrapped key in; returns its check value."""
-        ...
-
-    def random(self, size_bytes: int) -> bytes:
-        """Return random bytes."""
-        ...
-
-    def save(self, ring: KeyRing, identity: VaultIdentity) -> None:
-        """Make what is known about the keys durable, and the keys with it; raises `VaultFull`, nothing changed then."""
-        ...
-
-    def close(self) -> None:
-        """Forget the keys."""
-        ...
 
 
 class VaultEngine:
@@ -156,9 +94,17 @@ class VaultEngine:
 
         `check_value`: 6 hex digits that came with the key. Raises `BadComponent`; nothing is changed then.
         """
-        if not material.fits(purpose, algorithm) or purpose not in material.SYMMETRIC_PURPOSES:
-            raise UnusableKey(f"{purpose} takes no imported {algorithm} key: check both", purpose=purpose, version=0)
+        _require_importable(purpose, algorithm)
         key = card_keys.combine(components, material.size_of(algorithm))
+        return self.take_key(purpose, algorithm, key, check_value=check_value, now=now)
+
+    def take_key(
+        self, purpose: KeyPurpose, algorithm: KeyAlgorithm, key: Secret, *, check_value: str, now: datetime
+    ) -> KeyRef:
+        """Take in a symmetric key that a ceremony has put together; raises `BadComponent`, nothing is changed then."""
+        _require_importable(purpose, algorithm)
+        if len(key) != material.size_of(algorithm):
+            raise BadComponent(f"the key has {len(key)} bytes, {algorithm} needs another length")
         found = kcv_aes(key.reveal()).hex().upper()
         if found != check_value.upper():
             raise BadComponent(
@@ -383,3 +329,8 @@ class VaultEngine:
                 yield info
                 return
         yield info
+
+
+def _require_importable(purpose: KeyPurpose, algorithm: KeyAlgorithm) -> None:
+    if not material.fits(purpose, algorithm) or purpose not in material.SYMMETRIC_PURPOSES:
+        raise UnusableKey(f"{purpose} takes no imported {algorithm} key: check both", purpose=purpose, version=0)

@@ -26,7 +26,7 @@ class FileChest:
 
     def __init__(self, path: Path, owner: IO[bytes], seal: sealing.Seal, keys: dict[KeyRef, Secret]) -> None:
         """Take an opened seal and the material it held; `owner` is the lock on the file."""
-        self._path, self._owner, self._seal, self._keys = path, owner, seal, keys
+        self._path, self._owner, self.seal, self._keys = path, owner, seal, keys
         self._loaded: dict[KeyRef, material.PrivateKey] = {}
 
     def make(self, ref: KeyRef, algorithm: KeyAlgorithm) -> str:
@@ -101,7 +101,11 @@ class FileChest:
             "seen": ring.seen.isoformat() if ring.seen else None,
             "keys": keys,
         }
-        storage.write(self._path, sealing.seal(self._seal, json.dumps(content).encode()))
+        storage.write(self._path, sealing.seal(self.seal, json.dumps(content).encode()))
+
+    def reseal(self, passphrases: tuple[Secret, Secret], cost: sealing.ScryptCost) -> None:
+        """Seal what is saved from now on under other passphrases and another data key; raises `WeakPassphrase`."""
+        self.seal = sealing.new_seal(passphrases, cost)
 
     def close(self) -> None:
         """Forget the keys and let another process open the file."""
@@ -116,6 +120,11 @@ class FileChest:
 
 class FileVault(VaultEngine):
     """A `Vault` in a file. Make one with `create`, open one with `unlock`; close it to let others open it."""
+
+    def __init__(self, chest: FileChest, identity: VaultIdentity, ring: KeyRing, *, clock: Clock | None = None) -> None:
+        """Take an open file and what it holds."""
+        super().__init__(chest, identity, ring, clock=clock)
+        self._file = chest
 
     @classmethod
     def create(
@@ -140,6 +149,26 @@ class FileVault(VaultEngine):
             owner.close()
             raise
         return cls(chest, identity, ring, clock=clock)
+
+    def reseal(
+        self,
+        passphrases: tuple[Secret, Secret],
+        *,
+        cost: sealing.ScryptCost = sealing.ScryptCost(),  # noqa: B008 - frozen
+    ) -> None:
+        """Give the vault new passphrases; neither the file nor its previous copy opens with the old ones after that.
+
+        Raises `WeakPassphrase`, `VaultFull`; the old ones open it then.
+        """
+        with self._open():
+            seal = self._file.seal
+            try:
+                self._file.reseal(passphrases, cost)
+                self._save()
+            except BaseException:
+                self._file.seal = seal
+                raise
+            self._save()  # the previous copy is under the new ones too
 
     @classmethod
     def unlock(cls, path: Path, passphrases: tuple[Secret, Secret], *, clock: Clock | None = None) -> Self:

@@ -5,6 +5,7 @@ be a batch. A socket is open to its owner only (mode 0600), and whoever connects
 (SO_PEERCRED, unix(7)); an administrator gives each socket to the user its process runs as.
 """
 
+import _thread
 import contextlib
 import logging
 import os
@@ -128,7 +129,8 @@ def serve(vault: Vault, socket_path: Path, *, on_ready: Callable[[], None] = lam
     stopping = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
+        # In a thread: the main one may hold the event's lock at the very moment the signal comes.
+        _thread.start_new_thread(stopping.set, ())
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)

@@ -19,7 +19,7 @@ def lock(path: Path) -> IO[bytes]:
     """Become the only owner of the vault at `path` until the returned file is closed; raises `VaultBusy`."""
     lock_path = path.with_name(path.name + ".lock")
     try:
-        handle = lock_path.open("ab")
+        handle = os.fdopen(os.open(lock_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
     except FileNotFoundError:
         raise VaultMissing(f"there is no folder {path.parent}: create it first", path=str(path)) from None
     try:
@@ -75,6 +75,21 @@ def write(path: Path, sealed: bytes) -> None:
         ) from error
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, its owner's only from the first byte on; raises `VaultFull`."""
+    fresh = path.with_name(path.name + ".new")
+    try:
+        _write_synced(fresh, content)
+        fresh.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise VaultFull(
+            f"{path} could not be written ({error.strerror}): make room, or choose another place", path=str(path)
+        ) from error
+
+
 def restore_previous(path: Path) -> Path:
     """Put the previous good copy in the damaged file's place; returns where the damaged file was moved.
 
@@ -100,14 +115,17 @@ def _damaged(path: Path, what: str) -> VaultDamaged:
     except (OSError, Damaged):
         return VaultDamaged(f"the vault {path} {what}: restore it from a backup", path=str(path), previous=None)
     return VaultDamaged(
-        f"the vault {path} {what}; a good copy from before its last change is {previous}: restore that one",
+        f"the vault {path} {what}; a good copy from before its last change is {previous}: "
+        "restore that one by `uec keys restore-previous`",
         path=str(path),
         previous=str(previous),
     )
 
 
 def _write_synced(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # What a crash left under this name may be open to others: it is removed, never written into.
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as handle:
         handle.write(content)
         handle.flush()

@@ -1,85 +1,139 @@
 """`uec keys`: the vault's keys by purpose and version. It opens the vault itself, so `uec vault` must be stopped."""
 
-from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from uec.cli.options import ask_secret, now, passphrase_files_option, read_line, read_passphrases, settings, store
+from uec.cli.key_backup import back_up, passphrases, restore, restore_previous
+from uec.cli.key_ceremony import ceremony, divide
+from uec.cli.key_vault import changing, open_vault, purpose_of, record
+from uec.cli.options import ask_secret, now, passphrase_files_option, read_line, settings, store
 from uec.cli.tables import show
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sqlalchemy.orm import Session
-
-    from card_io.secret import Secret
-    from issuance.keys.ceremony import Ceremony
-    from issuance.keys.engine import VaultEngine
-    from issuance.keys.port import KeyPurpose
+ROTATED = ("card-master", "pin-master", "audit")
 
 
 @click.group()
 def keys() -> None:
-    """Keys of the vault: list, rotate, retire or destroy, ceremonies, backup. `uec vault` must be stopped."""
+    """Keys of the vault: list, rotate, retire or destroy, ceremonies, backup. `uec vault` must be stopped.
 
+    \b
+    Every command asks for both custodians' passphrases, or reads them from
+    two files: uec keys list --passphrase-file FIRST --passphrase-file SECOND
 
-def _open(passphrase_files: tuple[Path, ...]) -> "VaultEngine":
-    from uec.services import vaults  # noqa: PLC0415
-
-    chosen = settings()
-    return vaults.unlock(chosen, read_passphrases(passphrase_files or chosen.vault_passphrase_files))
-
-
-@contextmanager
-def _changing(passphrase_files: tuple[Path, ...]) -> "Iterator[tuple[VaultEngine, Session]]":
-    """The vault and the office's memory of it, which must agree before the change and do so again after it."""
-    from uec.services import vault_memory  # noqa: PLC0415
-
-    with store(settings()) as sessions, sessions() as session, _open(passphrase_files) as vault:
-        vault_memory.require(session, vault)
-        try:
-            yield vault, session
-        finally:
-            vault_memory.note(session, vault)
-            session.commit()
+    \b
+    A year with keys:
+      uec keys init                       first version of every key
+      uec keys list                       states, periods, uses, cards left
+      uec keys rotate card-master         new version; cards move over in time
+      uec keys ceremony --shares          a key from k of n custodians' shares
+      uec keys back-up KEYS.BACKUP        all keys, wrapped, for another vault
+    """
 
 
 @keys.command("list")
 @passphrase_files_option
 def list_keys(passphrase_files: tuple[Path, ...]) -> None:
-    """List keys with state and check value; nothing secret is shown."""
+    """List keys with state, period, check value, uses, and how many cards hold each card master.
 
-    with _open(passphrase_files) as vault:
+    \b
+    Example: uec keys list
+    A period that is "ending" or "over" asks for the next version of that key.
+    """
+    from issuance.keys import periods  # noqa: PLC0415
+    from issuance.keys.port import KeyPurpose  # noqa: PLC0415
+
+    cards, moment, master = _cards_held(), now(), KeyPurpose.CARD_MASTER
+    with open_vault(passphrase_files) as vault:
         rows = [
-            (info.ref.purpose, info.ref.version, info.algorithm, info.state, info.check_value, info.uses)
+            (
+                info.ref.purpose,
+                info.ref.version,
+                info.algorithm,
+                info.state,
+                f"{info.expires_at:%Y-%m-%d}" if info.expires_at else "",
+                periods.judge(info, moment),
+                info.check_value,
+                info.uses,
+                cards.get(info.ref.version, 0) if cards is not None and info.ref.purpose is master else "",
+            )
             for info in vault.describe()
         ]
-    show(("purpose", "version", "algorithm", "state", "check value", "uses"), rows)
+    show(("purpose", "version", "algorithm", "state", "until", "period", "check value", "uses", "cards"), rows)
+
+
+def _cards_held() -> "dict[int, int] | None":
+    """Cards by version of their master; None where a vault is without its office (a new one, or another machine)."""
+    from uec.domain.errors import UecError  # noqa: PLC0415
+    from uec.services import key_rotation  # noqa: PLC0415
+
+    try:
+        with store(settings()) as sessions, sessions() as session:
+            return key_rotation.cards_by_version(session)
+    except UecError as error:
+        click.echo(f"cards are not counted: {error}", err=True)
+        return None
 
 
 @keys.command("init")
 @passphrase_files_option
 def make(passphrase_files: tuple[Path, ...]) -> None:
-    """Make a first version of every key that is missing."""
+    """Make a first version of every key that is missing.
+
+    \b
+    Example: uec keys init
+    `uec init` has done this already; run it again after a new purpose came with
+    a new version of the software. Nothing that is there is changed.
+    """
     from uec.services.installation import make_keys  # noqa: PLC0415
 
-    with _changing(passphrase_files) as (vault, _):
+    with changing(passphrase_files) as (vault, _):
         make_keys(vault, now=now())
     click.echo("every key has an active version")
 
 
 @keys.command()
+@click.argument("purpose", type=click.Choice(ROTATED), default="card-master")
 @passphrase_files_option
-def rotate(passphrase_files: tuple[Path, ...]) -> None:
-    """Make a new version of the card master; cards made before keep theirs, new ones take the new."""
-    from issuance.keys.port import KeyPurpose  # noqa: PLC0415
+def rotate(purpose: str, passphrase_files: tuple[Path, ...]) -> None:
+    """Make a new version of a key; what was made with the version before goes on working.
+
+    \b
+    Example: uec keys rotate card-master
+    New cards take the new version. Cards made before keep theirs until they are
+    moved by PUT KEY at a window; `uec keys list` tells how many are left.
+    Keys with a certificate get a new one with it: see `uec ca --help`.
+    """
     from uec.services.installation import ALGORITHMS  # noqa: PLC0415
 
-    with _changing(passphrase_files) as (vault, _):
-        ref = vault.generate(KeyPurpose.CARD_MASTER, ALGORITHMS[KeyPurpose.CARD_MASTER], now=now())
-    click.echo(f"card master version {ref.version} is active")
+    chosen = purpose_of(purpose)
+    with changing(passphrase_files) as (vault, session):
+        ref = vault.generate(chosen, ALGORITHMS[chosen], now=now())
+        record(session, "key.rotate", purpose, version=ref.version)
+    click.echo(f"{purpose.replace('-', ' ')} version {ref.version} is active")
+
+
+@keys.command()
+@click.argument("purpose")
+@click.argument("version", type=int)
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The last moment is its midnight, UTC.")
+@passphrase_files_option
+def period(purpose: str, version: int, until: datetime, passphrase_files: tuple[Path, ...]) -> None:
+    """Let the period of a key end on another day.
+
+    \b
+    Example: uec keys period card-master 2 --until 2028-12-31
+    After its period a key protects nothing new: it only opens cards it was
+    given to. Making the next version is the rule, a later end the exception.
+    """
+    from issuance.keys.port import KeyRef  # noqa: PLC0415
+
+    end = until.replace(tzinfo=UTC)
+    with changing(passphrase_files) as (vault, session):
+        vault.set_period(KeyRef(purpose_of(purpose), version), end)
+        record(session, "key.period", purpose, version=version, until=end.isoformat())
+    click.echo(f"{purpose} version {version} works until {end:%Y-%m-%d}")
 
 
 @keys.command("import-transport")
@@ -93,7 +147,12 @@ def rotate(passphrase_files: tuple[Path, ...]) -> None:
 )
 @passphrase_files_option
 def import_transport(check_value: str, component_files: tuple[Path, ...], passphrase_files: tuple[Path, ...]) -> None:
-    """Enter the transport key of a delivery of blanks, from the components that two custodians hold."""
+    """Enter the transport key of a delivery of blanks, from the components that two custodians hold.
+
+    \b
+    Example: uec keys import-transport --check-value 504A77
+    Each custodian then types the component of the maker's letter, unseen.
+    """
     from card_io.secret import Secret  # noqa: PLC0415
     from issuance.keys.port import KeyAlgorithm, KeyPurpose  # noqa: PLC0415
     from uec.domain.errors import InvalidInput  # noqa: PLC0415
@@ -105,9 +164,10 @@ def import_transport(check_value: str, component_files: tuple[Path, ...], passph
         components = tuple(Secret(bytes.fromhex(text)) for text in texts)
     except ValueError:
         raise InvalidInput("A component is 32, 48 or 64 hexadecimal digits: type it again.") from None
-    with _changing(passphrase_files) as (vault, _):
+    with changing(passphrase_files) as (vault, session):
         algorithm = KeyAlgorithm.AES_128 if len(texts[0]) == 32 else KeyAlgorithm.AES_256
         ref = vault.import_key(KeyPurpose.BLANK_TRANSPORT, algorithm, components, check_value=check_value, now=now())
+        record(session, "key.import", ref.purpose.value, version=ref.version, check_value=check_value.upper())
     click.echo(f"transport key version {ref.version} is active")
 
 
@@ -115,80 +175,38 @@ def import_transport(check_value: str, component_files: tuple[Path, ...], passph
 @click.argument("purpose")
 @click.argument("version", type=int)
 @click.argument("event", type=click.Choice(["activate", "retire", "compromise", "destroy"]))
+@click.option("--cards-left", is_flag=True, help="Retire or destroy it although cards still hold its keys.")
 @passphrase_files_option
-def move(purpose: str, version: int, event: str, passphrase_files: tuple[Path, ...]) -> None:
-    """Activate, retire, compromise or destroy a key version: `uec keys move card-master 1 compromise`.
+def move(
+    purpose: str,
+    version: int,
+    event: str,
+    cards_left: bool,  # noqa: FBT001 - click passes flags so
+    passphrase_files: tuple[Path, ...],
+) -> None:
+    """Activate, retire, compromise or destroy a key version.
 
-    A retired key still serves what it made. A compromised card master only opens cards, so that they can be moved to
-    the next one. A destroyed key is gone for good.
+    \b
+    Example: uec keys move card-master 1 compromise
+    A retired key still serves what it made. A compromised card master only
+    opens cards, so that they can be moved to the next one. A destroyed key is
+    gone for good. A card master that cards still hold is neither retired nor
+    destroyed, unless --cards-left says that it is meant.
     """
     from issuance.keys.lifecycle import KeyEvent  # noqa: PLC0415
     from issuance.keys.port import KeyRef  # noqa: PLC0415
+    from uec.services import key_rotation  # noqa: PLC0415
 
-    with _changing(passphrase_files) as (vault, _):
-        ref = KeyRef(_purpose(purpose), version)
-        if event == "destroy":
+    with changing(passphrase_files) as (vault, session):
+        ref, asked = KeyRef(purpose_of(purpose), version), KeyEvent(event)
+        if asked in (KeyEvent.RETIRE, KeyEvent.DESTROY) and not cards_left:
+            key_rotation.require_no_cards(session, ref)
+        if asked is KeyEvent.DESTROY:
             click.confirm(f"Destroy {purpose} version {version}? Nothing brings it back", abort=True)
-        vault.move(ref, KeyEvent(event))
+        vault.move(ref, asked)
         state = next(info.state for info in vault.describe(ref.purpose) if info.ref == ref)
+        record(session, f"key.{event}", purpose, version=version, cards_left=cards_left)
     click.echo(f"{purpose} version {version} is {state}")
-
-
-@keys.command()
-@click.option("--purpose", default="card-master", show_default=True, help="What the key is for.")
-@click.option("--algorithm", default="aes-128", show_default=True, help="aes-128 or aes-256.")
-@click.option("--components", type=click.IntRange(2, 3), default=2, show_default=True, help="How many custodians.")
-@click.option(
-    "--protocol",
-    "protocol_file",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    default=Path("key-ceremony.pdf"),
-    show_default=True,
-    help="Where the signed protocol is written (PDF).",
-)
-@passphrase_files_option
-def ceremony(
-    purpose: str, algorithm: str, components: int, protocol_file: Path, passphrase_files: tuple[Path, ...]
-) -> None:
-    """Put a master key together from components; each custodian enters one, alone, with its check value.
-
-    A component that was mistyped is entered again. Who ever held a component is never accepted for another place.
-    """
-    from issuance.keys.ceremony import Ceremony  # noqa: PLC0415
-    from issuance.keys.port import KeyAlgorithm  # noqa: PLC0415
-    from uec.domain.actors import system_actor  # noqa: PLC0415
-    from uec.services import key_ceremonies  # noqa: PLC0415
-
-    known = {item.value: item for item in KeyAlgorithm}
-    if algorithm not in known:
-        raise click.BadParameter(f"choose of {', '.join(known)}", param_hint="--algorithm")
-    with _changing(passphrase_files) as (vault, session):
-        held = Ceremony(_purpose(purpose), known[algorithm], components, key_ceremonies.history(session))
-        while held.missing:
-            held = _entered(held)
-        click.echo(f"check value of the whole key: {held.check_value()}")
-        actor = system_actor("key ceremony")
-        protocol_file.write_bytes(key_ceremonies.conclude(session, vault, held, actor=actor, now=now()))
-    click.echo(f"the key is active; print and sign {protocol_file}")
-
-
-def _entered(held: "Ceremony") -> "Ceremony":
-    """The ceremony after the next custodian's component; a mistake is told and asked for again."""
-    from card_io.secret import Secret  # noqa: PLC0415
-    from issuance.errors import BadComponent  # noqa: PLC0415
-    from issuance.keys.ceremony import WrongCustodian  # noqa: PLC0415
-
-    place = held.missing[0]
-    custodian = click.prompt(f"Name of custodian {place}")
-    text = click.prompt(f"Component {place} of {held.places} (hex)", hide_input=True)
-    check_value = click.prompt("Its check value")
-    try:
-        return held.enter(custodian, place, Secret(bytes.fromhex(text)), check_value)
-    except ValueError:
-        click.echo("a component is written in hexadecimal digits: enter it again", err=True)
-    except (BadComponent, WrongCustodian) as error:
-        click.echo(str(error), err=True)
-    return held
 
 
 @keys.command()
@@ -197,71 +215,23 @@ def _entered(held: "Ceremony") -> "Ceremony":
 def agree(skip: int, passphrase_files: tuple[Path, ...]) -> None:
     """Let office and vault go on together after one of them was restored from an older copy.
 
-    Find out first which one it was. The next numbers of cards, lists and receipts are left out, so that none given
-    after the copy was made is given twice. A vault that has lost a key needs its backup, not this.
+    \b
+    Example: uec keys agree --skip 200000
+    Find out first which one it was. The next numbers of cards, lists and
+    receipts are left out, so that none given after the copy was made is given
+    twice. A vault that has lost a key needs its backup, not this. It also ends
+    the vault's doubt about a clock that was ahead and has been set right.
     """
-    from uec.services import vault_memory  # noqa: PLC0415
+    from uec.services import key_rotation, vault_memory  # noqa: PLC0415
 
-    with store(settings()) as sessions, sessions() as session, _open(passphrase_files) as vault:
+    with store(settings()) as sessions, sessions() as session, open_vault(passphrase_files) as vault:
+        vault.trust_clock()
         vault_memory.agree(session, vault, skip=skip)
+        key_rotation.note(session, vault.describe(), now=now())
+        record(session, "key.agree", "vault", skip=skip, generation=vault.identity().generation)
         session.commit()
     click.echo(f"office and vault agree again; {skip} numbers of each series are left out")
 
 
-@keys.command("back-up")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@passphrase_files_option
-def back_up(file: Path, passphrase_files: tuple[Path, ...]) -> None:
-    """Write all keys into FILE, wrapped under a transport key that two custodians enter."""
-    from issuance.keys.backup import transport_check_value  # noqa: PLC0415
-
-    with _open(passphrase_files) as vault:
-        transport = _transport_key()
-        data = vault.back_up(transport)
-        file.write_bytes(data)
-        count = len(vault.describe())
-    click.echo(
-        f"{count} keys are in {file}, under the transport key with check value {transport_check_value(transport)}"
-    )
-
-
-@keys.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@passphrase_files_option
-def restore(file: Path, passphrase_files: tuple[Path, ...]) -> None:
-    """Make a vault (a file or a token, by the settings) of a backup; refuses one that has keys already."""
-    from uec.services import vaults  # noqa: PLC0415
-
-    chosen = settings()
-    chosen.vault_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    passphrases = read_passphrases(passphrase_files or chosen.vault_passphrase_files)
-    with vaults.unlock_or_create(chosen, passphrases) as vault:
-        identity = vault.restore(file.read_bytes(), _transport_key())
-        count = len(vault.describe())
-    click.echo(f"{count} keys of vault {identity.vault_id}, generation {identity.generation}, are restored")
-
-
-def _transport_key() -> "Secret":
-    """The transport key, from two components of 64 hex digits."""
-    from card_io.secret import Secret  # noqa: PLC0415
-    from issuance.keys.backup import TRANSPORT_KEY_BYTES  # noqa: PLC0415
-    from issuance.keys.card_keys import combine  # noqa: PLC0415
-    from uec.domain.errors import InvalidInput  # noqa: PLC0415
-
-    texts = [
-        click.prompt(f"Transport component of the {who} custodian (64 hex digits)", hide_input=True)
-        for who in ("first", "second")
-    ]
-    try:
-        return combine(tuple(Secret(bytes.fromhex(text)) for text in texts), TRANSPORT_KEY_BYTES)
-    except ValueError:
-        raise InvalidInput("A transport component is 64 hexadecimal digits: type it again.") from None
-
-
-def _purpose(name: str) -> "KeyPurpose":
-    from issuance.keys.port import KeyPurpose  # noqa: PLC0415
-
-    known = {item.value: item for item in KeyPurpose}
-    if name not in known:
-        raise click.BadParameter(f"there is no purpose {name}; choose of {', '.join(known)}")
-    return known[name]
+for command in (ceremony, divide, back_up, restore, restore_previous, passphrases):
+    keys.add_command(command)

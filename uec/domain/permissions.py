@@ -36,6 +36,7 @@ class Permission(StrEnum):
     MANAGE_STATIONS = "MANAGE_STATIONS"
     MANAGE_COHORT = "MANAGE_COHORT"
     APPROVE_COHORT = "APPROVE_COHORT"
+    VIEW_KEYS = "VIEW_KEYS"
     KEEP_STOCK = "KEEP_STOCK"
     OPERATE_SHIFT = "OPERATE_SHIFT"
     VIEW_STOCK = "VIEW_STOCK"
@@ -51,8 +52,8 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.PLANNER: frozenset({_P.PLAN_BATCH, _P.VIEW_BATCHES, _P.MANAGE_COHORT}),
     Role.RELEASER: frozenset({_P.RELEASE_BATCH, _P.VIEW_BATCHES, _P.APPROVE_COHORT}),
     Role.PRODUCER: frozenset({_P.PRODUCE_CARD, _P.VIEW_BATCHES, _P.OPERATE_SHIFT}),
-    Role.SECURITY: frozenset({_P.MANAGE_CARD, _P.MANAGE_STATIONS, _P.VIEW_PERSON}),
-    Role.AUDITOR: frozenset({_P.VIEW_AUDIT, _P.VIEW_BATCHES, _P.VIEW_STOCK}),
+    Role.SECURITY: frozenset({_P.MANAGE_CARD, _P.MANAGE_STATIONS, _P.VIEW_KEYS, _P.VIEW_PERSON}),
+    Role.AUDITOR: frozenset({_P.VIEW_AUDIT, _P.VIEW_KEYS, _P.VIEW_BATCHES, _P.VIEW_STOCK}),
     Role.ADMIN: frozenset({_P.MANAGE_STAFF}),
     # Who keeps the blanks makes no cards of them; destroying takes a second person with either of these roles.
     Role.STOREKEEPER: frozenset({_P.KEEP_STOCK, _P.VIEW_STOCK, _P.DESTROY_STOCK}),

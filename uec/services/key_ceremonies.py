@@ -5,64 +5,109 @@ vault's audit key and printed as PDF with the signature on it.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from fpdf import FPDF
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from issuance.keys.ceremony import Ceremony, protocol
+from issuance.keys.ceremony import Ceremony, division_protocol, protocol
+from issuance.keys.custodians import Place, Scheme, person
 from issuance.keys.engine import VaultEngine
-from issuance.keys.port import KeyPurpose, KeyRef
+from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef
+from issuance.keys.share_ceremony import ShareCeremony
+from issuance.keys.shares import Share
 from uec.domain.actors import Actor
 from uec.domain.names import InvalidName, transliterate
 from uec.store import audit
 from uec.store.tables import AuditEntry
 
-ACTION = "key.ceremony"
+ACTION, DIVISION = "key.ceremony", "key.division"
 
 
-def history(session: Session) -> dict[str, int]:
-    """Which place each custodian has had in any ceremony so far."""
-    places: dict[str, int] = {}
-    held = select(AuditEntry.details).where(AuditEntry.action == ACTION).order_by(AuditEntry.id)
+def history(session: Session) -> dict[str, Place]:
+    """Which part each custodian has had in any ceremony so far, by the first one they took part in."""
+    places: dict[str, Place] = {}
+    held = select(AuditEntry.details).where(AuditEntry.action.in_((ACTION, DIVISION))).order_by(AuditEntry.id)
     for details in session.scalars(held):
-        places.update(details["custodians"])
+        scheme = Scheme(details.get("scheme", Scheme.COMPONENT.value))
+        for custodian, number in details["custodians"].items():
+            places.setdefault(person(custodian), Place(scheme, number))
     return places
 
 
-def conclude(session: Session, vault: VaultEngine, ceremony: Ceremony, *, actor: Actor, now: datetime) -> bytes:
+def conclude(
+    session: Session, vault: VaultEngine, ceremony: Ceremony | ShareCeremony, *, actor: Actor, now: datetime
+) -> bytes:
     """Take the key into the vault and note who held what; returns the signed protocol as PDF.
 
-    Who entered components is committed before the key is made: they have seen their paper, whatever comes after. Raises
-    `BadComponent` while a component is missing, and what the vault raises.
+    Who entered parts is committed before the key is made: they have seen their paper, whatever comes after. Raises
+    `BadComponent` while a part is missing, and what the vault raises.
     """
     check_value = ceremony.check_value()
-    custodians = {item.custodian: item.place for item in ceremony.entered}
-    audit.record(
-        session,
-        actor=actor.reference,
-        action=ACTION,
-        subject_kind="key",
-        subject_id=ceremony.purpose.value,
-        details={"custodians": custodians, "check_value": check_value, "algorithm": ceremony.algorithm.value},
-        now=now,
-    )
-    session.commit()
-    ref = vault.import_key(
-        ceremony.purpose, ceremony.algorithm, ceremony.components(), check_value=check_value, now=now
-    )
+    held = [(item.custodian, item.place) for item in ceremony.entered]
+    _note(session, ACTION, held, (ceremony.purpose.value, ceremony.algorithm, check_value), actor=actor, now=now)
+    ref = vault.take_key(ceremony.purpose, ceremony.algorithm, ceremony.key(), check_value=check_value, now=now)
     return signed_protocol(vault, ceremony, ref, now=now)
 
 
-def signed_protocol(vault: VaultEngine, ceremony: Ceremony, ref: KeyRef, *, now: datetime) -> bytes:
+def note_division(
+    session: Session,
+    vault: VaultEngine,
+    algorithm: KeyAlgorithm,
+    check_value: str,
+    given: Sequence[tuple[str, Share]],
+    *,
+    actor: Actor,
+    now: datetime,
+) -> bytes:
+    """Note which custodian was given which share of a new key; returns the signed protocol as PDF."""
+    held = [(custodian, Place(Scheme.SHARE, share.number)) for custodian, share in given]
+    _note(session, DIVISION, held, ("divided", algorithm, check_value), actor=actor, now=now)
+    text = division_protocol(algorithm, check_value, given, now=now)
+    return _signed(vault, text, [custodian for custodian, _ in given], now)
+
+
+def _note(
+    session: Session,
+    action: str,
+    held: Sequence[tuple[str, Place]],
+    key: tuple[str, KeyAlgorithm, str],
+    *,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    subject, algorithm, check_value = key
+    audit.record(
+        session,
+        actor=actor.reference,
+        action=action,
+        subject_kind="key",
+        subject_id=subject,
+        details={
+            "custodians": {custodian: place.number for custodian, place in held},
+            "scheme": held[0][1].scheme.value,
+            "check_value": check_value,
+            "algorithm": algorithm.value,
+        },
+        now=now,
+    )
+    session.commit()
+
+
+def signed_protocol(vault: VaultEngine, ceremony: Ceremony | ShareCeremony, ref: KeyRef, *, now: datetime) -> bytes:
     """The protocol as PDF: its text, the audit key's signature over the text (UTF-8), lines for signatures by hand."""
-    text = latin(protocol(ceremony, ref, now=now))
+    return _signed(vault, protocol(ceremony, ref, now=now), [item.custodian for item in ceremony.entered], now)
+
+
+def _signed(vault: VaultEngine, protocol_text: str, people: Sequence[str], now: datetime) -> bytes:
+    text = latin(protocol_text)
     signer = vault.active(KeyPurpose.AUDIT)
     (signature,) = vault.sign(signer, [text.encode()])
     check_value = next(info.check_value for info in vault.describe(KeyPurpose.AUDIT) if info.ref == signer)
     lines = [f"Signed by audit key version {signer.version}, check value {check_value}:", signature.hex()]
-    by_hand = [f"{item.custodian}: ______________________" for item in ceremony.entered]
+    by_hand = [f"{name}: ______________________" for name in people]
     return _pdf(text, [*lines, "", *map(latin, by_hand)], now)
 
 

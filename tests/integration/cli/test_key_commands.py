@@ -1,22 +1,34 @@
 """`uec keys`: a ceremony with its protocol, states of keys, and a vault carried to another place."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import click.testing
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from pypdf import PdfReader
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from card_io.ciphers import kcv_aes
 from card_io.secret import Secret
+from issuance.errors import VaultUnlockError
+from issuance.keys import sealing, shares, storage
 from issuance.keys.ceremony import Ceremony
+from issuance.keys.custodians import Place, Scheme
 from issuance.keys.file_vault import FileVault
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
 from tests.integration.cli.test_office_commands import init
-from tests.support.keys import NOW, PASSPHRASES
+from tests.support.keys import CHEAP, NOW, PASSPHRASES
 from uec.cli import run
 from uec.cli.keys import keys
 from uec.services import key_ceremonies
+from uec.store.engine import make_engine, session_factory
+from uec.store.tables import AuditEntry, KeyVersion
 
 FIRST, SECOND = bytes(range(16)), bytes(range(100, 116))
 OPEN = ["--passphrase-file", "first", "--passphrase-file", "second"]
@@ -28,6 +40,8 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which `uec init` has run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("UEC_SETTINGS", raising=False)
+    for method in (FileVault.create.__func__, FileVault.reseal):  # type: ignore[attr-defined]
+        monkeypatch.setitem(method.__kwdefaults__, "cost", CHEAP)  # many unlockings, none of them to be guessed
     for name, text in (("first", PASSPHRASES[0]), ("second", PASSPHRASES[1])):
         Path(name).write_bytes(text.reveal())
     Path("password").write_text("Korotkiy-put-7-dney\n")
@@ -113,5 +127,166 @@ def test_keys_are_backed_up_and_restored_in_another_office(office: Path, monkeyp
     assert wrong.exit_code != 0
     done = ask("restore", "keys.backup", typed=COMPONENTS)
     assert done.exit_code == 0, done.output
-    assert ask("list").output == told
+    assert keys_of(ask("list").output) == keys_of(told)  # this vault has no office, so no cards are counted
     assert (other / "state" / "vault.json").stat().st_mode & 0o077 == 0
+
+
+def keys_of(told: str) -> list[list[str]]:
+    """The lines of `uec keys list` without their last column, the cards."""
+    return [line.split("\t")[:8] for line in told.splitlines() if "\t" in line]
+
+
+def share_entry(name: str, share: shares.Share) -> str:
+    return f"{name}\n{share.words.reveal().decode()}\n{share.check_value}\n"
+
+
+def history_of(office: Path) -> dict[str, Place]:
+    engine = make_engine(f"sqlite:///{office / 'state' / 'uec.db'}")
+    with session_factory(engine)() as session:
+        held = key_ceremonies.history(session)
+    engine.dispose()
+    return held
+
+
+def actions_of(office: Path) -> list[str]:
+    engine = make_engine(f"sqlite:///{office / 'state' / 'uec.db'}")
+    with session_factory(engine)() as session:
+        found = list(session.scalars(select(AuditEntry.action).where(AuditEntry.action.startswith("key."))))
+    engine.dispose()
+    return found
+
+
+def test_three_of_five_custodians_make_a_key_and_one_who_held_a_component_does_not(office: Path) -> None:
+    assert (
+        ask("ceremony", "--protocol", "1.pdf", typed=entry("Анна Ким", FIRST) + entry("Boris", SECOND)).exit_code == 0
+    )
+    parts = shares.split(Secret(FIRST), threshold=3, count=5)
+    mistyped = f"Вера\n{parts[0].words.reveal().decode().replace(' ', ' academic ', 1)}\n{parts[0].check_value}\n"
+    typed = (
+        mistyped
+        + share_entry("Анна  КИМ", parts[0])
+        + share_entry("Вера", parts[4])
+        + share_entry("вера", parts[1])
+        + share_entry("Глеб", parts[1])
+        + share_entry("Дина", parts[3])
+    )
+    done = ask("ceremony", "--shares", "--purpose", "pin-master", "--protocol", "2.pdf", typed=typed)
+    assert done.exit_code == 0, done.output
+    assert done.output.count("must not see it") == 2 and "mistyped" in done.output
+    assert kcv_aes(FIRST).hex().upper() in done.output
+    assert FIRST.hex() not in done.output
+    assert not any(" ".join(part.words.reveal().decode().split()[5:8]) in done.output for part in parts)
+    assert history_of(office) == {
+        "анна ким": Place(Scheme.COMPONENT, 1),
+        "boris": Place(Scheme.COMPONENT, 2),
+        "вера": Place(Scheme.SHARE, 5),
+        "глеб": Place(Scheme.SHARE, 2),
+        "дина": Place(Scheme.SHARE, 4),
+    }
+    with FileVault.unlock(office / "state" / "vault.json", PASSPHRASES) as vault:
+        assert vault.describe(KeyPurpose.PIN_MASTER)[-1].check_value == kcv_aes(FIRST).hex().upper()
+    printed = " ".join(page.extract_text() for page in PdfReader("2.pdf").pages)
+    for fact in (
+        "pin-master version 2",
+        "VERA",
+        "Share 5",
+        parts[4].check_value,
+        "Signed by audit key version 1",
+        "____",
+    ):
+        assert fact.upper() in printed.upper(), fact
+
+
+def test_a_divided_key_guards_a_backup_and_a_lost_custodian_is_not_missed(
+    office: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = ("Анна", "Boris", "Вера")
+    divided = ask(
+        "divide", "--shares", "3", "--needed", "2", "--protocol", "d.pdf",
+        typed="".join(f"{name}\nyes\n" for name in people),
+    )  # fmt: skip
+    assert divided.exit_code == 0, divided.output
+    words = [line for line in divided.output.splitlines() if len(line.split()) == 33]
+    assert len(words) == 3
+    assert history_of(office)["boris"] == Place(Scheme.SHARE, 2)
+    taken = ask("back-up", "keys.backup", "--shares", typed=f"{words[0]}\n{words[1]}\n")
+    assert taken.exit_code == 0, taken.output
+    assert (office / "keys.backup").stat().st_mode & 0o077 == 0
+    # The first custodian is gone, with share and passphrase; the others choose new passphrases for a new vault.
+    other = office / "other"
+    other.mkdir()
+    (other / "keys.backup").write_bytes((office / "keys.backup").read_bytes())
+    (other / "first").write_text("a successor of the first")
+    (other / "second").write_bytes((office / "second").read_bytes())
+    (other / "uec.toml").write_text('state_dir = "state"\n')
+    told = ask("list").output
+    monkeypatch.chdir(other)
+    assert ask("restore", "keys.backup", "--shares", typed=f"{words[2]}\n{words[2]}\n").exit_code != 0
+    done = ask("restore", "keys.backup", "--shares", typed=f"{words[2]}\n{words[1]}\n")
+    assert done.exit_code == 0, done.output
+    assert keys_of(ask("list").output) == keys_of(told)
+
+
+def test_one_person_is_given_one_share(office: Path) -> None:
+    typed = "Анна\nyes\nанна\nBoris\nyes\n"
+    done = ask("divide", "--shares", "2", "--needed", "2", "--algorithm", "aes-128", "--protocol", "d.pdf", typed=typed)
+    assert done.exit_code == 0 and done.output.count("must not see it") == 1, done.output
+
+
+def test_a_period_is_set_and_shown(office: Path) -> None:
+    assert ask("period", "card-master", "1", "--until", "2001-01-01").exit_code == 0
+    line = next(line for line in ask("list").output.splitlines() if line.startswith("card-master"))
+    assert "2001-01-01\tover" in line
+    assert run(["keys", "period", "card-master", "9", "--until", "2030-01-01", *OPEN]) != 0
+    with store_of(office) as session:
+        row = session.get(KeyVersion, ("card-master", 1))
+        assert row is not None and row.expires_at == datetime(2001, 1, 1, tzinfo=UTC)
+
+
+@contextmanager
+def store_of(office: Path) -> Iterator[Session]:
+    engine = make_engine(f"sqlite:///{office / 'state' / 'uec.db'}")
+    with session_factory(engine)() as session:
+        yield session
+    engine.dispose()
+
+
+def test_a_damaged_vault_goes_back_to_its_previous_copy_by_a_command_and_an_entry(office: Path) -> None:
+    vault = office / "state" / "vault.json"
+    assert ask("rotate", "pin-master").exit_code == 0
+    vault.write_bytes(vault.read_bytes()[:-40])
+    refused = ask("list")
+    assert refused.exit_code != 0 and "restore-previous" in str(refused.exception)
+    done = click.testing.CliRunner().invoke(keys, ["restore-previous"])
+    assert done.exit_code == 0, done.output
+    assert (office / "state" / "vault.json.damaged").exists()
+    assert "key.restore-previous" in actions_of(office)
+    # The rotation is in the office's memory and not in the copy: nothing is changed before custodians have looked.
+    assert ask("rotate", "audit").exit_code != 0
+    assert ask("agree").exit_code == 0
+    assert ask("rotate", "audit").exit_code == 0
+    assert click.testing.CliRunner().invoke(keys, ["restore-previous"]).exit_code != 0  # whole again
+
+
+def test_new_passphrases_open_the_vault_and_the_old_ones_no_copy_of_it(office: Path) -> None:
+    for name in ("third", "fourth"):
+        Path(name).write_text(f"the {name} custodian")
+    done = ask("passphrases", "--new-passphrase-file", "third", "--new-passphrase-file", "fourth")
+    assert done.exit_code == 0, done.output
+    fresh = (Secret(b"the third custodian"), Secret(b"the fourth custodian"))
+    vault = office / "state" / "vault.json"
+    for path in (vault, storage.previous_of(vault)):
+        with pytest.raises(VaultUnlockError):
+            sealing.unseal(path.read_bytes(), PASSPHRASES)
+        assert sealing.unseal(path.read_bytes(), fresh)
+    assert ask("list").exit_code != 0
+    assert "key.passphrases" in actions_of(office)
+
+
+def test_every_command_of_keys_explains_itself_with_an_example() -> None:
+    for name, command in keys.commands.items():
+        told = click.testing.CliRunner().invoke(keys, [name, "--help"]).output
+        assert f"uec keys {name}" in told, name
+        assert len(told.splitlines()) > 8, name
+        assert all(parameter.help for parameter in command.params if isinstance(parameter, click.Option)), name
+    assert "uec keys list" in click.testing.CliRunner().invoke(keys, ["--help"]).output

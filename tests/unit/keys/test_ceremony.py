@@ -12,6 +12,7 @@ from card_io.secret import Secret
 from issuance.errors import BadComponent
 from issuance.keys.card_keys import combine
 from issuance.keys.ceremony import Ceremony, WrongCustodian, protocol, split
+from issuance.keys.custodians import Place, Scheme
 from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef
 from tests.support.keys import NOW, TRANSPORT_CHECK_VALUE, TRANSPORT_COMPONENTS
 
@@ -20,7 +21,8 @@ CHECKS = [kcv_aes(part.reveal()).hex().upper() for part in TRANSPORT_COMPONENTS]
 
 
 def ceremony(history: dict[str, int] | None = None, places: int = 2) -> Ceremony:
-    return Ceremony(KeyPurpose.BLANK_TRANSPORT, KeyAlgorithm.AES_128, places, history or {})
+    held = {name: Place(Scheme.COMPONENT, number) for name, number in (history or {}).items()}
+    return Ceremony(KeyPurpose.BLANK_TRANSPORT, KeyAlgorithm.AES_128, places, held)
 
 
 def finished() -> Ceremony:

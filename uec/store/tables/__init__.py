@@ -2,6 +2,7 @@
 
 from uec.store.columns import Table
 from uec.store.tables.applications import Application, Notice, RegisterCheck
+from uec.store.tables.keys import KeyVersion
 from uec.store.tables.people import Cohort, CohortMember, Refusal, RegisterImport, Resident
 from uec.store.tables.places import IssuancePoint, Municipality, Staff, StaffRole
 from uec.store.tables.production import (
@@ -56,6 +57,7 @@ __all__ = [
     "HubInstance",
     "IssuancePoint",
     "JournalEntry",
+    "KeyVersion",
     "Municipality",
     "Notice",
     "NumberSeries",

@@ -1,0 +1,169 @@
+"""`uec keys ceremony` and `uec keys divide`: custodians at one table, each with a part of a key of their own."""
+
+import secrets
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from uec.cli.key_vault import algorithm_of, changing, purpose_of
+from uec.cli.options import now, passphrase_files_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from issuance.keys.ceremony import Ceremony
+    from issuance.keys.custodians import Place
+    from issuance.keys.share_ceremony import ShareCeremony
+    from issuance.keys.shares import Share
+
+_protocol_option = click.option(
+    "--protocol",
+    "protocol_file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    default=Path("key-ceremony.pdf"),
+    show_default=True,
+    help="Where the signed protocol is written (PDF).",
+)
+
+
+@click.command()
+@click.option("--purpose", default="card-master", show_default=True, help="What the key is for.")
+@click.option("--algorithm", default="aes-128", show_default=True, help="aes-128 or aes-256.")
+@click.option("--components", type=click.IntRange(2, 3), default=2, show_default=True, help="How many custodians.")
+@click.option("--shares", "by_shares", is_flag=True, help="From k of n shares (SLIP-39) instead of components.")
+@_protocol_option
+@passphrase_files_option
+def ceremony(
+    purpose: str,
+    algorithm: str,
+    components: int,
+    by_shares: bool,  # noqa: FBT001 - click passes flags so
+    protocol_file: Path,
+    passphrase_files: tuple[Path, ...],
+) -> None:
+    """Put a master key together; each custodian enters one part, alone, with its check value.
+
+    \b
+    Examples:
+      uec keys ceremony --components 3 --algorithm aes-256
+      uec keys ceremony --shares --purpose pin-master --algorithm aes-256
+
+    Components are all needed; of shares as many as the division asks for (`uec keys divide` makes them). A part that
+    was mistyped is entered again. Who ever held a part is never accepted for another one, in any later ceremony either,
+    whichever way the key was divided. The protocol names people and check values, and is signed by the audit key.
+    """
+    from issuance.keys.ceremony import Ceremony  # noqa: PLC0415
+    from issuance.keys.share_ceremony import ShareCeremony  # noqa: PLC0415
+    from uec.domain.actors import system_actor  # noqa: PLC0415
+    from uec.services import key_ceremonies  # noqa: PLC0415
+
+    wanted, kind = purpose_of(purpose), algorithm_of(algorithm)
+    with changing(passphrase_files) as (vault, session):
+        held: Ceremony | ShareCeremony
+        history = key_ceremonies.history(session)
+        if by_shares:
+            held = _by_shares(ShareCeremony(wanted, kind, history))
+        else:
+            held = _by_components(Ceremony(wanted, kind, components, history))
+        click.echo(f"check value of the whole key: {held.check_value()}")
+        actor = system_actor("key ceremony")
+        protocol_file.write_bytes(key_ceremonies.conclude(session, vault, held, actor=actor, now=now()))
+    click.echo(f"the key is active; print and sign {protocol_file}")
+
+
+def _by_components(held: "Ceremony") -> "Ceremony":
+    from card_io.secret import Secret  # noqa: PLC0415
+
+    while held.missing:
+        place = held.missing[0]
+        custodian = click.prompt(f"Name of custodian {place}")
+        text = click.prompt(f"Component {place} of {held.places} (hex)", hide_input=True)
+        check_value = click.prompt("Its check value")
+        with _asking_again():
+            held = held.enter(custodian, place, Secret(bytes.fromhex(text)), check_value)
+    return held
+
+
+def _by_shares(held: "ShareCeremony") -> "ShareCeremony":
+    from card_io.secret import Secret  # noqa: PLC0415
+
+    while held.missing_count != 0:
+        left = "" if held.missing_count is None else f" ({held.missing_count} more)"
+        custodian = click.prompt(f"Name of the next custodian{left}")
+        words = Secret(click.prompt("The words of the share", hide_input=True).encode())
+        check_value = click.prompt("Its check value")
+        with _asking_again():
+            held = held.enter(custodian, words, check_value)
+    return held
+
+
+@contextmanager
+def _asking_again() -> "Iterator[None]":
+    """A mistake is told, nothing has changed, and the same part is asked for again."""
+    from issuance.errors import BadComponent  # noqa: PLC0415
+    from issuance.keys.custodians import WrongCustodian  # noqa: PLC0415
+
+    try:
+        yield
+    except ValueError:
+        click.echo("a component is written in hexadecimal digits: enter it again", err=True)
+    except (BadComponent, WrongCustodian) as error:
+        click.echo(str(error), err=True)
+
+
+@click.command()
+@click.option(
+    "--shares", "count", type=click.IntRange(2, 16), default=5, show_default=True, help="How many custodians."
+)
+@click.option("--needed", type=click.IntRange(2, 16), default=3, show_default=True, help="How many make the key.")
+@click.option("--algorithm", default="aes-256", show_default=True, help="aes-128 or aes-256.")
+@_protocol_option
+@passphrase_files_option
+def divide(count: int, needed: int, algorithm: str, protocol_file: Path, passphrase_files: tuple[Path, ...]) -> None:
+    """Make a new key and show each custodian one share of it (SLIP-39); the key itself is kept nowhere.
+
+    \b
+    Example: uec keys divide --shares 5 --needed 3
+
+    Each custodian copies the words and the check value by hand, alone at the screen, which is cleared afterwards. Any
+    of them, as many as are needed, put the key together by `uec keys ceremony --shares`, or guard a backup by
+    `uec keys back-up --shares`; those who cannot come are not missed.
+    """
+    from card_io.ciphers import kcv_aes  # noqa: PLC0415
+    from card_io.secret import Secret  # noqa: PLC0415
+    from issuance.keys import shares  # noqa: PLC0415
+    from issuance.keys.material import size_of  # noqa: PLC0415
+    from uec.domain.actors import system_actor  # noqa: PLC0415
+    from uec.services import key_ceremonies  # noqa: PLC0415
+
+    kind = algorithm_of(algorithm)
+    with changing(passphrase_files) as (vault, session):
+        key = Secret(secrets.token_bytes(size_of(kind)))
+        given = _give_out(shares.split(key, threshold=needed, count=count), key_ceremonies.history(session))
+        check_value = kcv_aes(key.reveal()).hex().upper()
+        actor = system_actor("key ceremony")
+        protocol_file.write_bytes(
+            key_ceremonies.note_division(session, vault, kind, check_value, given, actor=actor, now=now())
+        )
+    click.echo(f"check value of the whole key: {check_value}; print and sign {protocol_file}")
+
+
+def _give_out(parts: "list[Share]", history: "dict[str, Place]") -> "list[tuple[str, Share]]":
+    """Show each share to its own custodian; the screen is cleared in between."""
+    from issuance.keys import custodians  # noqa: PLC0415
+
+    given: list[tuple[str, Share]] = []
+    for share in parts:
+        place = custodians.Place(custodians.Scheme.SHARE, share.number)
+        while len(given) < share.number:
+            name = click.prompt(f"Name of the custodian of share {share.number} of {len(parts)}")
+            with _asking_again():
+                done = [(who, custodians.Place(place.scheme, part.number)) for who, part in given]
+                custodians.require(name, place, history, done)
+                given.append((name, share))
+        click.echo(f"{share.words.reveal().decode()}\ncheck value {share.check_value}")
+        click.prompt("Write both down; then type yes", type=click.Choice(["yes"]), show_choices=False)
+        click.clear()
+    return given

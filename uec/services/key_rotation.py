@@ -1,0 +1,156 @@
+"""Keys as the office sees them: versions, periods and uses as the vault last told, and how many cards each still holds.
+
+The card master is changed by making the next version: new cards take it at once, and the old one goes on opening its
+cards while they move over by PUT KEY. How many are left is counted in the cards themselves, so no count can drift.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from issuance.keys import periods
+from issuance.keys.periods import Period
+from issuance.keys.port import KeyAlgorithm, KeyInfo, KeyPurpose, KeyRef, KeyState, Vault
+from uec.domain.actors import Actor
+from uec.domain.errors import UecError
+from uec.domain.lifecycle import CardState
+from uec.domain.permissions import Permission
+from uec.store.tables import Card, KeyVersion
+
+# Cards that may come to a reader of ours again; of an ended one nothing is ever asked.
+NEEDED = (CardState.WRITING, CardState.PERSONALISED, CardState.ACTIVE, CardState.SUSPENDED)
+
+
+class CardsLeft(UecError):
+    """Cards still hold keys of this version. Facts: `purpose`, `version`, `count`."""
+
+    code = "uec.cards_left"
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    """A key version on the office's page; `cards` is None for a purpose whose keys are in no card."""
+
+    purpose: KeyPurpose
+    version: int
+    algorithm: str
+    state: KeyState
+    check_value: str
+    uses: int
+    created_at: datetime
+    expires_at: datetime | None
+    period: Period
+    cards: int | None
+
+
+@dataclass(frozen=True)
+class KeyPage:
+    """All key versions, when the vault last told about them, and how the move to the newest card master stands."""
+
+    rows: tuple[KeyRow, ...]
+    noted_at: datetime | None
+    moving: int
+    moved: int
+
+
+def note(session: Session, keys: Sequence[KeyInfo], *, now: datetime) -> None:
+    """Put what the vault tells in the place of what was known; the caller commits."""
+    session.execute(delete(KeyVersion).execution_options(synchronize_session="fetch"))
+    session.add_all(
+        KeyVersion(
+            purpose=info.ref.purpose.value,
+            version=info.ref.version,
+            algorithm=info.algorithm.value,
+            state=info.state,
+            check_value=info.check_value,
+            uses=info.uses,
+            created_at=info.created_at,
+            expires_at=info.expires_at,
+            noted_at=now,
+        )
+        for info in keys
+    )
+    session.flush()
+
+
+def refresh(session: Session, vault: Vault, *, now: datetime) -> list[str]:
+    """Ask the vault and note what it tells; returns a sentence for every key whose period ends soon or is over."""
+    keys = vault.describe()
+    note(session, keys, now=now)
+    session.commit()
+    said = {Period.OVER: "ended", Period.ENDING: "ends"}
+    found = [(info, periods.judge(info, now)) for info in keys]
+    return [
+        f"{info.ref.purpose} version {info.ref.version} {said[where]} on {info.expires_at:%Y-%m-%d}"
+        for info, where in found
+        if where in said
+    ]
+
+
+def cards_by_version(session: Session) -> dict[int, int]:
+    """How many cards that may still come to a reader hold keys of each version of the card master."""
+    held = select(Card.key_version, func.count()).where(Card.key_version.is_not(None), Card.state.in_(NEEDED))
+    return {int(version): count for version, count in session.execute(held.group_by(Card.key_version)) if version}
+
+
+def page(session: Session, *, actor: Actor, now: datetime) -> KeyPage:
+    """What the page of keys shows; raises `Forbidden` for whoever may not see it."""
+    actor.require(Permission.VIEW_KEYS)
+    cards = cards_by_version(session)
+    known = session.scalars(select(KeyVersion).order_by(KeyVersion.purpose, KeyVersion.version.desc())).all()
+    rows = tuple(_row(key, cards, now) for key in known)
+    active = next((row.version for row in rows if _is_master(row) and row.state is KeyState.ACTIVE), None)
+    moving = sum(count for version, count in cards.items() if version != active) if active else 0
+    return KeyPage(
+        rows=rows,
+        noted_at=max((key.noted_at for key in known), default=None),
+        moving=moving,
+        moved=cards.get(active, 0) if active else 0,
+    )
+
+
+def require_no_cards(session: Session, ref: KeyRef) -> None:
+    """Raise `CardsLeft` for a version of the card master that cards still hold."""
+    if ref.purpose is not KeyPurpose.CARD_MASTER:
+        return
+    count = cards_by_version(session).get(ref.version, 0)
+    if count:
+        raise CardsLeft(
+            f"{count} cards still hold keys of {ref.purpose} version {ref.version}: move them to the newest version "
+            "first. Whoever takes it out of use all the same can never open those cards again: --cards-left says so.",
+            purpose=ref.purpose.value,
+            version=ref.version,
+            count=count,
+        )
+
+
+def _is_master(row: KeyRow) -> bool:
+    return row.purpose is KeyPurpose.CARD_MASTER
+
+
+def _row(key: KeyVersion, cards: dict[int, int], now: datetime) -> KeyRow:
+    purpose = KeyPurpose(key.purpose)
+    info = KeyInfo(
+        KeyRef(purpose, key.version),
+        KeyAlgorithm(key.algorithm),
+        key.state,
+        key.created_at,
+        key.check_value,
+        key.uses,
+        key.expires_at,
+    )
+    return KeyRow(
+        purpose=purpose,
+        version=key.version,
+        algorithm=key.algorithm,
+        state=key.state,
+        check_value=key.check_value,
+        uses=key.uses,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        period=periods.judge(info, now),
+        cards=cards.get(key.version, 0) if purpose is KeyPurpose.CARD_MASTER else None,
+    )
