@@ -23,3 +23,7 @@ def upgrade() -> None:
     sa.CheckConstraint("state IN ('pre-active', 'active', 'retired', 'compromised', 'destroyed')", name=op.f('ck_key_version_state')),
     sa.PrimaryKeyConstraint('purpose', 'version', name=op.f('pk_key_version'))
     )
+
+
+def downgrade() -> None:
+    op.drop_table('key_version')
