@@ -8,12 +8,14 @@ web server that hears it twice, from the terminal and from its parent, can wait 
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +55,18 @@ def die_with_parent() -> None:
     """Have the kernel send this process SIGTERM when its parent ends in any way; nothing where there is no Linux."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def stop_event() -> threading.Event:
+    """An event that SIGTERM and SIGINT set; for the main thread.
+
+    A handler runs inside the main thread, wherever that is just then: also where it holds the event's own lock, which
+    it would then wait for itself. So the handler leaves the setting to another thread.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _thread.start_new_thread(stop.set, ()))
+    return stop
 
 
 class ProcessGroup:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -11,17 +10,10 @@ import click
 
 from uec.cli.options import now, passphrase_files_option, read_passphrases, settings
 from uec.domain.settings_rules import split_address
+from uec.processes import stop_event
 from uec.settings import ENVIRONMENT, Settings
 
 WORKER_STOP_TIMEOUT_S = 4  # less than whoever started `uec serve` allows it
-
-
-def stop_event() -> Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def log_to_stderr() -> None:

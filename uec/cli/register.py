@@ -79,8 +79,8 @@ def standin(file: Path, host: str, port: int) -> None:
 
     For demonstrations and rehearsals; it can be told to be slow, down or forgetful by POST /control.
     """
-    from uec.cli.processes import stop_event  # noqa: PLC0415
     from uec.gateways.standin import serve  # noqa: PLC0415
+    from uec.processes import stop_event  # noqa: PLC0415
 
     stop = stop_event()
     with serve(file, host=host, port=port) as running:

@@ -1,10 +1,10 @@
 """`uec station`: the agent at a window. Imports neither web framework nor database."""
 
-import signal
 from pathlib import Path
-from threading import Event
 
 import click
+
+from uec.processes import stop_event
 
 DEFAULT_FOLDER = Path.home() / ".uec-station"
 
@@ -58,8 +58,6 @@ def run(readers: str, hub_url: str, folder: Path) -> None:
     from issuance.station.settings import StationSettings  # noqa: PLC0415
 
     StationIdentity.load(folder)  # says at once when this station is not enrolled
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_event()
     click.echo("station runs; stop it with Ctrl-C", err=True)
     run_station(StationSettings(folder, hub_url, readers), stop=stop)

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
 
 from card_io.errors import CardError
 from issuance.errors import IssuanceError
@@ -50,11 +49,10 @@ def say(line: str) -> None:
 def main() -> int:
     """Run the demo; 0 when all of it held, 1 when something did not, 130 when interrupted."""
     wanted = arguments()
-    stop = Event()
-    signal.signal(signal.SIGTERM, lambda *_: _interrupt(stop))
-    signal.signal(signal.SIGINT, lambda *_: _interrupt(stop))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both leave every block, and so end all that was started
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return _run(wanted, stop)
+        return _run(wanted)
     except (UecError, IssuanceError, CardError) as error:
         print(f"uec: {error}", file=sys.stderr)
         return 1
@@ -65,12 +63,7 @@ def main() -> int:
         return 130
 
 
-def _interrupt(stop: Event) -> None:
-    stop.set()
-    raise KeyboardInterrupt
-
-
-def _run(wanted: argparse.Namespace, stop: Event) -> int:
+def _run(wanted: argparse.Namespace) -> int:
     started = time.monotonic()
     port = free_port() if wanted.once else wanted.port
     plan = Plan(wanted.folder.absolute(), wanted.residents, wanted.seed, wanted.database, port, wanted.transport)
@@ -89,7 +82,7 @@ def _run(wanted: argparse.Namespace, stop: Event) -> int:
         site.check()
         print(report.as_text())
         if not wanted.once:
-            _serve(site, stop, report.try_out)
+            _serve(site, report.try_out)
     if wanted.json:
         print(json.dumps(report.as_json() | {"seconds_with_setup": round(time.monotonic() - started, 1)}))
     return _verdict(report)
@@ -101,7 +94,7 @@ def _verdict(report: Report) -> int:
     return 1 if report.problems else 0
 
 
-def _serve(site: Site, stop: Event, try_out: Sequence[str]) -> None:
+def _serve(site: Site, try_out: Sequence[str]) -> None:
     """Show where everything is and what to try, and stay until Ctrl-C."""
     tray = TrayServer(site.tray, free_port(), site.settings.base_url)
     tray.start()
@@ -118,7 +111,7 @@ def _serve(site: Site, stop: Event, try_out: Sequence[str]) -> None:
         print(f"  - {line}")
     print("\nStop with Ctrl-C.", flush=True)
     try:
-        site.wait(stop)
+        site.stay()
     except KeyboardInterrupt:
         say("stopping")
     finally:

@@ -9,12 +9,12 @@ import secrets
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
 
 from card_io.ciphers import kcv_aes
 from card_io.pcscd import Pcscd, ServiceUnavailable, virtual_readers
@@ -279,9 +279,10 @@ class Site:
         engine.dispose()
         return connected
 
-    def wait(self, stop: Event) -> None:
-        """Stay until `stop` is set; raises `ProcessFailed` when a process ends by itself."""
-        while not stop.wait(1.0):
+    def stay(self) -> None:
+        """Stay until interrupted; raises `ProcessFailed` when a process ends by itself."""
+        while True:
+            time.sleep(1.0)
             self.check()
 
 
