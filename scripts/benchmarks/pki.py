@@ -22,6 +22,7 @@ from issuance.pki.crl import RevocationReason, RevokedEntry, build_crl, encode_e
 from issuance.pki.names import encode_subject
 from issuance.pki.signing import Signer
 from scripts.benchmarks import keys
+from scripts.benchmarks import ocsp as ocsp_served
 from scripts.benchmarks.figure import Figure, median_seconds
 from tests.support.keys import NOW, make_vault
 from tests.support.pki import TODAY, Authority, fresh_public_key, make_authority
@@ -46,6 +47,7 @@ def figures(*, quick: bool) -> Iterator[Figure | str]:
         vault.generate(KeyPurpose.CA_ISSUING, KeyAlgorithm.EC_P256, now=NOW)
         authority = make_authority(vault)
         yield from _ocsp(vault, authority, count)
+        yield from ocsp_served.figures(quick=quick)
         yield from _crl_from_database(authority, 50_000 if quick else 1_000_000)
         yield from keys.figures(quick=quick)
 
@@ -176,7 +178,7 @@ def _crl_figures(session: Session, authority: Authority, count: int) -> Iterator
         signer.vault.sign_digests(signer.ref, [digest.digest()])
 
     def publish() -> None:
-        entries = crl_entries.complete(session, part=None, parts=0, now=TODAY)
+        entries = crl_entries.complete(session, part=None, now=TODAY)
         assert entries.count == count
         end = TODAY + timedelta(days=1)
         build_crl(signer, number=1, this_update=TODAY, next_update=end, entries=entries.pieces)

@@ -25,9 +25,6 @@ def ocsp() -> None:
 @ocsp.command()
 def run() -> None:
     """Answer on `ocsp_listen` until stopped."""
-    from granian.constants import Interfaces  # noqa: PLC0415
-    from granian.server import Server  # noqa: PLC0415
-
     from uec.domain.settings_rules import split_address  # noqa: PLC0415
     from uec.settings import ENVIRONMENT  # noqa: PLC0415
     from uec.store.migrate import require_current  # noqa: PLC0415
@@ -37,9 +34,17 @@ def run() -> None:
     os.environ[ENVIRONMENT] = str(chosen.source)  # the server's own processes read the same file
     host, port = split_address(chosen.ocsp_listen)
     click.echo(f"ocsp answers on http://{chosen.ocsp_listen}; stop with Ctrl-C", err=True)
+    serve("uec.cli.rsgi:application", "127.0.0.1" if host == "localhost" else host, port)
+
+
+def serve(target: str, host: str, port: int) -> None:
+    """Serve an RSGI application (`module:name`) until stopped: one worker, one thread, no WebSockets."""
+    from granian.constants import Interfaces  # noqa: PLC0415
+    from granian.server import Server  # noqa: PLC0415
+
     Server(
-        "uec.cli.rsgi:application",
-        address="127.0.0.1" if host == "localhost" else host,
+        target,
+        address=host,
         port=port,
         interface=Interfaces.RSGI,
         websockets=False,
