@@ -35,6 +35,7 @@ class Request(StrEnum):
     CARD_SESSIONS = "card_sessions"
     PUT_KEY_DATA = "put_key_data"
     TRANSPORT_PINS = "transport_pins"
+    ADMIN_KEY = "admin_key"
     RANDOM = "random"
 
 
@@ -57,6 +58,7 @@ GRANTS: dict[ClientKind, tuple[Grant, ...]] = {
     # The hub holds the card's session: it opens it, certifies the keys the chip made, and signs the data groups.
     ClientKind.HUB: (
         Grant(_CARDS, frozenset({KeyPurpose.CARD_MASTER, KeyPurpose.BLANK_TRANSPORT})),
+        Grant(frozenset({Request.ADMIN_KEY}), frozenset({KeyPurpose.CARD_MASTER})),
         Grant(frozenset({Request.TRANSPORT_PINS}), frozenset({KeyPurpose.PIN_MASTER})),
         Grant(_SIGNING, frozenset({KeyPurpose.CA_ISSUING, KeyPurpose.DOCUMENT_SIGNER, KeyPurpose.STATION})),
     ),

@@ -27,6 +27,7 @@ _BLOCK_BYTES = 16
 _MAX_PIN_DIGITS = 12
 _KDF3 = "kdf3"
 _PIN_LABEL = b"uec transport pin"
+_ADMIN_LABEL = b"uec applet admin key"
 _WORD = np.dtype("<u8")
 _KDD_WORDS = np.dtype([("high", "<u2"), ("low", "<u8")])
 
@@ -158,6 +159,19 @@ def transport_pin(master: Master, card_number: str, name: str, digits: int) -> S
     stream = b"".join(master.cmac([bytes([counter]) + context for counter in (1, 2)]))
     value = int.from_bytes(stream, "big") % 10**digits
     return Secret(f"{value:0{digits}d}".encode())
+
+
+def admin_key(master: Master, chip_id: str, size_bytes: int) -> Secret:
+    """Derive the key that manages one chip's applet outside of a secure channel (PIV 9B): 16, 24 or 32 bytes.
+
+    KDF in counter mode with CMAC (NIST SP 800-108r1, 4.1) over the label, the chip and the length.
+    """
+    if size_bytes not in (16, 24, 32):
+        raise VaultError(f"an admin key of {size_bytes} bytes is not possible: choose 16, 24 or 32")
+    if not chip_id.isascii() or not chip_id.isalnum():
+        raise VaultError("an admin key belongs to a chip by its identifier in hex")
+    context = b"\x00".join((_ADMIN_LABEL, chip_id.encode(), str(size_bytes).encode()))
+    return Secret(b"".join(master.cmac([bytes([counter]) + context for counter in (1, 2)]))[:size_bytes])
 
 
 def combine(components: tuple[Secret, ...], size_bytes: int) -> Secret:

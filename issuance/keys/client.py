@@ -105,6 +105,11 @@ class VaultClient:
         header, blobs = self._ask({"request": Request.TRANSPORT_PINS.value, **asked})
         return {name: Secret(pin) for name, pin in zip(header["names"], blobs, strict=True)}
 
+    def admin_key(self, ref: KeyRef, chip_id: str, size_bytes: int) -> Secret:
+        """Derive the key that manages a chip's applet outside of a secure channel (PIV 9B) from the card master."""
+        asked = {"ref": wire.ref_out(ref), "chip_id": chip_id, "size_bytes": size_bytes}
+        return Secret(self._ask({"request": Request.ADMIN_KEY.value, **asked})[1][0])
+
     def random(self, size_bytes: int) -> bytes:
         """Return random bytes from the vault's generator."""
         return self._ask({"request": Request.RANDOM.value, "size_bytes": size_bytes})[1][0]

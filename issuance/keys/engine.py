@@ -242,6 +242,11 @@ class VaultEngine:
             master = self._master(info)
             return {name: card_keys.transport_pin(master, card_number, name, size) for name, size in digits.items()}
 
+    def admin_key(self, ref: KeyRef, chip_id: str, size_bytes: int) -> Secret:
+        """Derive the key that manages a chip's applet outside of a secure channel; see `card_keys.admin_key`."""
+        with self._used(ref, Work.OPEN_CARD, 1) as info:
+            return card_keys.admin_key(self._master(info), chip_id, size_bytes)
+
     def random(self, size_bytes: int) -> bytes:
         """Return random bytes, at most a megabyte at once."""
         if not 0 <= size_bytes <= _MAX_RANDOM_BYTES:

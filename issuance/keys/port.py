@@ -181,6 +181,10 @@ class Vault(Protocol):
         """Derive a card's transport PINs in ASCII; `digits` names each (`pin1`, `krp`) and its length."""
         ...
 
+    def admin_key(self, ref: KeyRef, chip_id: str, size_bytes: int) -> Secret:
+        """Derive the key that manages a chip's applet outside of a secure channel (PIV 9B) from the card master."""
+        ...
+
     def random(self, size_bytes: int) -> bytes:
         """Return random bytes from the vault's generator."""
         ...

@@ -180,6 +180,12 @@ def _transport_pins(vault: Vault, client: ClientKind, header: Header, _blobs: Bl
     return {"names": list(pins)}, [pin.reveal() for pin in pins.values()]
 
 
+def _admin_key(vault: Vault, client: ClientKind, header: Header, _blobs: Blobs) -> Frame:
+    ref = ref_in(header["ref"])
+    require(client, Request.ADMIN_KEY, frozenset({ref.purpose}))
+    return {}, [vault.admin_key(ref, header["chip_id"], header["size_bytes"]).reveal()]
+
+
 def _random(vault: Vault, _client: ClientKind, header: Header, _blobs: Blobs) -> Frame:
     return {}, [vault.random(header["size_bytes"])]
 
@@ -195,5 +201,6 @@ _ANSWERS: dict[Request, Callable[[Vault, ClientKind, Header, Blobs], Frame]] = {
     Request.CARD_SESSIONS: _card_sessions,
     Request.PUT_KEY_DATA: _put_key_data,
     Request.TRANSPORT_PINS: _transport_pins,
+    Request.ADMIN_KEY: _admin_key,
     Request.RANDOM: _random,
 }

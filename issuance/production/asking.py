@@ -10,6 +10,7 @@ from card_io.keyset import SessionKeys
 from card_io.secret import Secret
 from issuance.keys.port import PutKeyData
 from issuance.production.bundle import (
+    AdminKeyWanted,
     Answers,
     CertificatesWanted,
     KnownChip,
@@ -84,6 +85,11 @@ def session_keys(wanted: SessionKeysWanted) -> Talk[SessionKeys]:
 def put_key_data(wanted: PutKeyWanted) -> Talk[PutKeyData]:
     """The data field of PUT KEY and the check values to expect."""
     return _expect(PutKeyData, (yield wanted))
+
+
+def admin_key(wanted: AdminKeyWanted) -> Talk[Secret]:
+    """The key that manages one chip's applet."""
+    return _expect(Secret, (yield wanted))
 
 
 def certificates(wanted: CertificatesWanted) -> Talk[dict[str, bytes]]:

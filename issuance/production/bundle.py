@@ -10,6 +10,7 @@ they know nothing of readers, links, databases or clocks. One `Send` is one roun
 | `WhoIs` | `KnownChip` or `None` |
 | `SessionKeysWanted` | `card_io.scp03.SessionKeys`; `issuance.errors.WrongCardKeys` is thrown in on a mismatch |
 | `PutKeyWanted` | `issuance.keys.port.PutKeyData` |
+| `AdminKeyWanted` | `Secret` |
 | `CertificatesWanted` | mapping of key slot name to certificate (DER) |
 | `SecurityObjectWanted` | the signed security object (CMS, DER) |
 | `PinsWanted` | mapping of PIN name to `Secret` (the card's transport PINs) |
@@ -20,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from issuance.keys.port import CardSessionRequest, PutKeyRequest
+from issuance.keys.port import CardSessionRequest, KeyRef, PutKeyRequest
 
 SW_OK = 0x9000
 
@@ -136,6 +137,15 @@ class PutKeyWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class AdminKeyWanted:
+    """The key that manages one chip's applet where there is no secure channel (PIV 9B), of so many bytes."""
+
+    master: KeyRef
+    chip_id: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class CertificatesWanted:
     """Certificates for the keys the chip has made: key slot name to SubjectPublicKeyInfo (DER)."""
 
@@ -175,6 +185,7 @@ Request = (
     | WhoIs
     | SessionKeysWanted
     | PutKeyWanted
+    | AdminKeyWanted
     | CertificatesWanted
     | SecurityObjectWanted
     | PinsWanted

@@ -11,6 +11,7 @@ from typing import TypeVar
 from issuance.errors import IssuanceError
 from issuance.production.asking import Talk
 from issuance.production.bundle import (
+    AdminKeyWanted,
     Answers,
     CertificatesWanted,
     PinsWanted,
@@ -102,6 +103,8 @@ def _answer(request: Request, send: Callable[[Send], Answers], office: OfficePor
             return office.session_keys(request)
         case PutKeyWanted():
             return office.put_key_data(request)
+        case AdminKeyWanted():
+            return office.admin_key(request)
         case CertificatesWanted():
             office.commit()
             return dict(office.certificates(request))

@@ -20,6 +20,7 @@ from issuance.production.errors import CardRefused, Counterfeit, ForeignCard, Pi
 from issuance.production.job import HandedOver, HandOverJob, Random
 from issuance.production.journal import Journal
 from issuance.production.pins import check_chosen_pins
+from issuance.production.piv import holder
 from issuance.production.profile import CardProfile, PinProfile
 from issuance.production.signatures import signed_by
 
@@ -37,7 +38,7 @@ def hand_over(job: HandOverJob, profile: CardProfile, *, random: Random) -> Talk
     """
     check_chosen_pins(profile, job.pins)
     yield from progress(0, STAGES, "find_card")
-    yield from _meet(job, profile, random(CHALLENGE_BYTES))
+    yield from (holder.meet if profile.piv is not None else _meet)(job, profile, random)
     yield from progress(1, STAGES, "choose_pins")
     resumed = Journal(job.journal).has(RecordKind.PIN_CHANGE_INTENT)
     chosen = [pin for pin in profile.pins if pin.chosen_by_holder]
@@ -45,7 +46,8 @@ def hand_over(job: HandOverJob, profile: CardProfile, *, random: Random) -> Talk
     digits = {name: profile.pin(name).transport_digits for name in sorted(old_names)}
     old = yield from pins(PinsWanted(job.card_number, digits))
     yield from note(RecordKind.PIN_CHANGE_INTENT, chip_id=job.chip_id, pins=[pin.name for pin in chosen])
-    steps = [_reset(pin, old, job.pins) if resumed else _change(pin, old, job.pins) for pin in chosen]
+    change, reset = (holder.change, holder.reset) if profile.piv is not None else (_change, _reset)
+    steps = [reset(pin, old, job.pins) if resumed else change(pin, old, job.pins) for pin in chosen]
     try:
         yield from bundle([Step(gp.select(profile.applet.aid).encode(), label="find_applet"), *steps])
     except CardRefused as error:
@@ -56,9 +58,10 @@ def hand_over(job: HandOverJob, profile: CardProfile, *, random: Random) -> Talk
     return HandedOver(job.card_number, job.chip_id, resumed)
 
 
-def _meet(job: HandOverJob, profile: CardProfile, challenge: bytes) -> Talk[None]:
+def _meet(job: HandOverJob, profile: CardProfile, random: Random) -> Talk[None]:
     """The card is the one meant, finished, and holds the private key it was made with."""
     key = profile.card_key
+    challenge = random(CHALLENGE_BYTES)
     authenticate = CommandAPDU(0x00, 0x88, 0x00, key.reference, challenge, 256)
     steps = (
         Step(gp.select(profile.secure_channel.isd_aid).encode(), label="find_card"),

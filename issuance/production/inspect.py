@@ -18,7 +18,8 @@ from issuance.production.bundle import PinsWanted, RecordKind
 from issuance.production.errors import CardRefused, InspectionFailed, WrongCard
 from issuance.production.job import InspectionJob, Random
 from issuance.production.judge import CardReport, judge
-from issuance.production.observe import Observation, observe
+from issuance.production.observation import Observation
+from issuance.production.observe import observe
 from issuance.production.profile import CardProfile
 
 STAGES = 2
@@ -72,7 +73,7 @@ def _differences(job: InspectionJob, profile: CardProfile, observation: Observat
         *(
             ("pins", f"{pin.name} has lost tries")
             for pin in profile.pins
-            if observation.pins[pin.reference].tries_left != pin.tries
+            if pin.tries_told and observation.pins[pin.reference].tries_left != pin.tries
         ),
     ]
 

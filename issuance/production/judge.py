@@ -13,16 +13,18 @@ from typing import ParamSpec
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from card_io.applets.piv import ObjectId
 from card_io.applets.uec import layout
 from issuance.errors import InvalidSecurityObject
 from issuance.pki.trust import Untrusted
 from issuance.production.anchors import Anchors
 from issuance.production.datagroups import Fact, read_data_group
 from issuance.production.errors import InvalidCardData
-from issuance.production.observe import Observation, Proof
+from issuance.production.observation import Observation, Proof
+from issuance.production.piv import objects
 from issuance.production.profile import CardProfile, KeySlot, KeyUse
 from issuance.production.signatures import signed_by
 
@@ -98,6 +100,8 @@ def _applet(observation: Observation) -> None:
 
 def _pins(observation: Observation, profile: CardProfile) -> None:
     for pin in profile.pins:
+        if not pin.tries_told:
+            continue
         state = observation.pins.get(pin.reference)
         if state is None:
             raise _Doubt(f"{pin.name} is not there")
@@ -142,13 +146,14 @@ def _certificate(observation: Observation, key: KeySlot, anchors: Anchors, now: 
 def _proof(observation: Observation, key: KeySlot) -> None:
     public_key = _load(observation, key).public_key()
     proof = observation.proofs[key.name]
-    if not isinstance(public_key, ec.EllipticCurvePublicKey) or not proves(key, public_key, proof):
+    known = isinstance(public_key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
+    if not known or not proves(key, public_key, proof):  # type: ignore[arg-type]
         raise _Doubt("the key on the card is not the certificate's")
 
 
-def proves(key: KeySlot, public_key: ec.EllipticCurvePublicKey, proof: Proof) -> bool:
+def proves(key: KeySlot, public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, proof: Proof) -> bool:
     """Whether the answer to a challenge could only come from the private half of `public_key`."""
-    if key.use is KeyUse.AGREE:
+    if key.use is KeyUse.AGREE and isinstance(public_key, ec.EllipticCurvePublicKey):
         return proof.ephemeral is not None and proof.ephemeral.exchange(ec.ECDH(), public_key) == proof.answer
     der = public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return signed_by(der, proof.asked, proof.answer)
@@ -158,6 +163,10 @@ def _card_number(observation: Observation, profile: CardProfile, facts: Mapping[
     """The card key's certificate names the same card as the signed data: no file was moved from another card."""
     certificate = _load(observation, profile.card_key)
     named = [str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)]
+    if profile.piv is not None and not objects.names(observation.files.get(ObjectId.CHUID, b""), "".join(named)):
+        raise _Doubt("certificate and card identifier name different cards")
+    if profile.piv is not None and "card_number" not in facts:
+        return  # it stands behind the PIN; the card identifier is public
     if named != [facts.get("card_number")]:
         raise _Doubt("certificate and data name different cards")
 

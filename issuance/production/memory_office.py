@@ -17,6 +17,7 @@ from issuance.pki import security_object
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
 from issuance.pki.signing import Signer
 from issuance.production.bundle import (
+    AdminKeyWanted,
     CertificatesWanted,
     KnownChip,
     PinsWanted,
@@ -161,6 +162,10 @@ class Desk:
     def put_key_data(self, request: PutKeyWanted) -> PutKeyData:
         """From the vault."""
         return self._office.vault.put_key_data([request.request])[0]
+
+    def admin_key(self, request: AdminKeyWanted) -> Secret:
+        """From the vault."""
+        return self._office.vault.admin_key(request.master, request.chip_id, request.size_bytes)
 
     def certificates(self, request: CertificatesWanted) -> dict[str, bytes]:
         """One certificate a key; a key that has one keeps it, and a key of another card is refused."""

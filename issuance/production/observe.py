@@ -10,7 +10,6 @@ commands are those of `card_io.applets.uec.layout`. What is observed is judged e
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -26,11 +25,12 @@ from issuance.production.bundle import SW_OK, Step
 from issuance.production.chip import applet_data, life_cycle_of
 from issuance.production.errors import CardRefused, ForeignCard
 from issuance.production.job import Random
+from issuance.production.observation import CHALLENGE_BYTES, Observation, PinState, Proof
+from issuance.production.piv import observe as piv
 from issuance.production.profile import Access, CardProfile, KeySlot, KeyUse
 
 SW_NO_FILE = 0x6A82
 SW_REFUSED_FOR_GOOD = (0x6985, 0x6D00, 0x6982)
-CHALLENGE_BYTES = 32
 READ_MAX = 256
 PIN_ENTRY_BYTES = 4
 CIA_FIDS = (
@@ -45,48 +45,14 @@ CIA_FIDS = (
 CURVES = {"ec-p256": ec.SECP256R1(), "ec-p384": ec.SECP384R1()}
 
 
-@dataclass(frozen=True, slots=True)
-class PinState:
-    """What the card says of one PIN; `transport` and `blocked` are its flags."""
-
-    tries_left: int
-    tries: int
-    transport: bool
-    blocked: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What a key was asked and what it answered.
-
-    Signing keys: `asked` is the message, `answer` the ECDSA signature over its SHA-256 (DER). Agreement keys:
-    `ephemeral` is the host's half, `answer` the X coordinate of the shared point as the card computes it.
-    """
-
-    asked: bytes
-    answer: bytes
-    ephemeral: ec.EllipticCurvePrivateKey | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """All that a card showed: files by identifier (those that were there and readable), sizes of all, PINs, proofs."""
-
-    chip_id: str
-    life_cycle: int | None
-    closed: bool
-    sizes: Mapping[int, int]
-    files: Mapping[int, bytes]
-    pins: Mapping[int, PinState]
-    proofs: Mapping[str, Proof]
-
-
 def observe(profile: CardProfile, *, random: Random, pins: Mapping[str, Secret] | None = None) -> Talk[Observation]:
     """Read the card in the reader; `pins` (by name) open what they guard.
 
     Raises `ForeignCard` when it has no such applet, `CardRefused` when it refuses a PIN or a key.
     """
     known_pins = dict(pins or {})
+    if profile.piv is not None:
+        return (yield from piv.observe(profile, random=random, pins=known_pins))
     paths = _paths(profile)
     chip_id, life_cycle, states, sizes = yield from _survey(profile, paths)
     plan = _Plan(profile, random, known_pins, {fid: size for fid, size in sizes.items() if size})

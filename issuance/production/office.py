@@ -7,6 +7,7 @@ from card_io.keyset import SessionKeys
 from card_io.secret import Secret
 from issuance.keys.port import PutKeyData
 from issuance.production.bundle import (
+    AdminKeyWanted,
     CertificatesWanted,
     KnownChip,
     PinsWanted,
@@ -46,6 +47,9 @@ class OfficePort(Protocol):
 
     def put_key_data(self, request: PutKeyWanted) -> PutKeyData:
         """Ask the vault for the key data blocks and their check values."""
+
+    def admin_key(self, request: AdminKeyWanted) -> Secret:
+        """Ask the vault for the key that manages one chip's applet."""
 
     def certificates(self, request: CertificatesWanted) -> Mapping[str, bytes]:
         """One certificate (DER) a key slot: the same request gives the same certificates."""

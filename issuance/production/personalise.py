@@ -26,6 +26,7 @@ from card_io import tlv
 from card_io.errors import CardError
 from issuance.keys.port import KeyPurpose, KeyRef, PutKeyRequest
 from issuance.production import asking, cia, writing
+from issuance.production.admission import admit, begin, scrap
 from issuance.production.asking import Talk, body, note, progress
 from issuance.production.bundle import (
     CertificatesWanted,
@@ -37,24 +38,15 @@ from issuance.production.bundle import (
 )
 from issuance.production.chip import Chip, recognise
 from issuance.production.datagroups import digests
-from issuance.production.errors import (
-    CardAlreadyActive,
-    CardScrapped,
-    ChipTaken,
-    Counterfeit,
-    ForeignCard,
-    UnknownKeys,
-    WrongCard,
-)
+from issuance.production.errors import Counterfeit, ForeignCard, UnknownKeys
 from issuance.production.job import CardJob, PersonalisedCard, Random
 from issuance.production.journal import Journal
+from issuance.production.piv import personalise as piv
 from issuance.production.profile import CardProfile, KeyAlgorithm
 from issuance.production.secured import SecureChannel, open_channel, write
 from issuance.production.writing import Write
 
 STAGES = 4
-WRITES_MAX = 5
-"""A card that has been begun this often is scrapped: something is wrong with it."""
 MAKER_KVN = 0xFF
 """The key version of chips as made; it goes away when a set is added (PUT KEY with P1 00), not replaced by number."""
 CURVES: dict[KeyAlgorithm, ec.EllipticCurve] = {
@@ -70,6 +62,8 @@ def personalise(job: CardJob, profile: CardProfile, *, random: Random, stages: i
     Yields what `issuance.production.bundle` lists. Raises a `ProductionError` when the card is not this job's, cannot
     be trusted, or went away; the journal then says enough to go on with the same card.
     """
+    if profile.piv is not None:
+        return (yield from piv.personalise(job, profile, profile.piv, random=random, stages=stages))
     journal = Journal(job.journal)
     yield from progress(0, stages, "find_card")
     chip = yield from recognise(profile, random(profile.secure_channel.challenge_bytes))
@@ -86,7 +80,7 @@ def personalise(job: CardJob, profile: CardProfile, *, random: Random, stages: i
         if not journal.has(RecordKind.FINISHED):
             yield from note(RecordKind.FINISHED, chip_id=chip.chip_id, kvn=chip.kvn, resumed=True)
     else:
-        yield from _begin(job, journal, chip)
+        yield from begin(job, journal, chip.chip_id)
         if master.purpose is KeyPurpose.BLANK_TRANSPORT:
             yield from progress(1, stages, "change_keys")
             channel = yield from _change_keys(job, profile, chip, channel, random)
@@ -108,14 +102,8 @@ def personalise(job: CardJob, profile: CardProfile, *, random: Random, stages: i
 
 def _admit(job: CardJob, profile: CardProfile, journal: Journal, chip: Chip) -> Talk[KeyRef]:
     """Whether this chip may become this card, and the key set it must hold; refuses by name."""
-    known = yield from asking.who_is(chip.chip_id)
-    if known is not None and known.state.upper() == "ACTIVE":
-        raise CardAlreadyActive(known.card_number)
-    if known is not None and known.card_number != job.card_number:
-        raise ChipTaken(chip.chip_id, known.card_number, known.state, known.batch_number)
+    yield from admit(job, journal, chip.chip_id)
     claimed = journal.claimed_chip
-    if claimed is not None and claimed != chip.chip_id:
-        raise WrongCard(claimed, chip.chip_id)
     if chip.kvn in profile.secure_channel.blank_kvns:
         if journal.has(RecordKind.KEY_CHANGED):
             raise Counterfeit("key version", "its keys were changed, but it answers with those of a blank")
@@ -128,14 +116,6 @@ def _admit(job: CardJob, profile: CardProfile, journal: Journal, chip: Chip) -> 
     if chip.finished and not journal.has(RecordKind.FINISH_INTENT):
         raise Counterfeit("applet", "it says that it is finished, but nobody finished it")
     return KeyRef(KeyPurpose.CARD_MASTER, version)
-
-
-def _begin(job: CardJob, journal: Journal, chip: Chip) -> Talk[None]:
-    """Bind the chip to the card, once the vault has found it true; give up on one that was begun too often."""
-    if journal.count(RecordKind.WRITE_INTENT) >= WRITES_MAX:
-        yield from _scrap(job, chip, "it was begun too often")
-    if not journal.has(RecordKind.CHIP_CLAIMED):
-        yield from note(RecordKind.CHIP_CLAIMED, chip_id=chip.chip_id)
 
 
 def _change_keys(
@@ -175,7 +155,7 @@ def _change_keys(
             chip_id=chip.chip_id,
         )
     except (CardError, UnknownKeys):
-        yield from _scrap(job, chip, "its new keys do not answer as they should")
+        yield from scrap(job, chip.chip_id, "its new keys do not answer as they should")
         raise
     check_values = [value.hex() for value in data.check_values]
     yield from note(RecordKind.KEY_CHANGED, **facts, check_values=check_values)
@@ -239,11 +219,6 @@ def _finish(
     )
     yield from write(channel, writes)
     yield from note(RecordKind.FINISHED, chip_id=chip.chip_id, kvn=channel.kvn, resumed=False)
-
-
-def _scrap(job: CardJob, chip: Chip, reason: str) -> Talk[None]:
-    yield from note(RecordKind.SCRAPPED, chip_id=chip.chip_id, reason=reason)
-    raise CardScrapped(job.card_number, reason)
 
 
 def _public_key(algorithm: KeyAlgorithm, answer: bytes) -> bytes:

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from card_io.applets.piv import AdminAlgorithm
 from issuance.keys.port import AesForm
 from issuance.production.errors import InvalidProfile
 from issuance.production.typed_toml import MisshapenTable, read_table
 
 LEVELS = (0x03, 0x13, 0x33)
 """Security levels that encipher what goes to the card: PINs and keys travel there."""
-APPLET_KINDS = ("uec",)
+APPLET_KINDS = ("uec", "piv")
+
+
+FASC_N_BYTES = 25
 
 
 class Access(StrEnum):
@@ -41,6 +45,7 @@ class KeyAlgorithm(StrEnum):
 
     EC_P256 = "ec-p256"
     EC_P384 = "ec-p384"
+    RSA_2048 = "rsa-2048"
 
 
 class KeyUse(StrEnum):
@@ -85,6 +90,45 @@ class AppletProfile:
     module_aid: bytes
 
 
+class AdminCipher(StrEnum):
+    """Cipher of a PIV admin key (card management key, 9B)."""
+
+    TDES = "3des"
+    AES_128 = "aes-128"
+    AES_192 = "aes-192"
+    AES_256 = "aes-256"
+
+    @property
+    def algorithm(self) -> AdminAlgorithm:
+        """Its identifier and sizes."""
+        return AdminAlgorithm[self.name]
+
+
+class SetAdminKey(StrEnum):
+    """The maker's command that changes the admin key: SP 800-73 leaves it to makers."""
+
+    YUBICO = "yubico"
+
+
+@dataclass(frozen=True, slots=True)
+class PivProfile:
+    """What SP 800-73 leaves to makers and issuers. Needed when `applet.kind` is `piv`.
+
+    Base PIV has no secure channel: admin key and PINs cross the station in clear, so only `trusted_stations` (by name)
+    may make such cards and hand them over; empty means none. `factory_...` are what the maker delivers, the same on
+    every blank and published. `cipher` is that of the card's own admin key, `set_admin_key` the command that puts it
+    there. `fasc_n` (25 bytes) goes into the CHUID of every card.
+    """
+
+    trusted_stations: tuple[str, ...]
+    factory_cipher: AdminCipher
+    factory_admin_key: bytes
+    factory_puk: str
+    cipher: AdminCipher
+    set_admin_key: SetAdminKey
+    fasc_n: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class TokenProfile:
     """What stock software shows of the card (EF.CIAInfo)."""
@@ -98,7 +142,8 @@ class PinProfile:
     """A PIN: `reference` as in P2 of VERIFY, digits `min_digits`..`max_digits`, `tries` before it is blocked.
 
     `transport_digits` is the length of the random PIN the card is made with; `unblocked_by` names the PIN that resets
-    this one; `each_use` asks for the PIN before every use of a key it guards.
+    this one; `each_use` asks for the PIN before every use of a key it guards. `tries_told` is false where the card
+    tells the tries left to no one.
     """
 
     name: str
@@ -111,6 +156,7 @@ class PinProfile:
     unblocked_by: str = ""
     chosen_by_holder: bool = False
     each_use: bool = False
+    tries_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +212,7 @@ class CardProfile:
     pins: tuple[PinProfile, ...]
     keys: tuple[KeySlot, ...]
     data_groups: tuple[DataGroup, ...]
+    piv: PivProfile | None = None
 
     def pin(self, name: str) -> PinProfile:
         """The PIN of this name; KeyError when the profile has none."""
@@ -178,6 +225,10 @@ class CardProfile:
     def group(self, number: int) -> DataGroup:
         """The data group of this number; KeyError when the profile has none."""
         return {group.number: group for group in self.data_groups}[number]
+
+    def trusts(self, station: str) -> bool:
+        """Whether a station of this name may make such cards: any where a secure channel hides what it relays."""
+        return self.piv is None or station in self.piv.trusted_stations
 
     @property
     def card_key(self) -> KeySlot:
@@ -236,6 +287,16 @@ def _check(profile: CardProfile, file_name: str) -> None:
         refuse_if(not lengths, place, "lengths must run from 4 to at most 16 digits, the transport length among them")
         refuse_if(not 1 <= pin.tries <= 15, place, "tries must be 1 to 15")
         refuse_if(bool(pin.unblocked_by) and pin.unblocked_by not in pins, place, "is unblocked by a PIN not there")
+    piv = profile.piv
+    refuse_if(
+        (piv is None) == (profile.applet.kind == "piv"), "piv", "belongs to applets of kind piv, and to those only"
+    )
+    if piv is not None:
+        lengths = len(piv.factory_admin_key) == piv.factory_cipher.algorithm.key_bytes
+        refuse_if(not lengths, "piv.factory_admin_key", f"is no key for {piv.factory_cipher}")
+        refuse_if(len(piv.fasc_n) != FASC_N_BYTES, "piv.fasc_n", f"has {FASC_N_BYTES} bytes")
+    rsa = any(key.algorithm is KeyAlgorithm.RSA_2048 for key in profile.keys)
+    refuse_if(rsa and piv is None, "keys", "only applets of kind piv make RSA keys")
     channel = profile.secure_channel
     refuse_if(
         channel.level not in LEVELS, "secure_channel.level", "SCP03 has no security level of this number that protects"

@@ -1,10 +1,12 @@
 """TOML tables into frozen dataclasses: types from the annotations, unknown and missing keys refused by name.
 
-Understood: str, int, bool, bytes (written as hex), enums by value, nested dataclasses, and tuples of any of these.
+Understood: str, int, bool, bytes (written as hex), enums by value, nested dataclasses, tuples of any of these, and
+`| None`.
 """
 
 import dataclasses
 import difflib
+import types
 import typing
 from enum import Enum
 from typing import TypeVar
@@ -40,6 +42,8 @@ def read_table(cls: type[T], table: object, place: str = "") -> T:
 
 
 def _value(hint: object, value: object, place: str) -> object:
+    if isinstance(hint, types.UnionType):  # `Table | None`: what is written is never None
+        (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
     if typing.get_origin(hint) is tuple:
         return _tuple(typing.get_args(hint)[0], value, place)
     if not isinstance(hint, type):

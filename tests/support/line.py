@@ -31,6 +31,7 @@ from issuance.production.transcript import Transcript
 from tests.support.keys import NOW, TRANSPORT_MASTER, make_vault
 
 UEC_PROFILE = Path(__file__).parents[2] / "config" / "profiles" / "uec.toml"
+PIV_PROFILE = UEC_PROFILE.with_name("piv.toml")
 HOLDER_PINS = {"pin1": Secret(b"1937"), "pin2": Secret(b"604815")}
 BATCH = "B-0001"
 
@@ -60,11 +61,11 @@ def facts_for(number: str) -> dict[str, Fact]:
     }
 
 
-def blank_card(seed: int, master: bytes = TRANSPORT_MASTER) -> VirtualCard:
+def blank_card(seed: int, master: bytes = TRANSPORT_MASTER, *, kind: str = "uec") -> VirtualCard:
     """A blank as the maker delivers it, with keys from the transport master."""
     chip_seed = b"chip" + seed.to_bytes(4, "big")
     keys = kdf3(Secret(master), diversification_data(cplc_for(chip_seed)))
-    return VirtualCard.blank(chip_seed, initial_keys=KeySet(keys.enc, keys.mac, keys.dek))
+    return VirtualCard.blank(chip_seed, initial_keys=KeySet(keys.enc, keys.mac, keys.dek), profile=kind)
 
 
 def slot_of(card: VirtualCard) -> OpenedSlot:
@@ -101,7 +102,9 @@ class Line:
 
     def hand_over(self, number: str, card: VirtualCard, transcript: Transcript | None = None) -> HandedOver:
         """Run one hand-over."""
-        job = self.office.handover(number, HOLDER_PINS)
+        chosen = {pin.name for pin in self.profile.pins if pin.chosen_by_holder}
+        pins = HOLDER_PINS if self.profile.piv is None else {"pin1": HOLDER_PINS["pin2"]}
+        job = self.office.handover(number, {name: pins[name] for name in chosen})
         talk = hand_over(job, self.profile, random=self.randomness.randbytes)
         return run_local(talk, slot_of(card), self.office.desk(number), transcript=transcript)
 

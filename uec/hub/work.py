@@ -26,6 +26,7 @@ from issuance.production.office import OfficePort
 from issuance.production.sealing import SealingKey
 from issuance.production.transcript import Transcript
 from uec.domain.errors import StoreUnavailable, UecError
+from uec.domain.lifecycle import OperationKind
 from uec.hub.links import StationLink
 from uec.services import authority, operations
 from uec.services.applicant_secret import RandomBytes
@@ -44,9 +45,17 @@ SETTLE_S = 2.0
 """How long a station may take to notice that a card, which a command missed already, is out."""
 LOOK_S = 0.1
 PUT_BACK = "put_card_back"
+WRITING = (OperationKind.PERSONALISE, OperationKind.INSPECT, OperationKind.HAND_OVER)
+"""Work in which secrets of the card cross the station where no secure channel hides them."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+
+class StationNotTrusted(UecError):
+    """Keys of this card would cross a station that may not see them. Facts: `station`, `profile`."""
+
+    code = "uec.station_not_trusted"
 
 
 class HubStopping(Exception):
@@ -93,6 +102,7 @@ def perform(workshop: Workshop, operation: OperationView, link: StationLink, rea
     """
     try:
         desk = workshop.desk(operation.card_id)
+        _require_trust(desk, operation, link)
         ended = do_operation(desk, operation, _InReader(workshop, link, reader))
     except StoreUnavailable:
         raise
@@ -104,6 +114,18 @@ def perform(workshop: Workshop, operation: OperationView, link: StationLink, rea
         log.info("operation %d is %s %s", ended.id, ended.state, ended.error_code or "")
     finally:
         link.give_back(reader)
+
+
+def _require_trust(desk: Desk, operation: OperationView, link: StationLink) -> None:
+    """Raise `StationNotTrusted` before secrets of a card without secure channel cross just any station."""
+    if operation.kind in WRITING and not desk.bench.profile.trusts(link.name):
+        profile = desk.bench.profile.name
+        raise StationNotTrusted(
+            f"Cards of profile {profile} have no secure channel, and station {link.name} is not trusted with "
+            "their keys: go to a trusted one, or name this one in the profile.",
+            station=link.name,
+            profile=profile,
+        )
 
 
 class _InReader:

@@ -22,6 +22,7 @@ from issuance.pki import security_object
 from issuance.pki.ca import CertificateAuthority
 from issuance.pki.signing import Signer
 from issuance.production.bundle import (
+    AdminKeyWanted,
     CertificatesWanted,
     KnownChip,
     PinsWanted,
@@ -196,6 +197,10 @@ class DatabaseOffice:
         """Ask the vault."""
         wanted = request.request
         return self._bench.vault.put_key_data([replace(wanted, current=self._as_boxed(wanted.current))])[0]
+
+    def admin_key(self, request: AdminKeyWanted) -> Secret:
+        """Ask the vault."""
+        return self._bench.vault.admin_key(request.master, request.chip_id, request.size_bytes)
 
     def certificates(self, request: CertificatesWanted) -> Mapping[str, bytes]:
         """Intend, sign and keep certificates, on hold; the same request gives the same ones."""

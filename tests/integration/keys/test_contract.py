@@ -159,6 +159,18 @@ def test_pins_repeat_and_stay_secret_in_print(vaults: Vaults) -> None:
     assert pins["krp"].reveal().decode() not in repr(pins)
 
 
+@pytest.mark.parametrize("size_bytes", [16, 24, 32])
+def test_an_admin_key_is_one_chips_own(vaults: Vaults, size_bytes: int) -> None:
+    hub = vaults[ClientKind.HUB]
+    ref = hub.active(KeyPurpose.CARD_MASTER)
+    key = hub.admin_key(ref, "4790d321", size_bytes)
+    assert len(key) == size_bytes and key == hub.admin_key(ref, "4790d321", size_bytes)
+    assert key != hub.admin_key(ref, "4790d322", size_bytes)
+    for chip_id, wrong in (("", size_bytes), ("a b", size_bytes), ("4790d321", size_bytes - 1)):
+        with pytest.raises(VaultError):
+            hub.admin_key(ref, chip_id, wrong)
+
+
 def test_a_new_version_is_active_and_the_old_one_still_opens_its_cards(vaults: Vaults) -> None:
     custodian, hub = vaults[ClientKind.CUSTODIAN], vaults[ClientKind.HUB]
     before = custodian.identity()

@@ -202,7 +202,9 @@ def malformed(responder: ocsp.Responder) -> dict[str, bytes]:
         "version": der.sequence(der.sequence(der.explicit(0, der.integer(0)), listed)),
         "cut": der.sequence(der.sequence(listed))[:-1],
         "trailing": der.sequence(der.sequence(listed)) + b"\x00",
-        "negative serial": der.sequence(der.sequence(der.sequence(der.sequence(responder.issuer.cert_id(5)[:-1] + b"\xff")))),
+        "negative serial": der.sequence(
+            der.sequence(der.sequence(der.sequence(responder.issuer.cert_id(5)[:-1] + b"\xff")))
+        ),
         "nonce empty": with_nonce(der.octets(b"")),
         "nonce too long": with_nonce(der.octets(bytes(129))),
         "nonce bare": with_nonce(b"\x01\x02\x03"),

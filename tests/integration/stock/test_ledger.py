@@ -359,7 +359,7 @@ def test_what_goes_back_to_the_maker_is_returned(room: Stockroom) -> None:
     with room.sessions() as session:  # and may come again in another box
         stock_intake.deliver(
             session, delivery(box("B-2", 1, 10), note="N-9", store_id=room.central), actor=room.keeper, now=NOW
-        )  # noqa: E501
+        )
         assert stock_balance.verify(session) == []
 
 

@@ -107,6 +107,7 @@ def test_only_the_ca_touches_the_root_and_only_the_hub_touches_cards() -> None:
 
     assert clients(Request.SIGN, KeyPurpose.CA_ROOT) == {ClientKind.CA}
     assert clients(Request.CARD_SESSIONS, KeyPurpose.CARD_MASTER) == {ClientKind.HUB}
+    assert clients(Request.ADMIN_KEY, KeyPurpose.CARD_MASTER) == {ClientKind.HUB}
     assert clients(Request.TRANSPORT_PINS, KeyPurpose.PIN_MASTER) == {ClientKind.HUB}
     assert clients(Request.GENERATE, KeyPurpose.CARD_MASTER) == {ClientKind.CUSTODIAN}
 

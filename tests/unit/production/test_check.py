@@ -14,7 +14,8 @@ from issuance.production.check import check_card, run_look
 from issuance.production.errors import CardLost, CardRefused, ForeignCard
 from issuance.production.job import InspectionJob
 from issuance.production.judge import CardReport, judge
-from issuance.production.observe import Observation, PinState, Proof, observe
+from issuance.production.observation import Observation, PinState, Proof
+from issuance.production.observe import observe
 from issuance.production.relay import OpenedSlot, play
 from tests.support.line import HOLDER_PINS, Line, blank_card, make_line, slot_of
 

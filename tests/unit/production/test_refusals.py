@@ -14,7 +14,7 @@ from card_io.virtual.chip import cplc_for
 from card_io.virtual.connection import InProcessConnection
 from card_io.virtual.faults import FaultPlan
 from card_io.virtual.keysets import TRIES
-from issuance.production import personalise as writing
+from issuance.production import admission
 from issuance.production.bundle import Answers, RecordKind, Request, Send
 from issuance.production.drivers import run_local
 from issuance.production.errors import (
@@ -150,7 +150,7 @@ def test_a_blank_without_the_applets_code_is_named(line: Line, serial: Serial) -
 
 def test_a_card_begun_too_often_is_scrapped(line: Line, serial: Serial) -> None:
     number, card = line.order(serial()), blank_card(serial())
-    for _ in range(writing.WRITES_MAX):
+    for _ in range(admission.WRITES_MAX):
         card.faults = FaultPlan(tear_before=20)
         with pytest.raises(CardLost):
             line.personalise(number, card)

@@ -1,0 +1,98 @@
+"""The data objects of a PIV card that are made of what the office knows: containers, CHUID, CCC, security object.
+
+NIST SP 800-73-4 part 1, appendix A. Every container ends with an empty error detection code (FE), which the profile
+does not name: it is added on the way to the card and taken off on the way back.
+"""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+from card_io import tlv
+from card_io.applets.piv import Chuid, ObjectId, encode_certificate, parse_certificate, parse_chuid
+from card_io.errors import CardError
+from issuance.production.errors import ForeignCard
+from issuance.production.profile import CardProfile
+
+EDC = tlv.encode(0xFE, b"")
+CONTAINER = 0x53
+MAPPING, SIGNED = 0xBA, 0xBB
+GUIDS = uuid.UUID("8f0b6f4e-6b57-5f2c-9f0d-5d1f5f6f9c11")
+"""Name space of this project's card numbers (RFC 9562, 5.5): the same number gives the same GUID on every terminal."""
+CONTAINER_IDS = {
+    0x5FC107: 0xDB00,
+    0x5FC102: 0x3000,
+    0x5FC103: 0x6010,
+    0x5FC106: 0x9000,
+    0x5FC108: 0x6030,
+    0x5FC109: 0x3001,
+    0x5FC10C: 0x6060,
+    0x5FC121: 0x1015,
+}
+"""Container identifiers of the data objects (part 1, table 7); a maker's own object has its last two bytes."""
+CARD_IDENTIFIER = bytes.fromhex("A000000116")
+"""The GSC-IS registered identifier that a card capability container begins with (appendix A, table 8)."""
+
+
+def guid(card_number: str) -> bytes:
+    """The card's GUID (16 bytes): a UUID of version 5 of its number."""
+    return uuid.uuid5(GUIDS, card_number).bytes
+
+
+def chuid(profile: CardProfile, card_number: str, expires_on: date) -> bytes:
+    """Card holder unique identifier, without an issuer's signature: the security object signs what the card says."""
+    fasc_n = profile.piv.fasc_n if profile.piv else b""
+    return Chuid(fasc_n, guid(card_number), expires_on).encode()
+
+
+def capability_container(card_number: str) -> bytes:
+    """Card capability container (table 8): what PIV fills in, and the rest empty, as the standard has it."""
+    number = CARD_IDENTIFIER + b"\xff\x02" + guid(card_number)[:14]
+    filled = {0xF0: number, 0xF1: b"\x21", 0xF2: b"\x21", 0xF4: b"\x00", 0xF5: b"\x10"}
+    empty = dict.fromkeys((0xF3, 0xF6, 0xF7, 0xFA, 0xFB, 0xFC, 0xFD), b"")
+    return b"".join(tlv.encode(tag, value) for tag, value in sorted((filled | empty).items())) + EDC
+
+
+def security_object(profile: CardProfile, groups: Iterable[int], signed: bytes) -> bytes:
+    """Which container each data group is (BA), and the issuer's signature over their digests (BB)."""
+    tags = {number: profile.group(number).fid for number in sorted(groups)}
+    mapping = b"".join(
+        bytes([number]) + CONTAINER_IDS.get(tag, tag & 0xFFFF).to_bytes(2, "big") for number, tag in tags.items()
+    )
+    return tlv.encode(MAPPING, mapping) + tlv.encode(SIGNED, signed) + EDC
+
+
+def group_content(group: bytes) -> bytes:
+    """What stands inside 53 on the card for a prepared data group."""
+    return tlv.single(group, CONTAINER) + EDC
+
+
+def read_file(profile: CardProfile, tag: int, answer: bytes) -> bytes:
+    """What the office calls the file behind an object: certificate, signature, data group, or the content itself.
+
+    `answer` is the data of GET DATA; `ForeignCard` when it is not built as the standard says.
+    """
+    try:
+        content = tlv.single(answer, tag if tag in (ObjectId.DISCOVERY, ObjectId.BIOMETRIC_GROUPS) else CONTAINER)
+        if tag == profile.security_object_fid:
+            return tlv.require(content, SIGNED)
+        if tag in {key.certificate_fid for key in profile.keys}:
+            return parse_certificate(content)
+        if tag in {group.fid for group in profile.data_groups}:
+            return tlv.encode(CONTAINER, content.removesuffix(EDC))
+    except CardError as error:
+        raise ForeignCard(f"its object {tag:X} is not built as PIV objects are ({error})") from error
+    return content
+
+
+def names(content: bytes, card_number: str) -> bool:
+    """Whether a CHUID is that of the card with this number."""
+    try:
+        return parse_chuid(content).guid == guid(card_number)
+    except CardError:
+        return False
+
+
+def certificates(profile: CardProfile, by_slot: Mapping[str, bytes]) -> dict[int, bytes]:
+    """The certificate objects by tag."""
+    return {key.certificate_fid: encode_certificate(by_slot[key.name]) for key in profile.keys}
