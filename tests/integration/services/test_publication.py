@@ -219,3 +219,64 @@ def test_a_delta_is_made_with_the_list_and_again_before_it_ends(
         for name in ("issuing", "issuing-delta"):
             path = pem(tmp_path / f"{name}.pem", publication.latest_crl(session, issuer=name))
             assert lint_list(path) == ""
+
+
+@pytest.mark.parametrize("part", [None, 2], ids=["whole", "part"])
+def test_openssl_follows_the_deltas_and_the_complete_lists(
+    sessions: sessionmaker[Session],
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    part: int | None,
+) -> None:
+    monkeypatch.setattr(publication, "DELTA_FROM", 1)
+    issued = authority.issue(crl_part=part)
+    serial = x509.load_der_x509_certificate(issued).serial_number
+    name = publication.list_name(part)
+    verify = (
+        "verify", "-x509_strict", "-crl_check", "-extended_crl",
+        "-CAfile", pem(tmp_path / "root", authority.ca.root),
+        "-untrusted", pem(tmp_path / "issuing", authority.ca.issuing),
+    )  # fmt: skip
+    certificate = pem(tmp_path / "certificate", issued)
+
+    def said(session: Session, *arguments: str, delta: bool) -> str:
+        names = [name, f"{name}-delta"] if delta else [name]
+        files = [pem(tmp_path / f"{one}.crl", publication.latest_crl(session, issuer=one)) for one in names]
+        judged = openssl(*verify, *arguments, *(word for file in files for word in ("-CRLfile", file)), certificate)
+        assert judged.returncode in (0, 2)
+        return "good" if judged.returncode == 0 else judged.stderr.partition("lookup: ")[2].partition("\n")[0]
+
+    def step(session: Session, at: datetime) -> None:
+        session.commit()
+        publication.publish_due(session, authority.ca, policy=POLICY, now=at)
+
+    past = TODAY - timedelta(hours=2)
+    with sessions() as session:
+        # Others are on every list, so that it is long enough for deltas.
+        add(session, range(FIRST, FIRST + 3), at=past - timedelta(hours=1), parts=None if part is None else part + 1)
+        step(session, past)
+        assert said(session, delta=False) == said(session, "-use_deltas", delta=True) == "good"
+        row = Certificate(
+            profile="authentication", serial=f"{serial:032x}", tbs_digest="", public_key_digest="", subject="",
+            not_before=past, not_after=TODAY + timedelta(days=9), intended_at=past, crl_part=part,
+            state=CertificateState.INTENDED,
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+        entry = encode_entry(RevokedEntry(serial, past, RevocationReason.CERTIFICATE_HOLD))
+        held = Revocation(certificate_id=row.id, reason="certificate-hold", revoked_at=past, entry_der=entry)
+        session.add(held)
+        count_change(session, [row], now=past)
+        step(session, past + LATER)
+        assert said(session, delta=False) == "good", "the complete list is from before"
+        assert said(session, "-use_deltas", delta=True) == "certificate revoked"
+        lift(session, held.id, at=past + LATER * 2)
+        step(session, past + LATER * 2)
+        assert said(session, "-use_deltas", delta=True) == "good"
+        held = Revocation(certificate_id=row.id, reason="key-compromise", revoked_at=past + LATER * 3, entry_der=entry)
+        session.add(held)
+        count_change(session, [row], now=past + LATER * 3)
+        session.commit()
+        publication.publish_crl(session, authority.ca, policy=POLICY, now=past + LATER * 3, part=part)
+        assert said(session, delta=False) == said(session, "-use_deltas", delta=True) == "certificate revoked"
