@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -13,6 +13,7 @@ from uec.domain.actors import Actor
 from uec.domain.numbers import luhn_check, snils_check
 from uec.domain.permissions import Role, permissions_of
 from uec.domain.policy import Policy
+from uec.services import notices
 from uec.services.batches import BatchRules
 from uec.services.forms import ApplicationForm
 from uec.store.tables import IssuancePoint, Municipality, RegisterImport, Resident, Staff, StaffRole
@@ -72,6 +73,21 @@ def open_office(sessions: sessionmaker[Session], *, points: int = 2, daily_capac
         actors = [add_staff(session, f"staff{number}", role) for number, role in enumerate(roles)]
         session.commit()
         return Office(tuple(point.id for point in made), *actors)
+
+
+def publish_notice(session: Session, office: "Office", *, policy: Policy = POLICY, now: datetime = NOW) -> None:
+    """Publish a notice of mass emission whose time to refuse and to choose a bank is over."""
+    made = notices.propose(
+        session,
+        text="Каждый житель получит карту.",
+        places=["Газета области"],
+        banks=["Банк региона", "Другой банк"],
+        published_on=policy.day(now) - timedelta(days=100),
+        actor=office.planner,
+        policy=policy,
+        now=now,
+    )
+    notices.confirm(session, made.id, actor=office.releaser, now=now)
 
 
 def add_staff(session: Session, login: str, *roles: Role) -> Actor:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from secrets import token_bytes
 
@@ -41,6 +42,7 @@ from uec.services import (
     cards,
     cohort,
     decision,
+    notices,
     publication,
 )
 from uec.services.audit_verify import verify_file
@@ -197,6 +199,18 @@ class MainJob(Desks):
         planner, approver, now = self._office.actor("planner"), self._office.actor("approver"), self._office.now()
         policy = self._office.settings.policy.at(now)
         with self._sessions() as session:
+            # The notice stood its time before the demonstration began.
+            notice = notices.propose(
+                session,
+                text="Универсальную электронную карту получит каждый житель области, который не откажется от неё.",
+                places=["Газета области", "Портал области"],
+                banks=["Банк, победивший в конкурсе", "Второй банк"],
+                published_on=policy.day(now) - timedelta(days=policy.refusal_window_days + policy.bank_choice_days + 1),
+                actor=planner,
+                policy=policy,
+                now=now,
+            )
+            notices.confirm(session, notice.id, actor=approver, now=now)
             drafted = cohort.compute(
                 session, actor=planner, as_of=policy.day(now), policy=policy, now=now, limit=COHORT_MEMBERS
             )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from uec.domain import stock, twins
+from uec.domain import phases, stock, twins
 from uec.domain.errors import IllegalMove
 
 
@@ -311,6 +311,8 @@ INITIAL: Mapping[str, frozenset[str]] = {
     "stock_destruction": frozenset({stock.DestructionState.PROPOSED}),
     "quarantine": frozenset({stock.QuarantineState.IMPOSED}),
     "twin_case": frozenset({twins.TwinState.OPEN}),
+    "policy_change": frozenset({phases.ChangeState.PROPOSED}),
+    "public_notice": frozenset({phases.ChangeState.PROPOSED}),
 }
 
 # Table name -> its machine; the migration makes the guards from this.
@@ -326,6 +328,8 @@ MACHINES: Mapping[str, Mapping[Any, StrEnum]] = {
     "stock_destruction": stock.DESTRUCTION,
     "quarantine": stock.QUARANTINE,
     "twin_case": twins.TWIN_CASE,
+    "policy_change": phases.CHANGE,
+    "public_notice": phases.CHANGE,
 }
 
 S = TypeVar("S", bound=StrEnum)

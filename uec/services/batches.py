@@ -37,6 +37,7 @@ from uec.services.duties import Duty, refuse_second_in_batch
 from uec.services.moves import move, move_all
 from uec.services.refusals import barred
 from uec.services.rows import locked
+from uec.services.twins import held
 from uec.services.views import PlanOutcome
 from uec.store import audit
 from uec.store.audit import Note
@@ -124,7 +125,7 @@ def cancel(session: Session, batch_id: int, *, actor: Actor, reason: str, now: d
 
 
 def _demands(session: Session, policy: Policy) -> list[Demand]:
-    """Everybody approved, locked: who is taken back meanwhile waits, and finds the card."""
+    """Everybody approved and not in doubt, locked: who is taken back meanwhile waits, and finds the card."""
     wanted = (
         select(
             Application.id,
@@ -134,7 +135,7 @@ def _demands(session: Session, policy: Policy) -> list[Demand]:
             Application.submitted_at,
             Application.due_on,
         )
-        .where(Application.state == ApplicationState.APPROVED)
+        .where(Application.state == ApplicationState.APPROVED, ~held(Application.resident_id))
         .order_by(Application.id)
         .with_for_update()
     )

@@ -4,50 +4,30 @@
 members (`uec.services.merkle`), so that any edit, through this module or behind its back, voids the approval.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, delete, exists, insert, literal, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput, SamePerson, UecError
-from uec.domain.lifecycle import COHORT, CardState, CohortEvent, CohortState, advance
+from uec.domain.lifecycle import COHORT, CohortEvent, CohortState, advance
 from uec.domain.permissions import Permission
-from uec.domain.policy import Policy, add_years
-from uec.services import numbering
+from uec.domain.policy import Policy
+from uec.services import cohort_members, notices, numbering
 from uec.services.cohort_applications import open_all
-from uec.services.intake import CLOSED
-from uec.services.merkle import merkle_root
-from uec.services.refusals import refused
+from uec.services.cohort_rules import entitled
 from uec.services.rows import locked
 from uec.services.views import CohortView
 from uec.store import audit
-from uec.store.tables import Application, Card, Cohort, CohortMember, Resident, Staff
-
-GONE = (CardState.ANNULLED, CardState.REPLACED, CardState.EXPIRED, CardState.SPOILED, CardState.DESTROYED)
-CHUNK = 10_000
+from uec.store.tables import Cohort, Staff
 
 
 class CohortChanged(UecError):
     """The list is no longer what was approved; it is void now. Facts: `number`."""
 
     code = "uec.cohort_changed"
-
-
-def entitled(as_of: date, policy: Policy) -> list[ColumnElement[bool]]:
-    """The conditions under which a resident belongs on a list: of age, alive, no card, not applied, not refused."""
-    same_person = or_(Application.resident_id == Resident.id, Application.snils == Resident.snils)
-    twin = aliased(Resident)
-    # A person may stand on the register twice, after a move for instance: the first row counts, and any row's death.
-    earlier_or_dead = or_(twin.id < Resident.id, twin.death_date.is_not(None))
-    has_card = exists().where(Card.application_id == Application.id, Card.state.not_in(GONE))
-    return [
-        Resident.birth_date <= add_years(as_of, -policy.entitled_age_years),
-        ~exists().where(twin.snils == Resident.snils, earlier_or_dead),
-        ~exists().where(same_person, or_(Application.state.not_in(CLOSED), has_card)),
-        ~refused(Resident.snils),
-    ]
 
 
 def compute(
@@ -73,12 +53,8 @@ def compute(
     cohort = Cohort(number=number, as_of=as_of, count=0, digest="", created_at=now)
     session.add(cohort)
     session.flush()
-    chosen = select(literal(cohort.id), Resident.id).where(*entitled(as_of, policy))
-    if oktmo:
-        chosen = chosen.where(Resident.oktmo.in_(oktmo))
-    chosen = chosen.order_by(Resident.id).limit(limit)
-    session.execute(insert(CohortMember).from_select(["cohort_id", "resident_id"], chosen))
-    cohort.count, cohort.digest = _measure(session, cohort.id)
+    cohort.count = cohort_members.choose(session, cohort.id, as_of=as_of, policy=policy, oktmo=oktmo, limit=limit)
+    cohort.digest = cohort_members.root(session, cohort.id)
     _tell(session, cohort, "compute", actor, now)
     return _committed(session, cohort)
 
@@ -117,10 +93,9 @@ def remove_member(session: Session, cohort_id: int, resident_id: int, *, actor: 
     cohort = locked(session, Cohort, cohort_id)
     if cohort.state is not CohortState.DRAFT:
         cohort.state = advance(COHORT, cohort.state, CohortEvent.EDIT)
-    session.execute(
-        delete(CohortMember).where(CohortMember.cohort_id == cohort_id, CohortMember.resident_id == resident_id)
-    )
-    cohort.count, cohort.digest = _measure(session, cohort_id)
+    if cohort_members.take_off(session, cohort_id, resident_id):
+        cohort.count -= 1
+    cohort.digest = cohort_members.root(session, cohort_id)
     _tell(session, cohort, "remove-member", actor, now, resident_id=resident_id)
     return _committed(session, cohort)
 
@@ -128,7 +103,8 @@ def remove_member(session: Session, cohort_id: int, resident_id: int, *, actor: 
 def open_applications(session: Session, cohort_id: int, *, actor: Actor, policy: Policy, now: datetime) -> int:
     """Open an approved application for everybody on an approved list who is still entitled; returns how many.
 
-    Set-based; running it again opens none twice. Raises `CohortChanged` when the members are not those approved.
+    Set-based; running it again opens none twice. Raises `CohortChanged` when the members are not those approved, and
+    `InvalidInput` while residents may still refuse or choose a bank.
     """
     actor.require(Permission.MANAGE_COHORT)
     cohort = locked(session, Cohort, cohort_id)
@@ -137,6 +113,7 @@ def open_applications(session: Session, cohort_id: int, *, actor: Actor, policy:
             f"List {cohort.number} is {cohort.state}: only an approved list opens applications.", field="state"
         )
     _refuse_changed(session, cohort, cohort.digest, actor, now)
+    notices.require_windows_over(session, on=policy.day(now))
     opened = open_all(
         session, cohort, actor=actor, policy=policy, now=now, still_entitled=entitled(cohort.as_of, policy)
     )
@@ -151,30 +128,9 @@ def list_cohorts(session: Session, *, actor: Actor) -> list[CohortView]:
     return [_view(session, cohort) for cohort in session.scalars(select(Cohort).order_by(Cohort.id.desc()))]
 
 
-def _measure(session: Session, cohort_id: int) -> tuple[int, str]:
-    """Count the members and hash them in the order of the register's own ids."""
-    count = 0
-
-    def leaves() -> Iterator[bytes]:
-        nonlocal count
-        members = (
-            select(Resident.register_id)
-            .join(CohortMember, CohortMember.resident_id == Resident.id)
-            .where(CohortMember.cohort_id == cohort_id)
-            .order_by(Resident.id)
-            .execution_options(yield_per=CHUNK)
-        )
-        for register_id in session.scalars(members):
-            count += 1
-            yield register_id.encode()
-
-    root = merkle_root(leaves())
-    return count, root.hex()
-
-
 def _refuse_changed(session: Session, cohort: Cohort, digest: str, actor: Actor, now: datetime) -> None:
     """Void the list and raise `CohortChanged` unless its members hash to `digest`."""
-    if _measure(session, cohort.id)[1] == digest == cohort.digest:
+    if cohort_members.root(session, cohort.id) == digest == cohort.digest:
         return
     cohort.state = advance(COHORT, cohort.state, CohortEvent.EDIT)
     _tell(session, cohort, "void", actor, now)

@@ -15,10 +15,10 @@ from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import ApplicationReason, ApplicationState, Route
 from uec.domain.policy import Policy
-from uec.services import numbering
+from uec.services import cohort_members, numbering
 from uec.store import audit
 from uec.store.audit import Note
-from uec.store.tables import Application, Cohort, CohortMember, IssuancePoint, Resident
+from uec.store.tables import Application, BankChoice, Cohort, IssuancePoint, Resident
 
 CHUNK = 10_000
 # Columns that an application takes from the register as they are.
@@ -63,10 +63,11 @@ def open_all(
     first = numbering.take(session, series, count=0).start
     values = _register_columns() | _fixed_columns(cohort, policy, now)
     values["number"] = _number(session, year, first)
+    values["bank"] = func.coalesce(_chosen_bank(), policy.default_bank or None)
     values["point_id"] = func.coalesce(_nearest_point(), point)
     # Everybody who enters an application waits for the series, so what is above this id afterwards is ours.
     before = session.scalar(select(func.max(Application.id))) or 0
-    session.execute(_insert(cohort, values, still_entitled))
+    session.execute(_insert(session, cohort, values, still_entitled))
     ours = (Application.cohort_id == cohort.id, Application.id > before)
     opened = session.scalar(select(func.count()).select_from(Application).where(*ours)) or 0
     numbering.take(session, series, count=opened)
@@ -74,12 +75,15 @@ def open_all(
     return opened
 
 
-def _insert(cohort: Cohort, values: Mapping[str, Any], conditions: list[ColumnElement[bool]]) -> Insert:
+def _insert(
+    session: Session, cohort: Cohort, values: Mapping[str, Any], conditions: list[ColumnElement[bool]]
+) -> Insert:
+    members = cohort_members.member_ids(session, cohort.id).subquery()
     chosen = (
         select(*values.values())
         .select_from(Resident)
-        .join(CohortMember, CohortMember.resident_id == Resident.id)
-        .where(CohortMember.cohort_id == cohort.id, *conditions)
+        .join(members, members.c.id == Resident.id)
+        .where(*conditions)
     )
     return insert(Application).from_select(list(values), chosen, include_defaults=False)
 
@@ -93,7 +97,6 @@ def _fixed_columns(cohort: Cohort, policy: Policy, now: datetime) -> dict[str, A
         "route": Route.MASS,
         "reason": ApplicationReason.FIRST,
         "state": ApplicationState.APPROVED,
-        "bank": policy.default_bank or None,
         # Nobody got a receipt, so no secret opens the status page.
         "secret_hash": "",
         "submitted_at": now,
@@ -122,6 +125,12 @@ def _nearest_point() -> ColumnElement[int | None]:
     """The first point of the resident's own municipality (the first 8 digits of the OKTMO)."""
     same_place = func.substr(IssuancePoint.oktmo, 1, 8) == func.substr(Resident.oktmo, 1, 8)
     return select(func.min(IssuancePoint.id)).where(same_place).correlate(Resident).scalar_subquery()
+
+
+def _chosen_bank() -> ColumnElement[str | None]:
+    """The bank that the resident chose last; none for who chose none."""
+    mine = select(BankChoice.bank).where(BankChoice.snils == Resident.snils).correlate(Resident)
+    return mine.order_by(BankChoice.id.desc()).limit(1).scalar_subquery()
 
 
 def _tell(session: Session, cohort: Cohort, before: int, actor: Actor, now: datetime) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from issuance.production.bundle import RecordKind
@@ -33,6 +33,7 @@ from uec.services.duties import Duty, refuse_second, refuse_second_in_batch
 from uec.services.moves import move
 from uec.services.refusals import barred
 from uec.services.rows import locked, present
+from uec.services.twins import held
 from uec.services.views import OperationView
 from uec.store import audit
 from uec.store.tables import Application, Batch, Card, CardOperation, JournalEntry
@@ -168,7 +169,7 @@ def claim_operation(
     one that somebody asked for who is in quarantine now. `place` is the station and reader that it is claimed for.
     """
     while True:
-        wanted: list[ColumnElement[bool]] = [CardOperation.state == OperationState.REQUESTED]
+        wanted: list[ColumnElement[bool]] = [CardOperation.state == OperationState.REQUESTED, ~_in_doubt()]
         if station_ids is not None:
             wanted.append(or_(CardOperation.station_id.is_(None), CardOperation.station_id.in_(station_ids)))
         if operation_id is not None:
@@ -339,6 +340,13 @@ def _fail_if_moved_on(session: Session, operation: CardOperation, now: datetime)
     text = f"Card {card.number} became {card.state} before its turn came: put this card aside."
     _fail(session, operation, CardNotReady.code, text, now)
     return True
+
+
+def _in_doubt() -> ColumnElement[bool]:
+    """Whether the work gives a card to a person in doubt: it waits for the clerk, it is not called off."""
+    theirs = select(Application.id).join(Card, Card.application_id == Application.id)
+    theirs = theirs.where(Card.id == CardOperation.card_id, held(Application.resident_id))
+    return and_(CardOperation.kind.in_(_GIVING), theirs.exists())
 
 
 def _call_off_if_barred(session: Session, operation: CardOperation, now: datetime) -> bool:

@@ -16,6 +16,7 @@ from uec.domain.numbers import parse_snils
 from uec.domain.texts import typed
 from uec.services import numbering
 from uec.services.moves import move_all
+from uec.services.twins import superseded
 from uec.store import audit
 from uec.store.tables import Application, Refusal, Resident
 
@@ -70,6 +71,10 @@ def refused(snils: InstrumentedAttribute[str]) -> ColumnElement[bool]:
 
 
 def barred(application: type[Application] = Application) -> ColumnElement[bool]:
-    """Whether no card may be made for an application: its person has died, or refused a card nobody asked for."""
+    """Whether no card may be made for an application: its person has died, or refused a card nobody asked for.
+
+    Nobody asked for the card of a record either beside which another one of the same person stands.
+    """
+    unwanted = or_(refused(application.snils), superseded(application.resident_id))
     dead = exists().where(Resident.id == application.resident_id, Resident.death_date.is_not(None))
-    return or_(dead, (application.route == Route.MASS) & refused(application.snils))
+    return or_(dead, (application.route == Route.MASS) & unwanted)

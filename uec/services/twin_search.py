@@ -110,7 +110,7 @@ def _find(session: Session) -> None:
 def _open(session: Session, actor: Actor, now: datetime, import_id: int | None) -> int:
     fresh = text(
         "INSERT INTO twin_case (key, kind, state, found_at, import_id) "
-        "SELECT DISTINCT key, kind, 'OPEN', :now, :import_id FROM twin_found f "
+        "SELECT DISTINCT key, kind, 'OPEN', :now, CAST(:import_id AS INTEGER) FROM twin_found f "
         "WHERE NOT EXISTS (SELECT 1 FROM twin_case c WHERE c.key = f.key) ORDER BY key RETURNING id"
     ).bindparams(bindparam("now", type_=DateTime(timezone=True)))
     opened = list(session.scalars(fresh, {"now": now, "import_id": import_id}))

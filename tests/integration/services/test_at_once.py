@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from issuance.planning.planner import plan as make_plan
 from issuance.production.bundle import Progress
 from tests.support.desk import CardOffice, open_card_office
-from tests.support.office import NOW, POLICY, RULES, add_resident, form, seeded_random
+from tests.support.office import NOW, POLICY, RULES, add_resident, form, publish_notice, seeded_random
 from uec.domain.actors import CITIZEN
 from uec.domain.errors import IllegalMove, StoreUnavailable, UecError
 from uec.domain.lifecycle import (
@@ -26,7 +26,19 @@ from uec.domain.lifecycle import (
     OperationState,
     Route,
 )
-from uec.services import batches, cards, checks, cohort, decision, handover, intake, numbering, operations, withdrawal
+from uec.services import (
+    batches,
+    cards,
+    checks,
+    cohort,
+    decision,
+    handover,
+    intake,
+    numbering,
+    operations,
+    twins,
+    withdrawal,
+)
 from uec.services.intake import AlreadyServed
 from uec.services.production_office import DatabaseOffice
 from uec.store.tables import (
@@ -219,7 +231,11 @@ def test_who_is_on_the_register_twice_gets_one_card(office: CardOffice) -> None:
         add_resident(session, 1)
         add_resident(session, 2, snils=form(1, point_id=1).snils)
         add_resident(session, 3)
+        assert twins.search(session, actor=staff.officer, now=NOW) == 1
         session.commit()
+        publish_notice(session, staff)
+        (case,) = twins.list_cases(session, actor=staff.officer)
+        twins.decide_same(session, case.id, standing_id=1, reason="one passport", actor=staff.officer, now=NOW)
         made = cohort.compute(session, actor=staff.planner, as_of=NOW.date(), policy=POLICY, now=NOW)
         cohort.propose(session, made.id, actor=staff.planner, now=NOW)
         cohort.approve(session, made.id, actor=staff.releaser, digest=made.digest, now=NOW)

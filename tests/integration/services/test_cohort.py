@@ -3,20 +3,30 @@
 from datetime import date
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.support.office import NOW, POLICY, Office, add_resident, add_staff, form, open_office, seeded_random
+from tests.support.office import (
+    NOW,
+    POLICY,
+    Office,
+    add_resident,
+    add_staff,
+    form,
+    open_office,
+    publish_notice,
+    seeded_random,
+)
 from uec.domain.actors import CITIZEN
 from uec.domain.errors import IllegalMove, InvalidInput, NotAllowed, SamePerson
 from uec.domain.lifecycle import ApplicationState, CohortState, Route
 from uec.domain.permissions import Role
-from uec.services import cohort, numbering, refusals
+from uec.services import cohort, cohort_members, numbering, refusals
 from uec.services.cohort import CohortChanged
 from uec.services.intake import submit_application
 from uec.services.merkle import merkle_root
 from uec.services.views import CohortView
-from uec.store.tables import Application, AuditEntry, CohortMember, Refusal, Resident
+from uec.store.tables import Application, AuditEntry, Refusal, Resident
 
 ENTITLED = (1, 2, 3)
 
@@ -43,6 +53,7 @@ def office(sessions: sessionmaker[Session]) -> Office:
             random=seeded_random(),
         )
         refusals.file(session, snils=form(7, point_id=1).snils, channel="window", actor=made.operator, now=NOW)
+        publish_notice(session, made)
     return made
 
 
@@ -61,8 +72,8 @@ def approved(sessions: sessionmaker[Session], office: Office) -> CohortView:
 
 def members(sessions: sessionmaker[Session], cohort_id: int) -> list[str]:
     with sessions() as session:
-        chosen = select(Resident.register_id).join(CohortMember, CohortMember.resident_id == Resident.id)
-        return list(session.scalars(chosen.where(CohortMember.cohort_id == cohort_id).order_by(Resident.id)))
+        chosen = select(Resident.register_id).where(Resident.id.in_(cohort_members.member_ids(session, cohort_id)))
+        return list(session.scalars(chosen.order_by(Resident.id)))
 
 
 def test_the_list_holds_who_is_entitled_and_nobody_else(sessions: sessionmaker[Session], office: Office) -> None:
@@ -153,7 +164,7 @@ def test_an_edit_behind_the_services_back_is_found_and_voids_the_list(
 ) -> None:
     made = approved(sessions, office)
     with sessions() as session:
-        session.execute(delete(CohortMember).where(CohortMember.resident_id == 1))
+        assert cohort_members.take_off(session, made.id, 1)
         session.commit()
         with pytest.raises(CohortChanged):
             cohort.open_applications(session, made.id, actor=office.planner, policy=POLICY, now=NOW)

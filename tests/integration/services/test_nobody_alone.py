@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.production.sealing import seal_pins
 from tests.support.desk import PINS, CardOffice, open_card_office
-from tests.support.office import NOW, POLICY, RULES, add_resident, add_staff, form
+from tests.support.office import NOW, POLICY, RULES, add_resident, add_staff, form, publish_notice
 from uec.domain.actors import Actor
 from uec.domain.errors import SamePerson
 from uec.domain.lifecycle import ApplicationReason, ApplicationState, CardState, OperationKind, Route
@@ -124,6 +124,7 @@ class Way:
     def approve_cohort(self) -> None:
         now, planner = self.office.clock(), self.office.staff.planner
         with self.office.sessions() as session:
+            publish_notice(session, self.office.staff, now=now)
             cohort.approve(session, 1, actor=self.doers[Duty.APPROVE], digest=self.root, now=now)
             assert cohort.open_applications(session, 1, actor=planner, policy=POLICY, now=now) == 1
 

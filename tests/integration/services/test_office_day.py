@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.desk import open_card_office
-from tests.support.office import POLICY, RULES, add_resident, form, open_office, seeded_random
+from tests.support.office import POLICY, RULES, add_resident, form, open_office, publish_notice, seeded_random
 from uec.domain.actors import CITIZEN
 from uec.domain.errors import InvalidInput, InvalidSettings
 from uec.domain.lifecycle import Route
@@ -95,6 +95,7 @@ def test_applications_of_a_list_count_from_the_local_day(sessions: sessionmaker[
     with sessions() as session:
         add_resident(session, 1)
         session.commit()
+        publish_notice(session, office, policy=YEKATERINBURG, now=NIGHT)
         day = YEKATERINBURG.day(NIGHT)
         drafted = cohort.compute(session, actor=office.planner, as_of=day, policy=YEKATERINBURG, now=NIGHT)
         cohort.propose(session, drafted.id, actor=office.planner, now=NIGHT)

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from tests.browser.site import PASSWORD
 from tests.integration.web.conftest import post, token_in
 from tests.support.desk import CardOffice
-from tests.support.office import POLICY, add_resident, form, person
+from tests.support.office import POLICY, add_resident, form, person, publish_notice
 from uec.domain.actors import CITIZEN
 from uec.domain.lifecycle import (
     ApplicationState,
@@ -165,6 +165,7 @@ def test_mass_emission_by_two_people(colleague, office: CardOffice) -> None:  # 
         for number in (1040, 1041):
             add_resident(session, number)
         session.commit()
+        publish_notice(session, office.staff)
     planner, releaser = colleague("planner"), colleague("releaser")
     day = {"as_of-day": "2", "as_of-month": "3", "as_of-year": "2026"}
     assert press(planner, "/office/cohorts", "/office/cohorts", **day, limit="x").status_code == 400

@@ -23,6 +23,8 @@ FINAL = {
     "stock_destruction": {"DONE", "WITHDRAWN"},
     "quarantine": {"RELEASED"},
     "twin_case": set(),
+    "policy_change": {"CONFIRMED", "WITHDRAWN"},
+    "public_notice": {"CONFIRMED", "WITHDRAWN"},
 }
 
 

@@ -3,7 +3,8 @@
 from uec.store.columns import Table
 from uec.store.tables.applications import Application, Notice, RegisterCheck
 from uec.store.tables.keys import KeyVersion
-from uec.store.tables.people import Cohort, CohortMember, Refusal, RegisterImport, Resident
+from uec.store.tables.people import Cohort, CohortPart, Refusal, RegisterImport, Resident
+from uec.store.tables.phases import BankChoice, PolicyChange, PublicNotice
 from uec.store.tables.places import IssuancePoint, Municipality, Staff, StaffRole
 from uec.store.tables.production import (
     Batch,
@@ -46,13 +47,14 @@ __all__ = [
     "AuditChain",
     "AuditEntry",
     "AuditHead",
+    "BankChoice",
     "Batch",
     "Card",
     "CardData",
     "CardOperation",
     "Certificate",
     "Cohort",
-    "CohortMember",
+    "CohortPart",
     "Crl",
     "HubInstance",
     "IssuancePoint",
@@ -60,6 +62,8 @@ __all__ = [
     "KeyVersion",
     "Municipality",
     "Notice",
+    "PolicyChange",
+    "PublicNotice",
     "NumberSeries",
     "OcspAnswer",
     "OcspSigner",

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, Text
+from sqlalchemy import ARRAY, JSON, BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from uec.domain.lifecycle import CohortState
@@ -16,7 +16,11 @@ class Resident(Table):
     """A resident of the region as the register says; the columns of the CSV, checked."""
 
     __tablename__ = "resident"
-    __table_args__ = (CheckConstraint("sex IN ('M', 'F')", name="sex"),)
+    __table_args__ = (
+        CheckConstraint("sex IN ('M', 'F')", name="sex"),
+        # A municipality page by page, in the order of the ids.
+        Index("ix_resident_oktmo_id", "oktmo", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     register_id: Mapped[str] = mapped_column(String(64), unique=True, comment="key of the register, for updates")
@@ -33,7 +37,7 @@ class Resident(Table):
     doc_number: Mapped[str] = mapped_column(String(6), comment="6 digits")
     doc_date: Mapped[date] = mapped_column(comment="date of issue")
     doc_issuer: Mapped[str] = mapped_column(String(255), comment="who issued it")
-    oktmo: Mapped[str] = mapped_column(String(11), index=True, comment="municipality of residence")
+    oktmo: Mapped[str] = mapped_column(String(11), comment="municipality of residence")
     fias: Mapped[str | None] = mapped_column(String(36), comment="address object id, a UUID")
     address: Mapped[str] = mapped_column(String(400), comment="address of residence")
     phone: Mapped[str | None] = mapped_column(String(16), comment="E.164")
@@ -113,13 +117,21 @@ class Cohort(Table):
     approved_at: Mapped[datetime | None] = mapped_column(comment="when it was approved")
 
 
-class CohortMember(Table):
-    """One resident on a list."""
+class CohortPart(Table):
+    """The residents of one kind on a list: 1.4 million members are some ten thousand rows, and their breakdown."""
 
-    __tablename__ = "cohort_member"
+    __tablename__ = "cohort_part"
+    __table_args__ = (Index("ix_cohort_part_cohort_id_oktmo_block", "cohort_id", "oktmo", "block"),)
 
     cohort_id: Mapped[int] = mapped_column(ForeignKey("cohort.id"), primary_key=True)
-    resident_id: Mapped[int] = mapped_column(ForeignKey("resident.id"), primary_key=True, index=True)
+    block: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="id of the resident / 65536")
+    oktmo: Mapped[str] = mapped_column(String(8), primary_key=True, comment="municipality, 8 digits")
+    band: Mapped[str] = mapped_column(String(8), primary_key=True, comment="age in full years, like 18-34")
+    sex: Mapped[str] = mapped_column(String(1), primary_key=True, comment="M or F")
+    count: Mapped[int] = mapped_column(comment="how many")
+    members: Mapped[list[int]] = mapped_column(
+        ARRAY(Integer).with_variant(JSON(), "sqlite"), comment="ids of the residents"
+    )
 
 
 class Refusal(Table):

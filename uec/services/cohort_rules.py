@@ -1,0 +1,92 @@
+"""Who belongs on a list for mass emission, as named conditions: the list is their conjunction, `why` is their answers.
+
+210-FZ, article 26: residents of the region, of age, who neither applied nor refused and have no card. Each condition is
+an anti-join by one column, so that the database hashes the small side once and scans the register once.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
+from sqlalchemy.orm import aliased
+
+from uec.domain.lifecycle import CardState
+from uec.domain.policy import Policy, add_years
+from uec.domain.twins import TwinRole, TwinState
+from uec.services.intake import CLOSED
+from uec.services.refusals import refused
+from uec.services.twins import held, superseded
+from uec.store.tables import Application, Card, Municipality, Resident, TwinCase, TwinMember
+
+GONE = (CardState.ANNULLED, CardState.REPLACED, CardState.EXPIRED, CardState.SPOILED, CardState.DESTROYED)
+
+
+def conditions(as_of: date, policy: Policy) -> Mapping[str, ColumnElement[bool]]:
+    """The conditions on a resident by name; whoever fulfils all of them on the day is entitled."""
+    return {
+        "age": Resident.birth_date <= add_years(as_of, -policy.entitled_age_years),
+        "residence": _lives_here(),
+        "alive": and_(Resident.death_date.is_(None), ~_dead_by_another_record()),
+        "no_application": and_(
+            ~_application(open_ones=True, by_snils=False), ~_application(open_ones=True, by_snils=True)
+        ),
+        "no_card": and_(~_application(open_ones=False, by_snils=False), ~_application(open_ones=False, by_snils=True)),
+        "not_refused": ~refused(Resident.snils),
+        "not_in_doubt": ~held(Resident.id),
+        "stands": ~superseded(Resident.id),
+    }
+
+
+def entitled(as_of: date, policy: Policy) -> list[ColumnElement[bool]]:
+    """All conditions at once, for a WHERE."""
+    return list(conditions(as_of, policy).values())
+
+
+def age_band(as_of: date) -> ColumnElement[str]:
+    """The resident's age in full years on the day, in bands for the breakdown."""
+    return case(*((Resident.birth_date > add_years(as_of, -end), name) for end, name in BANDS), else_="60+")
+
+
+BANDS = ((18, "0-17"), (35, "18-34"), (60, "35-59"))
+
+
+def _lives_here() -> ColumnElement[bool]:
+    """In a municipality of the region; an office that keeps no list of them takes everybody."""
+    municipality = aliased(Municipality)
+    anywhere = ~exists(select(Municipality.oktmo))
+    listed = or_(
+        Resident.oktmo.in_(select(municipality.oktmo)),
+        func.substr(Resident.oktmo, 1, 8).in_(select(municipality.oktmo)),
+    )
+    return or_(anywhere, listed)
+
+
+def _application(*, open_ones: bool, by_snils: bool) -> ColumnElement[bool]:
+    """Whether the person, by the record or by the SNILS, has an open application, or one with a card that counts."""
+    application = aliased(Application)
+    found = select(application.id)
+    if open_ones:
+        found = found.where(application.state.not_in(CLOSED))
+    else:
+        card = aliased(Card)
+        found = found.join(card, card.application_id == application.id).where(card.state.not_in(GONE))
+    mine = application.snils == Resident.snils if by_snils else application.resident_id == Resident.id
+    return found.where(mine).exists()
+
+
+def _dead_by_another_record() -> ColumnElement[bool]:
+    """Whether another record of the same person, as a clerk decided, has a death."""
+    mine, other, dead, case_ = aliased(TwinMember), aliased(TwinMember), aliased(Resident), aliased(TwinCase)
+    return (
+        select(mine.case_id)
+        .join(case_, case_.id == mine.case_id)
+        .join(other, other.case_id == mine.case_id)
+        .join(dead, dead.id == other.resident_id)
+        .where(
+            mine.resident_id == Resident.id,
+            case_.state == TwinState.DECIDED,
+            mine.role == TwinRole.STANDS,
+            dead.death_date.is_not(None),
+        )
+        .exists()
+    )
