@@ -100,8 +100,7 @@ def _serve(site: Site, try_out: Sequence[str]) -> None:
     tray.start()
     print(f"\nThe site:        {site.settings.base_url}")
     print(f"Staff sign in:   {site.settings.base_url}/sign-in")
-    if site.transport == "pcsc":
-        print(f"The card tray:   http://127.0.0.1:{tray.server_address[1]}  (puts cards into the readers)")
+    print(f"The card tray:   http://127.0.0.1:{tray.server_address[1]}  (puts cards into the readers)")
     print(f"\nPassword of everybody: {people.PASSWORD}\n")
     for person in people.SIGN_INS:
         print(f"  {person.login:<10} {person.en} / {person.ru}")

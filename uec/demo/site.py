@@ -22,8 +22,10 @@ from card_io.secret import Secret
 from issuance.keys.access import ClientKind, socket_for
 from issuance.production.profile import CardProfile, load_profile
 from issuance.station.agent import enrol
+from issuance.station.readers import VIRTUAL
 from issuance.station.settings import StationSettings
 from uec.demo import people
+from uec.demo.slots import FolderSlots
 from uec.demo.tray import Tray
 from uec.domain.actors import system_actor
 from uec.domain.errors import UecError
@@ -194,7 +196,7 @@ class Site:
         engine.dispose()
 
     def start(self) -> None:
-        """Start every process of the office, and a station at the readers where the machine has PC/SC."""
+        """Start every process of the office, and a station at the readers."""
         self._processes = self._stack.enter_context(ProcessGroup(self.plan.folder / "logs"))
         gateway = self.settings.register_gateway_url.rpartition(":")[2]
         gateway_port = int(gateway)
@@ -238,6 +240,7 @@ class Site:
     def _start_station(self) -> None:
         if self.plan.transport == IN_PROCESS:
             self._say("cards are written in process, without PC/SC, as asked")
+            self._station_without_pcsc()
             return
         service = Pcscd()
         try:
@@ -248,12 +251,23 @@ class Site:
             if self.plan.transport == PCSC:
                 raise
             self._say(f"no PC/SC here, so cards are written in process: {error}")
+            self._station_without_pcsc()
             return
         self._service, self.transport = service, PCSC
-        folder = self.plan.folder / "station"
         self._say("starting a station at the virtual PC/SC readers")
+        self._station("pcsc")
+
+    def _station_without_pcsc(self) -> None:
+        """The window's station for whoever opens the pages: its readers are a folder, which the tray fills."""
+        folder = self.plan.folder / "readers"
+        self.tray.use(FolderSlots(folder))
+        self._say("starting a station whose readers are a folder")
+        self._station(f"{VIRTUAL}{folder}")
+
+    def _station(self, readers: str) -> None:
+        folder = self.plan.folder / "station"
         enrol(StationSettings(folder, self.settings.hub_url), self._station_code())
-        arguments = ("station", "run", "--hub", self.settings.hub_url, "--folder", str(folder))
+        arguments = ("station", "run", "--hub", self.settings.hub_url, "--folder", str(folder), "--readers", readers)
         self._uec("station", *arguments, ready=self._connected)
 
     def _station_code(self) -> str:

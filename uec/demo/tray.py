@@ -1,13 +1,11 @@
-"""The hand at the demo's counter: a tray of virtual cards, put into virtual PC/SC readers and taken out again.
+"""The hand at the demo's counter: a tray of virtual cards, put into readers and taken out again.
 
 The tray stands in for people's hands and for the chip maker, not for any part of the office: it never asks the
 database, and tells a card only by what the card itself says in clear (data group 1).
 """
 
-import contextlib
 import secrets
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,22 +14,18 @@ from card_io.applets.uec import layout
 from card_io.connection import send
 from card_io.diversification import kdf3
 from card_io.errors import CardError
-from card_io.pcsc import Context
-from card_io.pcscd import READERS, reader_ports
-from card_io.reader_errors import ReaderError
 from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.chip import cplc_for, diversification_data
 from card_io.virtual.connection import InProcessConnection
 from card_io.virtual.keysets import KeySet
-from card_io.virtual.vpcd import HAND_S, InsertedCard
 from issuance.production.datagroups import read_data_group
 from issuance.production.errors import InvalidCardData
 from issuance.production.profile import CardProfile
+from uec.demo.slots import Held, PcscSlots, Slots
 from uec.domain.errors import UecError
 
 SUFFIX = ".card"
-SEEN_TIMEOUT_S = 5.0
 _END_OF_FILE = 0x6282
 
 
@@ -58,20 +52,29 @@ class TrayCard:
 class Tray:
     """Cards in a folder, one file each; `maker_key` is the transport master by which the maker's blanks are keyed.
 
-    Safe for several threads.
+    `slots` are where they go in: the machine's virtual readers without. Safe for several threads.
     """
 
-    def __init__(self, folder: Path, *, maker_key: Secret, profile: CardProfile) -> None:
+    def __init__(self, folder: Path, *, maker_key: Secret, profile: CardProfile, slots: Slots | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.readers = READERS
+        self._slots: Slots = slots or PcscSlots()
         self._folder = folder
         self._maker_key = maker_key
         self._profile = profile
-        self._inserted: dict[int, tuple[str, InsertedCard]] = {}
+        self._inserted: dict[int, tuple[str, Held]] = {}
         self._guard = threading.RLock()
-        self._hands = tuple(threading.Lock() for _ in READERS)
+        self._hands = tuple(threading.Lock() for _ in self.readers)
         self._faces: dict[str, tuple[str, str]] = {}
-        self._emptied_at: dict[int, float] = {}
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Names of the readers, in order."""
+        return self._slots.names
+
+    def use(self, slots: Slots) -> None:
+        """Put cards into other slots from now on, as many as before; what is inserted is taken out."""
+        self.close()
+        self._slots = slots
 
     def blank(self) -> str:
         """Make a blank as its maker delivers it; returns its name on the tray."""
@@ -86,26 +89,34 @@ class Tray:
 
     def load(self, card_id: str) -> VirtualCard:
         """The card itself, bound to its file, for use in this process."""
-        path = self._folder / f"{card_id}{SUFFIX}"
-        if not card_id.isalnum() or not path.exists():
-            raise NotOnTray(f"card {card_id}")
+        file = self._file(card_id)
         self._faces.pop(card_id, None)
-        return VirtualCard.load(path)
+        return VirtualCard.load(file)
+
+    def _file(self, card_id: str) -> Path:
+        file = self._folder / f"{card_id}{SUFFIX}"
+        if not card_id.isalnum() or not (file.exists() or self._lies_in(card_id)):
+            raise NotOnTray(f"card {card_id}")
+        return file
+
+    def _lies_in(self, card_id: str) -> bool:
+        with self._guard:
+            return any(there == card_id for there, _ in self._inserted.values())
 
     def insert(self, reader: int, card_id: str) -> None:
         """Put a card into a reader; what was in it, and the card from where it was, is taken out first."""
-        if reader not in range(len(READERS)):
+        if reader not in range(len(self.readers)):
             raise NotOnTray(f"reader {reader}")
         with self._hands[reader]:  # one hand a reader, so that readers are served side by side
-            card = self.load(card_id)
+            file = self._file(card_id)
             with self._guard:
                 held = [other for other, (there, _) in self._inserted.items() if other == reader or there == card_id]
             for other in held:
                 self.remove(other)
-            time.sleep(max(0.0, self._emptied_at.get(reader, 0.0) + HAND_S - time.monotonic()))
+            self._faces.pop(card_id, None)
+            inserted = self._slots.put(reader, file)
             with self._guard:
-                self._inserted[reader] = (card_id, InsertedCard(card, port=reader_ports()[reader]))
-            self._until_seen(reader, present=True)
+                self._inserted[reader] = (card_id, inserted)
 
     def put_back(self) -> None:
         """Put the cards back whose reader's service ended and is there again."""
@@ -121,29 +132,19 @@ class Tray:
             if inserted is not None and card_id is not None:
                 inserted.remove()
                 self._faces.pop(card_id, None)
-                self._emptied_at[reader] = time.monotonic()
-
-    def _until_seen(self, reader: int, *, present: bool) -> None:
-        """Return when the service has seen what the hand did, or when it cannot be asked."""
-        deadline = time.monotonic() + SEEN_TIMEOUT_S
-        with contextlib.suppress(ReaderError), Context() as context:
-            while time.monotonic() < deadline:
-                slot = context.slots().get(self.readers[reader])
-                if slot is None or slot.present == present:
-                    return
-                time.sleep(0.02)
 
     def cards(self) -> tuple[TrayCard, ...]:
         """Every card of the tray, oldest first."""
         with self._guard:
             where = {card_id: reader for reader, (card_id, _) in self._inserted.items()}
             files = sorted(self._folder.glob(f"*{SUFFIX}"), key=lambda file: file.stat().st_ctime_ns)
-            found = [(file.stem, *self._face(file.stem, inserted=file.stem in where)) for file in files]
+            names = list(dict.fromkeys([*(file.stem for file in files), *where]))  # a slot may hold the file itself
+            found = [(name, *self._face(name, inserted=name in where)) for name in names]
             return tuple(TrayCard(card_id, number, name, where.get(card_id)) for card_id, number, name in found)
 
     def close(self) -> None:
         """Take every card out."""
-        for reader in range(len(READERS)):
+        for reader in range(len(self.readers)):
             self.remove(reader)
 
     def _face(self, card_id: str, *, inserted: bool) -> tuple[str, str]:

@@ -21,8 +21,8 @@ MAX_FORM_BYTES = 4096
 TEXTS = {
     "ru": {
         "title": "Лоток с картами",
-        "lead": "Здесь карты кладут в считыватели, как это сделал бы оператор у окна. Карты виртуальные, считыватели "
-        "настоящие для системы (pcscd).",
+        "lead": "Здесь карты кладут в считыватели, как это сделал бы оператор у окна. Карты и считыватели "
+        "виртуальные; система не отличает их от настоящих.",
         "reader": "Считыватель",
         "empty": "пусто",
         "take": "Вынуть",
@@ -36,8 +36,8 @@ TEXTS = {
     },
     "en": {
         "title": "Card tray",
-        "lead": "Cards go into readers here, as an operator's hand would put them. The cards are virtual, the readers "
-        "are real to the system (pcscd).",
+        "lead": "Cards go into readers here, as an operator's hand would put them. Cards and readers are "
+        "virtual; the system cannot tell them from real ones.",
         "reader": "Reader",
         "empty": "empty",
         "take": "Take out",

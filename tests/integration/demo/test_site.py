@@ -1,26 +1,41 @@
 """The demo's folder, port, transport and processes: nothing of anybody is wiped, and what breaks is said or mended."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
 
 from card_io.pcsc import Context
 from card_io.pcscd import Pcscd, ServiceUnavailable
 from card_io.secret import Secret
 from issuance.production.profile import load_profile
+from issuance.production.sealing import seal_pins
 from tests.support.line import UEC_PROFILE
 from tests.support.pcsc import PcscService, wait_until
+from uec.demo import people
 from uec.demo import site as site_module
+from uec.demo.desks import PINS
 from uec.demo.site import IN_PROCESS, MARKER, PCSC, DemoRunning, NotOurs, Plan, PortTaken, Site
+from uec.demo.slots import FolderSlots
 from uec.demo.tray import Tray
+from uec.domain.lifecycle import CardState, OperationKind, OperationState
 from uec.processes import ProcessFailed, ProcessGroup, free_port
+from uec.services import handover, operations, staff, stations
+from uec.settings import load_settings
+from uec.store.engine import make_engine, session_factory
+from uec.store.tables import Card
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -108,11 +123,18 @@ def test_without_pcsc_it_falls_back_and_says_so(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(site_module, "Pcscd", NoService)
     monkeypatch.setattr(site_module, "READERS_TIMEOUT_S", 30.0)
     said: list[str] = []
+    asked: list[str] = []
+    monkeypatch.setattr(Site, "_station", lambda self, readers: asked.append(readers))
     with Site(plan(tmp_path, transport="auto"), said.append) as site:
+        site.tray = Tray(tmp_path / "tray", maker_key=Secret(bytes(16)), profile=load_profile(UEC_PROFILE))
         site._start_station()
         assert site.transport == IN_PROCESS
+        assert site.tray.readers == FolderSlots(tmp_path / "readers").names
+    assert asked == [f"virtual:{tmp_path / 'readers'}"]
     assert said == [
-        "no PC/SC here, so cards are written in process: there is no pcscd; run `apt-get install pcscd vsmartcard-vpcd`"
+        "no PC/SC here, so cards are written in process: "
+        "there is no pcscd; run `apt-get install pcscd vsmartcard-vpcd`",
+        "starting a station whose readers are a folder",
     ]
 
 
@@ -168,6 +190,66 @@ def members(group: int) -> set[int]:
     return found
 
 
+def cards_are_written_and_handed_over_at_the_window(folder: Path, said: str) -> None:
+    """What the demo leaves to try, without PC/SC: the tray's page fills the readers of a real station."""
+    page = re.search(r"The card tray: +(http://127\.0\.0\.1:\d+)", said)
+    assert page is not None
+    engine = make_engine(load_settings(folder / "uec.toml").database_url)
+    sessions = session_factory(engine)
+    try:
+        with httpx.Client(base_url=page[1]) as tray:
+            blanks = re.findall(r"заготовка ([0-9a-f]{8})", tray.get("/").text, re.IGNORECASE)
+            put(tray, reader=0, card=blanks[0])
+            with sessions() as session:
+                (to_write,) = session.scalars(select(Card.id).where(Card.state == CardState.PREPARED))
+                (to_hand_over,) = session.scalars(select(Card.id).where(Card.state == CardState.PERSONALISED))
+                number = session.get_one(Card, to_hand_over).number
+                writing = operations.request_operation(
+                    session, kind=OperationKind.PERSONALISE, card_id=to_write, **by(session, "producer", "1")
+                )
+            until_done(sessions, writing)
+            held = re.search(rf"{number}.*?name=\"card\" value=\"([0-9a-f]{{8}})\"", tray.get("/").text, re.DOTALL)
+            assert held is not None
+            put(tray, reader=1, card=held[1])
+            with sessions() as session:
+                pins = seal_pins(stations.hub_public_key(session, now=datetime.now(UTC)), PINS, card_number=number)
+                handing = handover.request(
+                    session, to_hand_over, sealed_pins=pins, holder_checked=True, **by(session, "operator2", "2")
+                )
+            until_done(sessions, handing)
+        with sessions() as session:
+            assert session.get_one(Card, to_write).state is CardState.PERSONALISED
+            assert session.get_one(Card, to_hand_over).state is CardState.ACTIVE
+    finally:
+        engine.dispose()
+
+
+def put(tray: httpx.Client, *, reader: int, card: str) -> None:
+    key = re.search(r'name="key" value="([^"]+)"', tray.get("/").text)
+    assert key is not None
+    answer = tray.post("/", data={"key": key[1], "action": "put", "reader": str(reader), "card": card})
+    assert answer.status_code == 303, answer.text
+
+
+def by(session: Session, login: str, reader: str) -> dict[str, Any]:
+    """Who asks, when, and where."""
+    now = datetime.now(UTC)
+    (station,) = stations.list_stations(session, now=now)
+    assert station.online
+    actor = staff.sign_in(session, login, people.PASSWORD, now)
+    return {"actor": actor, "now": now, "station_id": station.id, "reader": f"Virtual reader {reader}"}
+
+
+def until_done(sessions: sessionmaker[Session], operation_id: int) -> None:
+    def ended() -> bool:
+        with sessions() as session:
+            view = operations.operation(session, operation_id)
+        assert view.state is not OperationState.FAILED, view.error_text
+        return view.state is OperationState.DONE
+
+    wait_until(ended, "the station did not do its work", timeout_s=60.0)
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
     port = free_port()
@@ -185,7 +267,8 @@ def test_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
         said = "".join(shown)
         for task in ("as releaser release batch", "as producer write the card", "as operator2 hand card", "as officer"):
             assert f"  - {task}" in said, said
-        assert len(members(demo.pid)) >= 7, "demo, stand-in, vault, hub, worker, scheduler, pages"
+        assert len(members(demo.pid)) >= 9, "demo, stand-in, vault, hub, worker, scheduler, OCSP, pages, station"
+        cards_are_written_and_handed_over_at_the_window(folder, said)
         second = run_demo("--port", str(port), "--folder", str(tmp_path / "other"))
         warned = second.communicate(timeout=60)[1]
         assert (second.returncode, warned) == (
