@@ -63,6 +63,11 @@ class Settings:
     register_gateway_timeout_s: float = 5.0
     hub_url: str = "ws://127.0.0.1:8081"
     hub_listen: str = "127.0.0.1:8081"
+    # Whether the hub speaks TLS: auto (unless it listens on loopback), always, or never (behind a proxy that does). The
+    # two files are PEM; where there are none the hub makes a key of its own there, which stations pin.
+    hub_tls: str = "auto"
+    hub_certificate: Path = Path("state/hub.pem")
+    hub_key: Path = Path("state/hub.key")
     web_listen: str = "127.0.0.1:8080"
     base_url: str = "http://127.0.0.1:8080"
     # Where `uec ocsp run` listens, and where the world reaches it, by plain http: it stands in every certificate.
@@ -186,6 +191,8 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
             ("vault_socket", "vault.sock"),
             ("vault_path", "vault.json"),
             ("secret_key_file", "web.key"),
+            ("hub_certificate", "hub.pem"),
+            ("hub_key", "hub.key"),
         ):
             # Left at its default, a file of the state follows the state folder.
             if getattr(settings, name) == getattr(Settings(), name):

@@ -7,23 +7,23 @@ up to a limit. Readers work side by side, one bundle at a time each.
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from urllib.parse import urlsplit
+from collections.abc import Callable
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
 from issuance.production.relay import Slot, play
-from issuance.station.errors import HubAway, HubRefused, HubUnsafe
+from issuance.station.errors import HubAway, HubRefused
 from issuance.station.identity import StationIdentity, StationKey
+from issuance.station.link import hub
 from issuance.station.readers import ReaderSet, open_readers
 from issuance.station.settings import StationSettings
 from issuance.station.wire import (
-    MESSAGE_MAX_BYTES,
     NONCE_BYTES,
     PROTOCOL,
     Attest,
@@ -50,8 +50,6 @@ from issuance.station.wire import (
 LOOK_S = 0.5
 STOP_LOOK_S = 0.1
 HEARD_EVERY_S = 0.25
-PING_S = 10.0
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 log = logging.getLogger(__name__)
 
@@ -82,27 +80,18 @@ def run_station(settings: StationSettings, stop: threading.Event, *, readers: Re
 
 
 async def _enrol(settings: StationSettings, code: str, key: StationKey) -> StationIdentity:
-    async with _hub(settings.hub_url) as link:
+    async with hub(_addresses(settings)[0], settings.pin) as link:
         nonce = await _challenge(link)
         signature = key.sign(to_sign("enrol", nonce, key.public_key))
         await _send(link, Enrol(code, key.public_key.hex(), signature.hex()))
         answer = _accepted(decode(await link.recv()))
     if not isinstance(answer, Enrolled):
         raise BadMessage(type(answer).__name__)
-    return StationIdentity(answer.station_id, answer.name, key)
+    return StationIdentity(answer.station_id, answer.name, key, settings.pin.lower())
 
 
-@contextlib.asynccontextmanager
-async def _hub(url: str) -> AsyncIterator[ClientConnection]:
-    """A link to the hub; whatever goes wrong with it becomes `HubAway`."""
-    parts = urlsplit(url)
-    if parts.scheme != "wss" and parts.hostname not in LOOPBACK:
-        raise HubUnsafe(url)
-    try:
-        async with connect(url, max_size=MESSAGE_MAX_BYTES, ping_interval=PING_S, ping_timeout=PING_S) as link:
-            yield link
-    except (OSError, WebSocketException) as error:
-        raise HubAway(url, str(error) or type(error).__name__) from error
+def _addresses(settings: StationSettings) -> list[str]:
+    return [url.strip() for url in settings.hub_url.split(",")]
 
 
 async def _challenge(link: ClientConnection) -> bytes:
@@ -173,11 +162,12 @@ class _Agent:
         """Link after link."""
         pause = self._settings.retry_s
         told = ""
-        while True:
+        pin = self._settings.pin or self._identity.hub_pin
+        for url in itertools.cycle(_addresses(self._settings)):
             begun = time.monotonic()
             try:
-                async with _hub(self._settings.hub_url) as link:
-                    await self._session(link)
+                async with hub(url, pin) as link:
+                    await self._session(link, url)
             except HubAway as error:
                 if str(error) != told:  # an hour without the hub is one line
                     told = str(error)
@@ -189,13 +179,13 @@ class _Agent:
             await asyncio.sleep(pause)
             pause = min(pause * 2, self._settings.retry_max_s)
 
-    async def _session(self, link: ClientConnection) -> None:
+    async def _session(self, link: ClientConnection, url: str) -> None:
         nonce, own = await _challenge(link), secrets.token_bytes(NONCE_BYTES)
         words = to_sign("sign-in", nonce, own, self._identity.station_id.to_bytes(8, "big"))
         await _send(link, SignIn(self._identity.station_id, own.hex(), self._identity.key.sign(words).hex()))
         if not isinstance(_accepted(decode(await link.recv())), Welcome):
             raise BadMessage("no welcome")
-        log.info("station %s is linked to %s", self._identity.name, self._settings.hub_url)
+        log.info("station %s is linked to %s", self._identity.name, url)
         self._changed.set()
         telling = asyncio.ensure_future(self._tell(link))
         work: set[asyncio.Future[None]] = set()
@@ -208,7 +198,7 @@ class _Agent:
             telling.cancel()
             # A bundle that a reader is busy with is played to its end: a thread cannot be called off.
             await asyncio.gather(telling, *work, return_exceptions=True)
-        raise HubAway(self._settings.hub_url, "the link was closed")
+        raise HubAway(url, "the link was closed")
 
     async def _tell(self, link: ClientConnection) -> None:
         """Send the readers whenever they change, and once at the beginning."""

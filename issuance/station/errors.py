@@ -71,6 +71,21 @@ class HubAway(StationError):
         super().__init__(f"The hub at {url} does not answer ({reason}). Check the address and the network.", url=url)
 
 
+class HubImpostor(StationError):
+    """What answers at the hub's address has another key than the hub."""
+
+    code = "station-hub-impostor"
+
+    def __init__(self, url: str, pin: str) -> None:
+        """Name the address and the key found there."""
+        super().__init__(
+            f"What answers at {url} is not the hub that this station was enrolled at (its key is {pin}). Ask security: "
+            "somebody stands between, or the hub was given a new key; then enrol with the new --pin.",
+            url=url,
+            pin=pin,
+        )
+
+
 class BadReaders(StationError):
     """The setting for readers is not understood."""
 

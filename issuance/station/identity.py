@@ -1,7 +1,7 @@
 """A station's own key pair and the number the hub knows it by; the only thing it keeps at rest.
 
-Two files, readable by their owner only: `station.key` (P-256, PKCS #8) and `station.json` (id, name). The key is made
-here and never leaves.
+Two files, readable by their owner only: `station.key` (P-256, PKCS #8) and `station.json` (id, name, the hub's pin).
+The key is made here and never leaves.
 """
 
 import json
@@ -76,6 +76,7 @@ class StationIdentity:
     station_id: int
     name: str
     key: StationKey
+    hub_pin: str = ""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -83,18 +84,19 @@ class StationIdentity:
         try:
             kept = json.loads((folder / IDENTITY_FILE).read_text(encoding="utf-8"))
             private = serialization.load_pem_private_key((folder / KEY_FILE).read_bytes(), password=None)
-            station_id, name = int(kept["station_id"]), str(kept["name"])
+            station_id, name, pin = int(kept["station_id"]), str(kept["name"]), str(kept.get("hub_pin", ""))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotEnrolled(str(folder)) from error
         if not isinstance(private, ec.EllipticCurvePrivateKey):
             raise NotEnrolled(str(folder))
-        return cls(station_id, name, StationKey(private))
+        return cls(station_id, name, StationKey(private), pin)
 
     def save(self, folder: Path) -> None:
         """Keep it; the identity file comes last, so that half an identity is none."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write(folder / KEY_FILE, self.key.pem())
-        content = json.dumps({"station_id": self.station_id, "name": self.name}, ensure_ascii=False)
+        kept = {"station_id": self.station_id, "name": self.name, "hub_pin": self.hub_pin}
+        content = json.dumps(kept, ensure_ascii=False)
         _write(folder / IDENTITY_FILE, content.encode("utf-8"))
 
 

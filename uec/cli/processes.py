@@ -56,11 +56,14 @@ def worker() -> None:
 
 
 @click.command()
-def hub() -> None:
+@click.option("--standby", is_flag=True, help="Wait for the hub that is running to end, and take its place.")
+def hub(*, standby: bool) -> None:
     """Run the card sessions of the stations; the only process that talks to cards."""
     from uec.hub.server import run_hub  # noqa: PLC0415
+    from uec.hub.single import Standby  # noqa: PLC0415
 
-    _run(lambda chosen, stop: run_hub(chosen, stop=stop), "hub")
+    how = Standby.WAIT if standby else Standby.REFUSE
+    _run(lambda chosen, stop: run_hub(chosen, stop=stop, standby=how), "hub")
 
 
 @click.command()

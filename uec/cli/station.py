@@ -21,6 +21,11 @@ _hub = click.option(
 )
 
 
+_pin = click.option(
+    "--pin", default="", help="The hub's key as its log tells it; needed where no public authority certified the hub."
+)
+
+
 @click.group()
 def station() -> None:
     """Run a window's readers and its link to the office.
@@ -33,12 +38,13 @@ def station() -> None:
 @click.option("--code", required=True, help="The one-time code.")
 @_hub
 @_folder
-def enrol(code: str, hub_url: str, folder: Path) -> None:
+@_pin
+def enrol(code: str, hub_url: str, folder: Path, pin: str) -> None:
     """Make the station's key and enter it at the office, once."""
     from issuance.station.agent import enrol as enrol_station  # noqa: PLC0415
     from issuance.station.settings import StationSettings  # noqa: PLC0415
 
-    enrol_station(StationSettings(folder, hub_url), code)
+    enrol_station(StationSettings(folder, hub_url, pin=pin), code)
     click.echo(f"Enrolled. Start it with: uec station run --hub {hub_url}")
 
 

@@ -72,6 +72,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "database_url": (_is_memory_free, "a database that all processes share: sqlite:///PATH or postgresql://HOST/NAME"),
     "web_listen": _ADDRESS,
     "hub_listen": _ADDRESS,
+    "hub_tls": (("auto", "always", "never").__contains__, "auto, always or never"),
     "hub_url": (_is_url("ws", "wss"), "an address like wss://HOST or ws://127.0.0.1:8081"),
     "base_url": (_is_url("http", "https"), "the address that citizens type, like https://HOST"),
     "ocsp_listen": _ADDRESS,

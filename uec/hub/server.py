@@ -45,7 +45,8 @@ from uec.hub import enrolment
 from uec.hub.dispatch import assign
 from uec.hub.enrolment import StationRefused
 from uec.hub.links import StationLink, plain_readers
-from uec.hub.single import HubRunning, Sole, only_hub
+from uec.hub.single import HubRunning, Sole, Standby, only_hub
+from uec.hub.tls import server_context
 from uec.hub.work import HubStopping, Workshop, perform
 from uec.services import operations
 from uec.services.journal_writer import JournalWriter
@@ -80,17 +81,22 @@ def run_hub(
     *,
     clock: Callable[[], datetime] = system_clock,
     on_listening: Callable[[int], None] = lambda port: None,
+    standby: Standby = Standby.REFUSE,
 ) -> None:
     """Be the hub until `stop` is set; raises `HubRunning`, or `OSError` when the address is taken.
 
-    `on_listening` hears the port once stations can connect.
+    `on_listening` hears the port once stations can connect. With `Standby.WAIT` it waits for the hub that serves this
+    database to end, however it ends, and then goes on with its cards by their journals.
     """
     engine = make_engine(settings.database_url)
     sessions = session_factory(engine)
     vault = VaultClient(settings.vault_socket, ClientKind.HUB)
     workshop = Workshop(settings, sessions, vault, SealingKey(), clock, os.urandom, stop, JournalWriter(sessions))
     try:
-        with only_hub(engine) as sole, _announced(sessions, workshop.sealing_key, clock) as instance:
+        with (
+            only_hub(engine, standby=standby, stop=stop) as sole,
+            _announced(sessions, workshop.sealing_key, clock) as instance,
+        ):
             asyncio.run(_Hub(workshop, instance, sole).run(on_listening))
     finally:
         stop.set()
@@ -140,7 +146,8 @@ class _Hub:
         """Serve stations and dispatch until the stop."""
         host, _, port = self._workshop.settings.hub_listen.rpartition(":")
         limits = {"max_size": MESSAGE_MAX_BYTES, "ping_interval": PING_S, "ping_timeout": PING_S}
-        async with serve(self._station, host, int(port), **limits) as server:  # type: ignore[arg-type]
+        tls = server_context(self._workshop.settings, clock=self._workshop.clock)
+        async with serve(self._station, host.strip("[]"), int(port), ssl=tls, **limits) as server:  # type: ignore[arg-type]
             on_listening(server.sockets[0].getsockname()[1] if server.sockets else int(port))
             beating = asyncio.ensure_future(self._beat())
             try:

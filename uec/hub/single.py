@@ -6,8 +6,10 @@ a connection of its own, taken again when the server was restarted; a hub that f
 
 import contextlib
 import fcntl
+import threading
 import time
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +21,7 @@ LOCK_NUMBER = 0x7565632D687562
 DYING_S = 3.0
 """How long a hub that was just killed may still seem to hold the lock."""
 LOOK_S = 0.1
+STANDBY_LOOK_S = 0.3
 
 
 class HubRunning(UecError):
@@ -34,9 +37,35 @@ class Sole(Protocol):
         """Raise `HubRunning` when another one has it by now, `StoreUnavailable` while that cannot be asked."""
 
 
+class Standby(StrEnum):
+    """What to do when another hub serves the database: say so, or wait to take its place."""
+
+    REFUSE = "refuse"
+    WAIT = "wait"
+
+
 @contextlib.contextmanager
-def only_hub(engine: Engine) -> Iterator[Sole]:
-    """Be the one hub of this database within the block; raises `HubRunning`."""
+def only_hub(
+    engine: Engine, *, standby: Standby = Standby.REFUSE, stop: threading.Event | None = None
+) -> Iterator[Sole]:
+    """Be the one hub of this database within the block; raises `HubRunning`, once `stop` is set at the latest.
+
+    With `Standby.WAIT` the block begins when the other one has ended: the lock dies with its process or connection.
+    """
+    while True:
+        with contextlib.ExitStack() as stack:
+            try:
+                sole = stack.enter_context(_held(engine))
+            except (HubRunning, StoreUnavailable):
+                if standby is Standby.REFUSE or stop is None or stop.wait(STANDBY_LOOK_S):
+                    raise
+                continue
+            yield sole
+            return
+
+
+@contextlib.contextmanager
+def _held(engine: Engine) -> Iterator[Sole]:
     if engine.dialect.name == "postgresql":
         lock = _ServerLock(engine)
         try:

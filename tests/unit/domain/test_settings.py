@@ -81,6 +81,7 @@ BAD_VALUES: dict[str, list[object]] = {
     "database_url": ["sqlite://", "sqlite:///:memory:"],
     "web_listen": ["nonsense", "8080", ":8080", "127.0.0.1:", "127.0.0.1:65536", "::1:80 80", "127.0.0.1:٣"],
     "hub_listen": ["x", "host:-1", "[::1:8081"],
+    "hub_tls": ["yes", "", "AUTO"],
     "hub_url": ["http://host", "ws://", "ws://host:x"],
     "base_url": ["ftp://host", "host", "http://[::1"],
     "register_gateway_url": ["nonsense", "http://", "http://host:99999"],
