@@ -38,6 +38,9 @@ PEOPLE: dict[str, tuple[str, tuple[Role, ...]]] = {
     "security": ("Софья Замятина", (Role.SECURITY,)),
     "auditor": ("Анна Ревизорова", (Role.AUDITOR,)),
     "admin": ("Андрей Главный", (Role.ADMIN,)),
+    "keeper": ("Кира Складнева", (Role.STOREKEEPER,)),
+    "keeper2": ("Карп Амбаров", (Role.STOREKEEPER,)),
+    "quality": ("Клара Точнова", (Role.QUALITY,)),
 }
 POINTS = (
     ("МФЦ на Республике", "Centre on Respubliki Street", "г. Озёрск, ул. Республики, д. 14"),

@@ -118,9 +118,8 @@ def withdraw(session: Session, act_id: int, *, reason: str, actor: Actor, now: d
 
 def content(session: Session, row: StockDestruction) -> list[Held]:
     """The chips of an act, proposed or carried out."""
-    keys = [_doomed(session, row)]
-    done = select(StockAccount.id).where(StockAccount.destruction_id == row.id, StockAccount.kind == Place.DESTROYED)
-    return stock_ledger.held_in(session, [*keys, *session.scalars(done)])
+    accounts = select(StockAccount.id).where(StockAccount.destruction_id == row.id)
+    return stock_ledger.held_in(session, session.scalars(accounts).all())
 
 
 def reasons(session: Session, row: StockDestruction) -> list[tuple[Held, str]]:

@@ -233,8 +233,11 @@ def _moved(session: Session, shift_id: int) -> dict[int | None, dict[Motion, int
 
 
 def _left(session: Session, row: StockShift) -> list[Held]:
-    work = stock_ledger.account(session, Place.WORK, store_id=row.store_id, shift_id=row.id)
-    return stock_ledger.held_in(session, [hand(session, row), work])
+    # Looked up and not made: pages that only read come here too.
+    accounts = select(StockAccount.id).where(
+        StockAccount.shift_id == row.id, StockAccount.kind.in_((Place.HAND, Place.WORK))
+    )
+    return stock_ledger.held_in(session, session.scalars(accounts).all())
 
 
 def _write_off(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from uec.web import stock_words
 from uec.web.texts import _, _l
 
 Text = object  # a lazy string of flask-babel
@@ -79,6 +80,7 @@ ACTIONS: Mapping[str, Text] = {
     "staff.set_roles": _l("Roles changed"),
     "staff.set_password": _l("Password set"),
     "staff.sign_in": _l("Signed in"),
+    **stock_words.ACTIONS,
     "staff.sign_in_failed": _l("Wrong password"),
     "staff.locked": _l("Account locked after wrong passwords"),
 }
@@ -101,6 +103,7 @@ KINDS: Mapping[str, Text] = {
     "register_import": _l("Import of the register"),
     "staff": _l("Member of staff"),
     "station": _l("Station"),
+    **stock_words.KINDS,
 }
 
 PARTS: Mapping[str, Text] = {

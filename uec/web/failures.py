@@ -11,10 +11,12 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from uec.domain import errors
+from uec.domain.stock import StockRefused
 from uec.services.authority import NoAuthority
 from uec.services.cohort import CohortChanged
 from uec.services.intake import AlreadyServed
 from uec.services.operations import CardBusy, CardNotReady
+from uec.services.quality_refusals import Quarantined
 from uec.services.stations import HubAway
 from uec.web import kept
 from uec.web.drafts import DraftChanged
@@ -39,6 +41,8 @@ STATUSES: tuple[tuple[type[errors.UecError], int], ...] = (
     (CardBusy, 409),
     (CardNotReady, 409),
     (CohortChanged, 409),
+    (StockRefused, 409),
+    (Quarantined, 409),
     (errors.IllegalMove, 409),
     (errors.Stale, 409),
     (errors.InvalidInput, 400),

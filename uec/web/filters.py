@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from flask import Flask
+from flask_babel import format_percent
 
 from uec.domain.lifecycle import CertificateState
 from uec.web.texts import _
@@ -88,6 +89,11 @@ def certificate_state(value: str) -> CertificateState:
     return CertificateState(value)
 
 
+def percent(share: float) -> str:
+    """Write a share, like 0.035, as per cent of the language."""
+    return str(format_percent(share, "#,##0.#%"))
+
+
 def use_filters(app: Flask) -> None:
     """Give the templates all of them by their names."""
     filters: tuple[Callable[..., object], ...] = (
@@ -98,5 +104,6 @@ def use_filters(app: Flask) -> None:
         journal_kind,
         facts,
         certificate_state,
+        percent,
     )
     app.jinja_env.filters.update({one.__name__: one for one in filters})

@@ -49,6 +49,19 @@ def _staff_links() -> list[Link]:
         Link(_("Cards"), "office.cards", ("office.card",)),
         Link(_("Mass emission"), "office.cohorts", ("office.cohort",)),
         Link(_("Stations"), "office.stations", ("office.station",)),
+        Link(
+            _("Stock"),
+            "office.stock",
+            (
+                "office.stock",
+                "office.delivery",
+                "office.boxes",
+                "office.transfer",
+                "office.destruction",
+            ),
+        ),
+        Link(_("Shifts"), "office.shifts", ("office.shift",)),
+        Link(_("Quality"), "office.quality", ("office.quality", "office.quarantine")),
         Link(_("Staff"), "office.staff_list", ("office.staff",)),
         Link(_("Audit"), "office.audit", ("office.audit",)),
     ]

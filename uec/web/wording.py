@@ -21,6 +21,7 @@ from uec.domain.lifecycle import (
     Route,
 )
 from uec.domain.permissions import Role
+from uec.web import stock_words
 from uec.web.language import language
 from uec.web.texts import _, _l
 
@@ -104,8 +105,10 @@ _WORDS: tuple[tuple[StrEnum, Text], ...] = (
 )
 
 # Members of different enums with one value are equal as strings, so the kind belongs to the key.
-TAGS = {(type(state), state): (text, colour) for state, text, colour in _TAGS}
-WORDS = {(type(value), value): text for value, text in _WORDS} | {key: text for key, (text, _colour) in TAGS.items()}
+TAGS = {(type(state), state): (text, colour) for state, text, colour in (*_TAGS, *stock_words.TAGS)}
+WORDS = {(type(value), value): text for value, text in (*_WORDS, *stock_words.WORDS)} | {
+    key: text for key, (text, _colour) in TAGS.items()
+}
 
 DUTIES: Mapping[str, Text] = {
     "take": _l("took the application"),
@@ -113,6 +116,7 @@ DUTIES: Mapping[str, Text] = {
     "release": _l("released the batch"),
     "produce": _l("produced the card"),
     "hand over": _l("handed the card over"),
+    **stock_words.DUTIES,
 }
 
 FORM_ERRORS: Mapping[str, Text] = {
@@ -183,6 +187,7 @@ def _too_many(error: UecError) -> str:
 
 
 SENTENCES: Mapping[str, Callable[[UecError], str]] = {
+    **stock_words.SENTENCES,
     "uec.same_person": _same_person,
     "uec.account_locked": _refused,
     "uec.too_many_attempts": _too_many,

@@ -1,6 +1,37 @@
 """The back office: work to do, applications, calendar, batches, cards, mass emission, stations, staff, audit."""
 
-from uec.web.views.office import applications, audit, batches, calendar, cards, cohorts, home, staff, stations
+from uec.web.views.office import (
+    applications,
+    audit,
+    batches,
+    calendar,
+    cards,
+    cohorts,
+    home,
+    quality,
+    shifts,
+    staff,
+    stations,
+    stock,
+    stock_destruction,
+    stock_transfers,
+)
 from uec.web.views.office.room import blueprint
 
-__all__ = ["applications", "audit", "batches", "blueprint", "calendar", "cards", "cohorts", "home", "staff", "stations"]
+__all__ = [
+    "applications",
+    "audit",
+    "batches",
+    "blueprint",
+    "calendar",
+    "cards",
+    "cohorts",
+    "home",
+    "quality",
+    "shifts",
+    "staff",
+    "stations",
+    "stock",
+    "stock_destruction",
+    "stock_transfers",
+]

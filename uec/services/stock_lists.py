@@ -1,0 +1,162 @@
+"""Lists of the stock for pages, the API and the command line: deliveries, shifts, where the blanks of something are."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy.orm import Session, aliased
+
+from uec.domain.errors import NotFound
+from uec.domain.stock import Motion, Place, SerialRange
+from uec.services import stock_balance
+from uec.services.stock_balance import Lying
+from uec.store.tables import (
+    Batch,
+    Card,
+    Staff,
+    StockAccount,
+    StockBox,
+    StockDelivery,
+    StockHolding,
+    StockMovement,
+    StockShift,
+    StockStore,
+)
+
+LIMIT = 200
+
+
+@dataclass(frozen=True)
+class Moved:
+    """An entry of the ledger as people read it."""
+
+    at: datetime
+    motion: Motion
+    chips: SerialRange
+    giver: Place
+    taker: Place
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class OfBox:
+    """Blanks of one box that lie in an account: for choosing what is sent or issued."""
+
+    box_id: int
+    number: str
+    blanks: int
+
+
+def deliveries(session: Session, *, limit: int = LIMIT) -> list[StockDelivery]:
+    """Deliveries, newest first."""
+    return list(session.scalars(select(StockDelivery).order_by(StockDelivery.id.desc()).limit(limit)))
+
+
+def shift_ids(session: Session, *, limit: int = LIMIT) -> list[int]:
+    """The newest shifts."""
+    return list(session.scalars(select(StockShift.id).order_by(StockShift.id.desc()).limit(limit)))
+
+
+def boxes_of(
+    session: Session, place: Place, *, store_id: int | None = None, shift_id: int | None = None
+) -> list[OfBox]:
+    """Boxes that have blanks in a store, or in a shift's hand, by number."""
+    owner = StockAccount.shift_id == shift_id if shift_id is not None else StockAccount.store_id == store_id
+    blanks = func.sum(stock_balance.BLANKS)
+    rows = (
+        select(StockBox.id, StockBox.number, blanks)
+        .join(StockHolding, StockHolding.box_id == StockBox.id)
+        .join(StockAccount, StockAccount.id == StockHolding.account_id)
+        .where(StockAccount.kind == place, owner)
+        .group_by(StockBox.id, StockBox.number)
+        .order_by(StockBox.number)
+    )
+    return [OfBox(box_id, number, int(count)) for box_id, number, count in session.execute(rows)]
+
+
+def names_of(session: Session, staff_ids: Iterable[int | None]) -> dict[int, str]:
+    """Names of people by id."""
+    wanted = {one for one in staff_ids if one is not None}
+    rows = session.execute(select(Staff.id, Staff.display_name).where(Staff.id.in_(wanted)))
+    return {row.id: row.display_name for row in rows}
+
+
+def box_numbers(session: Session, box_ids: Iterable[int | None]) -> dict[int | None, str]:
+    """Numbers of boxes by id; a card that came in without a box has a dash."""
+    wanted = {one for one in box_ids if one is not None}
+    rows = session.execute(select(StockBox.id, StockBox.number).where(StockBox.id.in_(wanted)))
+    numbers: dict[int | None, str] = {row.id: row.number for row in rows}
+    return {**numbers, None: "-"}
+
+
+def ranges_on_the_way(session: Session, transfer_id: int) -> list[Lying]:
+    """What a consignment carries now."""
+    return stock_balance.lying(session, StockAccount.transfer_id == transfer_id, limit=LIMIT)
+
+
+def title_of(session: Session, what: str, key: int) -> str:
+    """How a box, store, shift or batch is called; raises `NotFound`."""
+    named: dict[str, tuple[type[Any] | None, str]] = {
+        "box": (StockBox, "number"),
+        "point": (StockStore, "name"),
+        "shift": (StockShift, "number"),
+        "batch": (Batch, "number"),
+    }
+    table, name = named.get(what, (None, ""))
+    row = session.get(table, key) if table is not None else None
+    if row is None:
+        raise NotFound("There is nothing of this number in the stock: look at the lists.", kind=what, id=key)
+    return str(getattr(row, name))
+
+
+def ranges_of(session: Session, what: str, key: int) -> list[Lying]:
+    """Where the blanks of a box, store, shift or batch are now."""
+    return stock_balance.lying(session, _held_by(what, key), limit=LIMIT)
+
+
+def movements_of(session: Session, what: str, key: int) -> list[Moved]:
+    """The newest entries of the ledger about a box, store, shift or batch."""
+    giver, taker = aliased(StockAccount), aliased(StockAccount)
+    of_account = {"point": "store_id", "shift": "shift_id"}
+    wanted: ColumnElement[bool]
+    if what in of_account:
+        name = of_account[what]
+        wanted = (getattr(giver, name) == key) | (getattr(taker, name) == key)
+    elif what == "batch":
+        wanted = StockMovement.card_id.in_(select(Card.id).where(Card.batch_id == key))
+    else:
+        wanted = StockMovement.box_id == key
+    rows = (
+        select(StockMovement, giver.kind, taker.kind)
+        .join(giver, giver.id == StockMovement.giver_id)
+        .join(taker, taker.id == StockMovement.taker_id)
+        .where(wanted)
+        .order_by(StockMovement.id.desc())
+        .limit(LIMIT)
+    )
+    return [
+        Moved(
+            row.at, row.motion, SerialRange(row.lot, row.first, row.last), source, target, row.actor, row.reason or ""
+        )
+        for row, source, target in session.execute(rows)
+    ]
+
+
+def _held_by(what: str, key: int) -> ColumnElement[bool]:
+    if what == "box":
+        return StockHolding.box_id == key
+    if what == "batch":
+        claimed = select(StockMovement.id).join(Card, Card.id == StockMovement.card_id)
+        return exists(
+            claimed.where(
+                Card.batch_id == key,
+                StockMovement.lot == StockHolding.lot,
+                StockMovement.first >= StockHolding.first,
+                StockMovement.first <= StockHolding.last,
+                StockMovement.motion == Motion.CLAIM,
+            )
+        )
+    return (StockAccount.store_id if what == "point" else StockAccount.shift_id) == key

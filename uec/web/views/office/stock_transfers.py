@@ -1,0 +1,123 @@
+"""Consignments between stores: send under a seal, compare seal and count, receive, dispute, settle, recall."""
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from uec.domain.errors import InvalidInput, UecError
+from uec.domain.permissions import Permission
+from uec.domain.stock import Place, StockRefused, parse_ranges
+from uec.services import rows, stock_intake, stock_lists, stock_transfers
+from uec.services.stock_ledger import Wanted
+from uec.services.stock_transfers import Found
+from uec.store.tables import StockTransfer
+from uec.web.access import current_actor, needs
+from uec.web.context import database, now, reader
+from uec.web.paging import number
+from uec.web.stock_words import told
+from uec.web.texts import _
+from uec.web.views.office.room import blueprint
+
+
+def contents_of_form() -> list[Wanted]:
+    """Boxes that were ticked, each with the count typed beside it (empty: all) or, instead, the chips named."""
+    chosen = []
+    for box_id in (number(text) for text in request.form.getlist("box")):
+        if box_id is None:
+            raise InvalidInput("Choose boxes from the list.", field="box")
+        typed = request.form.get(f"count-{box_id}", "").strip()
+        count = number(typed) if typed else None
+        if typed and count is None:
+            raise InvalidInput("Give a count in figures.", field="count")
+        chips = parse_ranges(request.form.get(f"chips-{box_id}", ""))
+        chosen.append(Wanted(box_id, count if not chips else None, tuple(chips)))
+    if not chosen:
+        raise InvalidInput("Choose at least one box.", field="box")
+    return chosen
+
+
+def refused(error: UecError, back: str) -> ResponseReturnValue:
+    """Say on the page it came from why something was not done."""
+    database().rollback()
+    say = {
+        "box": _("Choose at least one box."),
+        "count": _("Give counts in figures."),
+        "chips": _("Check the chips: 20 hexadecimal digits each."),
+        "seal": _("Read the number off the seal."),
+        "reason": _("Write the reason."),
+    }
+    flash(say.get(str(error.facts.get("field")), told(error)), "info")
+    return redirect(back)
+
+
+@blueprint.route("/stock/transfers", methods=["GET", "POST"])
+@needs(Permission.KEEP_STOCK, Permission.VIEW_STOCK)
+def transfers() -> ResponseReturnValue:
+    """List consignments; send one."""
+    session = reader()
+    stores = stock_intake.list_stores(session)
+    giver = number(request.values.get("giver", "")) or (stores[0].id if stores else 0)
+    if request.method == "POST":
+        actor = current_actor()
+        actor.require(Permission.KEEP_STOCK)
+        try:
+            sent = stock_transfers.send(
+                database(),
+                giver_id=giver,
+                taker_id=number(request.form.get("taker", "")) or 0,
+                seal=request.form.get("seal", ""),
+                contents=contents_of_form(),
+                actor=actor,
+                now=now(),
+            )
+        except (StockRefused, InvalidInput) as error:
+            return refused(error, url_for(".transfers", giver=giver))
+        flash(_("The consignment is on its way."), "success")
+        return redirect(url_for(".transfer", transfer_id=sent))
+    boxes = stock_lists.boxes_of(session, Place.STORE, store_id=giver)
+    return render_template(
+        "office/stock_transfers.html",
+        rows=stock_transfers.list_transfers(session),
+        stores=stores,
+        names={one.id: one.name for one in stores},
+        giver=giver,
+        boxes=boxes,
+    )
+
+
+@blueprint.get("/stock/transfers/<int:transfer_id>")
+@needs(Permission.KEEP_STOCK, Permission.VIEW_STOCK)
+def transfer(transfer_id: int) -> ResponseReturnValue:
+    """Show a consignment and what may be done with it now."""
+    session = reader()
+    row = rows.present(session, StockTransfer, transfer_id)
+    return render_template(
+        "office/stock_transfer.html",
+        row=row,
+        names={one.id: one.name for one in stock_intake.list_stores(session)},
+        people=stock_lists.names_of(session, (row.sent_by, row.received_by)),
+        ranges=stock_lists.ranges_on_the_way(session, transfer_id),
+        boxes={},
+    )
+
+
+@blueprint.post("/stock/transfers/<int:transfer_id>/<what>")
+@needs(Permission.KEEP_STOCK, Permission.CONTROL_QUALITY)
+def transfer_end(transfer_id: int, what: str) -> ResponseReturnValue:
+    """Receive, dispute, settle or recall a consignment."""
+    here, actor, reason = url_for(".transfer", transfer_id=transfer_id), current_actor(), request.form.get("reason", "")
+    found = Found(request.form.get("seal", ""), number(request.form.get("blanks", "").strip() or "x") or 0)
+    session = database()
+    try:
+        if what == "receive":
+            stock_transfers.receive(session, transfer_id, found, actor=actor, now=now())
+        elif what == "dispute":
+            stock_transfers.dispute(session, transfer_id, found, remark=reason, actor=actor, now=now())
+        elif what == "settle":
+            missing = parse_ranges(request.form.get("chips", ""))
+            stock_transfers.settle(session, transfer_id, missing=missing, remark=reason, actor=actor, now=now())
+        else:
+            stock_transfers.recall(session, transfer_id, reason=reason, actor=actor, now=now())
+    except (StockRefused, InvalidInput) as error:
+        return refused(error, here)
+    flash(_("It is recorded."), "success")
+    return redirect(here)
