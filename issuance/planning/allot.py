@@ -1,0 +1,102 @@
+"""Hides how scarce things are shared out in whole numbers: in an order, by the oldest first, or on lines that can."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from issuance.planning.region import Counts, Supply
+
+
+def in_order(wanted: Counts, limit: Counts) -> Counts:
+    """Give along the last axis, the first first, until each row's `limit` is used up."""
+    before = np.cumsum(wanted, axis=-1) - wanted
+    given: Counts = np.minimum(np.maximum(limit[..., None] - before, 0), wanted)
+    return given
+
+
+def oldest_first(wanted: Counts, served: Counts, order: Counts, total: int) -> Counts:
+    """Give `total` among rows [N] so that across all of them the oldest go first.
+
+    `order` [N, T] counts cumulatively the places of each row by age, `served` [N] how many of them are gone, `wanted`
+    [N] bounds what a row may get. Ties of the last age go by the rows' order.
+    """
+    if int(wanted.sum()) <= total:
+        return wanted
+    low, high = 0, order.shape[1]
+    while low < high:
+        middle = (low + high) // 2
+        if int(_up_to(wanted, served, order[:, middle]).sum()) <= total:
+            low = middle + 1
+        else:
+            high = middle
+    given = _up_to(wanted, served, order[:, low - 1]) if low else np.zeros_like(wanted)
+    rest = wanted - given if low == order.shape[1] else _up_to(wanted, served, order[:, low]) - given
+    return given + in_order(rest, np.array(total - int(given.sum())))
+
+
+def by_class(wanted: Counts, limit: Counts, served: Counts, ages: Counts) -> Counts:
+    """Give among streams [P, C, V], at each point up to its `limit` [P]: class by class, the oldest of a class first.
+
+    `served` [P, C, V] and `ages` [P, C, V, T] are as in `oldest_first`; in the last class, where all have one age, the
+    variants get equal shares.
+    """
+    totals = in_order(wanted.sum(axis=2), limit)
+    given = wanted.copy()
+    last, total = wanted[:, -1], totals[:, -1:]
+    share = last * total // np.maximum(1, last.sum(axis=1, keepdims=True))
+    given[:, -1] = share + in_order(last - share, totals[:, -1] - share.sum(axis=1))
+    short = totals[:, :-1] < wanted[:, :-1].sum(axis=2)
+    for point, kind in np.argwhere(short):
+        rows = (point, kind)
+        given[rows] = oldest_first(wanted[rows], served[rows], ages[rows], int(totals[rows]))
+    return given
+
+
+def _up_to(wanted: Counts, served: Counts, order: Counts) -> Counts:
+    limited: Counts = np.minimum(np.maximum(order - served, 0), wanted)
+    return limited
+
+
+@dataclass(frozen=True)
+class LineGroups:
+    """Lines that can make the same card variants count as one: `masks` says which, `member` [L] who belongs where."""
+
+    masks: tuple[frozenset[int], ...]
+    member: Counts
+
+    def capacity(self, by_line: Counts) -> Counts:
+        """[G, ...] the groups' capacity from that of the lines [L, ...]."""
+        total = np.zeros((len(self.masks), *by_line.shape[1:]), dtype=np.int64)
+        np.add.at(total, self.member, by_line)
+        return total
+
+    def makers(self, variant: int) -> list[int]:
+        """The groups that make a variant, the most specialised first, so that the others stay free."""
+        able = [number for number, mask in enumerate(self.masks) if variant in mask]
+        return sorted(able, key=lambda number: len(self.masks[number]))
+
+    def take(self, floor: "Floor", wanted: Counts) -> Counts:
+        """[V] how many of `wanted` [V] can be made with what is free on the floor, which is noted there."""
+        made = np.zeros_like(wanted)
+        for variant in range(len(wanted)):
+            for group in self.makers(variant):
+                given = min(int(floor.free[group]), int(wanted[variant] - made[variant]))
+                floor.free[group] -= given
+                floor.used[group, variant] += given
+                made[variant] += given
+        return made
+
+
+@dataclass
+class Floor:
+    """The lines on one day: `free` [G] cards they can still make, `used` [G, V] cards they were given."""
+
+    free: Counts
+    used: Counts
+
+
+def line_groups(supply: Supply) -> LineGroups:
+    """Group the lines of a supply by what they make."""
+    masks = sorted({frozenset(line.makes) for line in supply.lines}, key=sorted)
+    place = {mask: number for number, mask in enumerate(masks)}
+    return LineGroups(tuple(masks), np.array([place[frozenset(line.makes)] for line in supply.lines], dtype=np.int64))

@@ -1,0 +1,43 @@
+"""What a plan costs, by the same count as its bound: waiting and lateness until cards leave the centre, and trips."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from issuance.planning.forward import Walk
+from issuance.planning.region import CLASSES, Region, last_departures
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Waiting, lateness and trips, each in the currency of `Prices`."""
+
+    waiting: float
+    lateness: float
+    trips: float
+
+    @property
+    def people(self) -> float:
+        """What does not depend on the couriers' prices."""
+        return self.waiting + self.lateness
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.people + self.trips
+
+
+def cost_of(region: Region, walk: Walk) -> Cost:
+    """Add up a walk; a trip costs when it carries something."""
+    known = np.moveaxis(region.demand.known, -1, 0).sum(axis=3).copy()
+    known[0] += region.demand.finished.sum(axis=2)
+    due = np.moveaxis(last_departures(region)[..., :-1], -1, 0)
+    waiting = np.cumsum(known - walk.left.sum(axis=3), axis=0).sum(axis=1)
+    late = np.maximum(np.cumsum(due - walk.left, axis=0), 0).sum(axis=(1, 3))
+    spans, prices = region.spans, region.prices
+    used = walk.left.sum(axis=(2, 3)) > 0
+    return Cost(
+        waiting=sum(prices.wait[kind] * float(spans @ waiting[:, kind]) for kind in range(CLASSES)),
+        lateness=sum(prices.late[kind] * float(spans @ late[:, kind]) for kind in range(CLASSES)),
+        trips=float((used * region.delivery.cost).sum()),
+    )

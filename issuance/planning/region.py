@@ -1,0 +1,184 @@
+"""What a plan of mass emission is made from: demand, lines, chips, couriers, points, each as counts by day.
+
+People are never here: a stream is (point, class, variant), and within it everybody is served in the order of due day,
+then registration. So that a plan over counts says who by counts, and the office turns counts into people set-based.
+All arrays are whole numbers; D days, P points, C classes, V variants, L lines.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from enum import IntEnum
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from issuance.planning.errors import PlanningError
+
+Counts = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Reals = npt.NDArray[np.float64]
+
+
+class Kind(IntEnum):
+    """Classes of demand, the first first: law and decency put a spoiled card's owner before everybody."""
+
+    REMAKE = 0
+    CLOCK = 1
+    COHORT = 2
+
+
+CLASSES = len(Kind)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A production line or an outside bureau: `makes` are the indexes of the card variants it can write.
+
+    `shift` is how many cards one more shift would make.
+    """
+
+    code: str
+    name_ru: str
+    name_en: str
+    makes: tuple[int, ...]
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """An issuance point, or a mobile office on its round; `storage` cards fit into its safe."""
+
+    code: str
+    name_ru: str
+    name_en: str
+    municipality: str
+    storage: int
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a day costs, in the currency of the couriers: `wait` and `late` a card and day, by class.
+
+    The weights make the classes strict in practice: a clock a day late outweighs a courier's trip to its point.
+    `beyond_days` is what a card that found no place before the horizon is taken to wait after it.
+    """
+
+    wait: tuple[float, float, float] = (20.0, 5.0, 1.0)
+    late: tuple[float, float, float] = (2000.0, 1000.0, 2.0)
+    beyond_days: int = 30
+
+
+@dataclass(frozen=True)
+class Supply:
+    """What the centre can make: `capacity` [L, D] cards, `chips` [V] in hand, `deliveries` [V, D] usable that day."""
+
+    lines: tuple[Line, ...]
+    capacity: Counts
+    chips: Counts
+    deliveries: Counts
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How cards reach the points.
+
+    `departs` [P, D]: a courier leaves for the point in the morning of the day, with what was made before it;
+    `transit` [P] planning days on the way; `volume` [P] cards a trip; `cost` [P] of a trip; `hand_over` [P, D] cards
+    the point can hand over on a day (windows x minutes, by opening hours; a mobile office only where it stands).
+    """
+
+    departs: Flags
+    transit: Counts
+    volume: Counts
+    cost: Reals
+    hand_over: Counts
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Cards wanted: `known` [P, C, V, D] by the first day one may be made, `due` [P, C, V, D + 1] by its last day.
+
+    Whatever is due on no day of the horizon stands in the last column; what is overdue already in the first. `stock`
+    [P, C, V] lies at the points and waits for its owners; `finished` [P, C, V] is made and waits for a courier: it is
+    no more in `known`, but still in `due`.
+    """
+
+    known: Counts
+    due: Counts
+    stock: Counts
+    finished: Counts
+
+
+@dataclass(frozen=True)
+class Region:
+    """Everything a plan needs; `days` rise, and what happens between two of them waits for the later one.
+
+    Raises `PlanningError` when the shapes do not fit together or a count is negative.
+    """
+
+    days: tuple[date, ...]
+    variants: tuple[str, ...]
+    places: tuple[Place, ...]
+    supply: Supply
+    delivery: Delivery
+    demand: Demand
+    prices: Prices = field(default_factory=Prices)
+
+    def __post_init__(self) -> None:
+        d, p, v = len(self.days), len(self.places), len(self.variants)
+        lines = len(self.supply.lines)
+        wanted = {
+            "line capacity": (self.supply.capacity, (lines, d)),
+            "chips": (self.supply.chips, (v,)),
+            "deliveries": (self.supply.deliveries, (v, d)),
+            "departures": (self.delivery.departs, (p, d)),
+            "transit": (self.delivery.transit, (p,)),
+            "volumes": (self.delivery.volume, (p,)),
+            "trip costs": (self.delivery.cost, (p,)),
+            "hand-over capacity": (self.delivery.hand_over, (p, d)),
+            "known demand": (self.demand.known, (p, CLASSES, v, d)),
+            "due demand": (self.demand.due, (p, CLASSES, v, d + 1)),
+            "stock at points": (self.demand.stock, (p, CLASSES, v)),
+            "finished cards": (self.demand.finished, (p, CLASSES, v)),
+        }
+        rising = all(early < late for early, late in pairwise(self.days))
+        if not (d and p and v) or not rising:
+            raise PlanningError("A plan needs a day, a point and a card variant, and rising days: correct the input.")
+        for name, (array, shape) in wanted.items():
+            if array.shape != shape:
+                raise PlanningError(f"The {name} have the shape {array.shape} and need {shape}: correct the input.")
+            if array.size and array.min() < 0:
+                raise PlanningError(f"The {name} hold a negative number: correct the input.")
+        if (self.demand.known.sum(axis=3) + self.demand.finished != self.demand.due.sum(axis=3)).any():
+            raise PlanningError("Every card wanted needs a due day, if only one after the horizon: correct the input.")
+        if any(not 0 <= made < v for line in self.supply.lines for made in line.makes):
+            raise PlanningError("A line makes a card variant that does not exist: correct the input.")
+
+    @property
+    def spans(self) -> Reals:
+        """Calendar days from each planning day to the next; the last one counts `beyond_days` of its own."""
+        numbers = [day.toordinal() for day in self.days]
+        return np.append(np.diff(np.array(numbers, dtype=float)), float(self.prices.beyond_days))
+
+    @property
+    def reachable(self) -> Flags:
+        """[P] whether any courier goes to the point at all."""
+        found: Flags = self.delivery.departs.any(axis=1) & (self.delivery.volume > 0)
+        return found
+
+
+def last_departures(region: Region) -> Counts:
+    """[P, C, V, D + 1] due cards by the last day on which they may leave: their due day less the time on the way.
+
+    What could arrive in time by no day of the horizon any more stands in the first column.
+    """
+    due = region.demand.due
+    left = np.zeros_like(due)
+    left[..., -1] = due[..., -1]
+    size = due.shape[-1] - 1
+    for point, transit in enumerate(region.delivery.transit):
+        moved = left[point]
+        moved[..., : max(0, size - int(transit))] += due[point, :, :, int(transit) : -1]
+        moved[..., 0] += due[point, :, :, : min(int(transit), size)].sum(axis=-1)
+    return left

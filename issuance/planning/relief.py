@@ -1,0 +1,159 @@
+"""The bottleneck of every week, and what would relieve it, in words: shadow prices made sentences.
+
+One more card of capacity on a day lets one card come forward; its price in the linear programme, divided by what a day
+of waiting costs, is by how many days. So a shift of n cards through a month brings n x its days cards forward. A price
+holds for a small change; for a large one it is the most that can be hoped for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+import numpy as np
+
+from issuance.planning.allot import line_groups
+from issuance.planning.optimiser import Plan
+from issuance.planning.region import Kind
+
+MONTHS_RU = (
+    "январе",
+    "феврале",
+    "марте",
+    "апреле",
+    "мае",
+    "июне",
+    "июле",
+    "августе",
+    "сентябре",
+    "октябре",
+    "ноябре",
+    "декабре",
+)
+MONTHS_EN = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+CHIPS = 1000
+# Below this many days a card, a bottleneck is none.
+NOTICEABLE_DAYS = 0.5
+
+
+class Bottleneck(StrEnum):
+    """What holds a week back."""
+
+    LINES = "lines"
+    CHIPS = "chips"
+    WINDOWS = "windows"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Week:
+    """What one more card would bring in the week that begins on `first`: `days` by which one card comes forward."""
+
+    first: date
+    bottleneck: Bottleneck
+    days: float
+    variant: int | None = None
+
+
+@dataclass(frozen=True)
+class Relief:
+    """One change, and that it brings `cards` cards forward by `days` days each."""
+
+    bottleneck: Bottleneck
+    cards: int
+    days: float
+    ru: str
+    en: str
+
+    @property
+    def card_days(self) -> float:
+        """What it is worth in all."""
+        return self.cards * self.days
+
+
+def bottlenecks(plan: Plan) -> list[Week]:
+    """The bottleneck of every week of the plan."""
+    prices = plan.relaxed
+    day_price = plan.region.prices.wait[Kind.COHORT]
+    weeks: dict[date, list[int]] = {}
+    for index, day in enumerate(plan.region.days):
+        weeks.setdefault(date.fromordinal(day.toordinal() - day.weekday()), []).append(index)
+    return [_week(first, plan, indexes, day_price, prices.chips.shape[0]) for first, indexes in weeks.items()]
+
+
+def _week(first: date, plan: Plan, days: list[int], day_price: float, variants: int) -> Week:
+    prices = plan.relaxed
+    worth: list[tuple[float, Bottleneck, int | None]] = [
+        (float(prices.lines[:, days].max(axis=0).mean()), Bottleneck.LINES, None),
+        (float(prices.windows[:, days].max(axis=0).mean()), Bottleneck.WINDOWS, None),
+    ]
+    worth += [(float(prices.chips[variant, days].mean()), Bottleneck.CHIPS, variant) for variant in range(variants)]
+    price, bottleneck, which = max(worth, key=lambda one: one[0])
+    if price / day_price < NOTICEABLE_DAYS:
+        return Week(first, Bottleneck.NONE, 0.0)
+    return Week(first, bottleneck, price / day_price, which)
+
+
+def reliefs(plan: Plan, *, limit: int = 10) -> list[Relief]:
+    """The changes that are worth most card-days, the best first: a shift on a line for a month, chips on a day."""
+    found = [*_shifts(plan), *_chips(plan)]
+    return sorted(found, key=lambda one: -one.card_days)[:limit]
+
+
+def _shifts(plan: Plan) -> Iterator[Relief]:
+    region, day_price = plan.region, plan.region.prices.wait[Kind.COHORT]
+    member = line_groups(region.supply).member
+    months: dict[tuple[int, int], list[int]] = {}
+    for index, day in enumerate(region.days):
+        months.setdefault((day.year, day.month), []).append(index)
+    for number, line in enumerate(region.supply.lines):
+        for (year, month), days in months.items():
+            cards = line.shift * len(days)
+            forward = float(plan.relaxed.lines[member[number], days].mean()) / day_price
+            if not cards or forward < NOTICEABLE_DAYS:
+                continue
+            yield Relief(
+                Bottleneck.LINES,
+                cards,
+                forward,
+                f"Ещё одна смена ({line.name_ru}) в {MONTHS_RU[month - 1]} {year}: карт раньше — {_spaced(cards)}, "
+                f"дней — {forward:.0f}.",
+                f"One more shift on {line.name_en} in {MONTHS_EN[month - 1]} {year} brings {cards:,} cards forward by "
+                f"{forward:.0f} days.",
+            )
+
+
+def _chips(plan: Plan) -> Iterator[Relief]:
+    region, day_price = plan.region, plan.region.prices.wait[Kind.COHORT]
+    for variant, name in enumerate(region.variants):
+        price = plan.relaxed.chips[variant]
+        # Chips are worth having from a day on: just before each fall of their price is when they are needed.
+        falls = np.flatnonzero(np.diff(np.append(price, 0.0)) < -NOTICEABLE_DAYS * day_price)
+        for day in falls:
+            forward = float(price[day]) / day_price
+            yield Relief(
+                Bottleneck.CHIPS,
+                CHIPS,
+                forward,
+                f"Ещё {_spaced(CHIPS)} чипов {name} к {region.days[day]:%d.%m.%Y}: карт раньше — {_spaced(CHIPS)}, "
+                f"дней — {forward:.0f}.",
+                f"{CHIPS:,} more chips {name} by {region.days[day]:%d.%m.%Y} bring {CHIPS:,} cards forward by "
+                f"{forward:.0f} days.",
+            )
+
+
+def _spaced(number: int) -> str:
+    return f"{number:,}".replace(",", "\u00a0")

@@ -1,0 +1,125 @@
+"""Turns how a region works into counts by day: lines' shifts, points' hours, couriers' rounds, mobile offices.
+
+Public holidays and their moves come from the production calendar (`calendar`); couriers and points may work on other
+days than lines do. Minutes and cards an hour are whole; a fraction of a card is no card.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from issuance.planning.calendar import WorkingCalendar
+from issuance.planning.errors import PlanningError
+from issuance.planning.region import Counts, Flags
+
+WEEK = 7
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """From `first` to `last`, both included, so many machines stand still."""
+
+    first: date
+    last: date
+    machines: int
+
+
+@dataclass(frozen=True)
+class LineHours:
+    """A line's `machines`, each writing `cards_per_hour`; `shifts` by weekday from Monday, of `shift_hours` hours.
+
+    Raises `PlanningError` for numbers that make no sense.
+    """
+
+    machines: int
+    cards_per_hour: int
+    shift_hours: int = 8
+    shifts: tuple[int, ...] = (1, 1, 1, 1, 1, 0, 0)
+    maintenance: tuple[Maintenance, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.shifts) != WEEK or min(self.machines, self.cards_per_hour, self.shift_hours, *self.shifts) < 0:
+            raise PlanningError("A line has seven numbers of shifts and no negative number: correct the line.")
+
+    @property
+    def shift_cards(self) -> int:
+        """Cards that one shift of all machines makes."""
+        return self.machines * self.cards_per_hour * self.shift_hours
+
+    def capacity(self, days: Sequence[date], calendar: WorkingCalendar) -> Counts:
+        """[D] cards by day; none on a public holiday, and a moved working Saturday counts as a Friday."""
+        return np.array([self._on(day, calendar) for day in days], dtype=np.int64)
+
+    def _on(self, day: date, calendar: WorkingCalendar) -> int:
+        standing = sum(work.machines for work in self.maintenance if work.first <= day <= work.last)
+        running = max(0, self.machines - standing)
+        return running * self.cards_per_hour * self.shift_hours * shifts_on(day, self.shifts, calendar)
+
+
+def shifts_on(day: date, by_weekday: Sequence[int], calendar: WorkingCalendar) -> int:
+    """What a week's pattern says for a day: a holiday has nothing, a weekend that is worked has a Friday's."""
+    weekend = day.weekday() >= WEEK - 2
+    if weekend:
+        return max(by_weekday[day.weekday()], by_weekday[4]) if calendar.is_working(day) else by_weekday[day.weekday()]
+    return by_weekday[day.weekday()] if calendar.is_working(day) else 0
+
+
+@dataclass(frozen=True)
+class PointHours:
+    """A point's `windows`, the `minutes` they are open by weekday, and what share of them hands cards over.
+
+    `minutes_a_card` is what one hand-over takes; `share_percent` of the time goes into hand-overs, the rest elsewhere.
+    """
+
+    windows: int
+    minutes: tuple[int, ...]
+    minutes_a_card: int = 12
+    share_percent: int = 50
+
+    def __post_init__(self) -> None:
+        if len(self.minutes) != WEEK or self.minutes_a_card < 1 or min(self.windows, self.share_percent) < 0:
+            raise PlanningError("A point has seven numbers of minutes, and a hand-over takes a minute at least.")
+
+    def hand_over(self, days: Sequence[date], calendar: WorkingCalendar) -> Counts:
+        """[D] cards that can be handed over on each day."""
+        return np.array([self.on_a_day(shifts_on(day, self.minutes, calendar)) for day in days], dtype=np.int64)
+
+    def on_a_day(self, minutes: int) -> int:
+        """Cards in so many opening minutes."""
+        return self.windows * minutes * self.share_percent // 100 // self.minutes_a_card
+
+
+@dataclass(frozen=True)
+class Round:
+    """A courier's round to a point: `weekdays` 0 to 6 from Monday, on working days only unless `on_holidays`."""
+
+    weekdays: frozenset[int]
+    on_holidays: bool = False
+
+    def departures(self, days: Sequence[date], calendar: WorkingCalendar) -> Flags:
+        """[D] whether a courier leaves that morning."""
+        return np.array(
+            [day.weekday() in self.weekdays and (self.on_holidays or calendar.is_working(day)) for day in days],
+            dtype=np.bool_,
+        )
+
+
+def visits(days: Sequence[date], stays: Iterable[date]) -> Flags:
+    """[D] the days on which a mobile office stands at its stop; it leaves with the cards the same morning.
+
+    Raises `PlanningError` for a stay that is none of the days.
+    """
+    place = {day: number for number, day in enumerate(days)}
+    there = np.zeros(len(days), dtype=np.bool_)
+    for day in stays:
+        if day not in place:
+            raise PlanningError(f"The mobile office has a stop on {day:%d.%m.%Y}, which the plan does not have.")
+        there[place[day]] = True
+    return there
+
+
+def mobile_hand_over(there: Flags, hours: PointHours, minutes: int) -> Counts:
+    """[D] cards that a mobile office can hand over: only where and when it stands, `minutes` a stop."""
+    return np.where(there, hours.on_a_day(minutes), 0).astype(np.int64)
