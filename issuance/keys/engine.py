@@ -313,10 +313,10 @@ class VaultEngine:
         with self._open():
             info = self._ring.use(ref, work, times, self._clock() if self._clock else None)
             if self._ring.needs_reserve(ref):
-                self._reserve(ref)
+                self._reserve(ref, times)
             yield info
 
-    def _reserve(self, ref: KeyRef) -> None:
+    def _reserve(self, ref: KeyRef, times: int) -> None:
         """Write a count ahead of many uses: one write for all of them, and none is forgotten by a crash."""
         before = self._ring.copy()
         try:
@@ -324,6 +324,7 @@ class VaultEngine:
             self._save()
         except BaseException:
             self._ring = before
+            self._ring.take_back(ref, times)  # what cannot be counted is not done
             raise
 
     @contextmanager

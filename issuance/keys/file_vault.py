@@ -110,6 +110,7 @@ class FileChest:
     def close(self) -> None:
         """Forget the keys and let another process open the file."""
         self._keys, self._loaded = {}, {}
+        self.seal = sealing.Seal(Secret(b""), {})
         self._owner.close()
 
     def _private(self, ref: KeyRef) -> material.PrivateKey:

@@ -139,6 +139,11 @@ class KeyRing:
             )
         self.seen = now if self.seen is None else max(self.seen, now)
 
+    def take_back(self, ref: KeyRef, times: int) -> None:
+        """Uses that were counted and then not made."""
+        info = self._infos[ref]
+        self._infos[ref] = replace(info, uses=info.uses - times)
+
     def needs_reserve(self, ref: KeyRef) -> bool:
         """Tell whether a key has been used more often than its stored count says."""
         return self._infos[ref].uses > self._reserved.get(ref, -1)

@@ -14,10 +14,13 @@ from sqlalchemy.orm import Session
 from issuance.keys import periods
 from issuance.keys.periods import Period
 from issuance.keys.port import KeyAlgorithm, KeyInfo, KeyPurpose, KeyRef, KeyState, Vault
+from issuance.production.rekey import RekeyJob
 from uec.domain.actors import Actor
-from uec.domain.errors import UecError
+from uec.domain.errors import NotFound, UecError
 from uec.domain.lifecycle import CardState
 from uec.domain.permissions import Permission
+from uec.services import journal
+from uec.services.rows import present
 from uec.store.tables import Card, KeyVersion
 
 # Cards that may come to a reader of ours again; of an ended one nothing is ever asked.
@@ -153,4 +156,17 @@ def _row(key: KeyVersion, cards: dict[int, int], now: datetime) -> KeyRow:
         expires_at=key.expires_at,
         period=periods.judge(info, now),
         cards=cards.get(key.version, 0) if purpose is KeyPurpose.CARD_MASTER else None,
+    )
+
+
+def rekey_job(session: Session, card_id: int, vault: Vault) -> RekeyJob:
+    """The order to move a card to the active card master; raises `NotFound` for one that was never written."""
+    card = present(session, Card, card_id)
+    if card.chip_id is None:
+        raise NotFound(f"Card {card.number} has never been written: personalise it first.", kind="chip", id=card.number)
+    return RekeyJob(
+        card_number=card.number,
+        chip_id=card.chip_id,
+        card_master=vault.active(KeyPurpose.CARD_MASTER),
+        journal=journal.records(session, card_id),
     )
