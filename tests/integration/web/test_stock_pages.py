@@ -121,7 +121,7 @@ def test_the_whole_way_of_a_blank_on_pages(
             people("keeper"), f"/office/stock/destruction/{act_id}/confirm", of=f"/office/stock/destruction/{act_id}"
         ).status_code
         == 403
-    )  # noqa: E501
+    )
     done = people.send("quality", f"/office/stock/destruction/{act_id}/confirm")
     assert "Уничтожена 1 карта" in done
     for address in (
