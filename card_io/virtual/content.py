@@ -1,12 +1,13 @@
 """Card content management: INSTALL in all its forms, LOAD, DELETE, and STORE DATA handed on to an applet.
 
-GlobalPlatform Card Specification 2.3.1: 9.3 (loading, installation), 9.4.1 (extradition), 11.2 (DELETE), 11.5
-(INSTALL), 11.6 (LOAD), 7.3.3 (personalisation support). The issuer security domain has authorised management: no tokens
-are asked for."""
+GlobalPlatform Card Specification 2.3.1: 9.3 (loading, installation; 9.3.8: both in one process), 9.4.1 (extradition),
+11.2 (DELETE), 11.5 (INSTALL), 11.6 (LOAD), 7.3.3 (personalisation support). The issuer security domain has authorised
+management: no tokens are asked for.
+"""
 
 import hashlib
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from card_io import tlv
 from card_io.apdu import CommandAPDU
@@ -38,6 +39,16 @@ LOAD_FILE_MAX: Final = 0x18000
 _DONE: Final = b"\x00"
 _LAST: Final = 0x80
 _WITH_RELATED: Final = 0x80
+_COMBINED: Final = 0x0E
+
+
+class _Load(NamedTuple):
+    """A load file under way: its name, security domain and hash; whether it is part of the combined process."""
+
+    aid: bytes
+    domain: bytes
+    digest: bytes
+    combined: bool
 
 
 class Content:
@@ -46,14 +57,15 @@ class Content:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._registry = platform.registry
-        self._loading: tuple[bytes, bytes, bytes] | None = None
+        self._loading: _Load | None = None
+        self._waiting: LoadFile | None = None
         self._loaded = bytearray()
         self._block = 0
         self._target: Applet | None = None
 
     def forget(self) -> None:
         """The session ended."""
-        self._loading = None
+        self._loading = self._waiting = None
         self._loaded.clear()
         self._target = None
 
@@ -64,13 +76,16 @@ class Content:
 
     def install(self, command: CommandAPDU) -> bytes:
         """INSTALL; P1 says which form."""
-        self._target = None
-        if command.p2:
+        self._target, waiting = None, self._waiting
+        self.forget()
+        if bool(command.p2) != (command.p1 == _COMBINED):
             raise Refused(WRONG_P1P2)
         fields = _fields(command.data)
         match command.p1:
             case 0x02:
-                self._for_load(fields)
+                self._for_load(fields, combined=False)
+            case 0x0E:
+                self._combined(command.p2, fields, waiting)
             case 0x04:
                 self._for_install(fields, INSTALLED)
             case 0x0C:
@@ -87,7 +102,22 @@ class Content:
                 raise Refused(WRONG_P1P2)
         return _DONE
 
-    def _for_load(self, fields: list[bytes]) -> None:
+    def _combined(self, p2: int, fields: list[bytes], waiting: LoadFile | None) -> None:
+        """[for load, install and make selectable], 9.3.8: the end enters file and instance, or neither."""
+        match p2:
+            case 0x01:  # the beginning
+                self._for_load(fields, combined=True)
+            case 0x03:  # the end
+                if waiting is None:
+                    raise Refused(CONDITIONS)
+                if fields[0] not in {b"", waiting.aid}:
+                    raise Refused(WRONG_DATA)
+                self._registry.put_load_file(waiting)
+                self._for_install([waiting.aid, *fields[1:]], SELECTABLE)
+            case _:
+                raise Refused(WRONG_P1P2)
+
+    def _for_load(self, fields: list[bytes], *, combined: bool) -> None:
         aid, domain, digest = fields[0], fields[1], fields[2]
         domain = domain or self._platform.domain_aid
         if not _is_aid(aid):
@@ -95,11 +125,11 @@ class Content:
         self._require_domain(domain)
         if self._registry.load_file(aid) is not None:
             raise Refused(CONDITIONS)
-        self._loading, self._block = (aid, domain, digest), 0
+        self._loading, self._block = _Load(aid, domain, digest, combined), 0
         self._loaded.clear()
 
     def load(self, command: CommandAPDU) -> bytes:
-        """One block of a load file; the last one checks it and enters it into the registry."""
+        """One block of a load file; the last one checks it and enters it, or keeps it for the combined end."""
         if self._loading is None:
             raise Refused(CONDITIONS)
         if command.p2 != self._block & 0xFF or command.p1 & ~_LAST:
@@ -112,24 +142,28 @@ class Content:
             raise Refused(NO_MEMORY)
         if not command.p1 & _LAST:
             return _DONE
-        (aid, domain, digest), image = self._loading, bytes(self._loaded)
+        order, image = self._loading, bytes(self._loaded)
         self.forget()
         daps, block = capfile.parse_load_file(image)
-        check_daps(self._platform, domain, digest, daps)
-        if digest:
-            capfile.check_hash(block, digest)
-        self._enter(aid, domain, block)
+        check_daps(self._platform, order.domain, order.digest, daps)
+        if order.digest:
+            capfile.check_hash(block, order.digest)
+        load_file = self._checked(order, block)
+        if order.combined:
+            self._waiting = load_file
+        else:
+            self._registry.put_load_file(load_file)
         return _DONE
 
-    def _enter(self, aid: bytes, domain: bytes, block: bytes) -> None:
+    def _checked(self, order: _Load, block: bytes) -> LoadFile:
         cap = capfile.read(block)
-        if cap.package != aid:
+        if cap.package != order.aid:
             raise Refused(WRONG_DATA)
         known = {module for item in self._registry.load_files() for module in item.applets}
         if known & set(cap.applets):
             raise Refused(CONDITIONS)
         stored = hashlib.sha256(block).digest()
-        self._registry.put_load_file(LoadFile(aid, cap.version, cap.applets, stored, len(block), domain))
+        return LoadFile(order.aid, cap.version, cap.applets, stored, len(block), order.domain)
 
     def _require_domain(self, aid: bytes) -> None:
         """A security domain of that name is on the card; a supplementary one has its keys (9.4.1, 9.3.5)."""

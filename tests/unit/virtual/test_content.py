@@ -302,3 +302,81 @@ def test_locking_and_unlocking_an_applet() -> None:
     assert host.send("80F02080", layout.APPLET_AID).sw == 0x6A86
     card.reset()
     assert send(card, "00CADF20", b"", 256).data[-1] == 0x0F
+
+
+AID = bytes.fromhex("A000000999FF")
+
+
+def begin(host: HostSession, image: bytes, *, digest: bytes = b"", step: int = 60) -> int:
+    """The combined process up to its last LOAD; the last status word."""
+    sw = host.send("80E60E01", fields(PACKAGE, ISD, digest, b"", b""), 256).sw
+    blocks = [image[at : at + step] for at in range(0, len(image), step)]
+    for number, block in enumerate(blocks):
+        if sw != 0x9000:
+            break
+        sw = host.send(f"80E8{0x80 * (number == len(blocks) - 1):02X}{number:02X}", block, 256).sw
+    return sw
+
+
+def end(
+    host: HostSession, *, load_file: bytes = PACKAGE, module: bytes = MODULES[0], privileges: bytes = b"\x00"
+) -> int:
+    return host.send("80E60E03", fields(load_file, module, AID, privileges, b"\xc9\x00", b""), 256).sw
+
+
+@pytest.mark.parametrize("load_file", [b"", PACKAGE], ids=["left out", "named again"])
+def test_loaded_installed_and_selectable_in_one_process(host: HostSession, load_file: bytes) -> None:
+    block = cap()
+    assert begin(host, tlv.encode(0xC4, block), digest=hashlib.sha256(block).digest()) == 0x9000
+    assert host.card.platform.registry.load_file(PACKAGE) is None, "nothing is there before the end"
+    assert end(host, load_file=load_file) == 0x9000
+    instance = host.card.platform.registry.instance(AID)
+    assert instance is not None
+    assert (instance.life_cycle, instance.load_file, instance.domain) == (0x07, PACKAGE, ISD)
+    found = host.card.platform.registry.load_file(PACKAGE)
+    assert found is not None and found.applets == MODULES
+    assert send(host.card, "00A40400", AID, 256).sw == 0x9000
+
+
+@pytest.mark.parametrize(
+    ("changes", "sw"),
+    [
+        ({"load_file": layout.PACKAGE_AID}, 0x6A80),
+        ({"module": b"\xa0" * 7}, 0x6A88),
+        ({"module": b""}, 0x6A88),
+        ({"privileges": b"\x00\x00"}, 0x6A80),
+    ],
+)
+def test_an_end_that_fails_leaves_nothing_of_the_load(host: HostSession, changes: dict[str, bytes], sw: int) -> None:
+    assert begin(host, tlv.encode(0xC4, cap())) == 0x9000
+    assert end(host, **changes) == sw
+    assert host.card.platform.registry.load_file(PACKAGE) is None
+    assert end(host) == 0x6985, "it begins anew"
+    assert begin(host, tlv.encode(0xC4, cap())) == 0x9000
+    assert end(host) == 0x9000
+
+
+def test_the_combined_process_keeps_its_order(host: HostSession) -> None:
+    assert end(host) == 0x6985
+    assert host.send("80E60E01", fields(PACKAGE, ISD, b"", b"", b""), 256).ok
+    assert end(host) == 0x6985, "the file has not come"
+    assert host.send("80E88000", tlv.encode(0xC4, cap()), 256).sw == 0x6985, "and the process is over"
+    assert begin(host, tlv.encode(0xC4, cap())) == 0x9000
+    assert install(host, MODULES[0], AID) == 0x6A88, "an ordinary INSTALL finds no file"
+    assert end(host) == 0x6985, "and ends the process"
+    assert load(host, tlv.encode(0xC4, cap())) == 0x9000
+    assert begin(host, tlv.encode(0xC4, cap())) == 0x6985, "the file is there already"
+
+
+@pytest.mark.parametrize("head", ["80E60E00", "80E60E02", "80E60E04", "80E60C03", "80E60201", "80E62001", "80E60601"])
+def test_only_the_combined_process_has_its_p2(host: HostSession, head: str) -> None:
+    assert host.send(head, fields(PACKAGE, ISD, b"", b"", b""), 256).sw == 0x6A86
+
+
+def test_the_hosts_own_builders_drive_the_combined_process(host: HostSession) -> None:
+    command = gp.install_for_load(PACKAGE, ISD, combined=gp.Combined.BEGIN)
+    assert host.send(bytes([command.cla, command.ins, command.p1, command.p2]).hex(), command.data, 256).ok
+    assert host.send("80E88000", tlv.encode(0xC4, cap()), 256).ok
+    command = gp.install_for_install_and_make_selectable(b"", MODULES[1], AID, combined=gp.Combined.END)
+    assert host.send(bytes([command.cla, command.ins, command.p1, command.p2]).hex(), command.data, 256).ok
+    assert host.card.platform.registry.instance(AID) is not None
