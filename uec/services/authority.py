@@ -144,8 +144,8 @@ def weak_keys(settings: Settings) -> tuple[WeakKeyList, str]:
             "no list of weak RSA keys is named: set pki.weak_rsa_key_files (openssl-blacklist has them)",
         )
     try:
-        return _weak_keys(files, tuple(file.stat().st_mtime_ns for file in files)), ""
-    except (BadSettings, OSError) as error:
+        return _weak_keys(files, tuple(file.stat().st_mtime_ns for file in files if file.exists())), ""
+    except BadSettings as error:
         _log.warning("%s", error)
         return WeakKeyList(), str(error)
 
