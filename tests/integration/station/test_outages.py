@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,7 +167,7 @@ class _Link(StationLink):
     def ready(self) -> bool:
         return self._free
 
-    def take(self, reader: str | None, card_id: int | None) -> str | None:
+    def take(self, reader: str | None, card_id: int | None, *, barred: Collection[str] = ()) -> str | None:
         taken, self._free = self._free, False
         return reader if taken else None
 

@@ -113,8 +113,7 @@ def test_who_is_not_on_this_machine_meets_tls(
     network: Network, tmp_path: Path, caplog: pytest.LogCaptureFixture, listen: str, tls: str, served: bool
 ) -> None:
     certificate, key = tmp_path / "deeper" / "hub.pem", tmp_path / "hub.key"
-    files = {"hub_certificate": certificate, "hub_key": key}
-    settings = replace(network.settings, hub_listen=listen, hub_tls=tls, **files)
+    settings = replace(network.settings, hub_listen=listen, hub_tls=tls, hub_certificate=certificate, hub_key=key)
     with caplog.at_level(logging.INFO):
         context = server_context(settings, clock=network.office.clock)
     assert (context is not None) == served == ("the hub's pin is" in caplog.text) == certificate.exists()
