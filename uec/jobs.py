@@ -20,6 +20,7 @@ from uec.services import (
     batches,
     cards,
     checks,
+    key_rotation,
     key_sweep,
     ocsp_answers,
     ocsp_signers,
@@ -189,6 +190,13 @@ def sweep_keys(tools: Tools) -> str:
     return f"{said}; {missing}" if missing else said
 
 
+def note_keys(tools: Tools) -> str:
+    """Note versions, uses and periods of the vault's keys for the office's page; name those that end."""
+    with tools.sessions() as session:
+        ending = key_rotation.refresh(session, tools.vault, now=tools.clock())
+    return "; ".join(["noted", *ending])
+
+
 JOBS: Mapping[str, Job] = {
     "checks": Job(timedelta(seconds=5), "ask the registers about applications", run_checks),
     "prepare": Job(timedelta(seconds=5), "make the data of released batches", prepare_batches),
@@ -197,6 +205,7 @@ JOBS: Mapping[str, Job] = {
     "audit-head": Job(timedelta(minutes=1), "sign the heads of the audit chains", sign_audit),
     "plan": Job(timedelta(days=1), "plan approved applications", plan),
     "expire": Job(timedelta(days=1), "end cards whose validity is over", expire),
+    "keys": Job(timedelta(hours=1), "note what the vault tells about its keys", note_keys),
     "key-sweep": Job(timedelta(days=1), "look over every certified key", sweep_keys),
     "sweep": Job(timedelta(days=1), "forget old runs", sweep),
 }

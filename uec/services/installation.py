@@ -13,7 +13,7 @@ from card_io.secret import Secret
 from issuance.keys.port import KeyAlgorithm, KeyPurpose, Vault, VaultIdentity
 from uec.domain.actors import system_actor
 from uec.domain.permissions import Role
-from uec.services import authority, staff, vault_memory, vaults
+from uec.services import authority, key_rotation, staff, vault_memory, vaults
 from uec.services.applicant_secret import RandomBytes
 from uec.settings import Settings
 from uec.store.engine import make_engine, session_factory
@@ -90,11 +90,12 @@ def make_keys(vault: Vault, *, now: datetime) -> None:
             vault.generate(purpose, algorithm, now=now)
 
 
-def _remember(session: Session, vault: Vault, found: VaultIdentity) -> None:
+def _remember(session: Session, vault: Vault, found: VaultIdentity, now: datetime) -> None:
     """Remember the vault with what was added now, unless it was another or an older one before."""
     memory = vault_memory.recall(session)
     if memory is None or memory.identity == found:
         vault_memory.note(session, vault)
+        key_rotation.note(session, vault.describe(), now=now)
         session.commit()
     else:
         vault_memory.require(session, vault)
@@ -112,7 +113,7 @@ def _fill_database(
     engine = make_engine(settings.database_url)
     try:
         with session_factory(engine)() as session:
-            _remember(session, vault, found)
+            _remember(session, vault, found, now)
             try:
                 authority.certificates(session)
             except authority.NoAuthority:
