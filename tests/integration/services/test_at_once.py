@@ -330,6 +330,10 @@ def test_progress_that_cannot_be_shown_ends_no_session(office: CardOffice) -> No
         desk.progress(Progress(0, 0, "put_card_back"))
     finally:
         event.remove(engine, "before_cursor_execute", busy)
+    with office.sessions() as session:
+        shown = operations.operation(session, operation_id)
+    assert (shown.state, shown.error_code) == (OperationState.DONE, None), "nothing was written over the end"
+    assert shown.progress != "put_card_back"
 
 
 def test_cards_end_with_their_last_day(office: CardOffice) -> None:

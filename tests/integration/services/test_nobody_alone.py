@@ -201,7 +201,9 @@ def test_no_pair_of_duties_for_one_card(office: CardOffice, route: str, earlier:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_five_people_get_it_done(office: CardOffice, route: str) -> None:
-    Way(office, {}, route).go()
+    way = Way(office, {}, route)
+    way.go()
+    assert office.card(way.newest()).state is CardState.ACTIVE
 
 
 @pytest.mark.parametrize("earlier", [Duty.TAKE, Duty.APPROVE, Duty.RELEASE])
@@ -250,3 +252,4 @@ def test_work_that_was_called_off_counts_for_nothing(office: CardOffice) -> None
         operations.cancel_operation(session, asked, actor=both, now=office.clock())
     way.produce()
     way.hand_over()
+    assert office.card(way.newest()).state is CardState.ACTIVE

@@ -282,9 +282,11 @@ def test_registry_entries_are_read() -> None:
 def test_parsers_read_or_refuse_and_nothing_else(data: bytes) -> None:
     for parse in (gp.parse_fci, gp.parse_card_data, gp.parse_key_information, gp.parse_cplc, gp.parse_registry):
         try:
-            parse(data)
-        except (InvalidTlv, UnexpectedAnswer):
-            continue
+            read = parse(data)
+        except (InvalidTlv, UnexpectedAnswer) as refused:
+            assert refused.code and str(refused)
+        else:
+            assert read == parse(data), "the same bytes mean the same"
 
 
 def test_a_cap_file_is_read() -> None:
@@ -342,9 +344,13 @@ def test_a_damaged_cap_file_is_read_or_refused(data: st.DataObject) -> None:
     content = bytearray(parts[name])
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     try:
-        gp.parse_cap(cap({**parts, name: bytes(content)}))
-    except gp.InvalidCap:
-        return
+        read = gp.parse_cap(cap({**parts, name: bytes(content)}))
+    except gp.InvalidCap as refused:
+        assert str(refused)
+    else:
+        loaded = name not in {"Descriptor", "Debug"}  # those two never go to a card
+        assert (bytes(content) in read.data_block) == loaded, "what is read is what came"
+        assert len(read.package) in range(5, 17) and all(len(applet) in range(5, 17) for applet in read.applets)
 
 
 def test_a_load_file_goes_in_numbered_blocks_behind_its_signatures() -> None:

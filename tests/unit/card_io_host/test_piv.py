@@ -56,7 +56,7 @@ def session(algorithm: AdminAlgorithm = AdminAlgorithm.TDES, **facts: object) ->
     return chip, opened
 
 
-def same_log(ours: Callable[[PivSession], object], theirs: Callable[[yubikit.PivSession], object]) -> list[Call]:
+def assert_same_log(ours: Callable[[PivSession], object], theirs: Callable[[yubikit.PivSession], object]) -> list[Call]:
     """Run the same work with both clients on two cards and compare what each card was told."""
     logs: list[list[Call]] = []
     for index in range(2):
@@ -84,28 +84,32 @@ CERTIFICATE = X509.public_bytes(Encoding.DER)
 
 
 def test_pin_commands_are_those_of_an_independent_client() -> None:
-    same_log(lambda own: own.verify_pin(PIN), lambda other: other.verify_pin("123456"))
-    same_log(lambda own: own.change_pin(PIN, Secret(b"7654321")), lambda other: other.change_pin("123456", "7654321"))
-    same_log(
+    assert_same_log(lambda own: own.verify_pin(PIN), lambda other: other.verify_pin("123456"))
+    assert_same_log(
+        lambda own: own.change_pin(PIN, Secret(b"7654321")), lambda other: other.change_pin("123456", "7654321")
+    )
+    assert_same_log(
         lambda own: own.change_puk(PUK, Secret(b"87654321")), lambda other: other.change_puk("12345678", "87654321")
     )
-    same_log(lambda own: own.unblock_pin(PUK, Secret(b"654321")), lambda other: other.unblock_pin("12345678", "654321"))
+    assert_same_log(
+        lambda own: own.unblock_pin(PUK, Secret(b"654321")), lambda other: other.unblock_pin("12345678", "654321")
+    )
 
 
 def test_object_commands_are_those_of_an_independent_client() -> None:
-    same_log(
+    assert_same_log(
         lambda own: own.put_certificate(Slot.SIGNATURE, CERTIFICATE),
         lambda other: other.put_certificate(yubikit.SLOT.SIGNATURE, X509),
     )
-    same_log(
+    assert_same_log(
         lambda own: own.put_certificate(Slot.RETIRED_20, CERTIFICATE),
         lambda other: other.put_certificate(yubikit.SLOT.RETIRED20, X509),
     )
-    same_log(
+    assert_same_log(
         lambda own: own.certificate(Slot.AUTHENTICATION),
         lambda other: other.get_certificate(yubikit.SLOT.AUTHENTICATION),
     )
-    same_log(
+    assert_same_log(
         lambda own: own.put_object(ObjectId.CHUID, b"\x30\x00"),
         lambda other: other.put_object(yubikit.OBJECT_ID.CHUID, b"\x30\x00"),
     )
@@ -113,11 +117,11 @@ def test_object_commands_are_those_of_an_independent_client() -> None:
 
 def test_key_commands_are_those_of_an_independent_client() -> None:
     # The client asks for its own policies only from version 4 on; the standard's template has the algorithm alone.
-    same_log(
+    assert_same_log(
         lambda own: own.generate_key(Slot.AUTHENTICATION, KeyAlgorithm.ECC_P384),
         lambda other: other.generate_key(yubikit.SLOT.AUTHENTICATION, yubikit.KEY_TYPE.ECCP384),
     )
-    same_log(
+    assert_same_log(
         lambda own: own.sign(Slot.AUTHENTICATION, KeyAlgorithm.ECC_P256, DIGEST),
         lambda other: other.sign(
             yubikit.SLOT.AUTHENTICATION,
@@ -126,7 +130,7 @@ def test_key_commands_are_those_of_an_independent_client() -> None:
             Prehashed(hashes.SHA256()),  # type: ignore[arg-type]
         ),
     )
-    same_log(
+    assert_same_log(
         lambda own: own.agree(Slot.KEY_MANAGEMENT, KeyAlgorithm.ECC_P256, PEER),
         lambda other: other.calculate_secret(yubikit.SLOT.KEY_MANAGEMENT, PEER),
     )
@@ -135,7 +139,7 @@ def test_key_commands_are_those_of_an_independent_client() -> None:
         with pytest.raises(ValueError, match=r"ASN\.1|parsing"):  # what the card sends is no certificate
             other.attest_key(yubikit.SLOT.AUTHENTICATION)
 
-    same_log(lambda own: own.attest(Slot.AUTHENTICATION), attest)
+    assert_same_log(lambda own: own.attest(Slot.AUTHENTICATION), attest)
 
 
 @pytest.mark.parametrize("algorithm", list(AdminAlgorithm))

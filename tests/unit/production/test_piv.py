@@ -108,9 +108,11 @@ def test_every_cipher_of_the_admin_key(tmp_path: Path, cipher: str) -> None:
         number, card = line.order(1), blank_card(1, kind="piv")
         whole_way(line, number, card)
         kept = admin_key(line, number)
-        PivSession(fresh_connection(card)).authenticate_admin(
-            kept, AdminCipher(cipher).algorithm, bytes(AdminCipher(cipher).algorithm.block_bytes)
-        )
+        algorithm = AdminCipher(cipher).algorithm
+        session = PivSession(fresh_connection(card))
+        session.authenticate_admin(kept, algorithm, bytes(algorithm.block_bytes))
+        session.put_object(ObjectId.CHUID, b"\x30\x00")
+        assert session.get_object(ObjectId.CHUID) == b"\x30\x00", "who holds the key may write"
 
 
 @pytest.mark.slow

@@ -56,6 +56,7 @@ def run(line: Line, cases: Sequence[Tear]) -> None:
 def test_a_sample_of_commands_torn_before_and_after(piv: Line) -> None:
     cases = tears(piv)
     run(piv, cases[::SAMPLE])
+    assert len(cases[::SAMPLE]) > 3
     print(f"torn test, profile piv: {len(cases[::SAMPLE])} of {len(cases)} tears, every card finished")
 
 
@@ -63,6 +64,7 @@ def test_a_sample_of_commands_torn_before_and_after(piv: Line) -> None:
 def test_every_command_torn_before_and_after(piv: Line) -> None:
     cases = tears(piv)
     run(piv, cases)
+    assert len(cases) > 50
     print(f"torn test, profile piv: {len(cases)} tears, every card finished")
 
 

@@ -69,17 +69,22 @@ def commands(data: bytes) -> list[bytes]:
     return found
 
 
-def one_input(data: bytes) -> None:
-    """The first byte chooses the state; each command goes in as it is, or through the open channel where one is."""
+def one_input(data: bytes) -> int:
+    """The first byte chooses the state; each command goes in as it is, or through the open channel where one is.
+
+    Returns how many were answered; `AssertionError` when one was not, or the card does not recover.
+    """
     if not data:
-        return
+        return 0
     card, session = STATES[data[0] % len(STATES)]()
-    for command in commands(data[1:]):
+    row = commands(data[1:])
+    for command in row:
         check(card.process(_secured(session, command)), command)
     card.reset()
     answer = send(card, "00A40400", bytes.fromhex("A000000151000000"), 256)
     if answer.sw not in {0x9000, 0x6283}:
         raise AssertionError(f"the card does not recover: {answer.sw:04X}")
+    return len(row)
 
 
 def _secured(session: Scp03Session | None, command: bytes) -> bytes:

@@ -57,7 +57,7 @@ def is_error(sw: int) -> bool:
     return sw not in (0x9000, 0x6283, 0x6310)
 
 
-def converse(
+def check_conversation(
     host: scp03.Scp03Session | scp02.Scp02Session,
     card: card03.Scp03 | card02.Scp02,
     row: list[tuple[CommandAPDU, tuple[bytes, int]]],
@@ -78,14 +78,14 @@ def converse(
 @given(row=ROWS, size=SIZES, level=st.sampled_from(LEVELS_03), wide=st.booleans())
 def test_scp03(row: list[tuple[CommandAPDU, tuple[bytes, int]]], size: int, level: int, wide: bool) -> None:
     host, card = pair03(size, level, wide)
-    converse(host, card, row)
+    check_conversation(host, card, row)
 
 
 @settings(max_examples=60, deadline=None)
 @given(row=ROWS, level=st.sampled_from(LEVELS_02), i=st.sampled_from([0x35, 0x75]), counter=st.integers(0, 0xFFFE))
 def test_scp02(row: list[tuple[CommandAPDU, tuple[bytes, int]]], level: int, i: int, counter: int) -> None:
     host, card = pair02(level, i, counter)
-    converse(host, card, row)
+    check_conversation(host, card, row)
 
 
 @settings(max_examples=60, deadline=None)
@@ -157,11 +157,11 @@ def test_scp03_within_an_r_mac_session(
     assert begun.data == bytes([len(data)]) + data
     card.begin_r_mac(added)
     assert host.unwrap(card.wrap(b"", 0x9000) + b"\x90\x00") == b"\x90\x00"
-    converse(host, card, row)
+    check_conversation(host, card, row)
     card.unwrap(CommandAPDU.decode(host.end_r_mac()))
     card.end_r_mac()
     last = card.wrap(b"", 0x9000)
     assert len(last) == 8
     assert host.unwrap(last + b"\x90\x00") == b"\x90\x00"
     assert card.level == 0x03
-    converse(host, card, row)
+    check_conversation(host, card, row)

@@ -27,12 +27,12 @@ SEEDS = [
 
 @pytest.mark.parametrize("seed", SEEDS, ids=range(len(SEEDS)))
 def test_seeds_are_answered(seed: bytes) -> None:
-    fuzz_target.one_input(seed)
+    assert fuzz_target.one_input(seed) in {2, 3, 4}, "all of the row"
 
 
 @pytest.mark.parametrize("number", range(30))
 def test_noise_is_answered(number: int) -> None:
-    fuzz_target.one_input(random.Random(number).randbytes(200))
+    assert fuzz_target.one_input(random.Random(number).randbytes(200)) > 0
 
 
 @pytest.mark.parametrize("number", range(30))
@@ -41,7 +41,7 @@ def test_damaged_seeds_are_answered(number: int) -> None:
     data = bytearray(chance.choice(SEEDS))
     for _ in range(chance.randint(1, 6)):
         data[chance.randrange(1, len(data))] = chance.randrange(256)
-    fuzz_target.one_input(bytes(data))
+    assert fuzz_target.one_input(bytes(data)) > 0
 
 
 def test_the_row_of_commands() -> None:
