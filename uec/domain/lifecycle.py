@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from uec.domain import phases, stock, twins
+from uec.domain import phases, printing, stock, twins
 from uec.domain.errors import IllegalMove
 
 
@@ -311,6 +311,7 @@ INITIAL: Mapping[str, frozenset[str]] = {
     "stock_destruction": frozenset({stock.DestructionState.PROPOSED}),
     "quarantine": frozenset({stock.QuarantineState.IMPOSED}),
     "twin_case": frozenset({twins.TwinState.OPEN}),
+    "print_order": frozenset({printing.PrintState.ORDERED}),
     "policy_change": frozenset({phases.ChangeState.PROPOSED}),
     "public_notice": frozenset({phases.ChangeState.PROPOSED}),
 }
@@ -328,6 +329,7 @@ MACHINES: Mapping[str, Mapping[Any, StrEnum]] = {
     "stock_destruction": stock.DESTRUCTION,
     "quarantine": stock.QUARANTINE,
     "twin_case": twins.TWIN_CASE,
+    "print_order": printing.PRINT,
     "policy_change": phases.CHANGE,
     "public_notice": phases.CHANGE,
 }

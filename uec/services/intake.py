@@ -4,6 +4,7 @@ The mass way in is `uec.services.cohort`. The receipt carries number and date (2
 stored as a hash only.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import select
@@ -17,7 +18,7 @@ from uec.domain.policy import Policy
 from uec.domain.texts import typed
 from uec.services import numbering
 from uec.services.applicant_secret import RandomBytes, hash_secret, matches, new_secret
-from uec.services.forms import ApplicationForm
+from uec.services.forms import ApplicationForm, InvalidForm
 from uec.services.rows import present
 from uec.services.views import ApplicationStatusView, Receipt
 from uec.store import audit
@@ -43,8 +44,11 @@ def submit_application(
     policy: Policy,
     now: datetime,
     random: RandomBytes,
+    misfits: Callable[..., dict[str, str]] | None = None,
 ) -> Receipt:
     """Check the form, store the application and return its receipt.
+
+    `misfits` takes surname, name and patronymic and says, as errors of the form, which have no room on the card.
 
     Raises `InvalidForm`, `AlreadyServed`, `NotAllowed` (a window needs TAKE_APPLICATION), and `InvalidInput` for the
     mass route or before the policy opens applications.
@@ -58,6 +62,8 @@ def submit_application(
     if not policy.applications_open(policy.day(now)):
         raise InvalidInput(f"Applications are taken from {policy.on_application_from:%d.%m.%Y}: come back then.")
     form = form.validate(today=policy.day(now), policy=policy)
+    if misfits and (wrong := misfits(surname=form.surname, name=form.name, patronymic=form.patronymic)):
+        raise InvalidForm(wrong)
     present(session, IssuancePoint, form.point_id)
     application, secret = _register(session, form, route=route, actor=actor, policy=policy, now=now, random=random)
     session.commit()

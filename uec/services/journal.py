@@ -23,6 +23,7 @@ from uec.services import revocation, stock_cards
 from uec.services.batch_closing import close_if_done
 from uec.services.cards import apply_event
 from uec.services.moves import move
+from uec.services.print_orders import require_matched
 from uec.services.rows import locked
 from uec.store.tables import Application, Batch, Card, JournalEntry
 
@@ -139,6 +140,7 @@ def _inspected(session: Session, card: Card, facts: Mapping[str, Any], actor: Ac
     if card.state is CardState.PERSONALISED:
         return  # a second look at a finished card proves nothing new
     _require(card, CardState.WRITING)
+    require_matched(session, card)
     card.personalised_at = now
     move(session, card, CardEvent.INSPECTED, actor=actor, now=now)
     application = locked(session, Application, card.application_id)

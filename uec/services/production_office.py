@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import select
@@ -67,7 +68,12 @@ class Bench:
 
 def document_signer(session: Session, vault: Vault) -> Signer:
     """The key and certificate that security objects are signed with; raises `NoAuthority`."""
-    certificate = authority.certificates(session).document_signer
+    return _signer(vault, authority.certificates(session).document_signer)
+
+
+@lru_cache(maxsize=2)
+def _signer(vault: Any, certificate: bytes) -> Signer:
+    """Found once: each search asks the vault for all its keys of the kind."""
     return Signer.find(vault, KeyPurpose.DOCUMENT_SIGNER, certificate)
 
 

@@ -22,6 +22,7 @@ from uec.services.forms import ApplicationForm
 from uec.services.views import Receipt
 from uec.web import sealed
 from uec.web.context import database, now, office
+from uec.web.faces import no_room
 
 COOKIE = "uec_receipt"
 PATH = "/apply"
@@ -41,7 +42,7 @@ def submit_once(form: ApplicationForm, *, name: str, route: Route, actor: Actor,
     session = database()
     try:
         return intake.submit_application(
-            session, form=form, route=route, actor=actor, policy=policy, now=now(), random=random
+            session, form=form, route=route, actor=actor, policy=policy, now=now(), random=random, misfits=no_room
         )
     except intake.AlreadyServed as error:
         session.rollback()

@@ -21,6 +21,7 @@ from uec.domain.lifecycle import (
     Route,
 )
 from uec.domain.permissions import Role
+from uec.domain.printing import PrintState
 from uec.web import stock_words
 from uec.web.language import language
 from uec.web.texts import _, _l
@@ -70,6 +71,10 @@ _TAGS: tuple[tuple[StrEnum, Text, str], ...] = (
     (CertificateState.ISSUED, _l("Valid"), "green"),
     (CertificateState.HELD, _l("On hold"), "orange"),
     (CertificateState.REVOKED, _l("Revoked"), "red"),
+    (PrintState.ORDERED, _l("To be printed"), "blue"),
+    (PrintState.PRINTED, _l("Printed, to be compared"), "yellow"),
+    (PrintState.MATCHED, _l("Agrees with the chip"), "green"),
+    (PrintState.SPOILED, _l("Given up"), "grey"),
     (CheckOutcome.PENDING, _l("Not asked yet"), "grey"),
     (CheckOutcome.MATCH, _l("Match"), "green"),
     (CheckOutcome.MISMATCH, _l("Mismatch"), "red"),
@@ -157,6 +162,14 @@ def word(value: StrEnum) -> str:
 
 def field_error(key: str) -> str:
     """Return the words for a message key of a form."""
+    if key.startswith("form.no_room:"):
+        _name, given, fitting = key.split(":")
+        return _(
+            "%(given)s characters, and about %(fitting)s have room on the card: "
+            "agree on a shorter form with the applicant",
+            given=given,
+            fitting=fitting,
+        )
     return str(FORM_ERRORS[key]) if key in FORM_ERRORS else _("Check this field")
 
 

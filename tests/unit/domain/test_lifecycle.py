@@ -23,6 +23,7 @@ FINAL = {
     "stock_destruction": {"DONE", "WITHDRAWN"},
     "quarantine": {"RELEASED"},
     "twin_case": set(),
+    "print_order": {"SPOILED"},
     "policy_change": {"CONFIRMED", "WITHDRAWN"},
     "public_notice": {"CONFIRMED", "WITHDRAWN"},
 }

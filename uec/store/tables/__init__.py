@@ -6,6 +6,7 @@ from uec.store.tables.keys import KeyVersion
 from uec.store.tables.people import Cohort, CohortPart, Refusal, RegisterImport, Resident
 from uec.store.tables.phases import BankChoice, PolicyChange, PublicNotice
 from uec.store.tables.places import IssuancePoint, Municipality, Staff, StaffRole
+from uec.store.tables.printing import PrintOrder
 from uec.store.tables.production import (
     Batch,
     Card,
@@ -68,6 +69,7 @@ __all__ = [
     "OcspAnswer",
     "OcspSigner",
     "OperationPlace",
+    "PrintOrder",
     "Quarantine",
     "Refusal",
     "RegisterCheck",

@@ -18,6 +18,7 @@ from uec.web import published as published_lists
 from uec.web.access import current_actor, needs, public
 from uec.web.api import schemas, tokens
 from uec.web.context import database, now, office, policy, reader
+from uec.web.faces import no_room
 from uec.web.limits import SlidingWindow
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -95,6 +96,7 @@ def submit(values: Values) -> object:
         policy=policy(),
         now=now(),
         random=office().random,
+        misfits=no_room,
     )
 
 

@@ -14,6 +14,7 @@ from wtforms.validators import InputRequired
 from uec.domain.policy import Policy
 from uec.services.forms import PASSPORT, ApplicationForm, InvalidForm
 from uec.services.views import PointView
+from uec.web.faces import no_room
 from uec.web.forms.fields import DayField, PageForm, options
 from uec.web.language import pick
 from uec.web.texts import _l
@@ -172,11 +173,13 @@ def problems(
     answers: Mapping[str, str], *, points: Sequence[PointView], photo: bytes | None, today: date, policy: Policy
 ) -> dict[str, str]:
     """Return field -> message key for everything wrong or missing in the answers."""
-    errors: dict[str, str] = {}
+    form, errors = application_form(answers, photo=photo, today=today), {}
     try:
-        application_form(answers, photo=photo, today=today).validate(today=today, policy=policy)
+        form.validate(today=today, policy=policy)
     except InvalidForm as error:
         errors = dict(error.errors)
+    if not {"surname", "name", "patronymic"} & set(errors):
+        errors |= no_room(surname=form.surname, name=form.name, patronymic=form.patronymic)
     errors |= {name: "form.required" for name in DATES if not answers.get(name)}
     if photo is not None and "photo" not in errors and is_damaged(photo):
         errors["photo"] = "form.photo_damaged"

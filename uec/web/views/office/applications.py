@@ -14,7 +14,8 @@ from uec.domain.permissions import Permission
 from uec.services import applications as service
 from uec.services import checks, decision, withdrawal
 from uec.web.access import current_actor, needs
-from uec.web.context import database, now
+from uec.web.context import database, now, office
+from uec.web.faces import printer
 from uec.web.forms.fields import PageForm
 from uec.web.paging import PAGE_ROWS, offset
 from uec.web.texts import _, _l
@@ -87,7 +88,12 @@ def application(application_id: int) -> ResponseReturnValue:
     decidable = view.state in sources(APPLICATION, ApplicationEvent.APPROVE)
     withdrawable = view.state in sources(APPLICATION, ApplicationEvent.WITHDRAW)
     page = render_template(
-        "office/application.html", view=view, form=form, decidable=decidable, withdrawable=withdrawable
+        "office/application.html",
+        view=view,
+        form=form,
+        decidable=decidable,
+        withdrawable=withdrawable,
+        prints=printer().face(office().settings.default_profile) is not None,
     )
     return page, 400 if form.errors else 200
 

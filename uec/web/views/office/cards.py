@@ -11,10 +11,11 @@ from wtforms.validators import InputRequired, Length
 from uec.domain.actors import Actor
 from uec.domain.lifecycle import CARD, ApplicationReason, CardEvent, CardState, sources
 from uec.domain.permissions import Permission
-from uec.services import card_lists
+from uec.services import card_lists, printing
 from uec.services import cards as service
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, policy
+from uec.web.faces import printer
 from uec.web.forms.fields import PageForm, options
 from uec.web.paging import PAGE_ROWS, offset
 from uec.web.texts import _, _l
@@ -105,7 +106,8 @@ def card(card_id: int) -> ResponseReturnValue:
     form.offer(actor, view.row.state)
     if request.method == "POST" and form.event.choices and form.validate_on_submit():
         return _carry_out(card_id, form, actor)
-    return render_template("office/card.html", card=view, form=form), 400 if form.errors else 200
+    prints = printing.card_prints(database(), card_id, printer=printer())
+    return render_template("office/card.html", card=view, form=form, prints=prints), 400 if form.errors else 200
 
 
 def _carry_out(card_id: int, form: LifeForm, actor: Actor) -> ResponseReturnValue:

@@ -1,0 +1,16 @@
+"""The faces of cards for views: this office's printer, and which names have no room on a card."""
+
+from uec.services import printing
+from uec.services.printing import Printer
+from uec.web.context import office
+
+
+def printer() -> Printer:
+    """How this office prints."""
+    return Printer.of(office().settings)
+
+
+def no_room(*, surname: str, name: str, patronymic: str) -> dict[str, str]:
+    """Field -> message key for names that cannot be printed on a card of the default profile."""
+    profile = office().settings.default_profile
+    return printing.misfits(printer(), profile, surname=surname, name=name, patronymic=patronymic)
