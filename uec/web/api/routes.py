@@ -61,6 +61,13 @@ def at(rule: str, method: str = "GET", *, secured: bool = False) -> Callable[[Vi
     return register
 
 
+def _asked(values: Values) -> dict[str, Any]:
+    """What a list was asked for, as the services take it: one state or all, and the rest by name."""
+    return {name: value for name, value in values.items() if name != "state"} | {
+        "states": (values["state"],) if values["state"] else ()
+    }
+
+
 @at("/session", "POST")
 @takes(schemas.SignInInput)
 @gives(200, schemas.TokenOutput)
@@ -116,16 +123,7 @@ def status(values: Values) -> object:
 @needs(Permission.VIEW_PERSON)
 def list_applications(values: Values) -> object:
     """List applications, the ones due first on top."""
-    state = values["state"]
-    return applications.find(
-        database(),
-        actor=current_actor(),
-        now=now(),
-        states=(state,) if state else (),
-        query=values["query"],
-        offset=values["offset"],
-        limit=values["limit"],
-    )
+    return applications.find(database(), actor=current_actor(), now=now(), **_asked(values))
 
 
 @at("/cards", secured=True)
@@ -134,16 +132,7 @@ def list_applications(values: Values) -> object:
 @needs(Permission.VIEW_PERSON)
 def list_cards(values: Values) -> object:
     """List cards with their states; `query` finds a card number, an application number, a SNILS or a surname."""
-    state = values["state"]
-    return card_lists.find(
-        database(),
-        actor=current_actor(),
-        now=now(),
-        states=(state,) if state else (),
-        query=values["query"],
-        offset=values["offset"],
-        limit=values["limit"],
-    )
+    return card_lists.find(database(), actor=current_actor(), now=now(), **_asked(values))
 
 
 @at("/batches", secured=True)
@@ -152,14 +141,7 @@ def list_cards(values: Values) -> object:
 @needs(Permission.VIEW_BATCHES)
 def list_batches(values: Values) -> object:
     """List batches by day."""
-    state = values["state"]
-    return batch_lists.find(
-        reader(),
-        actor=current_actor(),
-        states=(state,) if state else (),
-        offset=values["offset"],
-        limit=values["limit"],
-    )
+    return batch_lists.find(reader(), actor=current_actor(), **_asked(values))
 
 
 @at("/batches/<int:batch_id>", secured=True)
