@@ -27,6 +27,7 @@ from uec.services import (
     preparation,
     production_office,
     publication,
+    quality,
     rules,
     schedule,
 )
@@ -197,11 +198,20 @@ def note_keys(tools: Tools) -> str:
     return "; ".join(["noted", *ending])
 
 
+def judge_quality(tools: Tools) -> str:
+    """Quarantine every reader, station, chip lot and operator that has left the band."""
+    now = tools.clock()
+    with tools.sessions() as session:
+        made = quality.evaluate(session, band=tools.settings.policy.at(now).quality_band, now=now)
+    return f"{len(made)} quarantined"
+
+
 JOBS: Mapping[str, Job] = {
     "checks": Job(timedelta(seconds=5), "ask the registers about applications", run_checks),
     "prepare": Job(timedelta(seconds=5), "make the data of released batches", prepare_batches),
     "publish": Job(timedelta(seconds=15), "publish revocation list and stop-list", publish),
     "ocsp": Job(timedelta(seconds=15), "sign answers about certificates ahead", sign_answers),
+    "quality": Job(timedelta(seconds=15), "quarantine what fails too often", judge_quality),
     "audit-head": Job(timedelta(minutes=1), "sign the heads of the audit chains", sign_audit),
     "plan": Job(timedelta(days=1), "plan approved applications", plan),
     "expire": Job(timedelta(days=1), "end cards whose validity is over", expire),

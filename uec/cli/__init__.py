@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "refusals": ("refusals", "File refusals to receive a card, and list them."),
     "cohorts": ("cohorts", "Compute, propose and approve lists for mass emission."),
     "batches": ("batches", "Plan, list, release and produce batches."),
+    "stock": ("stock", "Blank cards: deliveries, transfers, shifts, balances, acts, quarantine."),
     "cards": ("cards", "List and show cards; suspend, resume, report lost, replace, annul, destroy."),
     "card": ("card", "Readers and cards on this machine: list, virtual, read, check."),
     "ca": ("ca", "The certification authority: make it, show it, publish its lists."),

@@ -16,6 +16,7 @@ is made to be looked at after every card and forgets a good past.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -70,10 +71,15 @@ def rule_of(band: Band) -> Rule:
     gain = math.log(band.intolerable / band.allowed)
     loss = math.log((1 - band.allowed) / (1 - band.intolerable))
     points = max(1, round(gain / loss))
-    threshold = points * (FEWEST_FAILURES - 1) + 1
-    while _average_run(points, threshold, band.allowed) < band.false_alarm_every:
-        threshold += 1
-    return Rule(points, threshold)
+    enough = points * (FEWEST_FAILURES - 1) + 1
+    while _average_run(points, enough, band.allowed) < band.false_alarm_every:
+        enough *= 2
+    # A higher threshold never alarms sooner, so the smallest one that is enough is found by halving.
+    lowest = range(points * (FEWEST_FAILURES - 1) + 1, enough + 1)
+    found = bisect_left(
+        lowest, True, key=lambda threshold: _average_run(points, threshold, band.allowed) >= band.false_alarm_every
+    )
+    return Rule(points, lowest[found])
 
 
 def _average_run(points: int, threshold: int, rate: float) -> float:

@@ -92,6 +92,14 @@ def box_numbers(session: Session, box_ids: Iterable[int | None]) -> dict[int | N
     return {**numbers, None: "-"}
 
 
+def box_of_number(session: Session, number: str) -> int:
+    """The id of the box with a number on it; raises `NotFound`."""
+    found = session.scalar(select(StockBox.id).where(StockBox.number == number))
+    if found is None:
+        raise NotFound(f"There is no box {number}: look at the list of boxes.", kind="StockBox", id=number)
+    return found
+
+
 def ranges_on_the_way(session: Session, transfer_id: int) -> list[Lying]:
     """What a consignment carries now."""
     return stock_balance.lying(session, StockAccount.transfer_id == transfer_id, limit=LIMIT)
