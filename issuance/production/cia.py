@@ -8,6 +8,7 @@ never heard of it must not try it for signatures; its certificate is.
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
+from functools import lru_cache
 
 from card_io import tlv
 from card_io.applets.uec.layout import CIA_AID, Fid
@@ -47,19 +48,29 @@ def build_cia_files(
     `public_points` maps a key slot's name to its uncompressed point; `groups` are the numbers of the data groups that
     this card has.
     """
-    listed = [key for key in profile.keys if key.use is not KeyUse.INTERNAL_AUTHENTICATE]
-    present = set(groups)
-    files: dict[int, bytes] = {
+    files = dict(_files_of_all_cards(profile, frozenset(groups)))
+    files[Fid.CIA_INFO] = _cia_info(profile, card_number)
+    files[Fid.PUKD] = b"".join(_public_key(key, public_points[key.name]) for key in _listed(profile))
+    return files | {Fid.OD: _od()}
+
+
+@lru_cache(maxsize=32)
+def _files_of_all_cards(profile: CardProfile, present: frozenset[int]) -> Mapping[int, bytes]:
+    """What is the same on every card with these data groups; a line makes thousands of them."""
+    return {
         Fid.DIR: _dir(profile),
-        Fid.CIA_INFO: _cia_info(profile, card_number),
+        Fid.CIA_INFO: b"",
         Fid.AOD: b"".join(_pin_object(profile, pin) for pin in profile.pins),
-        Fid.PRKD: b"".join(_private_key(profile, key) for key in listed),
-        Fid.PUKD: b"".join(_public_key(key, public_points[key.name]) for key in listed),
+        Fid.PRKD: b"".join(_private_key(profile, key) for key in _listed(profile)),
+        Fid.PUKD: b"",
         Fid.CD: b"".join(_certificate(key) for key in profile.keys),
         Fid.DOD: b"".join(_data_object(profile, group) for group in profile.data_groups if group.number in present)
         + _security_object(profile),
     }
-    return files | {Fid.OD: _od()}
+
+
+def _listed(profile: CardProfile) -> list[KeySlot]:
+    return [key for key in profile.keys if key.use is not KeyUse.INTERNAL_AUTHENTICATE]
 
 
 def _dir(profile: CardProfile) -> bytes:

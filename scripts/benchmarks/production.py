@@ -1,4 +1,4 @@
-"""The production line: round trips a card, a card over a slow link, sixteen readers side by side."""
+"""The production line: round trips a card, a slow link, sixteen readers, a replaying card, the journal on and off."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from issuance.production.drivers import drive
 from issuance.production.personalise import personalise
 from issuance.production.relay import play
 from issuance.production.transcript import Transcript
+from scripts.benchmarks import journal, replay
 from scripts.benchmarks.figure import Figure, median_seconds, seconds
 from tests.support.line import Line, blank_card, make_line, slot_of
 
@@ -66,6 +67,8 @@ def figures(*, quick: bool) -> Iterator[Figure]:
         yield Figure("production.card_over_100ms", "s", over_link, TRIPS_MAX * LINK_S, LINK_GOAL, at_most=True)
         yield _side_by_side(press, 1 if quick else 3)
         line.office.vault.close()
+    yield from replay.figures(quick=quick)
+    yield from journal.figures(quick=quick)
 
 
 def _side_by_side(press: Press, cards: int) -> Figure:
