@@ -15,6 +15,7 @@ from card_io.scp03 import derive_session_keys
 from card_io.secret import Secret
 from issuance.errors import UnknownKey, UnusableKey, VaultError, WrongCardKeys
 from issuance.keys.access import ClientKind
+from issuance.keys.periods import PERIODS
 from issuance.keys.port import (
     CardSessionRequest,
     KeyAlgorithm,
@@ -93,12 +94,45 @@ def test_digests_that_do_not_fit_are_refused(vaults: Vaults) -> None:
         vault.sign_digests(vault.active(KeyPurpose.AUDIT), [bytes(32)])
 
 
-def test_rsa_signs_too(vaults: Vaults) -> None:
-    ref = vaults[ClientKind.CUSTODIAN].generate(KeyPurpose.CA_ISSUING, KeyAlgorithm.RSA_2048, now=NOW)
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        KeyAlgorithm.EC_P256,
+        KeyAlgorithm.EC_P384,
+        KeyAlgorithm.ED25519,
+        KeyAlgorithm.RSA_2048,
+        pytest.param(KeyAlgorithm.RSA_3072, marks=pytest.mark.slow),
+        pytest.param(KeyAlgorithm.RSA_4096, marks=pytest.mark.nightly),  # seconds to make one
+    ],
+)
+def test_every_algorithm_signs_messages_and_digests(vaults: Vaults, algorithm: KeyAlgorithm) -> None:
+    ref = vaults[ClientKind.CUSTODIAN].generate(KeyPurpose.CA_ISSUING, algorithm, now=NOW)
     hub = vaults[ClientKind.HUB]
-    verify(hub.public_key(ref), hub.sign(ref, [b"by rsa"])[0], b"by rsa")
-    digest = hashlib.sha256(b"by rsa").digest()
-    verify(hub.public_key(ref), hub.sign_digests(ref, [digest])[0], b"by rsa")
+    public = hub.public_key(ref)
+    for message in (b"", b"one", bytes(3000)):
+        verify(public, hub.sign(ref, [message])[0], message)
+    loaded = serialization.load_der_public_key(public)
+    if isinstance(loaded, rsa.RSAPublicKey):
+        assert (loaded.key_size, loaded.public_numbers().e) == (int(algorithm.value.removeprefix("rsa-")), 65537)
+    hashed = hashlib.sha384 if algorithm is KeyAlgorithm.EC_P384 else hashlib.sha256
+    if algorithm is KeyAlgorithm.ED25519:
+        with pytest.raises(UnusableKey):
+            hub.sign_digests(ref, [hashed(b"list").digest()])
+    else:
+        verify(public, hub.sign_digests(ref, [hashed(b"list").digest()])[0], b"list")
+    told = next(info for info in hub.describe(KeyPurpose.CA_ISSUING) if info.ref == ref)
+    assert told.check_value == hashlib.sha256(public).hexdigest()[:16].upper()
+    assert told.expires_at == NOW + PERIODS[KeyPurpose.CA_ISSUING]
+
+
+def test_an_algorithm_that_does_not_fit_the_purpose_is_refused(vaults: Vaults) -> None:
+    custodian = vaults[ClientKind.CUSTODIAN]
+    before = custodian.identity()
+    for purpose in KeyPurpose:
+        algorithm = KeyAlgorithm.AES_128 if purpose in SIGNERS else KeyAlgorithm.EC_P256
+        with pytest.raises(UnusableKey):
+            custodian.generate(purpose, algorithm, now=NOW)
+    assert custodian.identity() == before
 
 
 def test_session_keys_are_those_of_the_card(vaults: Vaults) -> None:

@@ -102,6 +102,21 @@ def test_neither_half_of_the_pin_opens_the_token(token: Token) -> None:
     Pkcs11Vault.create(token, PIN_HALVES).close()
 
 
+def test_wrong_pins_are_counted_and_a_right_one_sets_the_counter_back(token: Token) -> None:
+    wrong = (Secret(b"11111"), Secret(b"22222"))
+    tries = []
+    for _ in range(2):
+        with pytest.raises(VaultUnlockError) as caught:
+            Pkcs11Vault.create(token, wrong)
+        tries.append(caught.value.tries)
+        assert "11111" not in str(caught.value)
+    assert tries == ["few", "few"]  # SoftHSM2 tells that wrong ones were counted
+    Pkcs11Vault.create(token, PIN_HALVES).close()
+    with pytest.raises(VaultUnlockError) as caught:
+        Pkcs11Vault.unlock(token, (PIN_HALVES[0], Secret(b"x")))
+    assert "lock" in str(caught.value)
+
+
 def test_a_token_that_is_not_there_or_holds_something_else(token: Token) -> None:
     with pytest.raises(VaultMissing):
         Pkcs11Vault.unlock(replace(token, label="another"), PIN_HALVES)
