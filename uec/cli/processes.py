@@ -49,7 +49,11 @@ def scheduler() -> None:
 
 @click.command()
 def worker() -> None:
-    """Do what is due: ask registers, prepare batches, publish lists, sign the audit."""
+    """Do what is due: ask registers, prepare batches, publish lists, sign the audit.
+
+    On PostgreSQL run as many as you like, on any number of machines: they share the work through the database, and a
+    killed one's jobs are taken up by the others within half a minute. `uec jobs list` shows what was done.
+    """
     from uec.worker import run_worker  # noqa: PLC0415
 
     _run(lambda chosen, stop: run_worker(chosen, stop=stop), "worker")

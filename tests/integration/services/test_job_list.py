@@ -1,0 +1,56 @@
+"""The list of jobs: last run and how long it took, what failed this week, what is late; the queue beside it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy.orm import Session, sessionmaker
+
+from uec.cli import cli
+from uec.jobs import JOBS
+from uec.services import job_list, schedule
+from uec.store.tables import ScheduledRun
+
+NOW = datetime(2026, 3, 2, 9, 30, 7, tzinfo=UTC)
+EVERY = {"publish": timedelta(seconds=15), "plan": timedelta(days=1)}
+
+
+def run(session: Session, job: str, ago_s: int, took_s: int | None, outcome: str | None) -> None:
+    begun = NOW - timedelta(seconds=ago_s)
+    ended = begun + timedelta(seconds=took_s) if took_s is not None else None
+    session.add(ScheduledRun(job=job, due_at=begun, started_at=begun, finished_at=ended, outcome=outcome))
+    session.commit()
+
+
+def test_the_newest_run_of_each_job_is_shown_with_the_failures_before(sessions: sessionmaker[Session]) -> None:
+    with sessions() as session:
+        run(session, "publish", 40, 2, "failed: the vault is away")
+        run(session, "publish", 10, 3, "CRL 2")
+        schedule.trigger(session, "publish", NOW, now=NOW)
+        publish, plan = job_list.jobs(session, EVERY, now=NOW)
+    assert (publish.outcome, publish.took, publish.failures, publish.late) == ("CRL 2", timedelta(seconds=3), 1, False)
+    assert publish.started_at == NOW - timedelta(seconds=10)
+    assert publish.next_at == NOW.replace(second=15)
+    assert (plan.started_at, plan.took, plan.outcome, plan.failures, plan.late) == (None, None, "", 0, True)
+    assert plan.next_at == datetime(2026, 3, 3, tzinfo=UTC)
+
+
+def test_a_run_that_goes_on_has_no_length_and_an_old_one_is_late(sessions: sessionmaker[Session]) -> None:
+    with sessions() as session:
+        run(session, "publish", 31, None, None)
+        (row,) = job_list.jobs(session, {"publish": EVERY["publish"]}, now=NOW)
+    assert row.took is None and row.outcome == "" and row.late
+    assert replace(row, late=False) != row
+
+
+@pytest.mark.parametrize("words", [["jobs", "list"], ["worker", "--help"], ["jobs", "--help"]])
+def test_the_commands_answer(words: list[str], database_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "uec.toml"
+    file.write_text(f'database_url = "{database_url}"\n')
+    answer = CliRunner().invoke(cli, ["--settings", str(file), *words])
+    assert answer.exit_code == 0, answer.output
+    if words == ["jobs", "list"]:
+        lines = answer.output.splitlines()
+        assert lines[0].startswith("job\tevery") and {line.split("\t")[0] for line in lines[1:]} >= set(JOBS)
