@@ -18,7 +18,7 @@ from issuance.keys.port import KeyPurpose, Vault
 from issuance.pki import template
 from issuance.pki.config import CaConfig
 from issuance.pki.hierarchy import new_serial
-from issuance.pki.hygiene import Hygiene, check_public_key, public_key_digest
+from issuance.pki.hygiene import Hygiene, check_public_key
 from issuance.pki.names import encode_subject
 from issuance.pki.profiles import Profile, shipped_profiles
 from issuance.pki.request import CertificateRequest
@@ -47,7 +47,7 @@ class Tbs:
     @property
     def public_key_digest(self) -> str:
         """SHA-256 of the public key, in hex."""
-        return public_key_digest(self.request.public_key)
+        return self.request.key_digest.hex()
 
     @property
     def serial_hex(self) -> str:
@@ -88,7 +88,7 @@ class CertificateAuthority:
             raise RequestRefused("the serial number is not positive, or too long", profile=profile.name)
         period = template.validity(_seconds(request.not_before), _seconds(request.not_after))
         filled = self._template(profile, request.crl_part).fill(
-            request.serial, period, encode_subject(request.subject, profile), request.public_key
+            request.serial, period, encode_subject(request.subject, profile), request.public_key, request.key_digest
         )
         return Tbs(request, filled)
 

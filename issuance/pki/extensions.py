@@ -1,6 +1,5 @@
 """Certificate extensions as DER (RFC 5280 section 4.2), each a finished `Extension` element."""
 
-import hashlib
 from collections.abc import Sequence
 
 from issuance.pki import der
@@ -36,17 +35,12 @@ def critical(oid: str, value: bytes) -> bytes:
     return der.sequence(der.oid(oid), _TRUE, der.octets(value))
 
 
-def key_identifier(spki: bytes) -> bytes:
-    """The key's identifier, 20 bytes: the left part of SHA-256 over its bits (RFC 7093 section 2, method 1).
+def key_identifier(key_digest: bytes) -> bytes:
+    """The key's identifier, 20 bytes of the SHA-256 over its SubjectPublicKeyInfo (RFC 7093 section 2, method 4).
 
-    `spki` is DER that was read before. Made for every certificate, so the bits are found by counting, not by parsing.
+    That digest is known of every key before it is certified: it was looked up among all keys that ever were.
     """
-    if spki[1] == 0x59:  # P-256, nearly all: its bits are the last 65 bytes
-        return hashlib.sha256(spki[-65:]).digest()[:20]
-    algorithm_at = 2 + max(0, spki[1] - 0x80)
-    bits_at = algorithm_at + 2 + spki[algorithm_at + 1]
-    value_at = bits_at + 2 + max(0, spki[bits_at + 1] - 0x80)
-    return hashlib.sha256(spki[value_at + 1 :]).digest()[:20]
+    return key_digest[:20]
 
 
 def subject_key_identifier(identifier: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """Two authorities: a root that signs itself, and an issuing one below it (RFC 5280 section 6)."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -49,7 +50,7 @@ def _root(vault: Vault, config: CaConfig, start: datetime, serial: int) -> bytes
     template = Template.make(
         algorithm, name, before=[], after=[ext.authority_constraints(None), ext.key_usage(_AUTHORITY_USAGE)]
     )
-    tbs = template.fill(serial, validity(start, start + timedelta(days=config.root_days)), name, spki)
+    tbs = template.fill(serial, validity(start, start + timedelta(days=config.root_days)), name, spki, _digest(spki))
     return signed(tbs, algorithm, vault.sign(ref, [tbs])[0])
 
 
@@ -63,10 +64,11 @@ def _issuing(vault: Vault, config: CaConfig, root: Signer, start: datetime, seri
         ext.information_access(config.root_certificate_url, None),
     ]
     template = Template.make(root.algorithm, root.name, [ext.authority_key_identifier(root.key_identifier)], after)
-    tbs = template.fill(
-        serial,
-        validity(start, min(start + timedelta(days=config.issuing_days), root.not_after)),
-        config.authority_name(config.issuing_common_name),
-        vault.public_key(vault.active(KeyPurpose.CA_ISSUING)),
-    )
+    spki = vault.public_key(vault.active(KeyPurpose.CA_ISSUING))
+    period = validity(start, min(start + timedelta(days=config.issuing_days), root.not_after))
+    tbs = template.fill(serial, period, config.authority_name(config.issuing_common_name), spki, _digest(spki))
     return signed(tbs, root.algorithm, root.sign([tbs])[0])
+
+
+def _digest(spki: bytes) -> bytes:
+    return hashlib.sha256(spki).digest()

@@ -5,10 +5,10 @@ every certificate (country, organisation) are encoded once.
 """
 
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from operator import attrgetter, call
+from typing import NamedTuple
 
 from issuance.errors import RequestRefused
 from issuance.pki import der
@@ -87,12 +87,9 @@ def fit_common_name(surname: str, *given: str) -> str:
 
 def encode_subject(subject: Subject, profile: Profile) -> bytes:
     """Encode the attributes a profile lists; raises `RequestRefused` for one that is missing or impossible."""
-    encoders, read = _plan(profile.subject)
-    values = read(subject)
-    if not all(values):
-        _require_complete(subject, profile)
+    plan = profile.__dict__.get(_PLAN) or _plan(profile)
     try:
-        encoded = b"".join(map(call, encoders, values))
+        encoded = b"".join(map(call, plan.encoders, plan.read(subject)))
     except _Impossible as error:
         raise RequestRefused(str(error), profile=profile.name) from None
     size = len(encoded)
@@ -103,60 +100,79 @@ class _Impossible(ValueError):
     """A value that a certificate cannot carry."""
 
 
+Encoder = Callable[[str | None], bytes]
+
+
 class _Remembered(dict[str | None, bytes]):
     """Encodings of an attribute's values that came before: most people share their names with others."""
 
-    def __init__(self, attribute: str) -> None:
-        super().__init__({None: b"", "": b""})
-        self._attribute = attribute
+    def __init__(self, attribute: str, empty: Encoder) -> None:
+        super().__init__()
+        self._attribute, self._empty = attribute, empty
 
-    def __missing__(self, value: str) -> bytes:
+    def __missing__(self, value: str | None) -> bytes:
+        if not value:
+            return self._empty(value)
         encoded = _encode_rdn(self._attribute, value)
         if len(self) < _REMEMBERED:
             self[value] = encoded
         return encoded
 
 
-@lru_cache
-def _plan(
-    names: tuple[str, ...],
-) -> tuple[tuple[Callable[[str | None], bytes], ...], Callable[[Subject], Sequence[str | None]]]:
+class _Plan(NamedTuple):
     """How each attribute of a profile is encoded, and how all are read out of a subject at once."""
-    encoders = tuple(_unique(name) if name in _UNIQUE else _Remembered(name).__getitem__ for name in names)
-    if len(names) == 1:
-        return encoders, lambda subject: (getattr(subject, names[0]),)
-    return encoders, attrgetter(*names)
+
+    encoders: tuple[Encoder, ...]
+    read: Callable[[Subject], Iterable[str | None]]
 
 
-def _unique(attribute: str) -> Callable[[str | None], bytes]:
-    """How an attribute is encoded that is another one in every certificate."""
+_PLAN = "_subject_plan"
+
+
+def _plan(profile: Profile) -> _Plan:
+    """Make a profile's plan; it is kept with the profile, where it is found without comparing profiles."""
+    names = profile.subject
+    encoders = tuple(_encoder(name, _empty(name, profile)) for name in names)
+    plan = _Plan(encoders, attrgetter(*names) if len(names) > 1 else lambda subject: (getattr(subject, names[0]),))
+    profile.__dict__[_PLAN] = plan
+    return plan
+
+
+def _empty(attribute: str, profile: Profile) -> Encoder:
+    """What becomes of an attribute that is not given."""
+    if attribute in profile.optional:
+        return lambda _value: b""
+    sentence = f"a {profile.name} certificate needs the subject's {attribute.replace('_', ' ')}"
+
+    def refuse(_value: str | None) -> bytes:
+        raise _Impossible(sentence)
+
+    return refuse
+
+
+def _encoder(attribute: str, empty: Encoder) -> Encoder:
+    """How an attribute is encoded: remembered, or by a quick way where it is another one in every certificate."""
+    if attribute not in _UNIQUE:
+        return _Remembered(attribute, empty).__getitem__
     heads, bound = _RDN_HEADS[attribute], _UPPER_BOUNDS[attribute]
 
     # The quick ways for nearly all: no longer than allowed, no odd sign, and no space that is not inside.
     def encode_number(value: str | None) -> bytes:
         if not value:
-            return b""
+            return empty(value)
         if len(value) > bound or not value.isascii() or not value.isalnum():
             return _encode_rdn(attribute, value)
         return heads[len(value)] + value.encode("ascii")
 
     def encode_text(value: str | None) -> bytes:
         if not value:
-            return b""
+            return empty(value)
         if len(value) > bound or not value.isprintable() or value[0] == " " or value[-1] == " ":
             return _encode_rdn(attribute, value)
         encoded = value.encode()
         return heads[len(encoded)] + encoded
 
     return encode_number if attribute in _PRINTABLE else encode_text
-
-
-def _require_complete(subject: Subject, profile: Profile) -> None:
-    for name in profile.subject:
-        if name not in profile.optional and not getattr(subject, name):
-            raise RequestRefused(
-                f"a {profile.name} certificate needs the subject's {name.replace('_', ' ')}", profile=profile.name
-            )
 
 
 def encode_name(**attributes: str) -> bytes:

@@ -1,7 +1,9 @@
 """What is asked of an issuing authority: one certificate, in the requester's words."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from issuance.pki.names import Subject
 
@@ -24,3 +26,8 @@ class CertificateRequest:
     card_number: str | None = None
     card_expires: datetime | None = None
     crl_part: int | None = None
+
+    @cached_property
+    def key_digest(self) -> bytes:
+        """SHA-256 of the public key: by it a key is looked up among all that ever were, and certificates name it."""
+        return hashlib.sha256(self.public_key).digest()

@@ -4,6 +4,7 @@ Templates patch bytes; this reads the result back and asks an independent encode
 4.1). It is for samples: a certificate costs it as much as a dozen cost the template.
 """
 
+import hashlib
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -14,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from issuance.pki.config import CaConfig
-from issuance.pki.extensions import key_identifier
 from issuance.pki.profiles import Profile
 from issuance.pki.request import CertificateRequest
 
@@ -103,7 +103,7 @@ def _extensions(
 ) -> Iterator[tuple[x509.ExtensionType, bool]]:
     identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     yield x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), False
-    yield x509.SubjectKeyIdentifier(key_identifier(request.public_key)), False
+    yield x509.SubjectKeyIdentifier(hashlib.sha256(request.public_key).digest()[:20]), False
     yield x509.KeyUsage(*(name in profile.key_usage for name in _USAGES)), True
     if profile.extended:
         yield x509.ExtendedKeyUsage([x509.ObjectIdentifier(oid) for oid in profile.extended]), False

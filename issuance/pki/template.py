@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from hashlib import sha256
 
 from issuance.keys.port import KeyAlgorithm
 from issuance.pki import der
@@ -52,11 +51,9 @@ class Template:
         fixed = len(_VERSION_3) + len(head) + len(extensions)
         return cls(head, extensions[: cut - _IDENTIFIER_BYTES], tail, fixed)
 
-    def fill(self, serial: int, period: bytes, subject: bytes, spki: bytes) -> bytes:
-        """Encode the to-be-signed bytes of one certificate."""
+    def fill(self, serial: int, period: bytes, subject: bytes, spki: bytes, key_digest: bytes) -> bytes:
+        """Encode the to-be-signed bytes of one certificate; `key_digest` is the SHA-256 of `spki`."""
         number = der.integer(serial)
-        # P-256, nearly all: the key's bits are the last 65 bytes.
-        identifier = sha256(spki[-65:]).digest()[:20] if spki[1] == 0x59 else ext.key_identifier(spki)
         size = self.fixed + len(number) + len(period) + len(subject) + len(spki)
         head = der.SEQUENCE_HEADS[size] if size < len(der.SEQUENCE_HEADS) else der.head(der.SEQUENCE, size)
         return b"".join(
@@ -69,7 +66,7 @@ class Template:
                 subject,
                 spki,
                 self.before,
-                identifier,
+                ext.key_identifier(key_digest),
                 self.after,
             )
         )

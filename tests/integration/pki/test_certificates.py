@@ -63,7 +63,7 @@ def library_tbs(authority: Authority, request: CertificateRequest, profile: Prof
         .public_key(key)  # type: ignore[arg-type]
     )
     identifier = hashes.Hash(hashes.SHA256())
-    identifier.update(spki[-65:])
+    identifier.update(spki)
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
             issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value), False),

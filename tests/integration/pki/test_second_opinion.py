@@ -71,8 +71,8 @@ def test_a_name_that_is_long_in_bytes_only_is_no_difference(authority: Authority
 def test_a_template_that_errs_stops_the_issuing(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     fill = template.Template.fill
 
-    def err(self: template.Template, serial: int, period: bytes, subject: bytes, spki: bytes) -> bytes:
-        return fill(self, serial + 1, period, subject, spki)
+    def err(self: template.Template, serial: int, period: bytes, subject: bytes, spki: bytes, digest: bytes) -> bytes:
+        return fill(self, serial + 1, period, subject, spki, digest)
 
     monkeypatch.setattr(template.Template, "fill", err)
     prepared = [authority.ca.prepare(authority.request())]
