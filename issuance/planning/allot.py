@@ -45,11 +45,27 @@ def by_class(wanted: Counts, limit: Counts, served: Counts, ages: Counts) -> Cou
     last, total = wanted[:, -1], totals[:, -1:]
     share = last * total // np.maximum(1, last.sum(axis=1, keepdims=True))
     given[:, -1] = share + in_order(last - share, totals[:, -1] - share.sum(axis=1))
-    short = totals[:, :-1] < wanted[:, :-1].sum(axis=2)
-    for point, kind in np.argwhere(short):
-        rows = (point, kind)
-        given[rows] = oldest_first(wanted[rows], served[rows], ages[rows], int(totals[rows]))
+    rows = np.nonzero(totals[:, :-1] < wanted[:, :-1].sum(axis=2))
+    if len(rows[0]):
+        given[rows] = _oldest_of_each(wanted[rows], served[rows], ages[rows], totals[rows])
     return given
+
+
+def _oldest_of_each(wanted: Counts, served: Counts, order: Counts, total: Counts) -> Counts:
+    """`oldest_first` for many queues at once: [N, V] of `wanted`, each row sharing its own `total` [N]."""
+    low = np.zeros(len(total), dtype=np.int64)
+    high = np.full(len(total), order.shape[2])
+    row = np.arange(len(total))
+    while (low < high).any():
+        middle = np.minimum((low + high) // 2, order.shape[2] - 1)
+        fits = _up_to(wanted, served, order[row, :, middle]).sum(axis=1) <= total
+        open_rows = low < high
+        low = np.where(open_rows & fits, middle + 1, low)
+        high = np.where(open_rows & ~fits, middle, high)
+    given = np.where((low > 0)[:, None], _up_to(wanted, served, order[row, :, np.maximum(low - 1, 0)]), 0)
+    last = low[:, None] >= order.shape[2]
+    then = np.where(last, wanted, _up_to(wanted, served, order[row, :, np.minimum(low, order.shape[2] - 1)]))
+    return given + in_order(then - given, total - given.sum(axis=1))
 
 
 def _up_to(wanted: Counts, served: Counts, order: Counts) -> Counts:

@@ -64,6 +64,8 @@ class Course:
     ages: Counts
     storage: Counts
     kept_chips: Counts
+    allowed: Counts
+    longest: int
     kept_plan: Counts | None = None
 
 
@@ -89,6 +91,8 @@ def course_of(
         ages=np.cumsum(region.demand.due, axis=-1),
         storage=np.array([place.storage for place in region.places], dtype=np.int64),
         kept_chips=_kept_chips(region),
+        allowed=np.cumsum(every.allowance, axis=1),
+        longest=int(region.delivery.transit.max()) + 1,
         kept_plan=kept_plan,
     )
 
@@ -179,7 +183,7 @@ def send(course: Course, state: State, day: int) -> Counts:
         return left
     ready = np.where(goes[:, None, None], state.made - state.left, 0)
     points = len(ready)
-    there = (state.stock + state.inbound[day:].sum(axis=0)).sum(axis=(1, 2))
+    there = (state.stock + state.inbound[day : day + course.longest].sum(axis=0)).sum(axis=(1, 2))
     room = np.maximum(np.minimum(course.region.delivery.volume, course.storage - there), 0)
     urgent = ready.copy()
     urgent[:, Kind.COHORT] = 0
@@ -277,11 +281,9 @@ def _keep_cohort(course: Course, state: State, day: int, floor: Floor, made: Cou
 
 def _bringable(course: Course, state: State, day: int, trip: Counts) -> Counts:
     """[P] cohort cards that may leave by the trip: what has accumulated until then, as far as courier and safe hold."""
-    cumulative = np.cumsum(course.rooms.allowance[:, day + 1 :], axis=1)
-    if not cumulative.shape[1]:
-        return np.zeros_like(state.allowance)
-    until = np.minimum(np.maximum(trip - day - 1, 0), cumulative.shape[1] - 1)
-    coming = np.take_along_axis(cumulative, until[:, None], 1)[:, 0]
+    last = course.allowed.shape[1] - 1
+    until = np.take_along_axis(course.allowed, np.minimum(trip, last)[:, None], 1)[:, 0]
+    coming = np.maximum(until - course.allowed[:, day], 0)
     held: Counts = np.minimum(course.region.delivery.volume, course.storage)
     room: Counts = np.minimum(state.allowance + coming, held)
     return room

@@ -97,6 +97,7 @@ def test_a_plan_keeps_the_rules_in_very_many_regions(region: Region) -> None:
     assert plan.bound <= plan.cost.total * (1 + 1e-6) + 1e-3
 
 
+@pytest.mark.slow
 @given(regions, st.integers(0, 2**32))
 @settings(max_examples=25, deadline=None)
 def test_no_walk_beats_the_bound(region: Region, seed: int) -> None:
