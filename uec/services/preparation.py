@@ -138,14 +138,7 @@ def prepare_part(session: Session, part: Part, *, recipe: Recipe, now: datetime,
     batch = _released(session, part.batch_id)
     rows = _taken(session, part)
     _call_off(session, [row.id for row in rows if row.barred], actor, now)
-    writer, unfit = writer_for(recipe.profile), {}
-    made: dict[int, dict[int, bytes]] = {}
-    for row in rows:
-        if not row.barred:
-            try:
-                made[row.id] = writer.write(_facts(row, recipe.issuer, batch))
-            except InvalidCardData as error:
-                unfit[row.card_number] = f"{error.field} {error.reason}"
+    made, unfit = _groups([row for row in rows if not row.barred], recipe, batch)
     if made:
         _keep(session, part, made, recipe=recipe, actor=actor, now=now)
         _move(session, part, but=unfit)
@@ -197,6 +190,24 @@ def _call_off(session: Session, ids: Sequence[int], actor: Actor, now: datetime)
     for card_id in ids:
         card = session.get_one(Card, card_id, populate_existing=True)
         apply_event(session, card, CardEvent.ANNUL, actor=actor, reason="refused or deceased", now=now)
+
+
+def _groups(rows: Sequence[Any], recipe: Recipe, batch: Batch) -> tuple[dict[int, dict[int, bytes]], dict[str, str]]:
+    """The data groups by card id, and why a card's record does not fit by its number."""
+    if not rows:
+        return {}, {}
+    writer, made, unfit = writer_for(recipe.profile), {}, {}
+    columns = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
+    columns |= {"issuer": (recipe.issuer,) * len(rows), "issued_on": (batch.planned_for,) * len(rows)}
+    whole = writer.write_all(columns)
+    if whole is not None:
+        return dict(zip(columns["id"], whole, strict=True)), {}
+    for row in rows:
+        try:
+            made[row.id] = writer.write(_facts(row, recipe.issuer, batch))
+        except InvalidCardData as error:
+            unfit[row.card_number] = f"{error.field} {error.reason}"
+    return made, unfit
 
 
 def _facts(row: Any, issuer: str, batch: Batch) -> dict[str, Fact]:

@@ -38,6 +38,25 @@ def test_any_facts_give_the_same_groups_or_the_same_refusal(changes: dict[str, F
     assert outcome(WRITER.write, facts) == plain
 
 
+@given(st.lists(st.dictionaries(st.sampled_from(NAMES), ODD), min_size=1, max_size=4))
+def test_columns_give_what_rows_give_or_leave_it_to_them(cards: list[dict[str, Fact | None]]) -> None:
+    rows = [facts_for(card_number(1)) | changes for changes in cards]
+    columns = {name: [row.get(name) for row in rows] for name in NAMES}
+    plain = [outcome(lambda given: build_data_groups(PROFILE, given), row) for row in rows]  # type: ignore[arg-type]
+    whole = WRITER.write_all(columns)
+    if whole is not None:
+        assert whole == plain
+
+
+def test_ordinary_columns_need_no_rows() -> None:
+    rows = [facts_for(card_number(serial)) | {"photo": b""} for serial in range(1, 6)]
+    rows[2]["oms"] = rows[3]["patronymic"] = ""
+    columns = {name: [row[name] for row in rows] for name in NAMES}
+    assert WRITER.write_all(columns) == [build_data_groups(PROFILE, row) for row in rows]
+    assert WRITER.write_all(columns | {"surname": [""] * 5}) is None
+    assert WRITER.write_all({name: columns[name] for name in NAMES[1:]}) is None
+
+
 @pytest.mark.parametrize("size", [0, 1, 0x7D, 0x7E, 0x7F, 0x80, 0xFF, 0x100, 0x7F00])
 def test_every_length_around_a_longer_head(size: int) -> None:
     facts = facts_for(card_number(1)) | {"photo": bytes(size), "issuer": "x" * min(size, 300) or "x"}
