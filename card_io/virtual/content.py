@@ -81,6 +81,8 @@ class Content:
         if bool(command.p2) != (command.p1 == _COMBINED):
             raise Refused(WRONG_P1P2)
         fields = _fields(command.data)
+        if fields[4 if command.p1 == 0x02 or command.p2 == 0x01 else 5]:
+            raise Refused(CONDITIONS)  # a token where none is asked for (11.5.2.3.1 and following)
         match command.p1:
             case 0x02:
                 self._for_load(fields, combined=False)

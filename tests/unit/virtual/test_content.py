@@ -380,3 +380,19 @@ def test_the_hosts_own_builders_drive_the_combined_process(host: HostSession) ->
     command = gp.install_for_install_and_make_selectable(b"", MODULES[1], AID, combined=gp.Combined.END)
     assert host.send(bytes([command.cla, command.ins, command.p1, command.p2]).hex(), command.data, 256).ok
     assert host.card.platform.registry.instance(AID) is not None
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("80E60200", (PACKAGE, ISD, b"", b"", b"token")),
+        ("80E60E01", (PACKAGE, ISD, b"", b"", b"token")),
+        ("80E60C00", (layout.PACKAGE_AID, layout.MODULE_AID, AID, b"\x00", b"\xc9\x00", b"token")),
+        ("80E60800", (b"", b"", AID, b"\x00", b"", b"token")),
+        ("80E61000", (ISD, b"", AID, b"", b"", b"token")),
+        ("80E64000", (b"", b"", AID, b"\x00", b"", b"token")),
+    ],
+)
+def test_a_token_where_none_is_asked_for_is_refused(host: HostSession, head: str, row: tuple[bytes, ...]) -> None:
+    install(host, MODULES[0], AID)
+    assert host.send(head, fields(*row), 256).sw == 0x6985

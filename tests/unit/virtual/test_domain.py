@@ -213,7 +213,7 @@ def test_extended_commands_and_long_ones_in_segments(level: int) -> None:
     objects = tlv.encode(0x42, b"i" * 32) * 9
     answer = host.session.unwrap(card.process(host.session.wrap(CommandAPDU(0x80, 0xE2, 0x90, 0x00, objects, 256))))
     assert answer == b"\x90\x00"
-    fields = bytes([0, 0, 9]) + bytes(9) + b"\x00\x81" + bytes([0xE0]) + bytes(0xE0) + b"\x20" + bytes(0x20)
+    fields = bytes([0, 0, 9]) + bytes(9) + b"\x00\x82\x01\x00" + bytes(0x100) + b"\x00"
     whole = CommandAPDU(0x80, 0xE6, 0x40, 0x00, fields, 256)
     segments = list(gp.segment(host.session.wrap(whole)))
     assert len(segments) > 1
