@@ -30,9 +30,13 @@ UNREADABLE = (
 def load_certificate(data: bytes) -> x509.Certificate:
     """Read a certificate from outside; raises one of `UNREADABLE`.
 
-    The library only warns about a serial number that is zero or negative, so that is looked at first.
+    The library only warns about a serial number that is zero or negative, and passes over unused bits that a signature
+    says to have, so these are looked at first.
     """
-    fields = der.read(data).children()[0].children()
+    body, _, signature = der.read(data).children()
+    if signature.expect(der.BIT_STRING).value[:1] != b"\x00":
+        raise der.BadDer("the signature is not of whole bytes")
+    fields = body.children()
     serial = fields[1] if fields and fields[0].tag == der.CONTEXT | der.CONSTRUCTED else fields[0]
     if serial.integer() == 0:
         raise der.BadDer("the serial number is zero")

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -88,6 +89,18 @@ def test_any_altered_byte_is_refused(authority: Authority, signed: bytes, data: 
     altered[position] ^= data.draw(st.integers(1, 255))
     with pytest.raises(InvalidSecurityObject):
         security_object.verify(bytes(altered), authority.trust, GROUPS)
+
+
+def test_unused_bits_of_the_certificates_signature_are_refused(authority: Authority) -> None:
+    # The library takes such a signature where its last bit is zero, as half of them have it.
+    signer, groups = authority.document_signer, {1: b"holder"}
+    (data,) = security_object.sign(signer, [security_object.digests(groups)], now=TODAY)
+    signature = x509.load_der_x509_certificate(signer.certificate).signature
+    at = data.find(signature) - 1
+    assert data[at] == 0
+    for unused in (1, 7):
+        with pytest.raises(InvalidSecurityObject):
+            security_object.verify(data[:at] + bytes([unused]) + data[at + 1 :], authority.trust, groups)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
