@@ -94,6 +94,11 @@ def problem_of(operation: OperationView) -> tuple[str, str]:
         "inspection-failed": (_("The card did not pass the inspection."), spoiled),
         "uec.card_not_ready": (_("The card was taken off this work meanwhile."), _("Take it out and set it aside.")),
         "uec.card_moved_on": (_("The card was taken off this work meanwhile."), _("Take it out and set it aside.")),
+        "uec.card_taken_over": (_("The card service was restarted."), put_back),
+        "uec.station_not_trusted": (
+            _("This station is not trusted with the keys of this card."),
+            _("Take the card to a trusted station."),
+        ),
         "vault-unavailable": (_("The key service does not answer."), _("Tell the administrator, then try again.")),
     }
     if operation.error_code in known:
