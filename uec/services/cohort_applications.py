@@ -80,10 +80,7 @@ def _insert(
 ) -> Insert:
     members = cohort_members.member_ids(session, cohort.id).subquery()
     chosen = (
-        select(*values.values())
-        .select_from(Resident)
-        .join(members, members.c.id == Resident.id)
-        .where(*conditions)
+        select(*values.values()).select_from(Resident).join(members, members.c.id == Resident.id).where(*conditions)
     )
     return insert(Application).from_select(list(values), chosen, include_defaults=False)
 

@@ -10,7 +10,7 @@ from issuance.production.sealing import seal_pins
 from uec.domain.errors import InvalidNumber
 from uec.domain.lifecycle import CardState, OperationKind, OperationState, Route
 from uec.domain.permissions import Permission
-from uec.services import applications, card_lists, handover, operations, points, refusals, stations
+from uec.services import applications, card_lists, handover, operation_pace, operations, points, refusals, stations
 from uec.services.card_numbers import card_number_of
 from uec.services.views import CardDetail, OperationView
 from uec.web import receipts
@@ -152,6 +152,7 @@ def operation_part(operation_id: int) -> ResponseReturnValue:
 def _shown(work: OperationView) -> dict[str, object]:
     problem, advice = problem_of(work)
     marks = marks_of(work)
+    left = operation_pace.seconds_left(reader(), work, now=now())
     again = None
     if work.card_id is not None and work.kind is OperationKind.HAND_OVER:
         again = url_for(".hand_over", card_id=work.card_id)
@@ -161,6 +162,7 @@ def _shown(work: OperationView) -> dict[str, object]:
         "marks": marks,
         "of": len(marks),
         "step": sum(mark.done for mark in marks),
+        "seconds_left": left,
         "problem": problem,
         "advice": advice,
         "again": again,
