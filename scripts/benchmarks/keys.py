@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -75,7 +76,8 @@ def token_figures(folder: Path, batches: int) -> Iterator[Figure]:
     """P-256 signatures by SoftHSM2, a hundred a request over the socket of a vault that is a process of its own.
 
     The floor is `python-pkcs11` alone over the same messages, hashed the same way: first one process beside one signing
-    process, then two beside two. Rounds take turns, so that a busy machine is busy for both.
+    process, then two beside two. Each signing process has two clients, as hub and workers are several: while one reads
+    its answer, the other's batch is signed. Rounds take turns, so that a busy machine is busy for both.
     """
     messages = _messages(batches)
     token = new_token(folder / "token")
@@ -84,17 +86,29 @@ def token_figures(folder: Path, batches: int) -> Iterator[Figure]:
     for signers in (1, 2):
         path = folder / f"v{signers}.sock"
         command = [sys.executable, "-c", _VAULT, str(token.module), token.label, str(token.lock_path), str(path)]
-        with _process([*command, str(signers)]), ExitStack() as stack:
+        with _process([*command, str(signers)]) as serving, ExitStack() as stack:
             bare = [stack.enter_context(_Bare(token, ref, batches)) for _ in range(signers)]
-            clients = [stack.enter_context(VaultClient(path, ClientKind.HUB)) for _ in range(signers)]
-            asking = [partial(_ask, client, ref, messages) for client in clients]
+            clients = [stack.enter_context(VaultClient(path, ClientKind.HUB)) for _ in range(2 * signers)]
+            asking = [partial(_ask, client, ref, messages[at % 2 :: 2]) for at, client in enumerate(clients)]
+            started = sum(one.cpu_seconds() for one in bare), _cpu_of(serving.pid)
             floor, served = wall_seconds(
                 partial(_at_once, [one.run for one in bare]),
                 partial(_at_once, asking),
             )
-        count = 100 * batches * signers
+            bare_cpu = sum(one.cpu_seconds() for one in bare) - started[0]
+            vault_cpu = _cpu_of(serving.pid) - started[1]
+        count, all_rounds = 100 * batches * signers, 100 * batches * signers * (RUNS + 1)
         name = f"pki.vault.softhsm2.batches-of-100.{signers}-signers"
         yield Figure(name, "1/s", count / served, count / floor, TOKEN_GOAL)
+        yield Figure(f"{name}.cpu", "1/cpu-s", all_rounds / vault_cpu, all_rounds / bare_cpu)
+
+
+def _cpu_of(process: int) -> float:
+    """CPU seconds that a process and those it has started have used up to now."""
+    tasks = Path(f"/proc/{process}/task")
+    children = {int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") + sum(map(_cpu_of, children))
 
 
 def _ask(client: VaultClient, ref: KeyRef, messages: list[list[bytes]]) -> None:
@@ -171,6 +185,10 @@ class _Bare:
 
     def __exit__(self, *error: object) -> None:
         self._started.__exit__(None, None, None)
+
+    def cpu_seconds(self) -> float:
+        """What it has used up to now."""
+        return _cpu_of(self._running.pid)
 
     def run(self) -> None:
         """One round, from the line sent to the line answered."""
