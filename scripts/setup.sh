@@ -25,6 +25,9 @@ find_python() {
 need_packages() {
     local missing=() name
     command -v dpkg-query >/dev/null || return 0
+    if [[ " $* " == *" chromium "* ]] && grep -qs '^ID=ubuntu$' /etc/os-release; then
+        stop "on Ubuntu Chromium is a snap. Run this once, then start again: sudo snap install chromium"
+    fi
     for name in "$@"; do
         dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null | grep -q '^installed$' || missing+=("$name")
     done
@@ -46,7 +49,7 @@ need_packages() {
 # Exact versions from the lock file, with hashes; again only when the lock or the Python changes.
 need_venv() {
     local python stamp
-    python=$(find_python)
+    python=$PYTHON
     # What tools are set to in pyproject.toml installs nothing.
     stamp="$("$python" -V) $( (cat requirements.lock && sed '/^\[tool\./,$d' pyproject.toml) | sha256sum)"
     if [ -x "$VENV/bin/python" ] && [ "$(cat "$VENV/.stamp" 2>/dev/null)" = "$stamp" ]; then
@@ -82,6 +85,9 @@ need_assets() {
 }
 
 PACKAGES_RUN=(python3-venv python3-dev gcc libc6-dev libpcsclite-dev swig pcscd vsmartcard-vpcd openssl)
-PACKAGES_TEST=(opensc softhsm2 postgresql chromium yubico-piv-tool)
+PACKAGES_TEST=(opensc softhsm2 postgresql yubico-piv-tool)
+# Ubuntu has Chromium as a snap only, which apt cannot install by that name; any browser of the family will do.
+if ! command -v chromium chromium-browser google-chrome >/dev/null; then PACKAGES_TEST+=(chromium); fi
 # A Python that did not come from Debian brings its own venv and headers.
-case "$(find_python)" in /usr/bin/*) ;; *) PACKAGES_RUN=("${PACKAGES_RUN[@]:2}") ;; esac
+PYTHON=$(find_python) || exit 2
+case "$PYTHON" in /usr/bin/*) ;; *) PACKAGES_RUN=("${PACKAGES_RUN[@]:2}") ;; esac
