@@ -14,7 +14,7 @@ from issuance.production.drivers import drive
 from issuance.production.personalise import personalise
 from issuance.production.relay import play
 from issuance.production.transcript import Transcript
-from scripts.benchmarks import journal, replay
+from scripts.benchmarks import journal, preparation, replay
 from scripts.benchmarks.figure import Figure, median_seconds, seconds
 from tests.support.line import Line, blank_card, make_line, slot_of
 
@@ -69,6 +69,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
         line.office.vault.close()
     yield from replay.figures(quick=quick)
     yield from journal.figures(quick=quick)
+    yield from preparation.figures(quick=quick)
 
 
 def _side_by_side(press: Press, cards: int) -> Figure:

@@ -31,7 +31,7 @@ from uec.store.engine import make_engine, session_factory
 from uec.store.tables import AuditEntry, Card, CardData, ScheduledRun
 from uec.store.tables.production import PreparedPart
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 CARDS = 40
 PART = 4
 
@@ -147,7 +147,7 @@ def test_a_release_that_fails_hands_nothing_over(nodes: Nodes, monkeypatch: pyte
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_nodes_killed_in_the_middle_prepare_every_card_once(nodes: Nodes) -> None:
     chance, kills = random.Random(5), 0
     with VaultService(nodes.office.desk.bench.vault, nodes.socket):
@@ -175,7 +175,7 @@ def test_nodes_killed_in_the_middle_prepare_every_card_once(nodes: Nodes) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_the_database_crashes_under_the_nodes_and_the_work_goes_on(tmp_path: Path) -> None:
     with frail_server() as server, nodes_on(server.dsn(server.migrated()), tmp_path) as nodes:
         with VaultService(nodes.office.desk.bench.vault, nodes.socket):
