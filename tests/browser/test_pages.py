@@ -35,7 +35,12 @@ PAGES: dict[str | None, tuple[str, ...]] = {
         "/window/", "/window/?query=никого", "/window/application", "/window/refusal",
         "/window/cards/{ready}/hand-over",
     ),
-    "auditor": ("/office/audit",),
+    "auditor": ("/office/audit", "/office/shifts"),
+    "keeper": (
+        "/office/stock", "/office/stock/delivery", "/office/stock/boxes", "/office/stock/transfers",
+        "/office/stock/balance/point", "/office/stock/destruction", "/office/shifts",
+    ),
+    "quality": ("/office/quality",),
     "admin": ("/office/staff", "/office/staff/{member}"),
 }  # fmt: skip
 

@@ -83,7 +83,7 @@ def open_stockroom(
     """Stores and staff over an office (a new one when none is given); transport key set 1 is known."""
     office = office or open_office(sessions)
     with sessions() as session:
-        keeper, second = (add_staff(session, f"keeper{number}", Role.STOREKEEPER) for number in (1, 2))
+        keeper, second = (add_staff(session, f"storekeeper{number}", Role.STOREKEEPER) for number in (1, 2))
         quality = add_staff(session, "quality1", Role.QUALITY)
         producer, other = (add_staff(session, f"producer{number}", Role.PRODUCER) for number in (1, 2))
         if session.get(NumberSeries, f"key:blank-transport:{CHECK_VALUE}") is None:
