@@ -96,7 +96,7 @@ def run_line(network: Network, cards: int) -> None:
                 session, batch_id, station_id=None, actor=office.staff.producer, now=office.clock()
             )
     robot = Robot(network)
-    until(lambda: step(robot, cards), 30 + 2.5 * cards)
+    until(lambda: step(robot, cards), 60 + 7.5 * cards)
     balance(network, cards, robot)
 
 
@@ -152,7 +152,7 @@ def test_two_agents_and_four_readers_make_a_batch(network: Network) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_two_agents_and_four_readers_make_two_hundred_cards(network_on_either: Network) -> None:
     run_line(network_on_either, 200)
     print("two agents, four readers, office restarted: 200 cards, balance to the last")
