@@ -91,6 +91,10 @@ def problem_of(operation: OperationView) -> tuple[str, str]:
         "unknown-keys": (_("The card holds keys that this office does not know."), set_aside),
         "counterfeit": (_("The card cannot prove that it is genuine."), set_aside),
         "card-scrapped": (_("The card is spoiled."), spoiled),
+        "uec.print_not_matched": (
+            _("The number on the plastic was not compared with the chip yet."),
+            _("Compare it on the page of the batch’s printing, then start the work again."),
+        ),
         "inspection-failed": (_("The card did not pass the inspection."), spoiled),
         "uec.card_not_ready": (_("The card was taken off this work meanwhile."), _("Take it out and set it aside.")),
         "uec.card_moved_on": (_("The card was taken off this work meanwhile."), _("Take it out and set it aside.")),

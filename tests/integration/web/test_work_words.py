@@ -51,7 +51,15 @@ def test_the_stage_of_a_hand_over_is_the_one_that_the_hub_reports(settings: Sett
 
 @pytest.mark.parametrize(
     "code",
-    ["card-scrapped", "inspection-failed", "uec.card_not_ready", "uec.card_moved_on", "vault-unavailable", "card-lost"],
+    [
+        "card-scrapped",
+        "inspection-failed",
+        "uec.print_not_matched",
+        "uec.card_not_ready",
+        "uec.card_moved_on",
+        "vault-unavailable",
+        "card-lost",
+    ],
 )
 def test_a_clerk_is_told_in_russian_what_to_do(settings: Settings, office: CardOffice, code: str) -> None:
     with create_app(settings, clock=office.clock).app_context(), force_locale("ru"):
