@@ -24,6 +24,7 @@ from uec.services import (
     key_sweep,
     ocsp_answers,
     ocsp_signers,
+    phases,
     preparation,
     production_office,
     publication,
@@ -160,7 +161,11 @@ def plan(tools: Tools) -> str:
         made = batches.plan(
             session,
             actor=system_actor("scheduler"),
-            rules=rules.batch_rules(tools.settings, today=tools.settings.policy.day(now)),
+            rules=rules.batch_rules(
+                tools.settings,
+                today=tools.settings.policy.day(now),
+                book=phases.book(session, tools.settings.policy),
+            ),
             now=now,
         )
     return (

@@ -37,12 +37,14 @@ def list_batches(states: tuple[str, ...], limit: int, login: str, password_file:
 def plan(login: str, password_file: Path | None) -> None:
     """Give every approved application its batch and day, remakes first, under capacity and the 30-day clock."""
     from uec.services import batches as service  # noqa: PLC0415
+    from uec.services.phases import book  # noqa: PLC0415
     from uec.services.rules import batch_rules  # noqa: PLC0415
 
     chosen = settings()
     with store(chosen) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
-        made = service.plan(session, actor=actor, rules=batch_rules(chosen, today=chosen.policy.day(now())), now=now())
+        rules = batch_rules(chosen, today=chosen.policy.day(now()), book=book(session, chosen.policy))
+        made = service.plan(session, actor=actor, rules=rules, now=now())
     show(
         ("id", "number", "day", "point", "cards"),
         [(row.id, row.number, row.planned_for, row.point_name_ru, row.total) for row in made.batches],

@@ -44,7 +44,7 @@ def compute(
     as_of: datetime | None, oktmo: tuple[str, ...], limit: int | None, login: str, password_file: Path | None
 ) -> None:
     """Make a draft list of everybody entitled who neither applied nor refused."""
-    from uec.services import cohort  # noqa: PLC0415
+    from uec.services import cohort, phases  # noqa: PLC0415
 
     chosen = settings()
     with store(chosen) as sessions, sessions() as session:
@@ -53,7 +53,7 @@ def compute(
             session,
             actor=signed_in(session, login, password_file),
             as_of=day,
-            policy=chosen.policy.on(day),
+            policy=phases.book(session, chosen.policy).on(day),
             now=now(),
             oktmo=oktmo,
             limit=limit,
@@ -90,11 +90,48 @@ def approve(cohort_id: int, root: str, login: str, password_file: Path | None) -
 @login_options
 def open_applications(cohort_id: int, login: str, password_file: Path | None) -> None:
     """Open the applications of an approved list."""
-    from uec.services import cohort  # noqa: PLC0415
+    from uec.services import cohort, phases  # noqa: PLC0415
 
     chosen = settings()
     with store(chosen) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
-        policy = chosen.policy.at(now())
+        policy = phases.book(session, chosen.policy).at(now())
         opened = cohort.open_applications(session, cohort_id, actor=actor, policy=policy, now=now())
     click.echo(f"{opened} applications opened")
+
+
+@cohorts.command()
+@click.argument("cohort_id", type=ID)
+@login_options
+def breakdown(cohort_id: int, login: str, password_file: Path | None) -> None:
+    """Count a list's members by municipality, age and sex."""
+    from uec.domain.permissions import Permission  # noqa: PLC0415
+    from uec.services import cohort_members  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        signed_in(session, login, password_file).require(Permission.VIEW_BATCHES)
+        rows = cohort_members.breakdown(session, cohort_id)
+    show(("municipality", "age", "sex", "people"), [(row.oktmo, row.band, row.sex, row.count) for row in rows])
+
+
+@cohorts.command()
+@click.argument("person")
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day; default today.")
+@login_options
+def why(person: str, as_of: datetime | None, login: str, password_file: Path | None) -> None:
+    """Say why PERSON (SNILS or register id) is entitled or not: the conditions of the list, one by one."""
+    from uec.services import cohort_why, phases  # noqa: PLC0415
+
+    chosen = settings()
+    with store(chosen) as sessions, sessions() as session:
+        day = as_of.date() if as_of else chosen.policy.day(now())
+        found = cohort_why.explore(
+            session,
+            actor=signed_in(session, login, password_file),
+            as_of=day,
+            policy=phases.book(session, chosen.policy).on(day),
+            now=now(),
+            query=person,
+        )
+    columns = ("register id", "name", "entitled", "against")
+    show(columns, [(row.register_id, row.full_name, row.entitled, ", ".join(row.against) or "-") for row in found])

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from uec.cli.options import now, settings, store
-from uec.cli.tables import progress_bar, show_facts
+from uec.cli.options import ID, login_options, now, settings, signed_in, store
+from uec.cli.tables import progress_bar, show, show_facts
 from uec.domain.actors import system_actor
 
 OPERATOR = system_actor("command line")
@@ -68,6 +68,68 @@ def municipalities(file: Path) -> None:
     with store(settings()) as sessions, sessions() as session:
         count = import_municipalities(session, path=file, actor=OPERATOR, now=now())
     click.echo(f"{count} municipalities")
+
+
+@register.command()
+@click.option("--all", "everything", is_flag=True, help="Also cases that are decided or closed.")
+@click.option("--after", type=click.IntRange(0), default=0, help="Only cases above this id.")
+@click.option("--limit", type=ID, default=25, show_default=True)
+@login_options
+def twins(everything: bool, after: int, limit: int, login: str, password_file: Path | None) -> None:  # noqa: FBT001
+    """List records that share what only one person can have; a clerk decides (page "Twins" or `decide-twins`)."""
+    from uec.domain.twins import TwinState  # noqa: PLC0415
+    from uec.services import twins as service  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        state = None if everything else TwinState.OPEN
+        rows = service.list_cases(session, actor=actor, state=state, after=after, limit=limit)
+        waiting = service.open_count(session)
+    columns = ("id", "kind", "state", "shared", "records")
+    show(columns, [(row.id, row.kind, row.state, row.shared, row.records) for row in rows])
+    click.echo(f"{waiting} cases wait for a decision", err=True)
+
+
+@register.command("decide-twins")
+@click.argument("case_id", type=ID)
+@click.option("--stands", help="Register id of the record that stands: the records are one person's.")
+@click.option("--wrong", multiple=True, help="Register id of a record whose number is wrong; may be repeated.")
+@click.option("--namesakes", is_flag=True, help="The records are different people's, and every number is right.")
+@click.option("--reason", required=True, help="The papers that were seen, or what the register answered.")
+@login_options
+def decide_twins(
+    case_id: int,
+    stands: str | None,
+    wrong: tuple[str, ...],
+    namesakes: bool,  # noqa: FBT001
+    reason: str,
+    login: str,
+    password_file: Path | None,
+) -> None:
+    """Decide a case: one person (--stands), or different people (--wrong or --namesakes)."""
+    from uec.services import twins as service  # noqa: PLC0415
+
+    if sum(map(bool, (stands, wrong, namesakes))) != 1:
+        raise click.UsageError("Give one of --stands, --wrong and --namesakes.")
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        records = {
+            one.register_id: one.resident_id for one in service.look(session, case_id, actor=actor, now=now()).records
+        }
+        chosen = [_record(records, name) for name in ((stands,) if stands else wrong)]
+        if stands:
+            service.decide_same(session, case_id, standing_id=chosen[0], reason=reason, actor=actor, now=now())
+        else:
+            service.decide_different(session, case_id, wrong_ids=chosen, reason=reason, actor=actor, now=now())
+    click.echo(f"case {case_id} is decided")
+
+
+def _record(records: dict[str, int], register_id: str) -> int:
+    from uec.domain.errors import InvalidInput  # noqa: PLC0415
+
+    if register_id not in records:
+        raise InvalidInput(f"{register_id} is not in this case: it has {', '.join(records)}.", field="record")
+    return records[register_id]
 
 
 @register.command()

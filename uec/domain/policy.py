@@ -3,12 +3,12 @@
 Defaults: Federal Law 210-FZ, chapter 6, arts 22-28, as it stood for 2013-2016.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
-from uec.domain.errors import InvalidSettings
+from uec.domain.errors import InvalidInput, InvalidSettings
 from uec.domain.quality import Band
 
 
@@ -112,6 +112,59 @@ class PolicyBook:
     def at(self, moment: datetime) -> Policy:
         """Return the policy in force at an aware moment, by the office's calendar."""
         return self.on(self.day(moment))
+
+    def amended(self, changes: Sequence[tuple[date, Mapping[str, Any]]]) -> "PolicyBook":
+        """Return the book with more dated rules laid over it; of two of one day the later in the sequence counts."""
+        dated: list[tuple[date, Mapping[str, Any]]] = []
+        before = self.first
+        for valid_from, policy in self.changes:
+            dated.append((valid_from, _difference(before, policy)))
+            before = policy
+        current, versions = self.first, []
+        for valid_from, rules in sorted([*dated, *changes], key=lambda pair: pair[0]):
+            current = replace(current, **rules)
+            versions.append((valid_from, current))
+        return replace(self, changes=tuple(versions))
+
+
+def _difference(before: Policy, after: Policy) -> dict[str, Any]:
+    names = (item.name for item in fields(Policy))
+    return {name: getattr(after, name) for name in names if getattr(after, name) != getattr(before, name)}
+
+
+# What the office itself may change by a dated act; the rest is the installation's.
+OFFICE_RULES = (
+    "on_application_from", "mass_emission_from", "entitled_age_years", "validity_years", "production_days",
+    "replacement_days", "refusal_window_days", "bank_choice_days", "storage_days", "default_bank",
+)  # fmt: skip
+_LONGEST = {"years": 100, "days": 3650}
+_BANK_LIMIT = 120
+
+
+def rule_of(name: str, text: str) -> date | int | str:
+    """Read the new value of one of `OFFICE_RULES` as somebody typed it; raise `InvalidInput` with what it must be."""
+    if name not in OFFICE_RULES:
+        raise InvalidInput(f"{name} is no rule that the office changes.", field="rule")
+    kind, text = type(getattr(Policy(), name)), text.strip()
+    if kind is date:
+        return _day(text)
+    if kind is int:
+        most = _LONGEST[name.rpartition("_")[2]]
+        if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= most):
+            raise InvalidInput(f"Give a whole number from 1 to {most}.", field="value")
+        return int(text)
+    if len(text) > _BANK_LIMIT or not text.isprintable():
+        raise InvalidInput(f"Give a name of at most {_BANK_LIMIT} letters.", field="value")
+    return text
+
+
+def _day(text: str) -> date:
+    for form in ("%Y-%m-%d", "%d.%m.%Y"):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=UTC).date()
+        except ValueError:
+            continue
+    raise InvalidInput("Give a day like 31.12.2026.", field="value")
 
 
 def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from uec.domain.policy import Policy
 from uec.services import cohort_members, notices, numbering
 from uec.services.cohort_applications import open_all
 from uec.services.cohort_rules import entitled
-from uec.services.rows import locked
+from uec.services.rows import locked, present
 from uec.services.views import CohortView
 from uec.store import audit
 from uec.store.tables import Cohort, Staff
@@ -120,6 +120,12 @@ def open_applications(session: Session, cohort_id: int, *, actor: Actor, policy:
     _tell(session, cohort, "open-applications", actor, now)
     session.commit()
     return opened
+
+
+def show(session: Session, cohort_id: int, *, actor: Actor) -> CohortView:
+    """One list; raises `NotFound`."""
+    actor.require(Permission.VIEW_BATCHES)
+    return _view(session, present(session, Cohort, cohort_id))
 
 
 def list_cohorts(session: Session, *, actor: Actor) -> list[CohortView]:

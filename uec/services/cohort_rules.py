@@ -6,8 +6,9 @@ an anti-join by one column, so that the database hashes the small side once and 
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select, union_all
 from sqlalchemy.orm import aliased
 
 from uec.domain.lifecycle import CardState
@@ -16,7 +17,7 @@ from uec.domain.twins import TwinRole, TwinState
 from uec.services.intake import CLOSED
 from uec.services.refusals import refused
 from uec.services.twins import held, superseded
-from uec.store.tables import Application, Card, Municipality, Resident, TwinCase, TwinMember
+from uec.store.tables import Application, Card, Municipality, Refusal, Resident, TwinCase, TwinMember
 
 GONE = (CardState.ANNULLED, CardState.REPLACED, CardState.EXPIRED, CardState.SPOILED, CardState.DESTROYED)
 
@@ -38,16 +39,51 @@ def conditions(as_of: date, policy: Policy) -> Mapping[str, ColumnElement[bool]]
 
 
 def entitled(as_of: date, policy: Policy) -> list[ColumnElement[bool]]:
-    """All conditions at once, for a WHERE."""
-    return list(conditions(as_of, policy).values())
+    """All conditions at once, for a WHERE: what shuts out by the record is one anti-join, by the SNILS another."""
+    asked = conditions(as_of, policy)
+    return [asked["age"], asked["residence"], Resident.death_date.is_(None), ~_shut_out_by_id(), ~_shut_out_by_snils()]
 
 
-def age_band(as_of: date) -> ColumnElement[str]:
-    """The resident's age in full years on the day, in bands for the breakdown."""
-    return case(*((Resident.birth_date > add_years(as_of, -end), name) for end, name in BANDS), else_="60+")
+def _shut_out_by_id() -> ColumnElement[bool]:
+    case_, member = aliased(TwinCase), aliased(TwinMember)
+    in_case = select(member.resident_id).join(case_, case_.id == member.case_id)
+    decided = case_.state == TwinState.DECIDED
+    doubt = or_(case_.state == TwinState.OPEN, and_(decided, member.role.in_([TwinRole.WRONG, TwinRole.SUPERSEDED])))
+    mine, other, dead = aliased(TwinMember), aliased(TwinMember), aliased(Resident)
+    died = (
+        select(mine.resident_id)
+        .join(other, other.case_id == mine.case_id)
+        .join(dead, dead.id == other.resident_id)
+        .join(case_, case_.id == mine.case_id)
+        .where(decided, mine.role == TwinRole.STANDS, dead.death_date.is_not(None))
+    )
+    out = union_all(*_applicants("resident_id"), in_case.where(doubt), died).subquery()
+    return select(literal(1)).where(out.c.resident_id == Resident.id).exists()
 
 
-BANDS = ((18, "0-17"), (35, "18-34"), (60, "35-59"))
+def _shut_out_by_snils() -> ColumnElement[bool]:
+    out = union_all(*_applicants("snils"), select(Refusal.snils)).subquery()
+    return select(literal(1)).where(out.c.snils == Resident.snils).exists()
+
+
+def _applicants(column: str) -> list[Select[Any]]:
+    """Who has an open application, and who has one with a card that counts."""
+    waiting, served, card = aliased(Application), aliased(Application), aliased(Card)
+    return [
+        select(getattr(waiting, column)).where(waiting.state.not_in(CLOSED)),
+        select(getattr(served, column)).join(card, card.application_id == served.id).where(card.state.not_in(GONE)),
+    ]
+
+
+BANDS = ("0-17", "18-34", "35-59", "60+")
+_ENDS = (18, 35, 60)
+
+
+def age_band(as_of: date) -> ColumnElement[int]:
+    """The place in `BANDS` of the resident's age in full years on the day."""
+    return case(
+        *((Resident.birth_date > add_years(as_of, -end), number) for number, end in enumerate(_ENDS)), else_=len(_ENDS)
+    )
 
 
 def _lives_here() -> ColumnElement[bool]:

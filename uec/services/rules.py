@@ -7,6 +7,7 @@ from pathlib import Path
 from issuance.planning.calendar import WorkingCalendar
 from issuance.planning.calendar import load as load_calendar
 from issuance.production.profile import CardProfile, load_profile
+from uec.domain.policy import PolicyBook
 from uec.services.batches import BatchRules
 from uec.settings import Settings
 
@@ -18,11 +19,13 @@ def working_calendar(settings: Settings) -> WorkingCalendar:
     return load_calendar(settings.profile_dir.parent / CALENDAR_FILE)
 
 
-def batch_rules(settings: Settings, *, today: date, transport: str = "pcsc") -> BatchRules:
-    """What batches are planned by on a day."""
+def batch_rules(
+    settings: Settings, *, today: date, transport: str = "pcsc", book: PolicyBook | None = None
+) -> BatchRules:
+    """What batches are planned by on a day; `book` is the policy with the office's changes (default: the settings)."""
     return BatchRules(
         calendar=working_calendar(settings),
-        policy=settings.policy.on(today),
+        policy=(book or settings.policy).on(today),
         profile=settings.default_profile,
         transport=transport,
         number_prefix=settings.card_number_prefix,

@@ -11,7 +11,8 @@ from pathlib import Path
 from flask import Flask, current_app, g
 from sqlalchemy.orm import Session, sessionmaker
 
-from uec.domain.policy import Policy
+from uec.domain.policy import Policy, PolicyBook
+from uec.services import phases
 from uec.settings import Settings
 from uec.store.engine import reading
 
@@ -51,7 +52,15 @@ def today() -> date:
 
 def policy() -> Policy:
     """Return the rules in force at this request."""
-    return office().settings.policy.at(now())
+    return policy_book().at(now())
+
+
+def policy_book() -> PolicyBook:
+    """Return all versions of the rules: those of the settings, and what the office changed by dated acts."""
+    if "policy_book" not in g:
+        g.policy_book = phases.book(reader(), office().settings.policy)
+    found: PolicyBook = g.policy_book
+    return found
 
 
 def _stack() -> ExitStack:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from uec.domain.actors import Actor
 from uec.domain.permissions import Permission
-from uec.web import wording
+from uec.web import phase_words, wording
 from uec.web.access import access_of
 from uec.web.context import office
 from uec.web.texts import _
@@ -47,7 +47,8 @@ def _staff_links() -> list[Link]:
         Link(_("Calendar"), "office.calendar", ("office.calendar",)),
         Link(_("Batches"), "office.batches", ("office.batch", "office.plan")),
         Link(_("Cards"), "office.cards", ("office.card",)),
-        Link(_("Mass emission"), "office.cohorts", ("office.cohort",)),
+        Link(_("Twins"), "office.twins", ("office.twin",)),
+        Link(_("Mass emission"), "office.cohorts", ("office.cohort", "office.phase", "office.notice")),
         Link(_("Stations"), "office.stations", ("office.station",)),
         Link(
             _("Stock"),
@@ -94,7 +95,7 @@ def may(*permissions: Permission) -> bool:
 
 def frame(app: Flask) -> None:
     """Give every template the frame."""
-    app.jinja_env.globals.update(tag=tag, word=wording.word, may=may, P=Permission)
+    app.jinja_env.globals.update(tag=tag, word=wording.word, moved=phase_words.moved, may=may, P=Permission)
 
     @app.context_processor
     def around() -> dict[str, object]:

@@ -21,7 +21,9 @@ from uec.domain.lifecycle import (
     Route,
 )
 from uec.domain.permissions import Role
+from uec.domain.phases import ChangeState
 from uec.domain.printing import PrintState
+from uec.domain.twins import TwinKind, TwinRole, TwinState
 from uec.web import stock_words
 from uec.web.language import language
 from uec.web.texts import _, _l
@@ -63,6 +65,16 @@ _TAGS: tuple[tuple[StrEnum, Text, str], ...] = (
     (OperationState.DONE, _l("Done"), "green"),
     (OperationState.FAILED, _l("Not done"), "red"),
     (OperationState.CANCELLED, _l("Cancelled"), "grey"),
+    (ChangeState.PROPOSED, _l("Awaiting confirmation"), "yellow"),
+    (ChangeState.CONFIRMED, _l("Confirmed"), "green"),
+    (ChangeState.WITHDRAWN, _l("Taken back"), "grey"),
+    (TwinState.OPEN, _l("Awaiting decision"), "yellow"),
+    (TwinState.DECIDED, _l("Decided"), "green"),
+    (TwinState.CLOSED, _l("Set right by the register"), "grey"),
+    (TwinRole.STANDS, _l("Stands"), "green"),
+    (TwinRole.SUPERSEDED, _l("Another record stands"), "grey"),
+    (TwinRole.RIGHT, _l("Number is right"), "green"),
+    (TwinRole.WRONG, _l("Number is wrong"), "red"),
     (CohortState.DRAFT, _l("Draft"), "blue"),
     (CohortState.PROPOSED, _l("Awaiting approval"), "yellow"),
     (CohortState.APPROVED, _l("Approved"), "green"),
@@ -82,6 +94,9 @@ _TAGS: tuple[tuple[StrEnum, Text, str], ...] = (
 )
 
 _WORDS: tuple[tuple[StrEnum, Text], ...] = (
+    (TwinKind.SAME_PERSON, _l("One person twice")),
+    (TwinKind.SNILS_REUSED, _l("SNILS used twice")),
+    (TwinKind.DOCUMENT_REUSED, _l("Document used twice")),
     (CheckRegister.SNILS, _l("Pension register (SNILS)")),
     (CheckRegister.PASSPORT, _l("Register of documents")),
     (CheckRegister.RESIDENCE, _l("Register of residence")),

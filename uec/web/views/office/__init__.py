@@ -6,9 +6,11 @@ from uec.web.views.office import (
     batches,
     calendar,
     cards,
+    cohort_explorer,
     cohorts,
     home,
     keys,
+    phases,
     printing,
     quality,
     shifts,
@@ -17,6 +19,7 @@ from uec.web.views.office import (
     stock,
     stock_destruction,
     stock_transfers,
+    twins,
 )
 from uec.web.views.office.room import blueprint
 
@@ -27,9 +30,11 @@ __all__ = [
     "blueprint",
     "calendar",
     "cards",
+    "cohort_explorer",
     "cohorts",
     "home",
     "keys",
+    "phases",
     "printing",
     "quality",
     "shifts",
@@ -38,4 +43,5 @@ __all__ = [
     "stock",
     "stock_destruction",
     "stock_transfers",
+    "twins",
 ]

@@ -8,7 +8,7 @@ from uec.domain.permissions import Permission
 from uec.services import batch_lists, operations, rules, stations
 from uec.services import batches as service
 from uec.web.access import current_actor, needs
-from uec.web.context import database, now, office, reader, today
+from uec.web.context import database, now, office, policy_book, reader, today
 from uec.web.paging import PAGE_ROWS, number, offset
 from uec.web.texts import _, ngettext
 from uec.web.views.office.applications import chosen
@@ -32,7 +32,7 @@ def batches() -> ResponseReturnValue:
 @needs(Permission.PLAN_BATCH)
 def plan() -> ResponseReturnValue:
     """Plan every approved application, and say what came of it."""
-    chosen_rules = rules.batch_rules(office().settings, today=today())
+    chosen_rules = rules.batch_rules(office().settings, today=today(), book=policy_book())
     outcome = service.plan(database(), actor=current_actor(), rules=chosen_rules, now=now())
     if outcome.cards:
         made = ngettext("%(num)d card is planned", "%(num)d cards are planned", outcome.cards)

@@ -8,7 +8,7 @@ from wtforms.validators import NumberRange, Optional
 from uec.domain.permissions import Permission
 from uec.services import cohort as service
 from uec.web.access import current_actor, needs
-from uec.web.context import database, now, office, policy, reader, today
+from uec.web.context import database, now, policy, policy_book, reader, today
 from uec.web.forms.fields import DayField, PageForm
 from uec.web.texts import _, _l, ngettext
 from uec.web.views.office.room import blueprint
@@ -36,7 +36,7 @@ def cohorts() -> ResponseReturnValue:
                 database(),
                 actor=actor,
                 as_of=form.as_of.data,
-                policy=office().settings.policy.on(form.as_of.data),
+                policy=policy_book().on(form.as_of.data),
                 now=now(),
                 limit=form.limit.data,
             )

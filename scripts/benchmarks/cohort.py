@@ -1,0 +1,154 @@
+"""The register at full size: its import beside a server's COPY, and a list for mass emission beside one scan."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from scripts.benchmarks.figure import Figure, seconds
+from tests.support.postgres import DURABLE, PREFIX, Server, server_programs
+from uec.domain.actors import system_actor
+from uec.domain.policy import Policy
+from uec.domain.register_row import COLUMNS
+from uec.services import cohort_members
+from uec.services.register import import_municipalities
+from uec.store.engine import make_engine, session_factory
+from uec.store.tables import Cohort
+from uec.synthetic.register import AS_OF, write_municipalities, write_register
+
+RESIDENTS, QUICK_RESIDENTS = 1_400_000, 100_000
+RUNS = 3
+AT_MOST, MEMORY_MB = 5.0, 1024.0
+
+IMPORT = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from uec.domain.actors import system_actor
+from uec.services.register import import_register
+from uec.store.engine import make_engine, session_factory
+
+url, file, rejects = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+with session_factory(make_engine(url))() as session:
+    told = import_register(session, path=file, rejects_path=rejects, actor=system_actor("bench"), now=datetime.now(UTC))
+print(told, file=sys.stderr)
+assert told.imported == told.rows and not told.rejected, "a clean file"
+"""
+
+
+def figures(*, quick: bool) -> Iterator[Figure | str]:
+    """Import of a clean file with all checks and its memory; who is entitled, how many, of which kind; the root."""
+    programs = server_programs()
+    if programs is None:
+        raise SystemExit("PostgreSQL is needed: apt-get install postgresql")
+    home = Path(tempfile.mkdtemp(prefix=PREFIX))  # on a disk: fsync is part of what is measured
+    server = Server(programs, home, durability=DURABLE)
+    try:
+        url = server.dsn(server.migrated())
+        file = _register(home, QUICK_RESIDENTS if quick else RESIDENTS)
+        yield from import_figures(url, file)
+        yield from cohort_figures(url)
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _register(home: Path, residents: int) -> Path:
+    file = home / "register.csv"
+    write_register(file, residents=residents, seed=1, dirty=0)
+    write_municipalities(home / "municipalities.csv")
+    file.chmod(0o644)  # the server reads it itself
+    home.chmod(0o755)
+    return file
+
+
+def import_figures(url: str, file: Path) -> Iterator[Figure]:
+    """The whole import, as a process of its own, beside a COPY of the same file by the server."""
+    engine = make_engine(url)
+    with session_factory(engine)() as session:
+        actor, now = system_actor("bench"), datetime.now(UTC)
+        import_municipalities(session, path=file.with_name("municipalities.csv"), actor=actor, now=now)
+    engine.dispose()
+    floor = _copied(url, file)
+    words = [sys.executable, "-c", IMPORT, url, str(file), str(file.with_name("rejects.csv"))]
+    memory = 0.0
+
+    def run() -> None:
+        nonlocal memory
+        with subprocess.Popen(words) as process:
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise LookupError("the import failed")
+        memory = used.ru_maxrss / 1024
+
+    value = seconds(run)
+    yield Figure("emission.import", "s", value, floor, AT_MOST, at_most=True)
+    yield Figure("emission.import.memory", "MB", memory, goal=MEMORY_MB, at_most=True)
+
+
+def _copied(url: str, file: Path) -> float:
+    """Seconds of a COPY into a table with the columns and indexes of the register's, and nothing else."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE copied (LIKE resident INCLUDING ALL)")
+        for column in ("row_digest", "updated_at", "import_id"):
+            connection.execute(f"ALTER TABLE copied ALTER {column} DROP NOT NULL".encode())
+        options = "FORMAT csv, HEADER, DELIMITER ';', NULL ''"
+        copy = f"COPY copied ({', '.join(COLUMNS)}) FROM '{file}' WITH ({options})".encode()
+        took = seconds(lambda: connection.execute(copy))
+        connection.execute("DROP TABLE copied")
+    return took
+
+
+def cohort_figures(url: str) -> Iterator[Figure | str]:
+    """Who is entitled, stored by kind, with count and breakdown; beside the scan that any answer needs."""
+    engine = make_engine(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE resident")
+        scan = b"SELECT count(*), max(address) FROM resident"
+        connection.execute(scan)
+        floor = statistics.median(seconds(lambda: connection.execute(scan).fetchall()) for _ in range(RUNS))
+    with session_factory(engine)() as session:
+        _compute(session)
+        took = statistics.median(seconds(lambda: _compute(session)) for _ in range(RUNS))
+    yield Figure("emission.cohort", "s", took, floor, AT_MOST, at_most=True)
+    yield from _root(engine)
+    engine.dispose()
+
+
+def _compute(session: Session) -> None:
+    cohort_id = _list(session)
+    count = cohort_members.choose(session, cohort_id, as_of=AS_OF, policy=Policy())
+    shares = cohort_members.breakdown(session, cohort_id)
+    if not count or count != sum(share.count for share in shares):
+        raise LookupError("the breakdown is not that of the list")
+    session.rollback()
+
+
+def _list(session: Session) -> int:
+    cohort = Cohort(number="bench", as_of=AS_OF, count=0, digest="", created_at=datetime.now(UTC))
+    session.add(cohort)
+    session.flush()
+    return cohort.id
+
+
+def _root(engine: Engine) -> Iterator[Figure | str]:
+    with session_factory(engine)() as session:
+        cohort_id = _list(session)
+        count = cohort_members.choose(session, cohort_id, as_of=AS_OF, policy=Policy())
+        told: list[str] = []
+        took = seconds(lambda: told.append(cohort_members.root(session, cohort_id)))
+        yield f"{count} people, Merkle root {told[0]}"
+        yield Figure("emission.cohort.root", "s", took)
+        session.rollback()

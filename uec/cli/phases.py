@@ -1,0 +1,111 @@
+"""`uec phases`: rules with a date, proposed by one person and confirmed by another, and the public notices."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from uec.cli.options import ID, login_options, now, settings, signed_in, store
+from uec.cli.tables import show, show_facts, show_json
+from uec.domain.errors import InvalidInput, NotFound
+from uec.domain.policy import OFFICE_RULES
+
+_day = click.DateTime(["%Y-%m-%d"])
+
+
+@click.group()
+def phases() -> None:
+    """Change the policy from a day on; publish the notice of mass emission."""
+
+
+@phases.command()
+@click.option("--on", "day", type=_day, help="The day; default today.")
+def rules(day: datetime | None) -> None:
+    """Show the rules in force on a day."""
+    from uec.services import phases as service  # noqa: PLC0415
+
+    chosen = settings()
+    with store(chosen) as sessions, sessions() as session:
+        policy = service.book(session, chosen.policy).on(day.date() if day else chosen.policy.day(now()))
+    show_facts({name: getattr(policy, name) for name in OFFICE_RULES})
+
+
+@phases.command()
+@login_options
+def history(login: str, password_file: Path | None) -> None:
+    """List every change of the policy, the newest first."""
+    from uec.services import phases as service  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        changes = service.list_changes(session, actor=signed_in(session, login, password_file))
+    columns = ("id", "state", "from", "rules", "act", "proposed by", "decided by")
+    show(
+        columns,
+        [(c.id, c.state, c.valid_from, c.rules, c.act, c.proposed_by, c.decided_by) for c in changes],
+    )
+
+
+@phases.command()
+@click.argument("rule", nargs=-1, required=True)
+@click.option("--from", "valid_from", type=_day, required=True, help="First day.")
+@click.option("--act", required=True, help="The act or order behind it.")
+@login_options
+def propose(rule: tuple[str, ...], valid_from: datetime, act: str, login: str, password_file: Path | None) -> None:
+    """Propose RULE (NAME=VALUE, may be repeated) from a day on, and show what it moves."""
+    from uec.services import phases as service  # noqa: PLC0415
+
+    chosen = settings()
+    pairs = dict(text.partition("=")[::2] for text in rule)
+    with store(chosen) as sessions, sessions() as session:
+        change = service.propose(
+            session,
+            rules=pairs,
+            valid_from=valid_from.date(),
+            act=act,
+            actor=signed_in(session, login, password_file),
+            base=chosen.policy,
+            now=now(),
+        )
+    click.echo(f"change {change.id} is proposed; it moves:", err=True)
+    show_json(dict(change.effects))
+
+
+@phases.command()
+@click.argument("change_id", type=ID)
+@click.option("--yes", is_flag=True, help="Do not ask after showing what it moves.")
+@login_options
+def confirm(change_id: int, yes: bool, login: str, password_file: Path | None) -> None:  # noqa: FBT001
+    """Confirm a proposed change, as another person."""
+    from uec.services import phases as service  # noqa: PLC0415
+
+    chosen = settings()
+    with store(chosen) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        found = [one for one in service.list_changes(session, actor=actor) if one.id == change_id]
+        if not found:
+            raise NotFound(
+                f"There is no change {change_id}: see uec phases history.", kind="PolicyChange", id=change_id
+            )
+        show_json(dict(found[0].effects))
+        if not yes and not click.confirm("Confirm the change that moves this?", err=True):
+            raise InvalidInput("The change is not confirmed; it stays proposed.", field="confirm")
+        service.confirm(session, change_id, shown=found[0].effects, actor=actor, base=chosen.policy, now=now())
+    click.echo(f"change {change_id} is in force from {found[0].valid_from}")
+
+
+@phases.command()
+@login_options
+def notices(login: str, password_file: Path | None) -> None:
+    """List the public notices and their windows, the newest first."""
+    from uec.services import notices as service  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        rows = service.list_notices(session, actor=signed_in(session, login, password_file))
+    columns = ("id", "state", "published", "refuse until", "bank until", "places", "banks")
+    show(
+        columns,
+        [
+            (n.id, n.state, n.published_on, n.refusal_until, n.bank_until, "; ".join(n.places), "; ".join(n.banks))
+            for n in rows
+        ],
+    )
