@@ -44,6 +44,7 @@ from uec.services import (
     decision,
     notices,
     publication,
+    stock_balance,
 )
 from uec.services.audit_verify import verify_file
 from uec.services.forms import ApplicationForm
@@ -126,6 +127,8 @@ class MainJob(Desks):
         """Count what there is now."""
         report = self._report
         with self._sessions() as session:
+            wrong = stock_balance.verify(session)
+            report.expect(not wrong, f"The stock does not balance: {'; '.join(wrong)}.")
             by_state = applications.count_by_state(session)
             report.applications = {state.value: count for state, count in sorted(by_state.items())}
             states = card_lists.count_by_state(session)

@@ -42,6 +42,8 @@ SIGN_INS = (
     SignIn("approver", "Тимур Асланов", (Role.RELEASER,), "утверждает списки массовой эмиссии", "approves cohorts"),
     SignIn("producer", "Сергей Лукин", (Role.PRODUCER,), "пишет карты на станции", "writes cards at a station"),
     SignIn("security", "Анна Громова", (Role.SECURITY,), "приостанавливает карты", "suspends cards, enters stations"),
+    SignIn("storekeeper", "Кира Складнева", (Role.STOREKEEPER,), "ведёт учёт заготовок", "keeps the stock of blanks"),
+    SignIn("quality", "Клара Точнова", (Role.QUALITY,), "следит за качеством", "looks after quality"),
     SignIn("auditor", "Виктор Седов", (Role.AUDITOR,), "читает журнал", "reads the audit"),
 )
 

@@ -24,7 +24,7 @@ from issuance.production.profile import CardProfile, load_profile
 from issuance.station.agent import enrol
 from issuance.station.readers import VIRTUAL
 from issuance.station.settings import StationSettings
-from uec.demo import people
+from uec.demo import people, stock
 from uec.demo.slots import FolderSlots
 from uec.demo.tray import Tray
 from uec.domain.actors import system_actor
@@ -193,6 +193,7 @@ class Site:
             import_municipalities(session, path=self.municipalities_csv, actor=BUILDER, now=now)
             people.seed(session, now=now, random=secrets.token_bytes)
             session.commit()
+            stock.furnish(session, profile=self.settings.default_profile, now=now)
         engine.dispose()
 
     def start(self) -> None:

@@ -26,6 +26,8 @@ from uec.demo.slots import Held, PcscSlots, Slots
 from uec.domain.errors import UecError
 
 SUFFIX = ".card"
+# Fabricator, type and batch of the chips that the maker delivers; their serial numbers run from 1 on.
+BLANK_LOT = "479005002026"
 _END_OF_FILE = 0x6282
 
 
@@ -65,6 +67,7 @@ class Tray:
         self._guard = threading.RLock()
         self._hands = tuple(threading.Lock() for _ in self.readers)
         self._faces: dict[str, tuple[str, str]] = {}
+        self._made = len(list(folder.glob(f"*{SUFFIX}")))
 
     @property
     def readers(self) -> tuple[str, ...]:
@@ -79,11 +82,13 @@ class Tray:
     def blank(self) -> str:
         """Make a blank as its maker delivers it; returns its name on the tray."""
         seed = secrets.token_bytes(16)
-        keys = kdf3(self._maker_key, diversification_data(cplc_for(seed)))
+        with self._guard:
+            self._made += 1
+            cplc = _cplc_of(self._made)
+        keys = kdf3(self._maker_key, diversification_data(cplc))
         card_id = seed[:4].hex()
-        VirtualCard.blank(seed, initial_keys=KeySet(keys.enc, keys.mac, keys.dek)).save(
-            self._folder / f"{card_id}{SUFFIX}"
-        )
+        blank = VirtualCard.blank(seed, initial_keys=KeySet(keys.enc, keys.mac, keys.dek), cplc=cplc)
+        blank.save(self._folder / f"{card_id}{SUFFIX}")
         self._faces[card_id] = ("", "")
         return card_id
 
@@ -152,6 +157,12 @@ class Tray:
         if card_id not in self._faces and not inserted:
             self._faces[card_id] = read_face(VirtualCard.load(self._folder / f"{card_id}{SUFFIX}"), self._profile)
         return self._faces.get(card_id, ("", ""))
+
+
+def _cplc_of(serial: int) -> bytes:
+    """The production record of a blank with a running serial number of the maker's lot (CPLC, tag 9F7F)."""
+    record = cplc_for(b"lot of the demo")
+    return record[:12] + serial.to_bytes(4, "big") + bytes.fromhex(BLANK_LOT[8:]) + record[18:]
 
 
 def read_face(card: VirtualCard, profile: CardProfile) -> tuple[str, str]:
