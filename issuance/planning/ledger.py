@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from issuance.planning.errors import PlanningError
 
-Moves = Mapping[tuple[str, str], str]
+# Keys are the office's own string enums, which the planner does not know.
+Moves = Mapping[tuple[Any, Any], str]
 
 
 class IllegalCount(PlanningError):

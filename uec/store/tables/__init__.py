@@ -6,6 +6,7 @@ from uec.store.tables.keys import KeyVersion
 from uec.store.tables.people import Cohort, CohortPart, Refusal, RegisterImport, Resident
 from uec.store.tables.phases import BankChoice, PolicyChange, PublicNotice
 from uec.store.tables.places import IssuancePoint, Municipality, Staff, StaffRole
+from uec.store.tables.plans import EmissionBatch, EmissionPlace, EmissionPlan, EmissionSlot, PlanScenario
 from uec.store.tables.printing import PrintOrder
 from uec.store.tables.production import (
     Batch,
@@ -57,6 +58,10 @@ __all__ = [
     "Cohort",
     "CohortPart",
     "Crl",
+    "EmissionBatch",
+    "EmissionPlace",
+    "EmissionPlan",
+    "EmissionSlot",
     "HubInstance",
     "IssuancePoint",
     "JournalEntry",
@@ -67,6 +72,7 @@ __all__ = [
     "OcspAnswer",
     "OcspSigner",
     "OperationPlace",
+    "PlanScenario",
     "PolicyChange",
     "PrintOrder",
     "PublicNotice",

@@ -1,0 +1,79 @@
+"""Plans of mass emission: their batches by counts, the slots of each queue, who has which, and what-if scenarios."""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from uec.store.columns import Table
+
+
+class EmissionPlan(Table):
+    """A plan over all open applications, made on a day; the newest one counts."""
+
+    __tablename__ = "emission_plan"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    made_at: Mapped[datetime] = mapped_column(comment="when it was made")
+    made_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="who made it")
+    first_day: Mapped[date] = mapped_column(comment="first day planned")
+    last_day: Mapped[date] = mapped_column(comment="last day planned")
+    people: Mapped[int] = mapped_column(comment="applications with a place in it")
+    promised: Mapped[int] = mapped_column(comment="of them with a promised day")
+    facts: Mapped[dict[str, Any]] = mapped_column(comment="cost, bound, gap, bottlenecks, reliefs, who is late and why")
+
+
+class EmissionBatch(Table):
+    """Cards of one variant for one point, to be made on one line on one day."""
+
+    __tablename__ = "emission_batch"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    plan_id: Mapped[int] = mapped_column(ForeignKey("emission_plan.id"), index=True)
+    position: Mapped[int] = mapped_column(comment="number within the plan, from 0")
+    day: Mapped[date] = mapped_column(comment="day of production")
+    line: Mapped[str] = mapped_column(String(40), comment="code of the line")
+    variant: Mapped[str] = mapped_column(String(40), comment="card variant")
+    point_id: Mapped[int] = mapped_column(ForeignKey("issuance_point.id"), index=True, comment="destination")
+    departs_on: Mapped[date | None] = mapped_column(comment="the courier's day; empty: after the plan")
+    cards: Mapped[int] = mapped_column(comment="how many")
+
+
+class EmissionSlot(Table):
+    """Places from `first` on of a point's queue of one class, with one batch and one promised day."""
+
+    __tablename__ = "emission_slot"
+    __table_args__ = (Index("ix_emission_slot_queue", "plan_id", "point_id", "kind", "first", unique=True),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    plan_id: Mapped[int] = mapped_column(ForeignKey("emission_plan.id"))
+    point_id: Mapped[int] = mapped_column(ForeignKey("issuance_point.id"), index=True)
+    kind: Mapped[int] = mapped_column(comment="0 remake, 1 clock, 2 cohort")
+    first: Mapped[int] = mapped_column(comment="first place, from 0")
+    count: Mapped[int] = mapped_column(comment="how many places")
+    position: Mapped[int | None] = mapped_column(comment="batch within the plan; empty: not within the plan")
+    promised_on: Mapped[date | None] = mapped_column(comment="first day it can be collected; empty: after the plan")
+
+
+class EmissionPlace(Table):
+    """Which slot an application has: narrow, as a million rows are written by one statement, without foreign keys."""
+
+    __tablename__ = "emission_place"
+
+    plan_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    application_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    slot_id: Mapped[int] = mapped_column(comment="the slot")
+
+
+class PlanScenario(Table):
+    """A what-if: what was changed, and how the simulated years went."""
+
+    __tablename__ = "plan_scenario"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(60), unique=True, comment="chosen by who ran it")
+    made_at: Mapped[datetime] = mapped_column(comment="when it was run")
+    made_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="who ran it")
+    changes: Mapped[dict[str, Any]] = mapped_column(comment="what differs from the region as it is")
+    outcome: Mapped[dict[str, Any]] = mapped_column(comment="P50 and P90 by figure, runs, seed")
