@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "refusals": ("refusals", "File refusals to receive a card, and list them."),
     "phases": ("phases", "Dated policy and public notices: propose, confirm, history."),
     "cohorts": ("cohorts", "Compute, propose and approve lists for mass emission; why somebody is in or out."),
+    "plan": ("plan", "Plan mass emission, explain a place, simulate and compare what-if years."),
     "batches": ("batches", "Plan, list, release and produce batches."),
     "stock": ("stock", "Blank cards: deliveries, transfers, shifts, balances, acts, quarantine."),
     "cards": ("cards", "List and show cards; suspend, resume, report lost, replace, annul, destroy."),

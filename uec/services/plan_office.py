@@ -176,6 +176,29 @@ def newest(session: Session, *, actor: Actor) -> EmissionPlan:
     return found
 
 
+@dataclass(frozen=True)
+class BatchPlan:
+    """A batch of a plan, for showing."""
+
+    day: date
+    line: str
+    variant: str
+    point: str
+    departs_on: date | None
+    cards: int
+
+
+def batches(session: Session, plan_id: int, *, until: date) -> list[BatchPlan]:
+    """The batches of a plan up to a day, in order."""
+    rows = session.execute(
+        select(EmissionBatch, IssuancePoint.name_ru)
+        .join(IssuancePoint, IssuancePoint.id == EmissionBatch.point_id)
+        .where(EmissionBatch.plan_id == plan_id, EmissionBatch.day <= until)
+        .order_by(EmissionBatch.position)
+    )
+    return [BatchPlan(b.day, b.line, b.variant, point, b.departs_on, b.cards) for b, point in rows]
+
+
 def explain(session: Session, number: str, *, actor: Actor) -> Place:
     """Where the application with this number stands in the newest plan; raises `NotFound`."""
     plan = newest(session, actor=actor)

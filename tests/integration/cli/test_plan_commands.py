@@ -1,0 +1,105 @@
+"""`uec plan` over a database with people: made, shown, explained, simulated, compared; what is wrong is one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from tests.integration.services.test_plan_office import applicants
+from tests.support.office import open_office, seeded_random
+from uec.cli import run
+from uec.domain.lifecycle import Route
+from uec.services.passwords import hash_password
+from uec.store.engine import make_engine, session_factory
+from uec.store.tables import Staff
+
+PASSWORD = "Korotkiy-put-7-dney"
+FACTS = """
+[[lines]]
+code = "L1"
+machines = 2
+cards_per_hour = 1
+
+[chips]
+in_hand = 500
+deliveries = [{ day = 2027-01-11, count = 100 }]
+
+[courier]
+weekdays = [0, 3]
+cost = 5
+"""
+
+
+@pytest.fixture
+def office(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A folder with settings, a planner who may sign in, and 60 people who wait; the sign-in's arguments."""
+    engine = make_engine(sqlite_url)
+    sessions: sessionmaker[Session] = session_factory(engine)
+    made = open_office(sessions, points=2, daily_capacity=5)
+    with sessions() as session:
+        planner = session.get_one(Staff, made.planner.staff_id)
+        session.execute(
+            update(Staff)
+            .where(Staff.id == planner.id)
+            .values(password_hash=hash_password(PASSWORD, random=seeded_random()))
+        )
+        applicants(session, made, 60, route=Route.MASS)
+        login = session.scalars(select(Staff.login).where(Staff.id == planner.id)).one()
+    engine.dispose()
+    profiles = Path(__file__).parents[3] / "config" / "profiles"
+    (tmp_path / "uec.toml").write_text(f'profile_dir = "{profiles}"\ndatabase_url = "{sqlite_url}"\n')
+    (tmp_path / "password").write_text(PASSWORD + "\n")
+    (tmp_path / "facts.toml").write_text(FACTS)
+    (tmp_path / "wrong.toml").write_text("[[lines]]\ncode = 'L1'\nspeed = 5\n")
+    (tmp_path / "broken.toml").write_text("[[lines")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("UEC_SETTINGS", raising=False)
+    return ["--login", login, "--password-file", "password"]
+
+
+def test_a_plan_is_made_shown_and_explained(office: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", "show", *office]) == 1
+    assert "uec plan make" in capsys.readouterr().err
+    assert run(["plan", "make", "--days", "60", "--facts", "facts.toml", *office]) == 0
+    shown = capsys.readouterr().out
+    assert "people                 60" in shown
+    assert run(["plan", "show", "--batches", "60", *office]) == 0
+    shown = capsys.readouterr().out
+    assert "bottleneck" in shown
+    assert "\tL1\tuec\t" in shown
+    assert run(["plan", "show", "--json", *office]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["people"] == 60
+    assert told["bound"] <= told["cost"]
+    assert run(["plan", "explain", "2026-0000007", *office]) == 0
+    shown = capsys.readouterr().out
+    assert "cohort" in shown
+    assert "can be collected from" in shown
+
+
+def test_what_is_wrong_is_one_line(office: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", "make", "--facts", "wrong.toml", *office]) != 0
+    error = capsys.readouterr().err
+    assert "speed" in error
+    assert error.count("\n") == 1
+    assert run(["plan", "make", "--facts", "broken.toml", *office]) != 0
+    assert "no TOML" in capsys.readouterr().err
+    assert run(["plan", "simulate", "x", "--changes", "[1]", *office]) != 0
+    assert "JSON" in capsys.readouterr().err
+    assert run(["plan", "simulate", "x", "--changes", '{"wishes": 3}', "--days", "20", *office]) != 0
+    assert "wishes" in capsys.readouterr().err
+    assert run(["plan", "compare", "nothing", *office]) != 0
+    assert "nothing" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_scenarios_stand_side_by_side(office: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["--runs", "1", "--days", "20", *office]
+    assert run(["plan", "simulate", "as it is", *common]) == 0
+    assert run(["plan", "simulate", "twice", "--changes", '{"shifts": {"centre": 1}}', *common]) == 0
+    capsys.readouterr()
+    assert run(["plan", "compare", *office]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split("\t")[0] for row in rows] == ["scenario", "as it is", "twice"]

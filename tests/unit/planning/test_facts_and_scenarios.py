@@ -1,0 +1,107 @@
+"""The planning facts and what-if changes: read, defaulted, refused by name."""
+
+import tomllib
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from issuance.planning.calendar import WorkingCalendar
+from issuance.planning.errors import PlanningError
+from issuance.planning.facts import PLENTY, Facts, OfficePoint, facts_from
+from issuance.planning.optimiser import make_plan
+from issuance.planning.region import Kind
+from issuance.planning.scenario import changed
+from tests.unit.planning.regions import region
+
+DAYS = tuple(date(2026, 3, 2) + timedelta(days=number) for number in range(7))
+POINTS = (OfficePoint("A", "А", "A", "71000000", 30), OfficePoint("B", "Б", "B", "71000000", 20))
+TABLE = """
+[[lines]]
+code = "L1"
+machines = 2
+cards_per_hour = 10
+shift_hours = 4
+maintenance = [{ first = 2026-03-03, last = 2026-03-03, machines = 1 }]
+
+[chips]
+in_hand = 70
+deliveries = [{ day = 2026-03-07, count = 30 }]
+
+[courier]
+weekdays = [0, 2]
+cost = 9
+
+[points.B]
+weekdays = [4]
+storage = 15
+transit = 1
+"""
+
+
+def test_without_facts_lines_make_what_points_hand_over() -> None:
+    supply = Facts().supply(DAYS, WorkingCalendar(), POINTS)
+    assert supply.capacity.tolist() == [[50, 50, 50, 50, 50, 0, 0]]
+    assert supply.chips.tolist() == [PLENTY]
+    delivery = Facts().delivery(DAYS, WorkingCalendar(), POINTS)
+    assert delivery.departs.sum(axis=1).tolist() == [5, 5]
+    assert delivery.hand_over[:, 0].tolist() == [30, 20]
+    assert [place.storage for place in Facts().places(POINTS)] == [600, 400]
+
+
+def test_facts_become_arrays() -> None:
+    facts = facts_from(tomllib.loads(TABLE))
+    supply = facts.supply(DAYS, WorkingCalendar(), POINTS)
+    assert supply.capacity.tolist() == [[80, 40, 80, 80, 80, 0, 0]]
+    assert supply.lines[0].shift == 80
+    # A delivery on a Saturday that is not planned counts on the next day that is.
+    assert supply.deliveries.tolist() == [[0, 0, 0, 0, 0, 30, 0]]
+    assert facts.supply(DAYS[:5], WorkingCalendar(), POINTS).deliveries.sum() == 0
+    delivery = facts.delivery(DAYS, WorkingCalendar(), POINTS)
+    assert [np.flatnonzero(row).tolist() for row in delivery.departs] == [[0, 2], [4]]
+    assert delivery.transit.tolist() == [0, 1]
+    assert delivery.cost.tolist() == [9, 9]
+    assert [place.storage for place in facts.places(POINTS)] == [600, 15]
+
+
+@pytest.mark.parametrize(
+    ("table", "named"),
+    [
+        ({"line": []}, "line"),
+        ({"lines": [{"code": "L1", "speed": 4}]}, "speed"),
+        ({"lines": [{"code": "L1"}]}, "machines"),
+        ({"chips": {"deliveries": [{"day": DAYS[0]}]}}, "count"),
+        ({"points": {"A": {"window": 4}}}, "window"),
+        ({"courier": {"days": [1]}}, "days"),
+    ],
+)
+def test_facts_that_are_wrong_are_named(table: dict[str, object], named: str) -> None:
+    with pytest.raises(PlanningError, match=named):
+        facts_from(table)
+
+
+def test_changes_go_into_the_arrays() -> None:
+    given = region(days=10, clocks=2, clock_days=3, cohort=50, capacity=10)
+    more = changed(given, {"shifts": {"L": 2}, "windows": 0.5, "chips": 7})
+    assert (more.supply.capacity == 20).all()
+    assert (more.delivery.hand_over == 50).all()
+    assert more.supply.chips.tolist() == [1007]
+    assert (changed(given, {"stopped": ["L"]}).supply.capacity == 0).all()
+    assert changed(given, {}).demand.known.tolist() == given.demand.known.tolist()
+
+
+def test_twice_the_intake_is_twice_the_clocks_to_come_with_their_clock() -> None:
+    given = region(days=10, clocks=2, clock_days=3, cohort=50)
+    twice = changed(given, {"intake": 2.0}).demand
+    assert twice.known[0, Kind.CLOCK, 0].tolist() == [2] + [4] * 9
+    assert twice.due[0, Kind.CLOCK, 0].tolist() == [0, 0, 0, 2] + [4] * 6 + [12]
+    assert (twice.known[:, Kind.COHORT] == given.demand.known[:, Kind.COHORT]).all()
+    assert make_plan(changed(given, {"intake": 0.5})).walk.made[:, 0, Kind.CLOCK].sum() == 11
+
+
+@pytest.mark.parametrize(
+    "changes", [{"wishes": 1}, {"shifts": {"X": 1}}, {"stopped": ["X"]}, {"intake": -1.0}, {"shifts": {"L": -1}}]
+)
+def test_changes_that_make_no_sense_are_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(PlanningError):
+        changed(region(), changes)

@@ -1,0 +1,221 @@
+"""`uec plan`: the plan of mass emission over everybody who waits, and what-if years in the digital twin."""
+
+import json
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from uec.cli.options import login_options, now, settings, signed_in, store
+from uec.cli.tables import progress_bar, show, show_facts, show_json
+from uec.domain.errors import InvalidFile
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from issuance.planning.region import Region
+    from uec.settings import Settings
+
+FACTS_HELP = """The planning facts (TOML): [[lines]] with code, machines, cards_per_hour, shift_hours, shifts (seven
+numbers), [[lines.maintenance]]; [chips] in_hand, deliveries; [courier] weekdays, volume, cost, transit; [points.CODE]
+with any of these and storage. Without it: one line, chips without end, a courier every working day."""
+
+facts_option = click.option(
+    "--facts", "facts_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help=FACTS_HELP
+)
+days_option = click.option(
+    "--days", default=365, show_default=True, type=click.IntRange(1, 800), help="Calendar days to plan."
+)
+
+
+@click.group()
+def plan() -> None:
+    """Plan mass emission: who gets a card when, what holds it up, and what would help.
+
+    A plan gives every approved application a place in a queue, a batch and a promised day: remakes first, then those
+    with a clock, then the cohort; within a class nobody waits longer than a later applicant at the same point. It comes
+    whatever the input is: what cannot be in time is listed with its reason and what it would take.
+
+    \b
+        uec plan make --login planner              plan everybody who waits
+        uec plan show --login planner              its weeks, bottlenecks and late cards
+        uec plan explain 2026-0000123 ...          one person's place
+        uec plan simulate "second shift" --changes '{"shifts": {"centre": 1}}' ...
+        uec plan compare "as it is" "second shift" ...
+    """
+
+
+@plan.command()
+@facts_option
+@days_option
+@login_options
+def make(facts_file: Path | None, days: int, login: str, password_file: Path | None) -> None:
+    """Make the plan of everybody who waits and promise them a day; earlier promises are replaced."""
+    from uec.services import plan_office  # noqa: PLC0415
+
+    chosen = settings()
+    with store(chosen) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        made = plan_office.make(session, region=_region(session, chosen, facts_file, days), actor=actor, now=now())
+        _told(made.id, made.facts, made.people, made.promised)
+
+
+@plan.command("show")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@click.option("--batches", "batch_days", type=click.IntRange(1, 366), help="Also the batches of the first N days.")
+@login_options
+def show_plan(as_json: bool, batch_days: int | None, login: str, password_file: Path | None) -> None:  # noqa: FBT001
+    """Show the newest plan: how far it is from the best possible, each week's bottleneck, and who is late and why."""
+    from uec.services import plan_office  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        found = plan_office.newest(session, actor=actor)
+        if as_json:
+            show_json({"id": found.id, "people": found.people, "promised": found.promised} | found.facts)
+            return
+        _told(found.id, found.facts, found.people, found.promised)
+        weeks = [(week["first"], week["bottleneck"], week["days"]) for week in found.facts["weeks"]]
+        show(("week of", "bottleneck", "days a card"), weeks)
+        if batch_days:
+            rows = plan_office.batches(session, found.id, until=found.first_day + timedelta(days=batch_days - 1))
+            columns = ("day", "line", "variant", "point", "courier", "cards")
+            show(columns, [(r.day, r.line, r.variant, r.point, r.departs_on, r.cards) for r in rows])
+
+
+@plan.command()
+@click.argument("number")
+@login_options
+def explain(number: str, login: str, password_file: Path | None) -> None:
+    """Explain the place of application NUMBER: who is ahead, when its card is made, leaves and can be collected."""
+    from uec.services import plan_office  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        place = plan_office.explain(session, number, actor=signed_in(session, login, password_file))
+    show_facts(
+        {
+            "application": place.application,
+            "plan": place.plan_id,
+            "point": place.point,
+            "class": place.kind.name.lower(),
+            "ahead in its queue": place.place,
+            "made on": place.made_on,
+            "line": place.line,
+            "courier on": place.departs_on,
+            "can be collected from": place.promised_on,
+            "clock ends": place.due_on,
+        }
+    )
+
+
+@plan.command()
+@click.argument("name")
+@click.option("--changes", default="{}", help="What differs, as JSON: intake, windows, shifts, stopped, chips.")
+@click.option("--runs", default=20, show_default=True, type=click.IntRange(1, 1000), help="Simulated years.")
+@click.option("--seed", default=1, show_default=True, help="The first run's seed; the same seed is the same year.")
+@facts_option
+@days_option
+@login_options
+def simulate(
+    name: str,
+    changes: str,
+    runs: int,
+    seed: int,
+    facts_file: Path | None,
+    days: int,
+    login: str,
+    password_file: Path | None,
+) -> None:
+    """Live through the plan RUNS times in the digital twin and save how it went as the scenario NAME.
+
+    Intake, failures, no-shows, strikes and late chips come by chance; the planner plans anew every month and when
+    something happens. Shown are P50 and P90: of promises kept, queues at points, days without chips, late clocks.
+    """
+    from uec.services import plan_scenarios  # noqa: PLC0415
+
+    chosen = settings()
+    with store(chosen) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        region = _region(session, chosen, facts_file, days)
+        with progress_bar(name) as bar:
+            row = plan_scenarios.run(
+                session,
+                name,
+                region=region,
+                changes=_changes(changes),
+                runs=runs,
+                seed=seed,
+                actor=actor,
+                now=now(),
+                tell=lambda done: bar.update(done, runs),
+            )
+        _figures([(row.name, row.outcome)])
+
+
+@plan.command()
+@click.argument("names", nargs=-1)
+@login_options
+def compare(names: tuple[str, ...], login: str, password_file: Path | None) -> None:
+    """Compare saved scenarios side by side: those NAMED, or all."""
+    from uec.services import plan_scenarios  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        rows = plan_scenarios.compare(session, names, actor=signed_in(session, login, password_file))
+        _figures([(row.name, row.outcome) for row in rows])
+
+
+def _region(session: "Session", chosen: "Settings", facts_file: Path | None, days: int) -> "Region":
+    from issuance.planning.facts import Facts, facts_from  # noqa: PLC0415
+    from uec.services import plan_office  # noqa: PLC0415
+    from uec.services.rules import working_calendar  # noqa: PLC0415
+
+    facts = Facts()
+    if facts_file is not None:
+        try:
+            facts = facts_from(tomllib.loads(facts_file.read_text(encoding="utf-8")))
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+            raise InvalidFile(f"{facts_file} is no TOML ({problem}): correct it.", path=facts_file) from problem
+    return plan_office.region_of(
+        session,
+        facts=facts,
+        calendar=working_calendar(chosen),
+        profile=chosen.default_profile,
+        today=chosen.policy.at(now()).day(now()),
+        horizon_days=days,
+    )
+
+
+def _changes(text: str) -> dict[str, Any]:
+    try:
+        changes = json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise click.BadParameter(f"is no JSON ({problem})", param_hint="--changes") from problem
+    if not isinstance(changes, dict):
+        raise click.BadParameter("is no JSON object", param_hint="--changes")
+    return changes
+
+
+def _told(plan_id: int, facts: dict[str, Any], people: int, promised: int) -> None:
+    show_facts(
+        {
+            "plan": plan_id,
+            "people": people,
+            "with a promised day": promised,
+            "above the bound by": f"{facts['gap']:.2%}",
+            "late or without a day": facts["late_cards"],
+        }
+    )
+    for relief in facts["reliefs"]:
+        click.echo(relief["en"])
+    for late in facts["late"][:10]:
+        click.echo(f"{late['count']} late ({late['reason'].replace('_', ' ')}): {late['en']}")
+
+
+def _figures(rows: list[tuple[str, dict[str, Any]]]) -> None:
+    names = ("kept", "late_clocks", "late_days", "queue", "stock_outs", "handed", "unclaimed")
+    show(
+        ("scenario", "runs", *(f"{name} P50/P90" for name in names)),
+        [(title, one["runs"], *(f"{one[name][0]:g} / {one[name][1]:g}" for name in names)) for title, one in rows],
+    )
