@@ -1,0 +1,89 @@
+"""`uec phases`, `uec register twins` and `uec cohorts why`, as a clerk types them."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.test_office_commands import ADMIN, installed, office, run  # noqa: F401 - fixtures
+from tests.support.office import add_resident, person
+from uec.domain.actors import system_actor
+from uec.services import twins
+from uec.settings import load_settings
+from uec.store.engine import make_engine, session_factory
+
+
+@pytest.fixture
+def clerks(office: Path) -> tuple[list[str], list[str]]:  # noqa: F811
+    """Options of two people: one plans and decides, one releases."""
+    people = ["staff", "add", "--new-password-file", "password", *ADMIN]
+    # One installation serves the whole module: the second time they are there already.
+    run([*people, "petr", "--name", "Пётр", "--role", "PLANNER", "--role", "OFFICER"])
+    run([*people, "raisa", "--name", "Раиса", "--role", "RELEASER"])
+    return ["--login", "petr", "--password-file", "password"], ["--login", "raisa", "--password-file", "password"]
+
+
+def test_a_rule_changes_from_the_command_line(
+    clerks: tuple[list[str], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    petr, raisa = clerks
+    change = ["phases", "propose", "production_days=20", "--from", "2030-01-01", "--act", "Указ № 7"]
+    assert run([*change, *petr]) == 0
+    moved = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert moved == {"production_days": {"applications": 0, "days": -10}}
+    assert run(["phases", "confirm", "1", "--yes", *petr]) != 0
+    assert "lacks the permission" in capsys.readouterr().err
+    assert run(["phases", "confirm", "1", "--yes", *raisa]) == 0
+    assert run(["phases", "confirm", "9", "--yes", *raisa]) != 0
+    assert "uec phases history" in capsys.readouterr().err
+    assert run(["phases", "rules", "--on", "2029-12-31"]) == 0
+    assert run(["phases", "rules", "--on", "2030-01-01"]) == 0
+    days = [line.split()[-1] for line in capsys.readouterr().out.splitlines() if line.startswith("production_days")]
+    assert days == ["30", "20"]
+    assert run(["phases", "history", *raisa]) == 0
+    assert run(["phases", "notices", *raisa]) == 0
+    assert "Указ № 7" in capsys.readouterr().out
+    assert run(["phases", "propose", "production_days", "--from", "2030-01-01", "--act", "x", *petr]) != 0
+    assert "whole number" in capsys.readouterr().err
+
+
+def test_twins_are_listed_and_decided_and_why_says_so(
+    clerks: tuple[list[str], list[str]],
+    office: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    petr, _ = clerks
+    engine = make_engine(load_settings(None).database_url)
+    with session_factory(engine)() as session:
+        add_resident(session, 901)
+        add_resident(session, 902, snils=person(901)["snils"])
+        twins.search(session, actor=system_actor("register"), now=datetime.now(UTC))
+        session.commit()
+    engine.dispose()
+    assert run(["register", "twins", *petr]) == 0
+    shown = capsys.readouterr()
+    line = next(line for line in shown.out.splitlines() if person(901)["snils"] in line)
+    case = line.split("\t")[0]
+    assert "SNILS_REUSED" in line and "wait for a decision" in shown.err
+    decide = ["register", "decide-twins", case, "--reason", "паспорт"]
+    assert run([*decide, *petr]) != 0
+    assert run([*decide, "--stands", "nobody", *petr]) != 0
+    assert "is not in this case" in capsys.readouterr().err
+    assert run(["cohorts", "why", "R00000902", *petr]) == 0
+    assert "not_in_doubt" in capsys.readouterr().out
+    assert run([*decide, "--stands", "R00000901", *petr]) == 0
+    assert run(["cohorts", "why", person(901)["snils"], *petr]) == 0
+    answers = [line for line in capsys.readouterr().out.splitlines() if "R000009" in line]
+    assert [("stands" in line) for line in answers] == [False, True]
+    assert run(["register", "twins", "--all", *petr]) == 0
+    assert "DECIDED" in capsys.readouterr().out
+
+
+def test_a_list_tells_its_breakdown(clerks: tuple[list[str], list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    petr, _ = clerks
+    assert run(["cohorts", "compute", *petr]) == 0
+    facts = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if "Merkle" not in line)
+    assert run(["cohorts", "breakdown", facts["id"], *petr]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()[1:]]
+    assert sum(int(row[-1]) for row in rows) == int(facts["people"])
