@@ -6,6 +6,7 @@ the nearest known name, so that a misspelt access rule never passes for a missin
 """
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -255,6 +256,11 @@ def _check(profile: CardProfile, file_name: str) -> None:
         if wrong:
             raise InvalidProfile(file_name, place, reason)
 
+    _check_contents(profile, file_name, refuse_if)
+    _check_applet(profile, refuse_if)
+
+
+def _check_contents(profile: CardProfile, file_name: str, refuse_if: Callable[[bool, str, str], None]) -> None:
     pins = [pin.name for pin in profile.pins]
     fids = [group.fid for group in profile.data_groups]
     fids += [key.certificate_fid for key in profile.keys] + [profile.security_object_fid]
@@ -287,6 +293,9 @@ def _check(profile: CardProfile, file_name: str) -> None:
         refuse_if(not lengths, place, "lengths must run from 4 to at most 16 digits, the transport length among them")
         refuse_if(not 1 <= pin.tries <= 15, place, "tries must be 1 to 15")
         refuse_if(bool(pin.unblocked_by) and pin.unblocked_by not in pins, place, "is unblocked by a PIN not there")
+
+
+def _check_applet(profile: CardProfile, refuse_if: Callable[[bool, str, str], None]) -> None:
     piv = profile.piv
     refuse_if(
         (piv is None) == (profile.applet.kind == "piv"), "piv", "belongs to applets of kind piv, and to those only"

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from issuance.production.bundle import RecordKind
 from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import InvalidInput, UecError
 from uec.domain.lifecycle import (
@@ -31,12 +30,13 @@ from uec.services import quality, quality_refusals
 from uec.services.cards import apply_event
 from uec.services.duties import Duty, refuse_second, refuse_second_in_batch
 from uec.services.moves import move
+from uec.services.operation_recovery import settle
 from uec.services.refusals import barred
 from uec.services.rows import locked, present
 from uec.services.twins import held
 from uec.services.views import OperationView
 from uec.store import audit
-from uec.store.tables import Application, Batch, Card, CardOperation, JournalEntry
+from uec.store.tables import Application, Batch, Card, CardOperation
 
 OPEN = (OperationState.REQUESTED, OperationState.RUNNING)
 HUB = system_actor("hub")
@@ -59,8 +59,6 @@ _STATES = {
     OperationKind.INSPECT: (CardState.WRITING, CardState.PERSONALISED),
     OperationKind.HAND_OVER: (CardState.PERSONALISED,),
 }
-_PROOFS = (RecordKind.INSPECTED, RecordKind.HANDED_OVER, RecordKind.SCRAPPED)
-"""Journal entries after which an operation has nothing more to do."""
 _RELEASED = (BatchState.RELEASED, BatchState.IN_PRODUCTION)
 
 
@@ -243,47 +241,10 @@ def release_operations(session: Session, operation_ids: Collection[int], *, now:
     chosen = select(CardOperation).where(CardOperation.id.in_(operation_ids), running).with_for_update()
     operations = session.scalars(chosen).all()
     for operation in operations:
-        _settle(session, operation, now)
+        settle(session, operation, now)
         _tell(session, operation, "release", HUB, now, details={"became": operation.state.value})
     session.commit()
     return len(operations)
-
-
-def _settle(session: Session, operation: CardOperation, now: datetime) -> None:
-    """Where an operation that nobody works on any more goes, by its journal."""
-    proofs = select(JournalEntry).where(
-        JournalEntry.operation_id == operation.id, JournalEntry.kind.in_([kind.value for kind in _PROOFS])
-    )
-    proof = session.scalars(proofs.order_by(JournalEntry.seq.desc()).limit(1)).first()
-    if proof is None and operation.kind is not OperationKind.HAND_OVER:
-        operation.state = advance(OPERATION, operation.state, OperationEvent.RELEASE)
-        operation.started_at = None
-        return
-    operation.sealed_pins, operation.finished_at = None, now
-    if proof is None:
-        operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
-        operation.error_code = "uec.hub_restarted"
-        operation.error_text = "The card service was restarted: let the holder enter the PINs again."
-    elif proof.kind == RecordKind.SCRAPPED.value:
-        operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
-        reason, operation.error_code = str(proof.facts.get("reason", "")), "card-scrapped"
-        operation.error_text = f"The card is spoiled ({reason}): put it aside; a new one is planned by itself."
-    else:
-        operation.state = advance(OPERATION, operation.state, OperationEvent.FINISH)
-        operation.result = _proven(session, present(session, Card, operation.card_id))
-
-
-def _proven(session: Session, card: Card) -> dict[str, Any]:
-    """What a page is told of work that was proven before its hub died."""
-    return {
-        "genuine": True,
-        "chip_id": card.chip_id,
-        "card_id": card.id,
-        "card_number": card.number,
-        "receipt": present(session, Application, card.application_id).number,
-        "findings": [],
-        "resumed": True,
-    }
 
 
 def operation(session: Session, operation_id: int) -> OperationView:

@@ -87,9 +87,11 @@ END"""
     return [fits.strip(), moves.strip()]
 
 
-def _postgresql() -> list[str]:
-    function = f"""
-CREATE FUNCTION stock_move() RETURNS trigger LANGUAGE plpgsql AS $$
+_BY_HAND_FUNCTION = f"""CREATE FUNCTION stock_by_hand() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION '{BY_HAND}' USING ERRCODE = 'check_violation'; END $$"""
+
+
+_MOVE_FUNCTION = f"""CREATE FUNCTION stock_move() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   held stock_holding%ROWTYPE;
   start bigint := NEW.first;
@@ -133,12 +135,12 @@ BEGIN
   END IF;
   RETURN NULL;
 END $$"""
-    by_hand = f"""
-CREATE FUNCTION stock_by_hand() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION '{BY_HAND}' USING ERRCODE = 'check_violation'; END $$"""
+
+
+def _postgresql() -> list[str]:
     return [
-        function.strip(),
-        by_hand.strip(),
+        _MOVE_FUNCTION,
+        _BY_HAND_FUNCTION,
         "CREATE TRIGGER guard_stock_movement_moves AFTER INSERT ON stock_movement FOR EACH ROW "
         "EXECUTE FUNCTION stock_move()",
         "CREATE TRIGGER guard_stock_holding_hand BEFORE INSERT OR UPDATE OR DELETE ON stock_holding FOR EACH ROW "

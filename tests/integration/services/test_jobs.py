@@ -110,7 +110,7 @@ def test_lists_are_renewed_before_their_time_is_over(office: CardOffice, tools: 
 def test_before_the_first_list_there_is_a_sentence(sessions: sessionmaker[Session]) -> None:
     with sessions() as session:
         for latest in (publication.latest_crl, publication.latest_stop_list):
-            with pytest.raises(NotFound, match="run `uec c(rl|a) "):
+            with pytest.raises(NotFound, match=r"run `uec c(rl|a) "):
                 latest(session)
 
 
