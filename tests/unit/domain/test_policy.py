@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uec.domain.errors import InvalidSettings
-from uec.domain.policy import Policy, add_years, age_on, load_policy
+from uec.domain.policy import Policy, add_years, age_on, load_policy, rule_of
 
 
 @given(st.dates(date(1900, 1, 1), date(2100, 1, 1)), st.integers(0, 110))
@@ -67,3 +67,30 @@ def test_a_rule_is_in_force_from_local_midnight() -> None:
 def test_bad_policy_is_refused(values: dict[str, object], sentence: str) -> None:
     with pytest.raises(InvalidSettings, match=sentence):
         load_policy(values)
+
+
+def test_amended_lays_dated_rules_over_the_book() -> None:
+    book = load_policy({"production_days": 40, "changes": [{"from": date(2026, 6, 1), "storage_days": 90}]})
+    amended = book.amended([(date(2026, 3, 1), {"production_days": 20}), (date(2026, 6, 1), {"validity_years": 10})])
+    days = [date(2026, 2, 28), date(2026, 3, 1), date(2026, 5, 31), date(2026, 6, 1)]
+    found = [(p.production_days, p.storage_days, p.validity_years) for p in map(amended.on, days)]
+    assert found == [(40, 180, 5), (20, 180, 5), (20, 180, 5), (20, 90, 10)]
+    assert book.on(days[1]).production_days == 40, "the book itself stays as it was"
+
+
+def test_of_two_rules_of_one_day_the_later_counts() -> None:
+    book = load_policy({}).amended([(date(2026, 1, 1), {"pin_tries": 4}), (date(2026, 1, 1), {"pin_tries": 5})])
+    assert book.on(date(2026, 1, 1)).pin_tries == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("production_days", " 20 ", 20),
+        ("mass_emission_from", "2027-01-01", date(2027, 1, 1)),
+        ("mass_emission_from", "01.01.2027", date(2027, 1, 1)),
+        ("default_bank", "Банк ", "Банк"),
+    ],
+)
+def test_rules_are_read_as_typed(name: str, text: str, value: object) -> None:
+    assert rule_of(name, text) == value
