@@ -272,6 +272,18 @@ def _ahead(session: Session, application: Application, kind: int) -> int:
 
 
 def _insert(session: Session, table: type[Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert plain rows: by COPY on PostgreSQL, else in parts."""
+    connection = session.connection()
+    if connection.dialect.name == "postgresql" and rows:
+        names = list(rows[0])
+        driver: Any = connection.connection.driver_connection
+        with (
+            driver.cursor() as cursor,
+            cursor.copy(f"COPY {table.__tablename__} ({', '.join(names)}) FROM STDIN") as out,
+        ):
+            for row in rows:
+                out.write_row([row[name] for name in names])
+        return
     for first in range(0, len(rows), CHUNK):
         session.execute(insert(table), rows[first : first + CHUNK])
 

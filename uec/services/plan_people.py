@@ -7,13 +7,13 @@ on PostgreSQL by a binary search in the queue's array of slots, on SQLite by its
 
 from datetime import date
 
-from sqlalchemy import ColumnElement, Select, case, func, select, text
+from sqlalchemy import ColumnElement, Select, case, exists, func, select, text
 from sqlalchemy.orm import Session
 
 from issuance.planning.region import Kind
 from uec.domain.lifecycle import ApplicationState, Route
-from uec.services.refusals import barred
-from uec.store.tables import Application, EmissionPlace
+from uec.services.twins import superseded
+from uec.store.tables import Application, EmissionPlace, Refusal, Resident
 
 # Class of an application: the remakes first, then those with a clock, then who neither applied nor refused.
 KIND: ColumnElement[int] = case(
@@ -22,8 +22,14 @@ KIND: ColumnElement[int] = case(
 
 
 def waiting() -> tuple[ColumnElement[bool], ...]:
-    """Who wants a card and has no batch yet."""
-    return Application.state == ApplicationState.APPROVED, ~barred()
+    """Who wants a card and has no batch yet; the dead, the refused and twins (`refusals.barred`) do not count.
+
+    Each is a condition of its own, so that the database joins a million people once and looks nobody up alone.
+    """
+    dead = exists().where(Resident.id == Application.resident_id, Resident.death_date.is_not(None))
+    refused = exists().where(Refusal.snils == Application.snils, Application.route == Route.MASS)
+    twin = (Application.route == Route.MASS) & superseded(Application.resident_id)
+    return Application.state == ApplicationState.APPROVED, ~dead, ~refused, ~twin
 
 
 def demand(session: Session) -> list[tuple[int, int, date, int]]:
@@ -81,6 +87,7 @@ WITH slots AS (
 INSERT INTO emission_place (plan_id, application_id, slot_id)
 SELECT :plan, q.application_id, s.ids[width_bucket(q.place\\:\\:integer, s.firsts)]
 FROM ({queue}) q JOIN slots s ON s.point_id = q.point_id AND s.kind = q.kind
+ORDER BY q.application_id
 """
 
 _ON_SQLITE = """

@@ -162,11 +162,14 @@ def test_who_refused_gets_no_place_and_remakes_go_first(sessions: sessionmaker[S
         session.add(Refusal(number="R-1", snils=snils_of(refused), channel="web", filed_at=NOW))
         session.execute(update(Application).where(Application.id == remade).values(remake=True))
         session.commit()
+        free = select(Application.id).where(Application.state == ApplicationState.APPROVED, ~refusals.barred())
+        assert session.scalars(free.order_by(Application.id)).all() == sorted(
+            session.scalars(select(Application.id).where(*plan_people.waiting()))
+        )
         rows = places(session, planned(session, office))
     assert sorted(row.id for row in rows) == [one for one in people if one != refused]
     first = min(row.promised_on for row in rows if row.promised_on)
     assert next(row.promised_on for row in rows if row.id == remade) == first
-    assert refusals.CHANNELS
 
 
 def test_a_new_plan_replaces_the_places_and_only_the_newest_promises(sessions: sessionmaker[Session]) -> None:
