@@ -91,6 +91,7 @@ def open_hands(office: DemoOffice, tray: Tray, transport: str, stack: ExitStack)
             profile=rules.card_profile(office.settings),
             clock=office.now,
             random=token_bytes,
+            zone=office.settings.policy.zone,
         )
     return LocalHands(Desk(bench, anchors_of(bench), SealingKey()), tray)
 

@@ -109,6 +109,11 @@ class PolicyBook:
         """Return the office's calendar day of an aware moment."""
         return self.first.day(moment)
 
+    @property
+    def zone(self) -> tzinfo:
+        """Where the office keeps its calendar."""
+        return self.first.zone
+
     def at(self, moment: datetime) -> Policy:
         """Return the policy in force at an aware moment, by the office's calendar."""
         return self.on(self.day(moment))

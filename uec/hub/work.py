@@ -90,6 +90,7 @@ class Workshop:
                 clock=self.clock,
                 random=self.random,
                 writer=self.writer,
+                zone=self.settings.policy.zone,
             )
         return Desk(bench, anchors_of(bench), self.sealing_key)
 

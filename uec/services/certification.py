@@ -7,7 +7,7 @@ ever and for one card only (public keys of two cards are never equal; Estonia, 2
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -30,13 +30,14 @@ NAME_LIMIT = 64  # ub-common-name and its kind, RFC 5280 appendix A.1
 
 @dataclass(frozen=True)
 class Issuer:
-    """Who signs, when, and where serial numbers come from."""
+    """Who signs, when, and where serial numbers come from; a card's last day ends by the clock of `zone`."""
 
     ca: CertificateAuthority
     profile: CardProfile
     now: datetime
     random: RandomBytes
     actor: str = "system:hub"
+    zone: tzinfo = UTC
 
 
 def issue(session: Session, card_id: int, public_keys: Mapping[str, bytes], *, issuer: Issuer) -> dict[str, bytes]:
@@ -145,7 +146,7 @@ def _request(
     session: Session, card: Card, profile: str, key: bytes, issuer: Issuer, known: Certificate | None
 ) -> CertificateRequest:
     start = known.not_before if known else issuer.now.replace(microsecond=0)
-    card_end = datetime.combine(card.expires_on, time(23, 59, 59), UTC)
+    card_end = datetime.combine(card.expires_on, time(23, 59, 59), issuer.zone).astimezone(UTC)
     limit = start + timedelta(days=issuer.ca.profiles[profile].max_days)
     return CertificateRequest(
         profile=profile,

@@ -9,7 +9,7 @@ work is goes along with whatever is committed next.
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any
 
@@ -53,7 +53,7 @@ _log = logging.getLogger(__name__)
 class Bench:
     """What every card session of a process shares; `clock` gives the present moment, aware.
 
-    A process with many cards in flight gives all its benches one `writer`.
+    A process with many cards in flight gives all its benches one `writer`; `zone` is the office's.
     """
 
     sessions: sessionmaker[Session]
@@ -64,6 +64,7 @@ class Bench:
     clock: Callable[[], datetime]
     random: RandomBytes
     writer: JournalWriter | None = None
+    zone: tzinfo = UTC
 
 
 def document_signer(session: Session, vault: Vault) -> Signer:
@@ -212,7 +213,9 @@ class DatabaseOffice:
     def certificates(self, request: CertificatesWanted) -> Mapping[str, bytes]:
         """Intend, sign and keep certificates, on hold; the same request gives the same ones."""
         bench = self._bench
-        issuer = certification.Issuer(bench.ca, bench.profile, bench.clock(), bench.random, self._actor.reference)
+        issuer = certification.Issuer(
+            bench.ca, bench.profile, bench.clock(), bench.random, self._actor.reference, bench.zone
+        )
         with bench.sessions() as session:
             return certification.issue(session, self._known_card(), request.public_keys, issuer=issuer)
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from cryptography import x509
@@ -267,3 +268,18 @@ def test_parts_take_so_many_certificates_and_never_more(office: CardOffice) -> N
         assert said == ["CRL 1", "CRL issuing-0 2", "CRL issuing-1 3"]
         listed = select(Crl.entries).order_by(Crl.number)
         assert session.scalars(listed.where(Crl.issuer != "root")).all() == [0, 10, 2]
+
+
+def test_no_certificate_outlives_the_last_day_of_its_card_where_the_office_is(
+    office: CardOffice, card_id: int, keys: dict[str, bytes]
+) -> None:
+    bench = office.desk.bench
+    yekaterinburg = ZoneInfo("Asia/Yekaterinburg")
+    issuer = certification.Issuer(bench.ca, bench.profile, bench.clock(), bench.random, zone=yekaterinburg)
+    with office.sessions() as session:
+        made = certification.issue(session, card_id, keys, issuer=issuer)
+        last_day = session.get_one(Card, card_id).expires_on
+    ends = {x509.load_der_x509_certificate(der).not_valid_after_utc for der in made.values()}
+    of_the_card = {end for end in ends if end.astimezone(yekaterinburg).date() == last_day}
+    assert of_the_card == {datetime.combine(last_day, time(18, 59, 59), UTC)}, "five hours before midnight of UTC"
+    assert max(ends) in of_the_card
