@@ -4,7 +4,7 @@ import itertools
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, String, Table, insert, select
+from sqlalchemy import ARRAY, Column, Connection, String, Table, insert, select
 from sqlalchemy.types import JSON, BigInteger, Boolean, Date, Integer, LargeBinary, Text
 
 from uec.domain.lifecycle import INITIAL
@@ -44,7 +44,7 @@ def _filler(connection: Connection, table: Table, column: Column[Any]) -> Any:
         if key.column.table is not table:
             return make_row(connection, key.column.table.name)
     number = next(_numbers)
-    if column.name == "state":
+    if column.name == "state" and table.name in INITIAL:
         return sorted(INITIAL[table.name])[-1]
     if column.name == "sex":
         return "F"
@@ -60,6 +60,7 @@ def _filler(connection: Connection, table: Table, column: Column[Any]) -> Any:
         (Date, date(2014, 6, 2)),
         (LargeBinary, number.to_bytes(32)),
         (JSON, {}),
+        (ARRAY, [1]),
         ((String, Text), f"{number}"),
     ]
     return next(value for known, value in fillers if isinstance(kind, known))

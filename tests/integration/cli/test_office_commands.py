@@ -158,6 +158,9 @@ def test_an_installations_lists_are_empty_tables(office: Path, capsys: pytest.Ca
     assert run(["batches", "plan", *petr]) == 0
     shown = capsys.readouterr()
     assert "0 cards planned" in shown.err
+    write_register(office / "residents.csv", residents=60, seed=4, dirty=0.1)
+    assert run(["register", "import", "residents.csv", "--rejects", "rejects.csv"]) == 0
+    capsys.readouterr()
     assert run(["cohorts", "compute", "--limit", "3", *petr]) == 0
     facts = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if "Merkle" not in line)
     assert facts["people"] == "3"

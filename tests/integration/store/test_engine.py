@@ -167,9 +167,11 @@ def test_a_server_that_is_not_there() -> None:
 def test_rows_of_every_table_can_be_made(engine: Engine) -> None:
     from uec.store.tables import metadata
 
+    # Chains and lists come with their neighbours; the stock's ledger takes only what its guards allow.
+    made_otherwise = {"audit_chain", "audit_entry", "stop_list_entry", "stock_movement", "stock_holding"}
     with engine.begin() as connection:
         for table in metadata.tables:
-            if table not in {"audit_chain", "audit_entry", "stop_list_entry"}:
+            if table not in made_otherwise:
                 assert make_row(connection, table) is not None
     assert NOW.tzinfo is UTC
 
