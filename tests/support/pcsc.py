@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from card_io import pcscd
 from card_io.pcsc import Context
 from card_io.pcscd import READERS, Pcscd, ServiceUnavailable, reader_ports, virtual_readers
 from card_io.virtual.vpcd import InsertedCard
@@ -50,6 +51,15 @@ class PcscService:
     def stop(self) -> None:
         """Stop the service if this run started it."""
         self._service.stop()
+
+    def own(self) -> bool:
+        """Whether the service is this run's own; one that another program of ours left behind gives way to it."""
+        process = pcscd._service_process()
+        if not self.ours and process and any("uec-readers-" in part for part in pcscd._command_line(process)):
+            os.kill(process, signal.SIGTERM)
+            wait_until(lambda: pcscd._service_process() != process, "the service of someone else does not end")
+            self.ensure()
+        return self.ours
 
 
 @contextlib.contextmanager

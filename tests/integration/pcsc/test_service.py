@@ -31,7 +31,7 @@ def test_the_ports_are_those_that_the_service_listens_on(pcsc: PcscService) -> N
 
 
 def test_a_pair_that_is_taken_is_passed_over(pcsc: PcscService, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not pcsc.ours:
+    if not pcsc.own():
         assert reader_ports() == PORTS, "the running pcscd is not ours to restart"
         return
     with socket.create_server(("", 0)) as taken:
@@ -48,7 +48,7 @@ def test_a_pair_that_is_taken_is_passed_over(pcsc: PcscService, monkeypatch: pyt
 def test_a_port_taken_in_the_last_instant_costs_another_start(
     pcsc: PcscService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not pcsc.ours:
+    if not pcsc.own():
         assert reader_ports() == PORTS, "the running pcscd is not ours to restart"
         return
     with socket.create_server(("", 0)) as taken:
