@@ -1,24 +1,29 @@
 """Hides Procrastinate: a worker node takes jobs from PostgreSQL, tries again what failed, and takes back the lost.
 
 What is handed over stands in `uec.store.queue`. A job may run twice and its worker may be killed anywhere: the services
-behind it are transactions that find nothing left to do. Three things bring a job to its end all the same: a job that
+behind it are transactions that find nothing left to do. Four things bring a job to its end all the same: a job that
 failed because something was away is due again, later each time; a worker that went silent loses its jobs to the others;
-and what is still undone after both is handed over anew by the scheduler's rhythm (`uec.jobs`).
+one that lives gives back what stands under its name and is not in its hands; and what is still undone after these is
+handed over anew by the scheduler's rhythm (`uec.jobs`).
 """
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Event
+from typing import Any
 
 import psycopg
 import psycopg_pool
 from procrastinate import App, BaseRetryStrategy, PsycopgConnector, RetryDecision
 from procrastinate.exceptions import ConnectorException
+from procrastinate.job_context import JobContext
 from procrastinate.jobs import Job as QueuedJob
+from procrastinate.worker import Worker
+from sqlalchemy.orm import Session
 
 from issuance.errors import VaultUnavailable
 from uec.domain.errors import StoreUnavailable, UecError
@@ -46,6 +51,42 @@ class BackOff(BaseRetryStrategy):
         if not isinstance(exception, AWAY) or job.attempts >= ATTEMPTS:
             return None
         return RetryDecision(retry_in={"seconds": min(3**job.attempts, 600)})
+
+
+@dataclass
+class Hands:
+    """What one worker really does, beside what the queue says of it.
+
+    Procrastinate tries once to write down how a job ended. A worker that outlives an outage would keep a job whose end
+    got lost for as long as it lives.
+    """
+
+    worker_id: int | None = None
+    jobs: set[int] = field(default_factory=set)
+    missing: set[int] = field(default_factory=set)
+
+    async def hold(self, work: Callable[[], Awaitable[Any]], context: JobContext, worker: Worker) -> Any:
+        """Around every job: in hand while it runs."""
+        job_id = context.job.id
+        assert job_id is not None, "a job from the queue has its number"
+        self.worker_id = worker.worker_id
+        self.jobs.add(job_id)
+        try:
+            return await work()
+        finally:
+            self.jobs.discard(job_id)
+
+    def give_back(self, session: Session) -> int:
+        """Give back what was in the queue but not in hand at two looks in a row; returns how many jobs that were.
+
+        One look is not enough: a job is on its way into the hands after its fetch, and out of them until its end is
+        written down.
+        """
+        if self.worker_id is None:
+            return 0
+        missing = queue.doing(session, self.worker_id) - self.jobs
+        before, self.missing = self.missing, missing
+        return queue.give_back(session, self.worker_id, missing & before)
 
 
 def make_app(tools: Tools) -> App:
@@ -107,8 +148,8 @@ def run_node(tools: Tools, *, stop: Event) -> None:
 
 
 async def _work(tools: Tools, stop: Event) -> None:
-    app = make_app(tools)
-    async with app.open_async(), _beside(lambda: _sweep(tools)):
+    app, hands = make_app(tools), Hands()
+    async with app.open_async(), _beside(lambda: _sweep(tools, hands)):
         worker = asyncio.create_task(
             app.run_worker_async(
                 queues=[schedule.QUEUE, preparation.QUEUE],
@@ -116,6 +157,7 @@ async def _work(tools: Tools, stop: Event) -> None:
                 fetch_job_polling_interval=LOOK_EVERY_S,
                 update_heartbeat_interval=HEARTBEAT_S,
                 stalled_worker_timeout=queue.STALLED_AFTER.total_seconds(),
+                worker_middleware=[hands.hold],
             )
         )
         while not worker.done() and not stop.is_set():
@@ -137,18 +179,20 @@ async def _beside(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
             await task
 
 
-async def _sweep(tools: Tools) -> None:
+async def _sweep(tools: Tools, hands: Hands) -> None:
     while True:
         await asyncio.sleep(SWEEP_EVERY_S)
         try:
-            back = await asyncio.to_thread(_take_back, tools)
+            back, lost = await asyncio.to_thread(_take_back, tools, hands)
         except UecError as error:
             _log.warning("%s", error)
             continue
         if back:
             _log.warning("%d jobs of workers that went silent are due again", back)
+        if lost:
+            _log.warning("%d jobs whose end could not be written down are due again", lost)
 
 
-def _take_back(tools: Tools) -> int:
+def _take_back(tools: Tools, hands: Hands) -> tuple[int, int]:
     with tools.sessions() as session:
-        return queue.take_back_stalled(session)
+        return queue.take_back_stalled(session), hands.give_back(session)

@@ -6,7 +6,7 @@ is left to do. The workers' side is `uec.queue`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -66,6 +66,15 @@ _HAND_OVER = text(f"""
     ) AS chosen
 """)  # noqa: S608 - the schema's name is ours
 
+_PUT_BACK = f"""
+    UPDATE {SCHEMA}.procrastinate_jobs AS job
+    SET status = 'todo', attempts = attempts + 1, scheduled_at = NULL
+    WHERE status = 'doing' AND NOT EXISTS (
+        SELECT 1 FROM {SCHEMA}.procrastinate_jobs AS other
+        WHERE other.queueing_lock = job.queueing_lock AND other.status = 'todo'
+    )
+"""  # noqa: S608 - the schema's name is ours
+
 
 def has_queue(session: Session) -> bool:
     """Whether the session's database hands work to other nodes."""
@@ -96,17 +105,27 @@ def take_back_stalled(session: Session) -> int:
         text(f"DELETE FROM {SCHEMA}.procrastinate_workers WHERE last_heartbeat < now() - CAST(:after AS interval)"),  # noqa: S608
         {"after": STALLED_AFTER},
     )
-    back = session.execute(
-        text(f"""
-            UPDATE {SCHEMA}.procrastinate_jobs AS job
-            SET status = 'todo', attempts = attempts + 1, scheduled_at = NULL
-            WHERE status = 'doing' AND worker_id IS NULL AND NOT EXISTS (
-                SELECT 1 FROM {SCHEMA}.procrastinate_jobs AS other
-                WHERE other.queueing_lock = job.queueing_lock AND other.status = 'todo'
-            )
-            RETURNING id
-        """)  # noqa: S608
-    ).all()
+    back = session.execute(text(f"{_PUT_BACK} AND worker_id IS NULL RETURNING id")).all()
+    session.commit()
+    return len(back)
+
+
+def doing(session: Session, worker_id: int) -> set[int]:
+    """The jobs that this worker has in hand as far as the queue knows."""
+    mine = text(f"SELECT id FROM {SCHEMA}.procrastinate_jobs WHERE status = 'doing' AND worker_id = :worker")  # noqa: S608
+    return set(session.scalars(mine, {"worker": worker_id}))
+
+
+def give_back(session: Session, worker_id: int, jobs: Collection[int]) -> int:
+    """Put jobs that stand under a living worker without being in its hands back, and commit; returns how many.
+
+    Their end was never written down: the database was away at that moment, or forgot it when it crashed. As long as the
+    worker lives nobody else takes them, and no new job of the same key is handed over.
+    """
+    if not jobs:
+        return 0
+    mine = text(f"{_PUT_BACK} AND worker_id = :worker AND id = ANY(:jobs) RETURNING id")
+    back = session.execute(mine, {"worker": worker_id, "jobs": list(jobs)}).all()
     session.commit()
     return len(back)
 

@@ -25,6 +25,7 @@ from tests.support.desk import SETTINGS, CardOffice, open_card_office
 from tests.support.outage import frail_server
 from uec.domain.errors import StoreUnavailable
 from uec.domain.lifecycle import CardState
+from uec.queue import Hands
 from uec.services import authority, batches, card_jobs, preparation, schedule
 from uec.store import queue
 from uec.store.engine import make_engine, session_factory
@@ -243,3 +244,21 @@ def test_parts_nobody_has_are_handed_over_by_the_rhythm(nodes: Nodes) -> None:
         session.commit()
         assert preparation.hand_over(session, batch_id) == 1
         session.rollback()
+
+
+def test_a_living_worker_gives_back_what_is_not_in_its_hands(nodes: Nodes) -> None:
+    nodes.release(12)
+    with nodes.office.sessions() as session:
+        worker = session.scalar(text("SELECT worker_id FROM procrastinate.procrastinate_register_worker_v1()"))
+        session.execute(
+            text("UPDATE procrastinate.procrastinate_jobs SET status = 'doing', worker_id = :worker WHERE id < 3"),
+            {"worker": worker},
+        )
+        session.commit()
+        hands = Hands(worker_id=worker, jobs={1})
+        assert hands.give_back(session) == 0, "it may be on its way at one look"
+        assert nodes.jobs() == {"doing": 2, "todo": 1}
+        assert hands.give_back(session) == 1
+        assert queue.doing(session, worker) == {1}
+        assert hands.give_back(session) == 0
+    assert nodes.jobs() == {"doing": 1, "todo": 2}
