@@ -154,6 +154,17 @@ class StationLink:
             found = self._readers.get(reader)
             return found.insertion if self.open and found is not None and found.card else None
 
+    def begin(self, reader: str) -> int | None:
+        """The insertion that the work in that reader begins with, or goes on with after the card went away.
+
+        The reader is used for that card from now on: when the work is over, it is the one that meets no other job.
+        """
+        insertion = self.insertion(reader)
+        with self._guard:
+            if insertion is not None and reader in self._uses:
+                self._uses[reader].insertion = insertion
+        return insertion
+
     def exchange(self, reader: str, bundle: Send) -> Answers:
         """Play a bundle in that reader and wait for its answers; a lost link is an answer too."""
         try:

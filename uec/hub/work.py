@@ -141,7 +141,7 @@ class _InReader:
         """The generator's result, or its error."""
         returns = 0
         while True:
-            insertion = self._link.insertion(self._reader)
+            insertion = self._link.begin(self._reader)
             try:
                 return drive(start(), self._exchange, office, transcript=Transcript(self._link.attest))
             except CardLost as lost:

@@ -31,6 +31,7 @@ from uec.domain.lifecycle import (
     OperationKind,
     OperationState,
 )
+from uec.hub.work import PUT_BACK
 from uec.services import operations
 from uec.store.tables import Application, Batch, Card, CardOperation, Certificate, JournalEntry, Station
 
@@ -76,10 +77,14 @@ class Robot:
         return all(not one["card"] for one in readers or () if one["name"] == reader)
 
     def _open(self) -> int:
-        """Cards that nobody has begun."""
+        """Cards that nobody has begun, and work that asks for a card: its reader held a finished one at a restart."""
         with self.network.office.sessions() as session:
-            waiting = select(func.count()).where(CardOperation.state == OperationState.REQUESTED)
-            return session.scalar(waiting) or 0
+            rows = session.execute(select(CardOperation.state, CardOperation.progress)).all()
+        return sum(
+            state is OperationState.REQUESTED
+            or (state is OperationState.RUNNING and (progress or {}).get("label") == PUT_BACK)
+            for state, progress in rows
+        )
 
 
 def run_line(network: Network, cards: int) -> None:

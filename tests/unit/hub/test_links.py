@@ -170,3 +170,16 @@ def test_what_a_hub_does_not_expect_is_refused(loop: asyncio.AbstractEventLoop) 
 
 def test_pages_see_names_and_cards_only() -> None:
     assert plain_readers((Reader("a", card=True, insertion=9),)) == [{"name": "a", "card": True}]
+
+
+def test_a_card_that_came_in_the_middle_of_the_work_meets_no_other_job(loop: asyncio.AbstractEventLoop) -> None:
+    link, _ = linked(loop, Reader("a", card=True, insertion=1))
+    assert link.take("a", 7) == "a" and link.begin("a") == 1
+    link.hear(Readers((Reader("a", card=False, insertion=1),)))
+    assert link.begin("a") is None
+    link.hear(Readers((Reader("a", card=True, insertion=2),)))
+    assert link.begin("a") == 2
+    link.give_back("a")
+    assert link.take(None, 8) is None, "the card of 7 still lies there"
+    link.hear(Readers((Reader("a", card=True, insertion=3),)))
+    assert link.take(None, 8) == "a"
