@@ -6,6 +6,7 @@ cannot run, the tests fail and say why: a skipped PC/SC test would look like a w
 
 import contextlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
