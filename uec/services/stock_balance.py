@@ -97,6 +97,9 @@ _LEAVING = {
     Motion.SET_ASIDE: "returned",
     Motion.RETURN_TO_MAKER: "returned",
     Motion.SEND: "sent",
+    # Found in another store than the one that misses it; begun in the shift of one store, finished in another's.
+    Motion.FIND: "sent",
+    Motion.MAKE: "sent",
     Motion.MISS: "missing",
     Motion.DOOM: "destroyed",
     Motion.HAND_IN: "good",

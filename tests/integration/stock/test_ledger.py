@@ -30,6 +30,7 @@ from uec.services import (
     stock_shifts,
     stock_transfers,
 )
+from uec.services.stock_balance import Balance
 from uec.services.stock_intake import BoxForm, UnknownKeySet
 from uec.services.stock_ledger import Held, Wanted
 from uec.services.stock_shifts import ShiftOpenAlready
@@ -177,6 +178,52 @@ def test_a_consignment_that_does_not_agree_is_disputed_and_settled(room: Stockro
             session, [chips(7)], store_id=room.central, reason="ещё раз", actor=room.quality, now=NOW
         ),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("found_at", ["point", "central"])
+def test_a_blank_missing_in_one_store_is_found_in_the_same_or_in_another(
+    room: Stockroom, issued: tuple[int, int], found_at: str
+) -> None:
+    """The store that missed it has sent it on, the one that found it has received it; the report is still read."""
+    shift, _box = issued
+    with room.sessions() as session:
+        stock_shifts.miss(session, shift, [chips(1)], reason="нет", actor=room.quality, now=NOW)
+        before = stock_balance.by_store(session, actor=room.keeper)[1].balance
+        assert (before.received, before.in_hand, before.missing, before.sent) == (10, 9, 1, 0)
+        store = room.point if found_at == "point" else room.central
+        stock_cards.found_again(session, [chips(1)], store_id=store, reason="есть", actor=room.quality, now=NOW)
+        central, point = (line.balance for line in stock_balance.by_store(session, actor=room.keeper))
+        away = int(found_at == "central")
+        assert central == Balance(received=away, in_hand=away)
+        assert point == Balance(received=10, in_hand=10 - away, sent=away)
+        assert stock_balance.verify(session) == []
+
+
+def test_a_card_begun_in_one_store_and_finished_in_another_is_the_other_s(
+    room: Stockroom, issued: tuple[int, int]
+) -> None:
+    shift, _box = issued
+    with room.sessions() as session:
+
+        def move(motion: Motion, place: Place, store_id: int, shift_id: int | None) -> None:
+            found = stock_ledger.whereabouts(session, chips(1).chip(1))
+            assert found is not None
+            taker = stock_ledger.account(session, place, store_id=store_id, shift_id=shift_id)
+            stock_ledger.move(session, motion, [found[0]], taker_id=taker, actor=room.producer, now=NOW)
+            session.commit()
+
+        move(Motion.CLAIM, Place.WORK, room.point, shift)
+        stock_shifts.set_aside(session, shift, actor=room.keeper, now=NOW)
+        other = stock_shifts.open_shift(
+            session, store_id=room.central, station_id=None, actor=room.second_producer, now=NOW
+        )
+        move(Motion.MAKE, Place.GOOD, room.central, other)
+        central, point = (line.balance for line in stock_balance.by_store(session, actor=room.keeper))
+        assert central == Balance(received=1, good=1)
+        assert point == Balance(received=10, in_hand=9, sent=1)
+        finished = stock_balance.by_shift(session, other, actor=room.keeper).balance
+        assert finished == Balance(received=1, good=1)
+        assert stock_balance.verify(session) == []
 
 
 def test_a_consignment_nobody_received_is_recalled(room: Stockroom) -> None:
