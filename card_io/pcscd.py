@@ -58,6 +58,9 @@ def reader_ports() -> tuple[int, int]:
     return PORTS
 
 
+_ENDED_BY_SOMEBODY = (0, -signal.SIGTERM, -signal.SIGKILL)
+
+
 def _service_process() -> int | None:
     """The process that listens on the service's socket; None when none does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
@@ -126,11 +129,11 @@ class Pcscd:
             time.sleep(0.05)
 
     def _ended(self) -> None:
-        """Our process ended by itself: well if another service answers, else nothing to go on with."""
+        """Our process has ended: well if somebody ended it or another service answers, else nothing to go on with."""
         assert self._process is not None
         code, said = self._process.returncode, self._said()
         self.stop()
-        if _service_process() is None:
+        if code not in _ENDED_BY_SOMEBODY and _service_process() is None:
             raise ServiceUnavailable(f"pcscd ended with code {code}: {said}")
 
     def _why_not(self) -> str:

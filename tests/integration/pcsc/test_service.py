@@ -1,5 +1,7 @@
 """The service as a child: its ports, a port that someone took, a service of someone else."""
 
+import os
+import signal
 import socket
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from card_io import pcscd
 from card_io.pcscd import PORTS, READERS, Pcscd, ServiceUnavailable, reader_ports, settings_with
-from tests.support.pcsc import PcscService, insert
+from tests.support.pcsc import PcscService, insert, wait_until
 
 pytestmark = pytest.mark.pcsc
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -97,3 +99,18 @@ def test_the_drivers_settings_move_to_other_ports() -> None:
     assert settings_with(debian, 0x3E5B) == debian.replace("8C7B", "3E5B")
     with pytest.raises(ServiceUnavailable, match="install vsmartcard-vpcd again"):
         settings_with("FRIENDLYNAME x\nDEVICENAME /dev/ttyS0\n", 1)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_service_that_somebody_ended_is_started_again(pcsc: PcscService, how: signal.Signals) -> None:
+    if not pcsc.own():
+        assert reader_ports() == PORTS, "the running pcscd is not ours to end"
+        return
+    before = pcscd._service_process()
+    assert before is not None
+    os.kill(before, how)
+    wait_until(lambda: pcscd._service_process() != before, "the service does not end")
+    pcsc.ensure()
+    assert pcsc.ours and pcscd._service_process() not in {None, before}
+    with insert(1, answer):
+        pass
