@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from card_io import scp03
 from card_io.apdu import CommandAPDU
 from card_io.connection import Connection, exchange, send
 from card_io.keyset import KeySet
-from card_io.pcsc import Context, open_reader
+from card_io.pcsc import open_reader
 from card_io.pcscd import READERS, Pcscd, reader_ports
 from card_io.secret import Secret
 from card_io.virtual import keysets
@@ -29,7 +26,8 @@ from card_io.virtual.vpcd import InsertedCard
 from issuance.production.drivers import run_local
 from issuance.production.personalise import personalise
 from issuance.production.relay import OpenedSlot
-from scripts.benchmarks.figure import Figure, median_seconds, seconds
+from scripts.benchmarks.answering_card import answering_card, wait_for
+from scripts.benchmarks.figure import Figure, median_seconds, medians
 from tests.support import line as production_line
 from tests.support.pcsc import machine_lock
 
@@ -38,29 +36,6 @@ SECURED_GOAL = 2.5
 COMMAND = CommandAPDU(0x80, 0xE2, 0x00, 0x00, bytes(200))
 READ = gp.get_data(gp.TAG_CPLC)
 STATIC = KeySet(*(Secret(bytes(range(start, start + 16))) for start in (0x40, 0x50, 0x60)))
-
-NULL_CARD = """
-import socket, struct, sys
-link = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-def receive(size):
-    data = b""
-    while len(data) < size:
-        part = link.recv(size - len(data))
-        if not part:
-            sys.exit()
-        data += part
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-    return data
-while True:
-    (size,) = struct.unpack(">H", receive(2))
-    message = receive(size)
-    if size > 1:
-        link.sendall(b"\\x00\\x02\\x90\\x00")
-    elif message == b"\\x04":
-        link.sendall(b"\\x00\\x04\\x3b\\x80\\x01\\x81")
-"""
-"""A card in a process of its own that answers 9000 to everything, so that only the way to it is measured."""
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:
@@ -122,7 +97,7 @@ def _recorded(count: int) -> tuple[Callable[[], scp03.Scp03Session], list[bytes]
 
 
 def _overhead(count: int, runs: int) -> Iterator[Figure]:
-    with _null_card(reader_ports()[0], READERS[0]), open_reader(READERS[0]) as connection:
+    with answering_card([b"\x90\x00"]), open_reader(READERS[0]) as connection:
         session = _session(0x03)
         raw = list(COMMAND.encode())
 
@@ -138,39 +113,10 @@ def _overhead(count: int, runs: int) -> Iterator[Figure]:
             for _ in range(count):
                 exchange(connection, session.wrap(COMMAND))
 
-        floor, unsecured, wrapped = (one / count * 1e6 for one in _medians((bare, plain, secured), runs))
+        floor, unsecured, wrapped = (one / count * 1e6 for one in medians((bare, plain, secured), runs=runs))
         yield Figure("card.apdu.bare", "us", floor)
         yield Figure("card.apdu.plain", "us", unsecured, floor, PLAIN_GOAL, at_most=True)
         yield Figure("card.apdu.scp03", "us", wrapped, floor, SECURED_GOAL, at_most=True)
-
-
-def _medians(works: Sequence[Callable[[], object]], runs: int) -> list[float]:
-    """Median seconds of each, a warm-up first; they take turns, so that what else the machine does falls on all."""
-    for work in works:
-        work()
-    rounds = [[seconds(work) for work in works] for _ in range(runs)]
-    return [statistics.median(column) for column in zip(*rounds, strict=True)]
-
-
-@contextlib.contextmanager
-def _null_card(port: int, reader: str) -> Iterator[None]:
-    process = subprocess.Popen([sys.executable, "-c", NULL_CARD, str(port)])
-    try:
-        _wait_for(reader, present=True)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-        _wait_for(reader, present=False)
-
-
-def _wait_for(reader: str, *, present: bool) -> None:
-    deadline = time.monotonic() + 10
-    with Context() as context:
-        while context.slots()[reader].present is not present:
-            if time.monotonic() > deadline:
-                raise SystemExit(f"uec: reader {reader!r} never became {'full' if present else 'empty'}")
-            time.sleep(0.02)
 
 
 @dataclass
@@ -218,9 +164,9 @@ def _in_process(card: VirtualCard) -> Iterator[Callable[[], Connection]]:
 @contextlib.contextmanager
 def _in_reader(card: VirtualCard) -> Iterator[Callable[[], Connection]]:
     with InsertedCard(card, port=reader_ports()[0]):
-        _wait_for(READERS[0], present=True)
+        wait_for(READERS[0], present=True)
         yield lambda: open_reader(READERS[0])
-    _wait_for(READERS[0], present=False)
+    wait_for(READERS[0], present=False)
 
 
 Way = Callable[[VirtualCard], contextlib.AbstractContextManager[Callable[[], Connection]]]

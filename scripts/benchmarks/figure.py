@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 
@@ -59,3 +59,17 @@ def median_seconds(work: Callable[[], object], *, runs: int = 5) -> float:
     """The median of `runs` calls, after one more that warms caches up and is thrown away."""
     work()
     return statistics.median(seconds(work) for _ in range(runs))
+
+
+def medians(
+    works: Sequence[Callable[[], object]], *, runs: int, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """The median seconds of each by `clock`, a warm-up first; they take turns, so that a busy machine is so for all."""
+    samples: list[list[float]] = [[] for _ in works]
+    for run in range(runs + 1):
+        for work, sample in zip(works, samples, strict=True):
+            started = clock()
+            work()
+            if run:  # the first one warms up
+                sample.append(clock() - started)
+    return [statistics.median(sample) for sample in samples]

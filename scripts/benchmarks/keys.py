@@ -21,7 +21,7 @@ from issuance.keys.client import VaultClient
 from issuance.keys.pkcs11_vault import Pkcs11Vault
 from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef
 from issuance.keys.tokens import Token
-from scripts.benchmarks.figure import Figure
+from scripts.benchmarks.figure import Figure, medians
 from tests.support.keys import NOW
 from tests.support.tokens import PIN_HALVES, new_token
 
@@ -52,24 +52,16 @@ def card_key_figure(cards: int, size_bytes: int) -> Figure:
     ]
     blocks = [bytes(len(batch) // 10 * 3 * size_bytes) for batch in kdds]
     master = card_keys.Master(size_bytes, lambda _: [], lambda data: aes_ecb_encrypt(key, data))
-    bare, derived = cpu_seconds(
-        lambda: [aes_ecb_encrypt(key, batch) for batch in blocks],
-        lambda: [card_keys.kdf3_columns(master, batch) for batch in kdds],
+    bare, derived = medians(
+        (
+            lambda: [aes_ecb_encrypt(key, batch) for batch in blocks],
+            lambda: [card_keys.kdf3_columns(master, batch) for batch in kdds],
+        ),
+        runs=RUNS,
+        clock=time.process_time,
     )
     name = f"pki.card-keys.aes-{8 * size_bytes}.{cards}x3"
     return Figure(name, "1/cpu-s", 3 * cards / derived, 3 * cards / bare, CARD_KEYS_GOAL)
-
-
-def cpu_seconds(*works: Callable[[], object]) -> list[float]:
-    """Median CPU seconds of each piece of work; they take turns, so that a busy machine is busy for all of them."""
-    samples: list[list[float]] = [[] for _ in works]
-    for run in range(RUNS + 1):
-        for work, sample in zip(works, samples, strict=True):
-            started = time.process_time()
-            work()
-            if run:  # the first one warms up
-                sample.append(time.process_time() - started)
-    return [statistics.median(sample) for sample in samples]
 
 
 def token_figures(folder: Path, batches: int) -> Iterator[Figure]:

@@ -6,7 +6,7 @@ import hashlib
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from issuance.pki.names import encode_subject
 from issuance.pki.signing import Signer
 from scripts.benchmarks import keys
 from scripts.benchmarks import ocsp as ocsp_served
-from scripts.benchmarks.figure import Figure, median_seconds
+from scripts.benchmarks.figure import Figure, median_seconds, medians
 from tests.support.keys import NOW, make_vault
 from tests.support.pki import TODAY, Authority, fresh_public_key, make_authority
 from tests.support.postgres import PREFIX, Server, server_programs
@@ -49,21 +49,6 @@ def figures(*, quick: bool) -> Iterator[Figure | str]:
         yield from ocsp_served.figures(quick=quick)
         yield from _crl_from_database(authority, 50_000 if quick else 1_000_000)
         yield from keys.figures(quick=quick)
-
-
-def _cpu_seconds(*works: Callable[[], object]) -> list[float]:
-    """CPU seconds of each piece of work in its quickest run: neighbours on a busy machine slow runs, none quicken them.
-
-    They take turns, many short runs of each.
-    """
-    samples: list[list[float]] = [[] for _ in works]
-    for run in range(RUNS + 1):
-        for work, sample in zip(works, samples, strict=True):
-            started = time.process_time()
-            work()
-            if run:  # the first one warms up
-                sample.append(time.process_time() - started)
-    return [min(sample) for sample in samples]
 
 
 def _requests(authority: Authority, count: int) -> list[CertificateRequest]:
@@ -105,10 +90,14 @@ def _certificates(authority: Authority, algorithm: KeyAlgorithm, count: int) -> 
         ]
         ca.assemble(tbs)
 
-    bare, templated, whole = _cpu_seconds(
-        lambda: vault.sign(ca.signer.ref, messages),
-        from_template,
-        lambda: ca.sign([ca.prepare(replace(request)) for request in requests], now=TODAY),
+    bare, templated, whole = medians(
+        (
+            lambda: vault.sign(ca.signer.ref, messages),
+            from_template,
+            lambda: ca.sign([ca.prepare(replace(request)) for request in requests], now=TODAY),
+        ),
+        runs=RUNS,
+        clock=time.process_time,
     )
     name = f"pki.certificates.{algorithm}"
     yield Figure(name, "1/cpu-s", count / templated, count / bare, GOALS[algorithm])
@@ -123,8 +112,10 @@ def _ocsp(vault: FileVault, authority: Authority, count: int) -> Iterator[Figure
     period = ocsp.Period(TODAY, TODAY + timedelta(hours=1))
     states: dict[int, ocsp.Status] = {(1 << 127) + number: ocsp.Good() for number in range(count)}
     messages = [bytes(250)] * count
-    bare, signed = _cpu_seconds(
-        lambda: vault.sign(signer.ref, messages), lambda: responder.presign(states, period, now=TODAY)
+    bare, signed = medians(
+        (lambda: vault.sign(signer.ref, messages), lambda: responder.presign(states, period, now=TODAY)),
+        runs=RUNS,
+        clock=time.process_time,
     )
     yield Figure("pki.ocsp.signed", "1/cpu-s", count / signed, count / bare, OCSP_GOAL)
 

@@ -107,9 +107,3 @@ class GatewayUnavailable(UecError):
     """An adjacent system does not answer. Facts: `gateway`."""
 
     code = "uec.gateway_unavailable"
-
-
-class AuditBroken(UecError):
-    """An audit export does not verify. Facts: `findings`."""
-
-    code = "uec.audit_broken"

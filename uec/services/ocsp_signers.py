@@ -62,11 +62,6 @@ def newest(session: Session, issuing: bytes, *, now: datetime) -> OcspSigner | N
     return session.scalar(valid.order_by(OcspSigner.not_after.desc(), OcspSigner.id.desc()).limit(1))
 
 
-def any_renewal_due(session: Session, vault: Vault, *, now: datetime) -> bool:
-    """Whether `renew_due` would issue a certificate."""
-    return any(_is_due(session, issuing, vault, now) for issuing in authority.issuing_in_use(session, now=now))
-
-
 def renew_due(
     session: Session, vault: Vault, *, settings: Settings, now: datetime, random: RandomBytes
 ) -> Sequence[datetime]:
