@@ -20,7 +20,7 @@ from uec.store.tables import (
     Application,
     Cohort,
     CohortPart,
-    Notice,
+    Message,
     Refusal,
     RegisterCheck,
     Resident,
@@ -64,7 +64,7 @@ def test_a_list_holds_exactly_those_for_whom_every_condition_holds(
 ) -> None:
     with sessions() as session:
         for table in (
-            RegisterCheck, Notice, Application, Refusal, TwinMember, TwinCase, CohortPart, Cohort, Resident,
+            RegisterCheck, Message, Application, Refusal, TwinMember, TwinCase, CohortPart, Cohort, Resident,
         ):  # fmt: skip
             session.execute(delete(table))
         session.commit()

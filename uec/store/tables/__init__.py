@@ -1,7 +1,7 @@
 """All tables of the office, by theme; import them from here."""
 
 from uec.store.columns import Table
-from uec.store.tables.applications import Application, Notice, RegisterCheck
+from uec.store.tables.applications import Application, Message, RegisterCheck
 from uec.store.tables.keys import KeyVersion
 from uec.store.tables.people import Cohort, CohortPart, Refusal, RegisterImport, Resident
 from uec.store.tables.phases import BankChoice, PolicyChange, PublicNotice
@@ -17,7 +17,15 @@ from uec.store.tables.production import (
     JournalEntry,
     Station,
 )
-from uec.store.tables.records import AuditChain, AuditEntry, AuditHead, NumberSeries, ScheduledRun
+from uec.store.tables.records import (
+    AttemptWindow,
+    AuditChain,
+    AuditEntry,
+    AuditHead,
+    JobPause,
+    NumberSeries,
+    ScheduledRun,
+)
 from uec.store.tables.stock import (
     OperationPlace,
     Quarantine,
@@ -46,6 +54,7 @@ metadata = Table.metadata
 
 __all__ = [
     "Application",
+    "AttemptWindow",
     "AuditChain",
     "AuditEntry",
     "AuditHead",
@@ -64,10 +73,11 @@ __all__ = [
     "EmissionSlot",
     "HubInstance",
     "IssuancePoint",
+    "JobPause",
     "JournalEntry",
     "KeyVersion",
+    "Message",
     "Municipality",
-    "Notice",
     "NumberSeries",
     "OcspAnswer",
     "OcspSigner",

@@ -1,6 +1,7 @@
-"""Citizens' requests, the answers of the registers, and the notices sent about them."""
+"""Citizens' requests, the answers of the registers, and the messages sent about them."""
 
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -43,6 +44,7 @@ class Application(Table):
     address: Mapped[str] = mapped_column(String(400), comment="address of residence")
     phone: Mapped[str | None] = mapped_column(String(16), comment="E.164")
     email: Mapped[str | None] = mapped_column(String(254), comment="e-mail")
+    language: Mapped[str | None] = mapped_column(String(5), comment="in which it was made; empty: that of the office")
     bank: Mapped[str | None] = mapped_column(String(120), comment="bank chosen; empty means the default bank")
     point_id: Mapped[int] = mapped_column(
         ForeignKey("issuance_point.id"), index=True, comment="where it is handed over"
@@ -88,16 +90,21 @@ class RegisterCheck(Table):
     answered_at: Mapped[datetime | None] = mapped_column(comment="moment of match or mismatch")
 
 
-class Notice(Table):
-    """A message to the applicant, queued in the transaction of its cause."""
+class Message(Table):
+    """A message to an applicant, queued in the transaction of its cause; words are put to it when it is sent."""
 
-    __tablename__ = "notice"
-    __table_args__ = (Index("ix_notice_sent_at_queued_at", "sent_at", "queued_at"),)
+    __tablename__ = "message"
+    __table_args__ = (UniqueConstraint("application_id", "key"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    application_id: Mapped[int] = mapped_column(ForeignKey("application.id"), index=True)
-    channel: Mapped[str] = mapped_column(String(20), comment="email, sms or page")
+    application_id: Mapped[int] = mapped_column(ForeignKey("application.id"))
     kind: Mapped[str] = mapped_column(String(40), comment="template")
-    text: Mapped[str] = mapped_column(Text, comment="text as sent")
+    key: Mapped[str] = mapped_column(String(120), comment="one message for each occasion")
+    channel: Mapped[str] = mapped_column(String(20), comment="email, or page: on the status page only")
+    language: Mapped[str] = mapped_column(String(5), comment="ru or en")
+    facts: Mapped[dict[str, Any]] = mapped_column(comment="what the template names; never a secret")
     queued_at: Mapped[datetime] = mapped_column(comment="when it was queued")
-    sent_at: Mapped[datetime | None] = mapped_column(comment="when it went out")
+    next_attempt_at: Mapped[datetime | None] = mapped_column(index=True, comment="not before; empty when it is over")
+    attempts: Mapped[int] = mapped_column(default=0, comment="tries to send it")
+    sent_at: Mapped[datetime | None] = mapped_column(comment="when the mail server took it")
+    failure: Mapped[str | None] = mapped_column(String(200), comment="why the last try failed")

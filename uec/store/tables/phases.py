@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from uec.domain.phases import ChangeState
@@ -46,6 +46,9 @@ class PublicNotice(Table):
     proposed_at: Mapped[datetime] = mapped_column(comment="when")
     decided_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="another person")
     decided_at: Mapped[datetime | None] = mapped_column(comment="when it was confirmed or withdrawn")
+    closing: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True), comment="counts of refusals and choices when its windows had closed"
+    )
 
 
 class BankChoice(Table):

@@ -1,4 +1,4 @@
-"""The audit chains and their signed heads, scheduled runs, and the series of numbers."""
+"""The audit chains and their signed heads, scheduled runs and pauses, attempts, and the series of numbers."""
 
 from datetime import datetime
 from typing import Any
@@ -62,6 +62,29 @@ class ScheduledRun(Table):
     started_at: Mapped[datetime | None] = mapped_column()
     finished_at: Mapped[datetime | None] = mapped_column()
     outcome: Mapped[str | None] = mapped_column(Text, comment="what it did, or its error")
+    asked_by: Mapped[str | None] = mapped_column(String(80), comment="who asked for it out of its rhythm")
+
+
+class JobPause(Table):
+    """A job that somebody has stopped for a time: no run of it is due by the clock."""
+
+    __tablename__ = "job_pause"
+
+    job: Mapped[str] = mapped_column(String(60), primary_key=True)
+    paused_at: Mapped[datetime] = mapped_column(comment="since when")
+    paused_by: Mapped[str] = mapped_column(String(80), comment="like staff:7")
+    reason: Mapped[str] = mapped_column(String(200), comment="why")
+
+
+class AttemptWindow(Table):
+    """When one sender tried one thing lately, for all web processes."""
+
+    __tablename__ = "attempt_window"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True, comment="what is tried")
+    sender: Mapped[str] = mapped_column(String(64), primary_key=True, comment="SHA-256 of who tries, keyed")
+    times: Mapped[list[Any]] = mapped_column(comment="seconds since 1970, the oldest first")
+    ends_at: Mapped[datetime] = mapped_column(index=True, comment="when nothing of it counts any more")
 
 
 class NumberSeries(Table):
