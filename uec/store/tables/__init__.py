@@ -6,7 +6,16 @@ from uec.store.tables.keys import KeyVersion
 from uec.store.tables.people import Cohort, CohortPart, Refusal, RegisterImport, Resident
 from uec.store.tables.phases import BankChoice, PolicyChange, PublicNotice
 from uec.store.tables.places import IssuancePoint, Municipality, Staff, StaffRole
-from uec.store.tables.plans import EmissionBatch, EmissionPlace, EmissionPlan, EmissionSlot, PlanScenario
+from uec.store.tables.plans import (
+    EmissionBatch,
+    EmissionPlace,
+    EmissionPlan,
+    EmissionSlot,
+    PlanningFacts,
+    PlanProposal,
+    PlanScenario,
+    PromiseMove,
+)
 from uec.store.tables.printing import PrintOrder
 from uec.store.tables.production import (
     Batch,
@@ -82,9 +91,12 @@ __all__ = [
     "OcspAnswer",
     "OcspSigner",
     "OperationPlace",
+    "PlanProposal",
     "PlanScenario",
+    "PlanningFacts",
     "PolicyChange",
     "PrintOrder",
+    "PromiseMove",
     "PublicNotice",
     "Quarantine",
     "Refusal",

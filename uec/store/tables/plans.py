@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from uec.store.columns import Table
@@ -22,6 +22,49 @@ class EmissionPlan(Table):
     people: Mapped[int] = mapped_column(comment="applications with a place in it")
     promised: Mapped[int] = mapped_column(comment="of them with a promised day")
     facts: Mapped[dict[str, Any]] = mapped_column(comment="cost, bound, gap, bottlenecks, reliefs, who is late and why")
+    frozen_until: Mapped[date | None] = mapped_column(comment="last day whose batches were cut; empty: none")
+    archive: Mapped[bytes | None] = mapped_column(
+        LargeBinary, comment="counts by day, to plan anew from; empty: forgotten", deferred=True
+    )
+
+
+class PlanningFacts(Table):
+    """Lines, chips, couriers, points and mobile offices as the office tells them; the newest version counts."""
+
+    __tablename__ = "planning_facts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    set_at: Mapped[datetime] = mapped_column(comment="when it was set")
+    set_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="who set it")
+    reason: Mapped[str] = mapped_column(Text, comment="what happened")
+    facts: Mapped[dict[str, Any]] = mapped_column(comment="the table, as in `uec plan facts`")
+    scenario_id: Mapped[int | None] = mapped_column(
+        ForeignKey("plan_scenario.id"), index=True, comment="scenario it came from"
+    )
+
+
+class PromiseMove(Table):
+    """A promised day that moved: first what was told, then what is so now; told again by a message."""
+
+    __tablename__ = "promise_move"
+    __table_args__ = (
+        Index(
+            "uq_promise_move_untold",
+            "application_id",
+            unique=True,
+            sqlite_where=text("told_at IS NULL"),
+            postgresql_where=text("told_at IS NULL"),
+        ),
+        Index("ix_promise_move_told_at", "told_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    application_id: Mapped[int] = mapped_column(ForeignKey("application.id"))
+    plan_id: Mapped[int | None] = mapped_column(ForeignKey("emission_plan.id"), index=True, comment="plan it moved in")
+    was: Mapped[date] = mapped_column(comment="the day that was promised")
+    now: Mapped[date | None] = mapped_column(comment="the day promised now; empty: not within the plan")
+    listed_at: Mapped[datetime] = mapped_column(comment="when it moved first")
+    told_at: Mapped[datetime | None] = mapped_column(comment="when the message was queued; empty: not yet")
 
 
 class EmissionBatch(Table):
@@ -77,3 +120,16 @@ class PlanScenario(Table):
     made_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="who ran it")
     changes: Mapped[dict[str, Any]] = mapped_column(comment="what differs from the region as it is")
     outcome: Mapped[dict[str, Any]] = mapped_column(comment="P50 and P90 by figure, runs, seed")
+
+
+class PlanProposal(Table):
+    """A scenario put forward to become the plan, and the other person who approved it."""
+
+    __tablename__ = "plan_proposal"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scenario_id: Mapped[int] = mapped_column(ForeignKey("plan_scenario.id"), unique=True)
+    proposed_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="who put it forward")
+    proposed_at: Mapped[datetime] = mapped_column(comment="when")
+    approved_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="another person")
+    approved_at: Mapped[datetime | None] = mapped_column(comment="when it became the plan")

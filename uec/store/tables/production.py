@@ -28,6 +28,8 @@ class Batch(Table):
     point_id: Mapped[int] = mapped_column(ForeignKey("issuance_point.id"), index=True, comment="destination")
     profile: Mapped[str] = mapped_column(String(40), comment="card profile")
     transport: Mapped[str] = mapped_column(String(20), comment="pcsc or in-process")
+    line: Mapped[str | None] = mapped_column(String(40), index=True, comment="code of the line; empty: any station")
+    departs_on: Mapped[date | None] = mapped_column(comment="the courier's day; empty: not planned")
     planned_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="empty: the scheduler")
     planned_at: Mapped[datetime] = mapped_column(comment="when it was planned")
     released_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="another person")
@@ -70,6 +72,7 @@ class Card(Table):
     activated_at: Mapped[datetime | None] = mapped_column(comment="moment of the hand-over")
     ended_at: Mapped[datetime | None] = mapped_column(comment="lost, annulled, replaced, expired or spoiled")
     replaces_card_id: Mapped[int | None] = mapped_column(ForeignKey("card.id"), index=True, comment="its predecessor")
+    promised_on: Mapped[date | None] = mapped_column(comment="day from which it can be collected, as planned")
     version: Mapped[int] = mapped_column(comment="optimistic lock")
 
     __mapper_args__ = {"version_id_col": version}
@@ -117,6 +120,7 @@ class Station(Table):
     revoked_at: Mapped[datetime | None] = mapped_column(comment="no connection after this moment")
     last_seen_at: Mapped[datetime | None] = mapped_column(comment="last sign of life")
     readers: Mapped[list[Any]] = mapped_column(default=list, comment="readers with card presence, as last reported")
+    hub_id: Mapped[int | None] = mapped_column(comment="hub_instance.id of the hub it is linked to")
 
 
 class CardOperation(Table):
@@ -146,6 +150,7 @@ class CardOperation(Table):
     error_code: Mapped[str | None] = mapped_column(String(80), comment="stable code of the error")
     error_text: Mapped[str | None] = mapped_column(Text, comment="sentence for the person at the window")
     sealed_pins: Mapped[bytes | None] = mapped_column(comment="PINs sealed to the hub's key; wiped at the end")
+    hub_id: Mapped[int | None] = mapped_column(comment="hub_instance.id of the hub that does it")
     version: Mapped[int] = mapped_column(comment="optimistic lock")
 
     __mapper_args__ = {"version_id_col": version}
@@ -167,11 +172,15 @@ class JournalEntry(Table):
 
 
 class HubInstance(Table):
-    """A running hub and the public key that PINs are sealed to."""
+    """A running hub, its lease, and the public key that PINs are sealed to.
+
+    Its number is named in the rows of its stations and operations, which outlive it: so it is no foreign key there.
+    """
 
     __tablename__ = "hub_instance"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="drawn at random by the hub")
     public_key: Mapped[bytes] = mapped_column(comment="key the web process seals PINs to")
     started_at: Mapped[datetime] = mapped_column()
     heartbeat_at: Mapped[datetime] = mapped_column(index=True)
+    beats: Mapped[int] = mapped_column(default=0, comment="renewals of the lease; it stands still when the hub is dead")
