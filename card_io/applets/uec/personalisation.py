@@ -25,6 +25,9 @@ A block holds whole DGIs, each: identifier (2 bytes), length (1 byte, or FF and 
     0E04 SET PIN        reference (1) || tries (1) || least length (1) || greatest length (1) || reference of the PIN
                         that unblocks it, or 00 (1) || flags (1: 01 transport) || value (the rest, ASCII digits).
                         Only under C-DECRYPTION (else 6982).
+    0E06 PROVE KEY      key reference (1) || challenge (32). Alone in its block, P1 09/89. Answer: the key's signature
+                        over the challenge (ECDSA with SHA-256, DER), whatever the key is for: it proves possession
+                        before anything is certified. 6A88 no such key, 6985 for an RSA key.
     0E05 FINISH         layout version (2). 6985 unless PIN1, PIN2, KRP, a key 04 and EF.OD are there. Then state 0F.
 Any other identifier, or a DGI cut short: 6A80, and nothing of the block is kept.
 """
@@ -46,9 +49,12 @@ DGI_WRITE_FILE: Final = 0x0E02
 DGI_GENERATE_KEY: Final = 0x0E03
 DGI_SET_PIN: Final = 0x0E04
 DGI_FINISH: Final = 0x0E05
+DGI_PROVE_KEY: Final = 0x0E06
 
 DESCRIPTOR_DF: Final = 0x38
 DESCRIPTOR_EF: Final = 0x01
+
+CHALLENGE_BYTES: Final = 32
 
 BLOCK_BYTES: Final = 223
 """Greatest data field that fits a short APDU after padding and a 16-byte MAC: 224 bytes of whole AES blocks, less 1."""
@@ -116,6 +122,13 @@ def write_file(fid: Fid, content: bytes, *, block_bytes: int = BLOCK_BYTES) -> l
 def generate_key(spec: KeySpec) -> bytes:
     """DGI that generates a key pair; alone in a block with P1 09 or 89, it is answered by the public key (7F49)."""
     return tlv.encode_dgi(DGI_GENERATE_KEY, bytes([spec.slot, spec.algorithm, spec.rule, spec.use]))
+
+
+def prove_key(slot: int, challenge: bytes) -> bytes:
+    """DGI that has a key sign a challenge of `CHALLENGE_BYTES`; alone in a block with P1 09 or 89."""
+    if len(challenge) != CHALLENGE_BYTES:
+        raise ValueError(f"a challenge has {CHALLENGE_BYTES} bytes, not {len(challenge)}")
+    return tlv.encode_dgi(DGI_PROVE_KEY, bytes([slot]) + challenge)
 
 
 def set_pin(spec: PinSpec, value: Secret) -> bytes:

@@ -9,6 +9,7 @@ from card_io import tlv
 from card_io.applets.uec.layout import LAYOUT_VERSION, AppletState, Fid, KeySlot, PinRef
 from card_io.errors import InvalidTlv
 from card_io.virtual.applet import Surroundings
+from card_io.virtual.asymmetric import sign_message
 from card_io.virtual.refusal import CONDITIONS, SECURITY_STATUS, WRONG_DATA, WRONG_P1P2, Refused
 from card_io.virtual.uec.files import File, FileSystem
 from card_io.virtual.uec.keys import Keys
@@ -16,6 +17,8 @@ from card_io.virtual.uec.pins import Pin, Pins
 
 _GENERATE = 0x0E03
 _SET_PIN = 0x0E04
+_PROVE = 0x0E06
+_ANSWERED = {_GENERATE: 4, _PROVE: 33}
 
 
 class Writing:
@@ -47,8 +50,8 @@ class Writing:
             items = tlv.parse_dgis(data)
         except InvalidTlv as error:
             raise Refused(WRONG_DATA) from error
-        if p1 & 0x01 or any(number == _GENERATE for number, _ in items):
-            return self._generate(p1, items)
+        if p1 & 0x01 or any(number in _ANSWERED for number, _ in items):
+            return self._answered(p1, items)
         for number, value in items:
             if number not in self._steps:
                 raise Refused(WRONG_DATA)
@@ -57,10 +60,20 @@ class Writing:
             self._steps[number](value)
         return b""
 
-    def _generate(self, p1: int, items: list[tuple[int, bytes]]) -> bytes:
-        if not p1 & 0x01 or len(items) != 1 or items[0][0] != _GENERATE or len(items[0][1]) != 4:
+    def _answered(self, p1: int, items: list[tuple[int, bytes]]) -> bytes:
+        """A grouping that has an answer stands alone in its block."""
+        if not p1 & 0x01 or len(items) != 1 or _ANSWERED.get(items[0][0]) != len(items[0][1]):
             raise Refused(WRONG_DATA)
-        slot, algorithm, rule, use = items[0][1]
+        number, value = items[0]
+        return self._prove(value) if number == _PROVE else self._generate(value)
+
+    def _prove(self, value: bytes) -> bytes:
+        key = self._keys.get(value[0])
+        self._world.spend(f"sign/{key.algorithm}")
+        return sign_message(key.private, value[1:])
+
+    def _generate(self, value: bytes) -> bytes:
+        slot, algorithm, rule, use = value
         public = self._keys.generate(slot, algorithm, rule, use)
         self._world.spend(f"generate/{algorithm}")
         return public
