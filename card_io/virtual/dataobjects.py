@@ -1,8 +1,9 @@
-"""GET DATA and STORE DATA of the issuer security domain itself.
+"""GET DATA and STORE DATA of a security domain itself.
 
-GlobalPlatform 2.3.1: 11.3 (GET DATA), 11.3.3.1 (key information template), 11.11 (STORE DATA), H.2 (card recognition
-data), H.4 (card capability information), 11.3.3.1 (2F00, list of applications), FF21 (extended card resources). CPLC:
-tag 9F7F."""
+GlobalPlatform 2.3.1: 11.3 (GET DATA), 11.3.3.1 (key information template), 11.11.2.3 (objects that STORE DATA can
+write), H.2 (card recognition data), H.4 (card capability information), 11.3.3.1 (2F00, list of applications), FF21
+(extended card resources). CPLC: tag 9F7F, its parts of the personalisers 9F66 and 9F67 as older profiles have them.
+"""
 
 from typing import Final
 
@@ -12,29 +13,32 @@ from card_io.errors import InvalidTlv
 from card_io.virtual.keysets import KeyStore
 from card_io.virtual.memory import Area
 from card_io.virtual.platform import Platform
-from card_io.virtual.refusal import NOT_SUPPORTED, REFERENCE_NOT_FOUND, WRONG_DATA, WRONG_P1P2, Refused
+from card_io.virtual.refusal import NOT_SUPPORTED, REFERENCE_NOT_FOUND, WRONG_DATA, Refused
+from card_io.virtual.registry import SECURED
+from card_io.virtual.storing import StoredObjects
 from card_io.virtual.verification import VerificationKeys
 
 _GP: Final = bytes.fromhex("2A864886FC6B")
 """Object identifier {iso(1) member-body(2) country-USA(840) GlobalPlatform(114283)}."""
-_STORED: Final = {0x42: "iin", 0x45: "cin"}
+_STORED: Final = {0x42: "iin", 0x45: "cin", 0x66: "card_data", 0x67: "capabilities", 0x5F50: "url"}
+_NUMBER_MAX: Final = 32
+_OBJECT_MAX: Final = 0x400
+_CPLC_PARTS: Final = {0x9F66: 26, 0x9F67: 34}
+"""Where pre-personaliser and personaliser (each with date and equipment) stand in the production record."""
+_CPLC_PART: Final = 8
 MEMORY_BYTES: Final = 0x28000
 VOLATILE_BYTES: Final = 0x1000
-_LAST: Final = 0x80
-_STRUCTURE: Final = 0x18
-_DGI: Final = 0x08
-_TLV: Final = 0x10
 
 
 class DataObjects:
-    """The domain's data objects; issuer and card numbers are what STORE DATA can change."""
+    """The domain's data objects: what the card computes, and what STORE DATA wrote in its place or beside it."""
 
     def __init__(self, platform: Platform, area: Area, keys: KeyStore, checks: VerificationKeys | None = None) -> None:
         self._platform = platform
         self._area = area
         self._keys = keys
         self._checks = checks or VerificationKeys(area)
-        self._block = 0
+        self._stored = StoredObjects()
 
     def get(self, command: CommandAPDU) -> bytes:
         """The object that P1-P2 name: whole (tag, length, value), or its value alone by an ISO class (11.3.3.1)."""
@@ -51,16 +55,21 @@ class DataObjects:
 
     def _value(self, tag: int) -> bytes | None:
         """Objects of every domain; the issuer's has those of the chip besides."""
+        stored = self._area.octets(_STORED[tag]) if tag in _STORED else None
+        if stored is not None:
+            return stored
         match tag:
-            case 0x42 | 0x45:
-                return self._area.octets(_STORED[tag])
             case 0x66:
                 return self._recognition()
             case 0xE0:
                 return self._key_information()
             case 0xC1:
                 return self._sequence_counter()
-        return self._value_of_issuer(tag) if self._keys is self._platform.keys else None
+        return self._value_of_issuer(tag) if self._of_issuer else None
+
+    @property
+    def _of_issuer(self) -> bool:
+        return self._keys is self._platform.keys
 
     def _value_of_issuer(self, tag: int) -> bytes | None:
         match tag:
@@ -122,28 +131,47 @@ class DataObjects:
         ]
         return b"".join(tlv.encode(0xC0, line) for line in (*lines, *self._checks.information()))
 
+    def forget(self) -> None:
+        """The session ended, or the domain is selected anew: a sequence of STORE DATA is over."""
+        self._stored.forget()
+
     def store(self, command: CommandAPDU) -> bytes:
-        """Store issuer identification number (42) and card image number (45), as BER-TLV or as DGI 0070's content."""
-        if command.p2 != self._block or command.p1 & 0x60:
-            self._block = 0
-            raise Refused(WRONG_P1P2)
-        self._block = 0 if command.p1 & _LAST else (self._block + 1) & 0xFF
-        try:
-            if command.p1 & _STRUCTURE == _DGI:
-                objects = [item for dgi, value in tlv.parse_dgis(command.data) for item in _objects(dgi, value)]
-            elif command.p1 & _STRUCTURE == _TLV:
-                objects = tlv.parse(command.data)
-            else:
-                raise Refused(WRONG_P1P2)
-        except InvalidTlv as error:
-            raise Refused(WRONG_DATA) from error
-        for item in objects:
-            if item.tag not in _STORED or not 1 <= len(item.value) <= 32:
-                raise Refused(WRONG_DATA)
-            self._area.put(_STORED[item.tag], item.value)
+        """Store the objects of one block (11.11.2.3): numbers of issuer and card, card data, the domain's own name."""
+        for item in self._stored.take(command):
+            self._put(item)
         return b""
 
+    def _put(self, item: tlv.Tlv) -> None:
+        """One object; those that the card computes, and unknown ones, are 6A80."""
+        value = item.value
+        match item.tag:
+            case 0x42 | 0x45 if 1 <= len(value) <= _NUMBER_MAX:
+                self._area.put(_STORED[item.tag], value)
+            case 0x66 | 0x67 | 0x5F50 if _is_well_formed(item):
+                self._area.put(_STORED[item.tag], value)
+            case 0x4F | 0x9F66 | 0x9F67 if self._of_issuer:
+                self._put_of_issuer(item)
+            case _:
+                raise Refused(WRONG_DATA)
 
-def _objects(dgi: int, value: bytes) -> list[tlv.Tlv]:
-    """The data objects of a DGI: 0070 carries TLVs, 00XX the value of tag XX."""
-    return tlv.parse(value) if dgi == 0x0070 else [tlv.Tlv(dgi, value)]
+    def _put_of_issuer(self, item: tlv.Tlv) -> None:
+        if item.tag == 0x4F:
+            self._platform.rename_domain(item.value)
+            return
+        if len(item.value) != _CPLC_PART or self._platform.life_cycle >= SECURED:
+            raise Refused(WRONG_DATA)
+        record, start = self._platform.cplc, _CPLC_PARTS[item.tag]
+        self._platform.area.put("cplc", record[:start] + item.value + record[start + _CPLC_PART :])
+
+
+def _is_well_formed(item: tlv.Tlv) -> bool:
+    """Card data are one template 73, capabilities are templates A0 and objects, a URL is at least one byte."""
+    if not item.value or len(item.value) > _OBJECT_MAX:
+        return False
+    if item.tag == 0x5F50:
+        return True
+    try:
+        inside = tlv.parse(item.value)
+    except InvalidTlv:
+        return False
+    return item.tag != 0x66 or [part.tag for part in inside] == [0x73]

@@ -29,7 +29,7 @@ class SecurityDomain:
         self._data = DataObjects(platform, platform.area, platform.keys)
         self._content = Content(platform)
         self._life_cycle = LifeCycle(platform)
-        self._session = Session(platform, platform.domain_aid, lambda: platform.keys, self._content.forget)
+        self._session = Session(platform, lambda: platform.domain_aid, keys=lambda: platform.keys, ended=self._forget)
         self._commands: dict[int, Callable[[CommandAPDU], bytes | ResponseAPDU]] = {
             0xF2: self._life_cycle.get_status,
             0xF0: self._life_cycle.set_status,
@@ -41,6 +41,10 @@ class SecurityDomain:
             0x7A: lambda command: begin_r_mac(self._session, platform.keys, command),
             0x78: lambda command: end_r_mac(self._session, command),
         }
+
+    def _forget(self) -> None:
+        self._content.forget()
+        self._data.forget()
 
     def end_session(self) -> None:
         """Forget the session keys and any loading or personalisation that was under way."""

@@ -9,9 +9,11 @@ from card_io.virtual.chip import Randomness, diversification_data
 from card_io.virtual.foreign import ForeignApplet
 from card_io.virtual.keysets import KeyStore
 from card_io.virtual.memory import Area, Memory
+from card_io.virtual.refusal import WRONG_DATA, Refused
 from card_io.virtual.registry import OP_READY, SELECTABLE, Instance, Registry
 
 ISD_AID: Final = bytes.fromhex("A000000151000000")
+AID_MIN, AID_MAX = 5, 16
 AppletCode = Callable[[Surroundings], Applet]
 
 
@@ -29,7 +31,6 @@ class Platform:
     randomness: Randomness
     code: dict[bytes, AppletCode]
     domain_modules: frozenset[bytes] = frozenset()
-    domain_aid: bytes = ISD_AID
     scp03_i: int = 0x70
     scp02_i: int = 0x55
     scp03_size: int = 0
@@ -56,6 +57,20 @@ class Platform:
     def diversification_data(self) -> bytes:
         """Ten bytes that tell this chip's keys apart; a recorded session may bring its own."""
         return self.area.octets("kdd") or diversification_data(self.cplc)
+
+    @property
+    def domain_aid(self) -> bytes:
+        """Name of the issuer security domain."""
+        return self.area.octets("aid") or ISD_AID
+
+    def rename_domain(self, aid: bytes) -> None:
+        """Give the issuer security domain another name (11.11.2.3, tag 4F); what belongs to it goes along."""
+        if not AID_MIN <= len(aid) <= AID_MAX:
+            raise Refused(WRONG_DATA)
+        if self.registry.instance(aid) is not None or self.registry.load_file(aid) is not None:
+            raise Refused(WRONG_DATA)
+        self.registry.hand_over(self.domain_aid, aid)
+        self.area.put("aid", aid)
 
     @property
     def life_cycle(self) -> int:

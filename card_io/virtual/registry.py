@@ -148,6 +148,15 @@ class Registry:
         if item is not None:
             self.put_instance(replace(item, life_cycle=life_cycle))
 
+    def hand_over(self, domain: bytes, to: bytes) -> None:
+        """Everything that belongs to the security domain `domain` belongs to `to` from now on."""
+        for load_file in self.load_files():
+            if load_file.domain == domain:
+                self.put_load_file(replace(load_file, domain=to))
+        for instance in self.instances():
+            if instance.domain == domain:
+                self.put_instance(replace(instance, domain=to))
+
     def with_privilege(self, bit: int) -> Instance | None:
         """The selectable instance whose first privilege byte has `bit`."""
         return next((item for item in self.instances() if item.privileges[0] & bit and item.selectable), None)

@@ -33,12 +33,17 @@ _SCP03_LAST: Final = 0xFFFFFF
 class Session:
     """The session of one security domain on one logical channel.
 
-    `keys` gives the key sets that open it (a domain without any uses those of the domain above it), `aid` is the
+    `keys` gives the key sets that open it (a domain without any uses those of the domain above it), `aid` tells the
     domain's name, `ended` is called whenever what was under way is over.
     """
 
     def __init__(
-        self, platform: Platform, aid: bytes, keys: Callable[[], KeyStore], ended: Callable[[], None] = lambda: None
+        self,
+        platform: Platform,
+        aid: Callable[[], bytes],
+        *,
+        keys: Callable[[], KeyStore],
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._platform = platform
         self._aid = aid
@@ -141,7 +146,7 @@ class Session:
             if counter > _SCP03_LAST:
                 raise Refused(CONDITIONS)  # a counter that began again would repeat sessions
             self._keys().set_counter(keys.version, counter)
-            challenge = scp03.pseudo_random_challenge(keys, counter, self._aid, size)
+            challenge = scp03.pseudo_random_challenge(keys, counter, self._aid(), size)
         else:
             challenge = self._platform.randomness.take(size)
         return scp03.Scp03(keys, i, host_challenge, self._platform.forced_challenge or challenge, counter)
@@ -154,7 +159,7 @@ class Session:
         if counter >= _SCP02_LAST:
             raise Refused(CONDITIONS)
         if i & scp02.PSEUDO_RANDOM:
-            challenge = scp02.pseudo_random_challenge(keys, counter, self._aid)
+            challenge = scp02.pseudo_random_challenge(keys, counter, self._aid())
         else:
             challenge = self._platform.randomness.take(6)
         return scp02.Scp02(keys, i, host_challenge, self._platform.forced_challenge or challenge, counter)

@@ -36,7 +36,7 @@ class SupplementaryDomain:
         self._keys = KeyStore(world.area)
         self._checks = VerificationKeys(world.area)
         self._data = DataObjects(platform, world.area, self._keys, self._checks)
-        self._session = Session(platform, world.aid, self._opening_keys)
+        self._session = Session(platform, lambda: world.aid, keys=self._opening_keys, ended=self._data.forget)
         self._commands: dict[int, Callable[[CommandAPDU], bytes]] = {
             0xD8: self._put_key,
             0xE4: self._delete,

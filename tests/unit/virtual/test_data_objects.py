@@ -72,7 +72,7 @@ def test_numbers_in_two_blocks() -> None:
     ("header", "data", "sw"),
     [
         ("80E29001", IIN, 0x6A86),  # begins with block 0
-        ("80E28000", IIN, 0x6A86),  # no structure
+        ("80E29800", IIN, 0x6A86),  # a structure that is not defined
         ("80E2F000", IIN, 0x6A86),  # encrypted values are no form for these
         ("80E29000", IIN[:-1], 0x6A80),
         ("80E29000", b"\x42\x00", 0x6A80),

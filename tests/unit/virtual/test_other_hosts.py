@@ -136,7 +136,3 @@ def test_data_of_the_domain_before_any_session() -> None:
         assert card.process(CommandAPDU(0x80, 0xCA, *bytes.fromhex(tag), le=256).encode())[-2:] == b"\x90\x00"
     for tag in ("0042", "0045", "00C2", "5F50"):
         assert card.process(CommandAPDU(0x80, 0xCA, *bytes.fromhex(tag), le=256).encode()) == b"\x6a\x88"
-
-
-def test_a_name_for_the_domain_is_not_taken(host: HostSession) -> None:
-    assert host.send("80E29000", tlv.encode(0x4F, ISD)).sw == 0x6A80
