@@ -36,6 +36,8 @@ class Request(StrEnum):
     PUT_KEY_DATA = "put_key_data"
     TRANSPORT_PINS = "transport_pins"
     ADMIN_KEY = "admin_key"
+    BUREAU_KEYS = "bureau_keys"
+    BUREAU_PINS = "bureau_pins"
     RANDOM = "random"
 
 
@@ -68,6 +70,12 @@ GRANTS: dict[ClientKind, tuple[Grant, ...]] = {
             _SIGNING,
             frozenset({KeyPurpose.CA_ISSUING, KeyPurpose.DOCUMENT_SIGNER, KeyPurpose.AUDIT, KeyPurpose.OCSP}),
         ),
+        # It makes the files for bureaux, and sees of the cards' keys only what is wrapped for the bureau.
+        Grant(
+            frozenset({Request.BUREAU_KEYS}),
+            frozenset({KeyPurpose.BUREAU_TRANSPORT, KeyPurpose.BLANK_TRANSPORT, KeyPurpose.CARD_MASTER}),
+        ),
+        Grant(frozenset({Request.BUREAU_PINS}), frozenset({KeyPurpose.BUREAU_TRANSPORT, KeyPurpose.PIN_MASTER})),
     ),
     # The scheduler only starts work; at most it signs that the audit is where it was.
     ClientKind.SCHEDULER: (Grant(_SIGNING, frozenset({KeyPurpose.AUDIT})),),

@@ -1,152 +1,105 @@
 """What a vault computes for one card from a master key: session keys, PUT KEY data, transport PINs. Pure functions.
 
-GlobalPlatform Amendment D v1.2 sections 6.2 (session keys, cryptograms) and 7.2 (PUT KEY with AES); key check values
-are section 7.2.2's. PINs: NIST SP 800-108 in counter mode with CMAC under the PIN master (any token with AES can do it
-too), 256 bits reduced to decimal digits; their bias modulo 10^12 is far below 2^-200.
+GlobalPlatform Amendment D v1.2 sections 6.2 (session keys, cryptograms) and 7.2 (PUT KEY with AES, check values); for
+3DES cards SCP02 and its PUT KEY, GlobalPlatform v2.3.1 annexes E and B.6, section 11.8. PINs: NIST SP 800-108 in
+counter mode with CMAC under the PIN master (any token with AES can do it too), 256 bits reduced to decimal digits;
+their bias modulo 10^12 is far below 2^-200.
 """
 
 import hmac
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from struct import Struct
 
-import numpy as np
-from numpy.typing import NDArray
-
-from card_io.ciphers import aes_cbc_encrypt, kcv_aes
-from card_io.diversification import KDD_SIZE
+from card_io import scp02, scp03
+from card_io.ciphers import aes_cbc_encrypt, kcv_aes, kcv_des3
 from card_io.errors import CardError
 from card_io.keyset import KeySet, SessionKeys
-from card_io.scp03 import card_cryptogram, derive_session_keys, parse_initialize_update
 from card_io.secret import Secret
 from issuance.errors import BadComponent, VaultError, WrongCardKeys
+from issuance.keys.diversification import KDF3, Master
 from issuance.keys.port import AesForm, CardSessionRequest, PutKeyData, PutKeyRequest
 
-_AES_KEY_TYPE = 0x88
+_AES_KEY_TYPE, _DES_KEY_TYPE = 0x88, 0x80
 _BLOCK_BYTES = 16
 _MAX_PIN_DIGITS = 12
-_KDF3 = "kdf3"
 _PIN_LABEL = b"uec transport pin"
 _ADMIN_LABEL = b"uec applet admin key"
-_WORD = np.dtype("<u8")
-_KDD_WORDS = np.dtype([("high", "<u2"), ("low", "<u8")])
-
-
-Buffer = bytes | memoryview
-
-
-@dataclass(frozen=True)
-class Master:
-    """A master key that stays where it is: its size, its AES-CMAC over messages, its AES (ECB) over whole blocks."""
-
-    size_bytes: int
-    cmac: Callable[[Sequence[bytes]], list[bytes]]
-    encrypt: Callable[[Buffer], bytes]
-
-
-def static_keys(master: Master, derivation: str, kdds: Sequence[bytes]) -> list[KeySet]:
-    """Derive cards' static keys by KDF3 (NIST SP 800-108, counter mode): each as long as the master key.
-
-    Raises `VaultError` for another derivation, or data that are not 10 bytes.
-    """
-    wrong = [len(kdd) for kdd in kdds if len(kdd) != KDD_SIZE]
-    if derivation != _KDF3 or wrong:
-        raise VaultError(f"no card keys: {derivation} over {wrong or KDD_SIZE} bytes is not {_KDF3} over {KDD_SIZE}")
-    columns = kdf3_columns(master, b"".join(kdds))
-    cut = Struct(f"{master.size_bytes}s" * len(kdds))
-    enc, mac, dek = (cut.unpack(column) for column in columns)
-    return [KeySet(Secret(e), Secret(m), Secret(d)) for e, m, d in zip(enc, mac, dek, strict=True)]
-
-
-def kdf3_columns(master: Master, kdds: bytes) -> tuple[memoryview, memoryview, memoryview]:
-    """Derive the keys of many cards at once: all ENC, all MAC and all DEK keys, each in one piece without gaps.
-
-    `kdds`: 10 bytes a card, one after the other; a key is as long as the master, in the order of the cards. KDF3's
-    message is one block, so its CMAC is AES over that block plus the subkey K1 (RFC 4493 section 2.4): as many blocks
-    as the keys have, all of them in one call of the master's AES. Ten thousand cards a call stay in the cache. Raises
-    `VaultError` for data that are not whole.
-    """
-    if len(kdds) % KDD_SIZE:
-        raise VaultError(f"no card keys: {len(kdds)} bytes are no diversification data of {KDD_SIZE} bytes a card")
-    cards, halves = len(kdds) // KDD_SIZE, -(-master.size_bytes // _BLOCK_BYTES)
-    if not cards:
-        return memoryview(b""), memoryview(b""), memoryview(b"")
-    blocks = _kdf3_blocks(_subkey(master.encrypt(bytes(_BLOCK_BYTES))), kdds, cards, halves)
-    keys = np.frombuffer(master.encrypt(blocks.data.cast("B")), np.uint8).reshape(3, cards, halves * _BLOCK_BYTES)
-    if master.size_bytes < keys.shape[2]:  # a key of 24 bytes takes half of its second block
-        keys = np.ascontiguousarray(keys[:, :, : master.size_bytes])
-    enc, mac, dek = (key.reshape(-1).data for key in keys)
-    return enc, mac, dek
-
-
-def _kdf3_blocks(subkey: bytes, kdds: bytes, cards: int, halves: int) -> NDArray[np.uint64]:
-    """What AES runs over, shape (3 keys, cards, halves, 2 words): counter, key's number and KDD, all plus K1.
-
-    A block is two words; the first holds the six bytes that are the same for all cards and two of the KDD's.
-    """
-    fields = np.frombuffer(kdds, _KDD_WORDS)
-    high, low = fields["high"].astype(np.uint64) << np.uint64(48), np.ascontiguousarray(fields["low"])
-    blocks = np.empty((3, cards, halves, 2), _WORD)
-    for key in range(3):
-        for counter in range(halves):
-            fixed = bytes((counter + 1, 0, 0, 0, key + 1, 0)) + bytes(KDD_SIZE)
-            first, second = np.frombuffer(_xor(fixed, subkey), _WORD)
-            np.bitwise_xor(high, first, out=blocks[key, :, counter, 0])
-            np.bitwise_xor(low, second, out=blocks[key, :, counter, 1])
-    return blocks
-
-
-def _subkey(encrypted_zeros: bytes) -> bytes:
-    """K1 of CMAC: L doubled in GF(2^128)."""
-    value = int.from_bytes(encrypted_zeros, "big") << 1
-    return ((value & ((1 << 128) - 1)) ^ (0x87 if value >> 128 else 0)).to_bytes(_BLOCK_BYTES, "big")
-
-
-def _xor(left: bytes, right: bytes) -> bytes:
-    return (int.from_bytes(left, "little") ^ int.from_bytes(right, "little")).to_bytes(len(left), "little")
 
 
 def session_keys(keys: KeySet, request: CardSessionRequest) -> SessionKeys:
     """Derive session keys from a card's static ones and check the card's cryptogram with them.
 
-    Raises `WrongCardKeys` when the card has other keys, `VaultError` for an answer that is not SCP03's.
+    Raises `WrongCardKeys` when the card has other keys, `VaultError` for an answer that is not the protocol's.
     """
     try:
-        card = parse_initialize_update(request.initialize_update_response)
-        session = derive_session_keys(keys, request.host_challenge, card.card_challenge, request.s_mode)
+        session, kvn, genuine = _SESSIONS[request.scp, request.derivation == KDF3](keys, request)
+    except KeyError:
+        raise VaultError(f"SCP{request.scp} has no keys by {request.derivation}: check the card's profile") from None
     except CardError as error:
         raise VaultError(f"no session keys: {error}") from error
-    expected = card_cryptogram(session, request.host_challenge, card.card_challenge)
-    if not hmac.compare_digest(expected, card.card_cryptogram):
+    if not genuine:
         ref = request.master
         raise WrongCardKeys(
-            f"the card's key set {card.kvn} does not come from {ref.purpose} version {ref.version}: "
+            f"the card's key set {kvn} does not come from {ref.purpose} version {ref.version}: "
             "check which blank stock, and which vault, this card belongs to; do not try again with this key",
             purpose=ref.purpose,
             version=ref.version,
-            kvn=card.kvn,
+            kvn=kvn,
         )
     return session
+
+
+def _scp03(keys: KeySet, request: CardSessionRequest) -> tuple[SessionKeys, int, bool]:
+    """The session keys, the key version that the card named, and whether its cryptogram is theirs."""
+    card = scp03.parse_initialize_update(request.initialize_update_response)
+    session = scp03.derive_session_keys(keys, request.host_challenge, card.card_challenge, request.s_mode)
+    expected = scp03.card_cryptogram(session, request.host_challenge, card.card_challenge)
+    return session, card.kvn, hmac.compare_digest(expected, card.card_cryptogram)
+
+
+def _scp02(keys: KeySet, request: CardSessionRequest) -> tuple[SessionKeys, int, bool]:
+    """As `_scp03`; the session's DEK stays here: what it wraps is asked for by PUT KEY."""
+    card = scp02.parse_initialize_update(request.initialize_update_response)
+    session = scp02.derive_session_keys(keys, card.sequence_counter)
+    expected = scp02.card_cryptogram(session, request.host_challenge, card)
+    given = SessionKeys(session.enc, session.mac, session.rmac)
+    return given, card.kvn, hmac.compare_digest(expected, card.card_cryptogram)
+
+
+# By protocol, and whether the card's keys are AES keys.
+_SESSIONS = {("03", True): _scp03, ("02", False): _scp02}
 
 
 def put_key_data(current: KeySet, new: KeySet, request: PutKeyRequest) -> PutKeyData:
     """Return the PUT KEY data field that replaces a card's keys, and the check values the card must answer."""
     if not 1 <= request.new_kvn <= 0x7F:
         raise VaultError(f"key version number {request.new_kvn} is not between 1 and 127: choose another")
-    dek = current.dek.reveal()
+    if (request.derivation == KDF3) != (request.sequence_counter is None):
+        raise VaultError("a sequence counter goes with SCP02 and 3DES keys only: check the card's profile")
     keys = [key.reveal() for key in new.in_order()]
-    enc, mac, dek_value = (kcv_aes(key) for key in keys)
-    blocks = b"".join(_key_block(dek, key, request.aes_form) for key in keys)
-    return PutKeyData(bytes([request.new_kvn]) + blocks, (enc, mac, dek_value))
+    if request.sequence_counter is None:
+        dek = current.dek.reveal()
+        blocks = [_aes_block(dek, key, request.aes_form) for key in keys]
+    else:
+        session = scp02.derive_session_keys(current, request.sequence_counter)
+        blocks = [_des_block(session, key) for key in keys]
+    enc, mac, dek_value = (value for _, value in blocks)
+    return PutKeyData(bytes([request.new_kvn]) + b"".join(block for block, _ in blocks), (enc, mac, dek_value))
 
 
-def _key_block(dek: bytes, key: bytes, form: AesForm) -> bytes:
-    """Key type, length, the key under the DEK (CBC, zero IV, zero padding to whole blocks), check value."""
+def _aes_block(dek: bytes, key: bytes, form: AesForm) -> tuple[bytes, bytes]:
+    """Key type, length, the key under the DEK (CBC, zero IV, zero padding to whole blocks), check value; and that."""
     encrypted = aes_cbc_encrypt(dek, bytes(_BLOCK_BYTES), key + bytes(-len(key) % _BLOCK_BYTES))
     if form is AesForm.INNER_LENGTH:
         encrypted = bytes([len(key)]) + encrypted
-    kcv = kcv_aes(key)
-    return bytes([_AES_KEY_TYPE, len(encrypted)]) + encrypted + bytes([len(kcv)]) + kcv
+    return _key_block(_AES_KEY_TYPE, encrypted, kcv_aes(key))
+
+
+def _des_block(session: SessionKeys, key: bytes) -> tuple[bytes, bytes]:
+    """As `_aes_block`, the key under the session's DEK (ECB)."""
+    return _key_block(_DES_KEY_TYPE, scp02.encrypt_sensitive(session, key), kcv_des3(key))
+
+
+def _key_block(kind: int, encrypted: bytes, kcv: bytes) -> tuple[bytes, bytes]:
+    return bytes([kind, len(encrypted)]) + encrypted + bytes([len(kcv)]) + kcv, kcv
 
 
 def transport_pin(master: Master, card_number: str, name: str, digits: int) -> Secret:
@@ -166,6 +119,8 @@ def admin_key(master: Master, chip_id: str, size_bytes: int) -> Secret:
 
     KDF in counter mode with CMAC (NIST SP 800-108r1, 4.1) over the label, the chip and the length.
     """
+    if master.block_bytes != _BLOCK_BYTES:
+        raise VaultError("an admin key comes from an AES master: make the card master an AES key")
     if size_bytes not in (16, 24, 32):
         raise VaultError(f"an admin key of {size_bytes} bytes is not possible: choose 16, 24 or 32")
     if not chip_id.isascii() or not chip_id.isalnum():

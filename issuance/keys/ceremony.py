@@ -68,7 +68,7 @@ class Ceremony:
         self._check_person(custodian, place)
         if len(component) != material.size_of(self.algorithm):
             raise BadComponent(f"component {place} has {len(component)} bytes, {self.algorithm} needs another length")
-        found = kcv_aes(component.reveal()).hex().upper()
+        found = material.symmetric_check_value(component, self.algorithm)
         if found != check_value.strip().upper():
             raise BadComponent(f"component {place} has check value {found}: it was mistyped, enter it again")
         return replace(self, entered=(*self.entered, Entered(custodian, place, component, found)))
@@ -91,7 +91,7 @@ class Ceremony:
 
     def check_value(self) -> str:
         """Return the key's own check value: compare it with the paper before the key is taken into the vault."""
-        return kcv_aes(self.key().reveal()).hex().upper()
+        return material.symmetric_check_value(self.key(), self.algorithm)
 
     def parts(self) -> str:
         """How the key was divided, for the protocol."""

@@ -44,8 +44,8 @@ class Chest(Protocol):
         """Compute the AES-CMAC of each message."""
         ...
 
-    def encrypt(self, ref: KeyRef, blocks: bytes | memoryview) -> bytes:
-        """Encrypt whole AES blocks, each by itself (ECB): what bulk derivation is made of."""
+    def encrypt(self, ref: KeyRef, algorithm: KeyAlgorithm, blocks: bytes | memoryview, into: memoryview) -> None:
+        """Encipher whole blocks, each by itself (ECB), to the front of `into`, which has room for one block more."""
         ...
 
     def wrap(self, ref: KeyRef, wrapping: Secret) -> bytes:

@@ -18,6 +18,8 @@ from issuance.errors import VaultProtocolError, VaultUnavailable
 from issuance.keys import frames, wire
 from issuance.keys.access import ClientKind, Request, socket_for
 from issuance.keys.port import (
+    BureauKeyRequest,
+    BureauKeys,
     CardSessionRequest,
     KeyAlgorithm,
     KeyInfo,
@@ -109,6 +111,29 @@ class VaultClient:
         """Derive the key that manages a chip's applet outside of a secure channel (PIV 9B) from the card master."""
         asked = {"ref": wire.ref_out(ref), "chip_id": chip_id, "size_bytes": size_bytes}
         return Secret(self._ask({"request": Request.ADMIN_KEY.value, **asked})[1][0])
+
+    def bureau_keys(self, transport: KeyRef, requests: Sequence[BureauKeyRequest]) -> list[BureauKeys]:
+        """Wrap chips' key sets under a bureau's transport key; a thousand a request."""
+        wrapped: list[BureauKeys] = []
+        for at in range(0, len(requests), _BATCH_COUNT):
+            asked = wire.ask_bureau_keys(transport, requests[at : at + _BATCH_COUNT])
+            wrapped += wire.read_bureau_keys(self._ask(*asked)[1])
+        return wrapped
+
+    def bureau_pins(
+        self, transport: KeyRef, ref: KeyRef, card_numbers: Sequence[str], digits: Mapping[str, int]
+    ) -> list[bytes]:
+        """Wrap cards' transport PINs under a bureau's transport key; a thousand a request."""
+        asked = {
+            "request": Request.BUREAU_PINS.value,
+            "transport": wire.ref_out(transport),
+            "ref": wire.ref_out(ref),
+            "digits": dict(digits),
+        }
+        wrapped: list[bytes] = []
+        for at in range(0, len(card_numbers), _BATCH_COUNT):
+            wrapped += self._ask(asked | {"card_numbers": list(card_numbers[at : at + _BATCH_COUNT])})[1]
+        return wrapped
 
     def random(self, size_bytes: int) -> bytes:
         """Return random bytes from the vault's generator."""

@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Self, TypeVar
 
-from card_io.ciphers import kcv_aes
 from card_io.keyset import KeySet, SessionKeys
 from card_io.secret import Secret
 from issuance.errors import BadComponent, UnusableKey, VaultError, VaultExists, VaultLocked
-from issuance.keys import backup, card_keys, material
+from issuance.keys import backup, bureau_keys, card_keys, diversification, material
 from issuance.keys.chest import Chest
+from issuance.keys.diversification import Master
 from issuance.keys.keyring import KeyRing, Work
 from issuance.keys.lifecycle import KeyEvent
 from issuance.keys.port import (
+    BureauKeyRequest,
+    BureauKeys,
     CardSessionRequest,
     KeyAlgorithm,
     KeyInfo,
@@ -105,7 +107,7 @@ class VaultEngine:
         _require_importable(purpose, algorithm)
         if len(key) != material.size_of(algorithm):
             raise BadComponent(f"the key has {len(key)} bytes, {algorithm} needs another length")
-        found = kcv_aes(key.reveal()).hex().upper()
+        found = material.symmetric_check_value(key, algorithm)
         if found != check_value.upper():
             raise BadComponent(
                 f"the components give check value {found}, not {check_value.upper()}: one of them was mistyped"
@@ -233,7 +235,7 @@ class VaultEngine:
         for (ref, derivation), places in groups.items():
             with self._used(ref, work, len(places)) as info:
                 kdds = [cards[place][2] for place in places]
-                keys.update(zip(places, card_keys.static_keys(self._master(info), derivation, kdds), strict=True))
+                keys.update(zip(places, diversification.static_keys(self._master(info), derivation, kdds), strict=True))
         return [keys[place] for place in range(len(cards))]
 
     def transport_pins(self, ref: KeyRef, card_number: str, digits: Mapping[str, int]) -> dict[str, Secret]:
@@ -247,6 +249,44 @@ class VaultEngine:
         with self._used(ref, Work.OPEN_CARD, 1) as info:
             return card_keys.admin_key(self._master(info), chip_id, size_bytes)
 
+    def bureau_keys(self, transport: KeyRef, requests: Sequence[BureauKeyRequest]) -> list[BureauKeys]:
+        """Wrap chips' key sets under a bureau's transport key (RFC 3394); see `bureau_keys`."""
+        current = self._static_keys([(r.current, r.derivation, r.kdd) for r in requests], Work.OPEN_CARD)
+        new = self._static_keys([(r.new, r.derivation, r.kdd) for r in requests], Work.KEY_CARD)
+        sets = [[bureau_keys.key_set(keys) for keys in side] for side in (current, new)]
+        wrapped = [self._wrap(transport, [plain for plain, _ in side]) for side in sets]
+        return [
+            BureauKeys(first, first_values, second, second_values)
+            for first, (_, first_values), second, (_, second_values) in zip(
+                wrapped[0], sets[0], wrapped[1], sets[1], strict=True
+            )
+        ]
+
+    def bureau_pins(
+        self, transport: KeyRef, ref: KeyRef, card_numbers: Sequence[str], digits: Mapping[str, int]
+    ) -> list[bytes]:
+        """Wrap cards' transport PINs under a bureau's transport key; see `bureau_keys.pin_data`."""
+        with self._used(ref, Work.DERIVE_PINS, len(card_numbers)) as info:
+            master = self._master(info)
+            plain = [
+                bureau_keys.pin_data(
+                    {name: card_keys.transport_pin(master, number, name, size) for name, size in digits.items()}
+                )
+                for number in card_numbers
+            ]
+        return self._wrap(transport, plain)
+
+    def _wrap(self, transport: KeyRef, plain: Sequence[bytes]) -> list[bytes]:
+        """Wrap under a transport key what has one length (or, with keys of two sizes, length by length)."""
+        wrapped: dict[int, bytes] = {}
+        with self._used(transport, Work.SEND_KEYS, len(plain)) as info:
+            master = self._master(info)
+            for size in {len(one) for one in plain}:
+                places = [place for place, one in enumerate(plain) if len(one) == size]
+                made = bureau_keys.wrap_all(master.enciphered, [plain[place] for place in places])
+                wrapped.update(zip(places, made, strict=True))
+        return [wrapped[place] for place in range(len(plain))]
+
     def random(self, size_bytes: int) -> bytes:
         """Return random bytes, at most a megabyte at once."""
         if not 0 <= size_bytes <= _MAX_RANDOM_BYTES:
@@ -254,11 +294,12 @@ class VaultEngine:
         with self._open():
             return self._chest.random(size_bytes)
 
-    def _master(self, info: KeyInfo) -> card_keys.Master:
-        return card_keys.Master(
+    def _master(self, info: KeyInfo) -> Master:
+        return Master(
             material.size_of(info.algorithm),
+            material.block_size_of(info.algorithm),
             lambda messages: self._chest.cmac(info.ref, messages),
-            lambda blocks: self._chest.encrypt(info.ref, blocks),
+            lambda blocks, into: self._chest.encrypt(info.ref, info.algorithm, blocks, into),
         )
 
     def _add(

@@ -6,11 +6,11 @@ others ask over its socket.
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Self
 
-from card_io.ciphers import aes_cmac, aes_ecb_encrypt, kcv_aes
+from card_io.ciphers import aes_cmac
 from card_io.secret import Secret
 from issuance.errors import VaultDamaged
 from issuance.keys import backup, material, sealing, storage
@@ -28,6 +28,7 @@ class FileChest:
         """Take an opened seal and the material it held; `owner` is the lock on the file."""
         self._path, self._owner, self.seal, self._keys = path, owner, seal, keys
         self._loaded: dict[KeyRef, material.PrivateKey] = {}
+        self._encryptors: dict[KeyRef, Callable[[bytes | memoryview, memoryview], object]] = {}
 
     def make(self, ref: KeyRef, algorithm: KeyAlgorithm) -> str:
         """Make a key from the operating system's generator; returns its check value."""
@@ -39,14 +40,15 @@ class FileChest:
 
     def put(self, ref: KeyRef, algorithm: KeyAlgorithm, key: Secret) -> str:
         """Take a symmetric key in; returns its check value."""
-        del algorithm
         self._keys[ref] = key
-        return kcv_aes(key.reveal()).hex().upper()
+        self._encryptors.pop(ref, None)
+        return material.symmetric_check_value(key, algorithm)
 
     def drop(self, ref: KeyRef) -> None:
         """Forget a key; the file has lost it already."""
         self._keys.pop(ref, None)
         self._loaded.pop(ref, None)
+        self._encryptors.pop(ref, None)
 
     def public_key(self, ref: KeyRef) -> bytes:
         """Return the SubjectPublicKeyInfo of a signature key."""
@@ -65,9 +67,11 @@ class FileChest:
         key = self._keys[ref].reveal()
         return [aes_cmac(key, message) for message in messages]
 
-    def encrypt(self, ref: KeyRef, blocks: bytes | memoryview) -> bytes:
-        """Encrypt whole AES blocks, each by itself."""
-        return aes_ecb_encrypt(self._keys[ref].reveal(), blocks)
+    def encrypt(self, ref: KeyRef, algorithm: KeyAlgorithm, blocks: bytes | memoryview, into: memoryview) -> None:
+        """Encipher whole blocks, each by itself."""
+        if ref not in self._encryptors:
+            self._encryptors[ref] = material.encryptor(self._keys[ref], algorithm)
+        self._encryptors[ref](blocks, into)
 
     def wrap(self, ref: KeyRef, wrapping: Secret) -> bytes:
         """Wrap a key for another vault."""
@@ -109,7 +113,7 @@ class FileChest:
 
     def close(self) -> None:
         """Forget the keys and let another process open the file."""
-        self._keys, self._loaded = {}, {}
+        self._keys, self._loaded, self._encryptors = {}, {}, {}
         self.seal = sealing.Seal(Secret(b""), {})
         self._owner.close()
 

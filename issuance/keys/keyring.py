@@ -27,6 +27,7 @@ class Work(StrEnum):
     OPEN_CARD = "open-card"
     KEY_CARD = "key-card"
     DERIVE_PINS = "derive-pins"
+    SEND_KEYS = "send-keys"
 
 
 # A retired signature key still signs the revocation lists of what it issued; a compromised card master still opens
@@ -36,12 +37,16 @@ ALLOWED_STATES: dict[Work, frozenset[KeyState]] = {
     Work.OPEN_CARD: frozenset({KeyState.ACTIVE, KeyState.RETIRED, KeyState.COMPROMISED}),
     Work.KEY_CARD: frozenset({KeyState.ACTIVE}),
     Work.DERIVE_PINS: frozenset({KeyState.ACTIVE, KeyState.RETIRED}),
+    # Each bureau has a version of its own: that another bureau got a later one takes nothing from this one. The office
+    # knows whose is whose; a bureau that is left for good has its version destroyed.
+    Work.SEND_KEYS: frozenset({KeyState.ACTIVE, KeyState.RETIRED}),
 }
 ALLOWED_PURPOSES: dict[Work, frozenset[KeyPurpose]] = {
     Work.SIGN: frozenset(KeyPurpose) - material.SYMMETRIC_PURPOSES,
     Work.OPEN_CARD: frozenset({KeyPurpose.CARD_MASTER, KeyPurpose.BLANK_TRANSPORT}),
     Work.KEY_CARD: frozenset({KeyPurpose.CARD_MASTER}),
     Work.DERIVE_PINS: frozenset({KeyPurpose.PIN_MASTER}),
+    Work.SEND_KEYS: frozenset({KeyPurpose.BUREAU_TRANSPORT}),
 }
 
 

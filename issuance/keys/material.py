@@ -1,38 +1,70 @@
 """Key material by algorithm: how to make it, tell about it and sign with it.
 
-Hides the byte forms: AES keys are raw bytes, private keys PKCS #8 DER (RFC 5958), public keys SubjectPublicKeyInfo DER
-(RFC 5280 section 4.1.2.7).
+Hides the byte forms: symmetric keys are raw bytes, private keys PKCS #8 DER (RFC 5958), public keys
+SubjectPublicKeyInfo DER (RFC 5280 section 4.1.2.7).
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 
+from card_io.ciphers import AES_BLOCK, DES_BLOCK, kcv_aes, kcv_des3
+from card_io.secret import Secret
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
-_AES_SIZES = {KeyAlgorithm.AES_128: 16, KeyAlgorithm.AES_256: 32}
+_SYMMETRIC_SIZES = {KeyAlgorithm.AES_128: 16, KeyAlgorithm.AES_256: 32, KeyAlgorithm.DES3: 16}
 _CURVES: dict[KeyAlgorithm, ec.EllipticCurve] = {
     KeyAlgorithm.EC_P256: ec.SECP256R1(),
     KeyAlgorithm.EC_P384: ec.SECP384R1(),
 }
 _RSA_SIZES = {KeyAlgorithm.RSA_2048: 2048, KeyAlgorithm.RSA_3072: 3072, KeyAlgorithm.RSA_4096: 4096}
 
-SYMMETRIC_PURPOSES = frozenset({KeyPurpose.CARD_MASTER, KeyPurpose.BLANK_TRANSPORT, KeyPurpose.PIN_MASTER})
+SYMMETRIC_PURPOSES = frozenset(
+    {KeyPurpose.CARD_MASTER, KeyPurpose.BLANK_TRANSPORT, KeyPurpose.PIN_MASTER, KeyPurpose.BUREAU_TRANSPORT}
+)
+
+_CARD_PURPOSES = frozenset({KeyPurpose.CARD_MASTER, KeyPurpose.BLANK_TRANSPORT})
 
 
 def fits(purpose: KeyPurpose, algorithm: KeyAlgorithm) -> bool:
     """Tell whether a key of this algorithm can serve this purpose."""
-    return (purpose in SYMMETRIC_PURPOSES) == (algorithm in _AES_SIZES)
+    if algorithm is KeyAlgorithm.DES3:
+        return purpose in _CARD_PURPOSES
+    return (purpose in SYMMETRIC_PURPOSES) == (algorithm in _SYMMETRIC_SIZES)
 
 
 def size_of(algorithm: KeyAlgorithm) -> int:
     """Return the size in bytes of a symmetric key."""
-    return _AES_SIZES[algorithm]
+    return _SYMMETRIC_SIZES[algorithm]
+
+
+def block_size_of(algorithm: KeyAlgorithm) -> int:
+    """Return the size in bytes of the blocks that a symmetric key enciphers."""
+    return DES_BLOCK if algorithm is KeyAlgorithm.DES3 else AES_BLOCK
+
+
+def encryptor(key: Secret, algorithm: KeyAlgorithm) -> Callable[[bytes | memoryview, memoryview], object]:
+    """Return what enciphers whole blocks, each by itself, to the front of a buffer with room for one block more.
+
+    It holds the key's schedule, so it serves many calls; one thread at a time.
+    """
+    value = key.reveal()
+    cipher = TripleDES(value + value[:DES_BLOCK]) if algorithm is KeyAlgorithm.DES3 else AES(value)
+    return Cipher(cipher, ECB()).encryptor().update_into  # noqa: S305 - what derivations are made of
+
+
+def symmetric_check_value(key: Secret, algorithm: KeyAlgorithm) -> str:
+    """Return a symmetric key's check value, 3 bytes in upper-case hex, as GlobalPlatform computes it."""
+    return (kcv_des3 if algorithm is KeyAlgorithm.DES3 else kcv_aes)(key.reveal()).hex().upper()
 
 
 def hash_of(algorithm: KeyAlgorithm) -> hashes.HashAlgorithm:
@@ -42,8 +74,8 @@ def hash_of(algorithm: KeyAlgorithm) -> hashes.HashAlgorithm:
 
 def make(algorithm: KeyAlgorithm) -> bytes:
     """Make fresh key material from the operating system's generator."""
-    if algorithm in _AES_SIZES:
-        return secrets.token_bytes(_AES_SIZES[algorithm])
+    if algorithm in _SYMMETRIC_SIZES:
+        return secrets.token_bytes(_SYMMETRIC_SIZES[algorithm])
     key: PrivateKey
     if algorithm in _CURVES:
         key = ec.generate_private_key(_CURVES[algorithm])

@@ -18,6 +18,7 @@ PERIODS: Mapping[KeyPurpose, timedelta] = {
     KeyPurpose.CARD_MASTER: 2 * _YEAR,
     KeyPurpose.BLANK_TRANSPORT: 5 * _YEAR,  # as long as the oldest blanks lie in stock
     KeyPurpose.PIN_MASTER: 2 * _YEAR,
+    KeyPurpose.BUREAU_TRANSPORT: 2 * _YEAR,
     KeyPurpose.CA_ROOT: 20 * _YEAR,
     KeyPurpose.CA_ISSUING: 10 * _YEAR,
     KeyPurpose.DOCUMENT_SIGNER: 5 * _YEAR,

@@ -19,6 +19,7 @@ from pkcs11.constants import DEFAULT
 from pkcs11.util.ec import decode_ec_public_key, encode_ec_public_key, encode_named_curve_parameters
 from pkcs11.util.rsa import decode_rsa_public_key, encode_rsa_public_key
 
+from card_io.ciphers import AES_BLOCK, DES_BLOCK
 from card_io.secret import Secret
 from issuance.errors import VaultDamaged, VaultUnavailable
 from issuance.keys import material
@@ -31,6 +32,8 @@ _RING_LABEL = "uec key ring"
 _CURVES = {KeyAlgorithm.EC_P256: "secp256r1", KeyAlgorithm.EC_P384: "secp384r1"}
 _RSA_BITS = {KeyAlgorithm.RSA_2048: 2048, KeyAlgorithm.RSA_3072: 3072, KeyAlgorithm.RSA_4096: 4096}
 _AES_USES = {Attribute.SIGN: True, Attribute.ENCRYPT: True}
+_DES_USES = {Attribute.ENCRYPT: True}
+_MECHANISMS = {AES_BLOCK: Mechanism.AES_ECB, DES_BLOCK: Mechanism.DES3_ECB}
 # A private key has no attribute for what only public and secret keys do: those are left out of the template.
 _PRIVATE_USES: dict[Attribute, Any] = {
     Attribute.SIGN: True,
@@ -83,10 +86,10 @@ class Pkcs11Chest:
         """Make a key in the token; returns its check value. What a crash left under its label goes first."""
         self.drop(ref)
         if ref.purpose in material.SYMMETRIC_PURPOSES:
-            bits = material.size_of(algorithm) * 8
-            template = {**self._kept, **_AES_USES}
-            self._session.generate_key(KeyType.AES, bits, label=_label(ref), store=True, template=template)
-            return self._aes_check_value(ref)
+            kind, uses = _symmetric(algorithm)
+            bits = None if kind is KeyType.DES2 else material.size_of(algorithm) * 8
+            self._session.generate_key(kind, bits, label=_label(ref), store=True, template={**self._kept, **uses})
+            return self._check_value(ref, algorithm)
         names: dict[str, Any] = {"label": _label(ref), "store": True, "private_template": self._kept}
         if algorithm in _RSA_BITS:
             self._session.generate_keypair(KeyType.RSA, _RSA_BITS[algorithm], **names)
@@ -102,10 +105,10 @@ class Pkcs11Chest:
     @asked
     def put(self, ref: KeyRef, algorithm: KeyAlgorithm, key: Secret) -> str:
         """Take a symmetric key in; returns its check value."""
-        del algorithm
         self.drop(ref)
-        self._session.create_object({**_secret_key(key), Attribute.LABEL: _label(ref), **self._kept, **_AES_USES})
-        return self._aes_check_value(ref)
+        kind, uses = _symmetric(algorithm)
+        self._session.create_object({**_secret_key(key, kind), Attribute.LABEL: _label(ref), **self._kept, **uses})
+        return self._check_value(ref, algorithm)
 
     @asked
     def drop(self, ref: KeyRef) -> None:
@@ -159,9 +162,10 @@ class Pkcs11Chest:
         return [key.sign(message, mechanism=Mechanism.AES_CMAC) for message in messages]
 
     @asked
-    def encrypt(self, ref: KeyRef, blocks: bytes | memoryview) -> bytes:
-        """Encrypt whole AES blocks, each by itself, in one call of the token."""
-        return bytes(self._object(ObjectClass.SECRET_KEY, ref).encrypt(bytes(blocks), mechanism=Mechanism.AES_ECB))
+    def encrypt(self, ref: KeyRef, algorithm: KeyAlgorithm, blocks: bytes | memoryview, into: memoryview) -> None:
+        """Encipher whole blocks, each by itself, in one call of the token."""
+        key, mechanism = self._object(ObjectClass.SECRET_KEY, ref), _MECHANISMS[material.block_size_of(algorithm)]
+        into[: len(blocks)] = key.encrypt(bytes(blocks), mechanism=mechanism)
 
     @asked
     def random(self, size_bytes: int) -> bytes:
@@ -183,12 +187,12 @@ class Pkcs11Chest:
         self.drop(ref)
         wrapper, names = self._wrapper(wrapping), {"label": _label(ref), "store": True}
         mechanism = Mechanism.AES_KEY_WRAP_PAD
-        template: dict[Attribute, Any] = {**(_AES_USES if public_key is None else _PRIVATE_USES), **self._kept}
+        template: dict[Attribute, Any] = {**_PRIVATE_USES, **self._kept}
         if public_key is None:
-            wrapper.unwrap_key(
-                ObjectClass.SECRET_KEY, KeyType.AES, wrapped, mechanism=mechanism, template=template, **names
-            )
-            return self._aes_check_value(ref)
+            kind, uses = _symmetric(algorithm)
+            template = {**uses, **self._kept}
+            wrapper.unwrap_key(ObjectClass.SECRET_KEY, kind, wrapped, mechanism=mechanism, template=template, **names)
+            return self._check_value(ref, algorithm)
         public = _public_object(public_key)
         wrapper.unwrap_key(
             ObjectClass.PRIVATE_KEY,
@@ -271,21 +275,28 @@ class Pkcs11Chest:
             self._found[kind, ref] = found[0]
         return self._found[kind, ref]
 
-    def _aes_check_value(self, ref: KeyRef) -> str:
-        key = self._object(ObjectClass.SECRET_KEY, ref)
-        return bytes(key.encrypt(b"\x01" * 16, mechanism=Mechanism.AES_ECB))[:3].hex().upper()
+    def _check_value(self, ref: KeyRef, algorithm: KeyAlgorithm) -> str:
+        """A symmetric key's check value, as `material.symmetric_check_value` has it."""
+        size = material.block_size_of(algorithm)
+        key, block = self._object(ObjectClass.SECRET_KEY, ref), bytes([size == AES_BLOCK]) * size
+        return bytes(key.encrypt(block, mechanism=_MECHANISMS[size]))[:3].hex().upper()
 
     def _wrapper(self, wrapping: Secret) -> Any:
         """The transport key as an object that goes with the session."""
         inside = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
         uses = {Attribute.TOKEN: False, Attribute.WRAP: True, Attribute.UNWRAP: True}
-        return self._session.create_object({**_secret_key(wrapping), **inside, **uses})
+        return self._session.create_object({**_secret_key(wrapping, KeyType.AES), **inside, **uses})
 
 
-def _secret_key(key: Secret) -> dict[Attribute, Any]:
+def _symmetric(algorithm: KeyAlgorithm) -> tuple[KeyType, dict[Attribute, Any]]:
+    """What kind of key the token is to hold, and what for."""
+    return (KeyType.DES2, _DES_USES) if algorithm is KeyAlgorithm.DES3 else (KeyType.AES, _AES_USES)
+
+
+def _secret_key(key: Secret, kind: KeyType) -> dict[Attribute, Any]:
     return {
         Attribute.CLASS: ObjectClass.SECRET_KEY,
-        Attribute.KEY_TYPE: KeyType.AES,
+        Attribute.KEY_TYPE: kind,
         Attribute.VALUE: key.reveal(),
         Attribute.TOKEN: True,
     }

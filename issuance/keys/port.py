@@ -21,6 +21,7 @@ class KeyPurpose(StrEnum):
     CARD_MASTER = "card-master"
     BLANK_TRANSPORT = "blank-transport"
     PIN_MASTER = "pin-master"
+    BUREAU_TRANSPORT = "bureau-transport"
     CA_ROOT = "ca-root"
     CA_ISSUING = "ca-issuing"
     DOCUMENT_SIGNER = "document-signer"
@@ -30,10 +31,14 @@ class KeyPurpose(StrEnum):
 
 
 class KeyAlgorithm(StrEnum):
-    """Algorithm and size of a key. Signatures hash with SHA-256, P-384 with SHA-384; Ed25519 signs the message."""
+    """Algorithm and size of a key. Signatures hash with SHA-256, P-384 with SHA-384; Ed25519 signs the message.
+
+    `3des` is two keys of 8 bytes, for cards of SCP02 whose keys come from a master by EMV's or VISA's way.
+    """
 
     AES_128 = "aes-128"
     AES_256 = "aes-256"
+    DES3 = "3des"
     EC_P256 = "ec-p256"
     EC_P384 = "ec-p384"
     RSA_2048 = "rsa-2048"
@@ -90,7 +95,8 @@ class CardSessionRequest:
     """Session keys wanted for one card.
 
     `kdd` is the 10-byte key diversification data the card's static keys are derived with; `host_challenge` is 8 bytes
-    (16 in S16 mode); `initialize_update_response` is the answer's data without status word.
+    (16 in S16 mode); `initialize_update_response` is the answer's data without status word. `derivation` is `kdf3` for
+    an AES master and SCP 03, `emv` or `visa2` for a 3DES master and SCP 02.
     """
 
     master: KeyRef
@@ -112,7 +118,10 @@ class AesForm(StrEnum):
 
 @dataclass(frozen=True)
 class PutKeyRequest:
-    """Key data wanted for a PUT KEY on one card: keys of `new`, encrypted under the card's DEK of `current`."""
+    """Key data wanted for a PUT KEY on one card: keys of `new`, encrypted under the card's DEK of `current`.
+
+    With 3DES keys (SCP02) `sequence_counter` is the open session's, whose DEK wraps the keys.
+    """
 
     current: KeyRef
     new: KeyRef
@@ -120,6 +129,7 @@ class PutKeyRequest:
     new_kvn: int
     derivation: str = "kdf3"
     aes_form: AesForm = AesForm.INNER_LENGTH
+    sequence_counter: int | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,26 @@ class PutKeyData:
 
     key_data: bytes
     check_values: tuple[bytes, bytes, bytes]
+
+
+@dataclass(frozen=True)
+class BureauKeyRequest:
+    """Key sets of one chip for an outside bureau: its blank's (of `current`) and its own production keys (of `new`)."""
+
+    current: KeyRef
+    new: KeyRef
+    kdd: bytes
+    derivation: str = "kdf3"
+
+
+@dataclass(frozen=True)
+class BureauKeys:
+    """A chip's key sets, each ENC, MAC and DEK in a row under AES Key Wrap (RFC 3394), with three KCVs of 3 bytes."""
+
+    current: bytes
+    current_check_values: tuple[bytes, bytes, bytes]
+    new: bytes
+    new_check_values: tuple[bytes, bytes, bytes]
 
 
 class Vault(Protocol):
@@ -183,6 +213,16 @@ class Vault(Protocol):
 
     def admin_key(self, ref: KeyRef, chip_id: str, size_bytes: int) -> Secret:
         """Derive the key that manages a chip's applet outside of a secure channel (PIV 9B) from the card master."""
+        ...
+
+    def bureau_keys(self, transport: KeyRef, requests: Sequence[BureauKeyRequest]) -> list[BureauKeys]:
+        """Wrap chips' key sets under a bureau's transport key: nobody but that bureau can read them."""
+        ...
+
+    def bureau_pins(
+        self, transport: KeyRef, ref: KeyRef, card_numbers: Sequence[str], digits: Mapping[str, int]
+    ) -> list[bytes]:
+        """Wrap cards' transport PINs under a bureau's transport key; see `bureau_keys.pin_data` for the layout."""
         ...
 
     def random(self, size_bytes: int) -> bytes:

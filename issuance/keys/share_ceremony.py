@@ -6,7 +6,6 @@ Pure part, beside `issuance.keys.ceremony`; who may enter what is the same rule 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from card_io.ciphers import kcv_aes
 from card_io.secret import Secret
 from issuance.errors import BadComponent
 from issuance.keys import custodians, material, shares
@@ -86,7 +85,7 @@ class ShareCeremony:
 
     def check_value(self) -> str:
         """Return the key's own check value: compare it with the paper before the key is taken into the vault."""
-        return kcv_aes(self.key().reveal()).hex().upper()
+        return material.symmetric_check_value(self.key(), self.algorithm)
 
     def parts(self) -> str:
         """How the key was divided, for the protocol."""

@@ -15,6 +15,8 @@ from issuance.keys.access import ClientKind, Request, require
 from issuance.keys.frames import Frame
 from issuance.keys.port import (
     AesForm,
+    BureauKeyRequest,
+    BureauKeys,
     CardSessionRequest,
     KeyAlgorithm,
     KeyInfo,
@@ -82,13 +84,35 @@ def read_card_sessions(blobs: Blobs) -> list[SessionKeys]:
 
 def ask_put_key_data(requests: Sequence[PutKeyRequest]) -> Frame:
     """One byte string a card: KDD."""
-    cards = [[ref_out(r.current), ref_out(r.new), r.new_kvn, r.derivation, r.aes_form.value] for r in requests]
+    cards = [
+        [ref_out(r.current), ref_out(r.new), r.new_kvn, r.derivation, r.aes_form.value, r.sequence_counter]
+        for r in requests
+    ]
     return {"request": Request.PUT_KEY_DATA.value, "cards": cards}, [r.kdd for r in requests]
 
 
 def read_put_key_data(blobs: Blobs) -> list[PutKeyData]:
     """Four byte strings a card: the data field and three check values."""
     return [PutKeyData(blobs[at], (blobs[at + 1], blobs[at + 2], blobs[at + 3])) for at in range(0, len(blobs), 4)]
+
+
+def ask_bureau_keys(transport: KeyRef, requests: Sequence[BureauKeyRequest]) -> Frame:
+    """One byte string a chip: KDD."""
+    cards = [[ref_out(r.current), ref_out(r.new), r.derivation] for r in requests]
+    header = {"request": Request.BUREAU_KEYS.value, "transport": ref_out(transport), "cards": cards}
+    return header, [r.kdd for r in requests]
+
+
+def read_bureau_keys(blobs: Blobs) -> list[BureauKeys]:
+    """Four byte strings a chip: each key set, followed by its three check values of 3 bytes."""
+    return [
+        BureauKeys(blobs[at], _check_values(blobs[at + 1]), blobs[at + 2], _check_values(blobs[at + 3]))
+        for at in range(0, len(blobs), 4)
+    ]
+
+
+def _check_values(joined: bytes) -> tuple[bytes, bytes, bytes]:
+    return joined[:3], joined[3:6], joined[6:9]
 
 
 def error_out(error: IssuanceError) -> Header:
@@ -165,8 +189,8 @@ def _card_sessions(vault: Vault, client: ClientKind, header: Header, blobs: Blob
 
 def _put_key_data(vault: Vault, client: ClientKind, header: Header, blobs: Blobs) -> Frame:
     requests = [
-        PutKeyRequest(ref_in(current), ref_in(new), kdd, new_kvn, derivation, AesForm(form))
-        for (current, new, new_kvn, derivation, form), kdd in zip(header["cards"], blobs, strict=True)
+        PutKeyRequest(ref_in(current), ref_in(new), kdd, new_kvn, derivation, AesForm(form), counter)
+        for (current, new, new_kvn, derivation, form, counter), kdd in zip(header["cards"], blobs, strict=True)
     ]
     purposes = frozenset(ref.purpose for r in requests for ref in (r.current, r.new))
     require(client, Request.PUT_KEY_DATA, purposes)
@@ -186,6 +210,26 @@ def _admin_key(vault: Vault, client: ClientKind, header: Header, _blobs: Blobs) 
     return {}, [vault.admin_key(ref, header["chip_id"], header["size_bytes"]).reveal()]
 
 
+def _bureau_keys(vault: Vault, client: ClientKind, header: Header, blobs: Blobs) -> Frame:
+    transport = ref_in(header["transport"])
+    requests = [
+        BureauKeyRequest(ref_in(current), ref_in(new), kdd, derivation)
+        for (current, new, derivation), kdd in zip(header["cards"], blobs, strict=True)
+    ]
+    purposes = frozenset({transport.purpose, *(ref.purpose for r in requests for ref in (r.current, r.new))})
+    require(client, Request.BUREAU_KEYS, purposes)
+    parts: Blobs = []
+    for keys in vault.bureau_keys(transport, requests):
+        parts += [keys.current, b"".join(keys.current_check_values), keys.new, b"".join(keys.new_check_values)]
+    return {}, parts
+
+
+def _bureau_pins(vault: Vault, client: ClientKind, header: Header, _blobs: Blobs) -> Frame:
+    transport, ref = ref_in(header["transport"]), ref_in(header["ref"])
+    require(client, Request.BUREAU_PINS, frozenset({transport.purpose, ref.purpose}))
+    return {}, vault.bureau_pins(transport, ref, header["card_numbers"], header["digits"])
+
+
 def _random(vault: Vault, _client: ClientKind, header: Header, _blobs: Blobs) -> Frame:
     return {}, [vault.random(header["size_bytes"])]
 
@@ -202,5 +246,7 @@ _ANSWERS: dict[Request, Callable[[Vault, ClientKind, Header, Blobs], Frame]] = {
     Request.PUT_KEY_DATA: _put_key_data,
     Request.TRANSPORT_PINS: _transport_pins,
     Request.ADMIN_KEY: _admin_key,
+    Request.BUREAU_KEYS: _bureau_keys,
+    Request.BUREAU_PINS: _bureau_pins,
     Request.RANDOM: _random,
 }

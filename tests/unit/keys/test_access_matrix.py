@@ -21,7 +21,11 @@ ALLOWED: dict[C, dict[R, set[P]]] = {
         R.TRANSPORT_PINS: {P.PIN_MASTER},
         **{request: {P.CA_ISSUING, P.DOCUMENT_SIGNER, P.STATION} for request in SIGNING},
     },
-    C.WORKER: {request: {P.CA_ISSUING, P.DOCUMENT_SIGNER, P.AUDIT, P.OCSP} for request in SIGNING},
+    C.WORKER: {
+        **{request: {P.CA_ISSUING, P.DOCUMENT_SIGNER, P.AUDIT, P.OCSP} for request in SIGNING},
+        R.BUREAU_KEYS: {P.BUREAU_TRANSPORT, P.BLANK_TRANSPORT, P.CARD_MASTER},
+        R.BUREAU_PINS: {P.BUREAU_TRANSPORT, P.PIN_MASTER},
+    },
     C.SCHEDULER: {request: {P.AUDIT} for request in SIGNING},
     C.CA: {request: {P.CA_ROOT, P.CA_ISSUING, P.DOCUMENT_SIGNER, P.OCSP, P.STATION, P.AUDIT} for request in SIGNING},
     C.OCSP: {request: {P.OCSP} for request in SIGNING},

@@ -6,34 +6,35 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from card_io.ciphers import aes_cmac, aes_ecb_encrypt, kcv_aes
-from card_io.diversification import kdf3
-from card_io.keyset import SessionKeys
+from card_io import scp02
+from card_io.ciphers import des3_ecb_decrypt, kcv_aes, kcv_des3
+from card_io.diversification import diversify
+from card_io.keyset import KeySet, SessionKeys
 from card_io.secret import Secret
 from issuance.errors import BadComponent, VaultError, WrongCardKeys
 from issuance.keys import card_keys
+from issuance.keys.diversification import Master, static_keys
 from issuance.keys.port import AesForm, CardSessionRequest, KeyPurpose, KeyRef, PutKeyData, PutKeyRequest
-from tests.support.keys import HOST_CHALLENGE, KDD, TRANSPORT_MASTER, initialize_update_response
+from tests.support.keys import (
+    HOST_CHALLENGE,
+    KDD,
+    TRANSPORT_MASTER,
+    des_initialize_update_response,
+    initialize_update_response,
+    master_of,
+)
 
 BLANK = KeyRef(KeyPurpose.BLANK_TRANSPORT, 1)
 CARD = KeyRef(KeyPurpose.CARD_MASTER, 1)
 
 
-def master_of(key: bytes) -> card_keys.Master:
-    return card_keys.Master(
-        len(key),
-        lambda messages: [aes_cmac(key, message) for message in messages],
-        lambda blocks: aes_ecb_encrypt(key, blocks),
-    )
-
-
-def open_session(request: CardSessionRequest, master: card_keys.Master | None = None) -> SessionKeys:
-    (keys,) = card_keys.static_keys(master or MASTER, request.derivation, [request.kdd])
+def open_session(request: CardSessionRequest, master: Master | None = None) -> SessionKeys:
+    (keys,) = static_keys(master or MASTER, request.derivation, [request.kdd])
     return card_keys.session_keys(keys, request)
 
 
-def put_key(current: card_keys.Master, new: card_keys.Master, request: PutKeyRequest) -> PutKeyData:
-    old, fresh = (card_keys.static_keys(master, "kdf3", [request.kdd])[0] for master in (current, new))
+def put_key(current: Master, new: Master, request: PutKeyRequest) -> PutKeyData:
+    old, fresh = (static_keys(master, "kdf3", [request.kdd])[0] for master in (current, new))
     return card_keys.put_key_data(old, fresh, request)
 
 
@@ -50,61 +51,6 @@ def session_request(response: bytes, **changes: object) -> CardSessionRequest:
         **changes,
     }
     return CardSessionRequest(**values)  # type: ignore[arg-type]
-
-
-def test_static_keys_have_the_published_check_values() -> None:
-    (keys,) = card_keys.static_keys(MASTER, "kdf3", [KDD])
-    values = [kcv_aes(key.reveal()).hex().upper() for key in keys.in_order()]
-    assert values == ["E79C05", "D1BD77", "3FDE8C"]
-
-
-@given(
-    key=st.sampled_from((16, 24, 32)).flatmap(lambda size: st.binary(min_size=size, max_size=size)),
-    kdds=st.lists(st.binary(min_size=10, max_size=10), max_size=9),
-)
-def test_static_keys_of_many_cards_are_those_of_the_cards_side(key: bytes, kdds: list[bytes]) -> None:
-    assert card_keys.static_keys(master_of(key), "kdf3", kdds) == [kdf3(Secret(key), kdd) for kdd in kdds]
-
-
-@pytest.mark.parametrize("size_bytes", [16, 24, 32])
-def test_columns_hold_every_card_of_a_large_batch_in_order(size_bytes: int) -> None:
-    key = bytes(range(200, 200 + size_bytes))
-    kdds = [number.to_bytes(4, "big") + bytes([number % 251] * 6) for number in range(2000)]
-    enc, mac, dek = card_keys.kdf3_columns(master_of(key), b"".join(kdds))
-    assert len(enc) == len(mac) == len(dek) == 2000 * size_bytes
-    for card in (0, 1, 999, 1999):
-        at = slice(card * size_bytes, (card + 1) * size_bytes)
-        assert (
-            tuple(Secret(bytes(column[at])) for column in (enc, mac, dek)) == kdf3(Secret(key), kdds[card]).in_order()
-        )
-
-
-def test_the_master_enciphers_once_for_a_whole_batch() -> None:
-    calls: list[int] = []
-
-    def encrypt(blocks: bytes | memoryview) -> bytes:
-        calls.append(len(blocks))
-        return aes_ecb_encrypt(TRANSPORT_MASTER, blocks)
-
-    master = card_keys.Master(16, lambda _: [], encrypt)
-    card_keys.kdf3_columns(master, KDD * 1000)
-    assert calls == [16, 1000 * 3 * 16]  # the subkey, then exactly the blocks that the keys are
-    assert [bytes(column) for column in card_keys.kdf3_columns(master, b"")] == [b"", b"", b""]
-
-
-def test_data_that_are_no_whole_cards_are_refused() -> None:
-    with pytest.raises(VaultError):
-        card_keys.kdf3_columns(MASTER, KDD + b"x")
-
-
-@pytest.mark.parametrize("at", [0, 1, 2])
-def test_one_kdd_of_a_wrong_length_stops_the_batch(at: int) -> None:
-    kdds = [KDD, KDD, KDD]
-    kdds[at] = KDD[1:]
-    with pytest.raises(VaultError):
-        card_keys.static_keys(MASTER, "kdf3", kdds)
-    with pytest.raises(VaultError):
-        card_keys.static_keys(MASTER, "visa2", [KDD])
 
 
 def test_a_session_opens_with_the_right_master() -> None:
@@ -148,6 +94,50 @@ def test_what_is_no_scp03_answer_is_refused(changes: dict[str, object]) -> None:
     assert not isinstance(caught.value, WrongCardKeys)
 
 
+DES = master_of(TRANSPORT_MASTER, block_bytes=8)
+
+
+@pytest.mark.parametrize("derivation", ["emv", "visa2"])
+def test_a_session_of_scp02_opens_with_keys_by_emv_and_visa2(derivation: str) -> None:
+    keys = diversify(derivation, KeySet.same(Secret(TRANSPORT_MASTER)), KDD)
+    response = des_initialize_update_response(keys, counter=7)
+    session = open_session(session_request(response, derivation=derivation, scp="02"), DES)
+    theirs = scp02.derive_session_keys(keys, 7)
+    assert (session.enc, session.mac, session.rmac, session.dek) == (theirs.enc, theirs.mac, theirs.rmac, None)
+    other = "visa2" if derivation == "emv" else "emv"
+    with pytest.raises(WrongCardKeys) as caught:
+        open_session(session_request(response, derivation=other, scp="02"), DES)
+    assert caught.value.facts["kvn"] == 1
+
+
+@pytest.mark.parametrize(("derivation", "scp"), [("emv", "03"), ("visa2", "03"), ("emv", "11")])
+def test_a_protocol_that_does_not_go_with_the_derivation_is_refused(derivation: str, scp: str) -> None:
+    keys = diversify(derivation, KeySet.same(Secret(TRANSPORT_MASTER)), KDD)
+    with pytest.raises(VaultError, match=f"SCP{scp} has no keys by {derivation}"):
+        open_session(session_request(des_initialize_update_response(keys), derivation=derivation, scp=scp), DES)
+
+
+def test_put_key_of_3des_keys_goes_under_the_sessions_dek() -> None:
+    old, new = (KeySet.same(Secret(key)) for key in (TRANSPORT_MASTER, bytes(range(16))))
+    current, fresh = (diversify("visa2", keys, KDD) for keys in (old, new))
+    asked = PutKeyRequest(BLANK, CARD, KDD, 2, "visa2", sequence_counter=9)
+    data = card_keys.put_key_data(current, fresh, asked)
+    dek = scp02.derive_session_keys(current, 9).dek
+    assert dek is not None and data.key_data[0] == 2
+    for at, (key, kcv) in enumerate(zip(fresh.in_order(), data.check_values, strict=True)):
+        block = data.key_data[1 + 22 * at : 23 + 22 * at]
+        assert block[:2] == bytes([0x80, 16]) and block[18:] == b"\x03" + kcv
+        assert des3_ecb_decrypt(dek.reveal(), block[2:18]) == key.reveal()
+        assert kcv == kcv_des3(key.reveal())
+
+
+@pytest.mark.parametrize(("derivation", "counter"), [("kdf3", 1), ("emv", None)])
+def test_a_sequence_counter_goes_with_3des_keys_and_no_others(derivation: str, counter: int | None) -> None:
+    keys = KeySet.same(Secret(TRANSPORT_MASTER))
+    with pytest.raises(VaultError, match="sequence counter"):
+        card_keys.put_key_data(keys, keys, PutKeyRequest(BLANK, CARD, KDD, 1, derivation, sequence_counter=counter))
+
+
 def decrypt(dek: bytes, encrypted: bytes) -> bytes:
     decryptor = Cipher(algorithms.AES(dek), modes.CBC(bytes(16))).decryptor()
     return decryptor.update(encrypted) + decryptor.finalize()
@@ -157,8 +147,8 @@ def decrypt(dek: bytes, encrypted: bytes) -> bytes:
 def test_put_key_data_carry_the_new_keys_under_the_old_dek(form: AesForm, header: str) -> None:
     new_master = master_of(bytes(range(16)))
     data = put_key(MASTER, new_master, PutKeyRequest(BLANK, CARD, KDD, 0x30, aes_form=form))
-    dek = card_keys.static_keys(MASTER, "kdf3", [KDD])[0].dek.reveal()
-    expected = card_keys.static_keys(new_master, "kdf3", [KDD])[0].in_order()
+    dek = static_keys(MASTER, "kdf3", [KDD])[0].dek.reveal()
+    expected = static_keys(new_master, "kdf3", [KDD])[0].in_order()
     assert data.key_data[0] == 0x30
     rest = data.key_data[1:]
     for key, kcv in zip(expected, data.check_values, strict=True):

@@ -61,7 +61,7 @@ def test_session_requests_carry_everything_and_keys_only_as_bytes() -> None:
 
 def test_key_changes_carry_the_form_the_card_wants() -> None:
     header, blobs = wire.ask_put_key_data([PutKeyRequest(BLANK, CARD, b"k" * 10, 32, aes_form=AesForm.PLAIN)])
-    assert header["cards"] == [[["blank-transport", 1], ["card-master", 12], 32, "kdf3", "plain"]]
+    assert header["cards"] == [[["blank-transport", 1], ["card-master", 12], 32, "kdf3", "plain", None]]
     assert blobs == [b"k" * 10]
     data = wire.read_put_key_data([b"data", b"111", b"222", b"333", b"more", b"444", b"555", b"666"])
     assert [item.key_data for item in data] == [b"data", b"more"]
