@@ -91,8 +91,9 @@ class DataObjects:
         return self._keys.counter(first.version).to_bytes(3 if first.aes else 2, "big")
 
     def _protocols(self) -> list[tuple[int, int]]:
-        """Protocol and `i` for each type of key that is present."""
-        present = [self._platform.keys.get(version) for version in self._platform.keys.versions()]
+        """Protocol and `i` for each type of key that opens a session with this domain: its own, or the issuer's."""
+        store = self._keys if self._keys.versions() else self._platform.keys
+        present = [store.get(version) for version in store.versions()]
         kinds = sorted({3 if keys.aes else 2 for keys in present if keys is not None})
         return [(kind, self._platform.scp03_i if kind == 3 else self._platform.scp02_i) for kind in kinds]
 
