@@ -16,15 +16,24 @@ KINDS = ("unit", "integration", "flow", "browser", "device")
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name, and would come first
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups, else it reads none
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the marker named like its top folder below `tests/`."""
+    """Give each test the marker named like its top folder below `tests/`, and the worker it shares with others."""
     for item in items:
         kind = item.path.relative_to(ROOT).parts[0]
         if kind in KINDS:
             item.add_marker(getattr(pytest.mark, kind))
-        if kind == "browser":  # one browser, ended before tests of another kind run in the same worker
-            item.add_marker(pytest.mark.xdist_group("browser"))
         if "pcsc" in getattr(item, "fixturenames", ()):  # one pcscd and its readers: one worker drives them
             item.add_marker(pytest.mark.pcsc)
             item.add_marker(pytest.mark.xdist_group("pcsc"))
+        elif kind == "browser":  # one browser, ended before tests of another kind run in the same worker
+            item.add_marker(pytest.mark.xdist_group("browser"))
+        elif shares_with_its_module(item):
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
+
+
+def shares_with_its_module(item: pytest.Item) -> bool:
+    """Whether a fixture of the test lives as long as its module: what one test leaves there, the next one finds."""
+    info = getattr(item, "_fixtureinfo", None)
+    return info is not None and any(
+        one.scope == "module" for definitions in info.name2fixturedefs.values() for one in definitions
+    )
