@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from issuance.errors import BadSettings, UnfitKey
 from issuance.keys.port import KeyAlgorithm
+from issuance.pki.curves import curve_of
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -74,7 +75,10 @@ def check_public_key(
     Findings: `malformed`, `foreign-algorithm`, `foreign-curve`, `not-canonical`, `size`, `not-allowed`, `exponent`,
     `small-factor`, `close-factors`, `roca`, `debian-weak`.
     """
-    key = _load(spki)
+    algorithm: KeyAlgorithm | None = curve_of(spki)
+    if algorithm is not None:
+        return _require_allowed(algorithm, allowed)
+    key = load_public_key(spki)
     if isinstance(key, ec.EllipticCurvePublicKey):
         algorithm = _CURVES.get(key.curve.name)
         if algorithm is None:
@@ -84,6 +88,10 @@ def check_public_key(
         if algorithm is None:
             raise _unfit("size", f"the RSA modulus has {key.key_size} bits; 2048, 3072 or 4096 are needed")
         _check_rsa(key.public_numbers(), weak_keys)
+    return _require_allowed(algorithm, allowed)
+
+
+def _require_allowed(algorithm: KeyAlgorithm, allowed: Collection[KeyAlgorithm]) -> KeyAlgorithm:
     if algorithm not in allowed:
         raise _unfit("not-allowed", f"keys of {algorithm} are not allowed in this profile")
     return algorithm
@@ -94,19 +102,8 @@ def public_key_digest(spki: bytes) -> str:
     return hashlib.sha256(spki).hexdigest()
 
 
-def check_possession(spki: bytes, message: bytes, signature: bytes) -> None:
-    """Raise `UnfitKey` (`no-possession`) unless the signature over the message was made with the key (SHA-256)."""
-    key = _load(spki)
-    try:
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
-        else:
-            key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
-    except InvalidSignature:
-        raise _unfit("no-possession", "the card did not prove that it holds the private key") from None
-
-
-def _load(spki: bytes) -> PublicKey:
+def load_public_key(spki: bytes) -> PublicKey:
+    """Read a key of a kind that is certified here; raises `UnfitKey`."""
     try:
         key = serialization.load_der_public_key(spki)
     except UnsupportedAlgorithm as error:

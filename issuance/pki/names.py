@@ -88,12 +88,18 @@ def fit_common_name(surname: str, *given: str) -> str:
 def encode_subject(subject: Subject, profile: Profile) -> bytes:
     """Encode the attributes a profile lists; raises `RequestRefused` for one that is missing or impossible."""
     plan = profile.__dict__.get(_PLAN) or _plan(profile)
+    # The certificates of one card name one subject, most of them by the same attributes.
+    known: bytes | None = subject.__dict__.get(plan.memory)
+    if known is not None:
+        return known
     try:
         encoded = b"".join(map(call, plan.encoders, plan.read(subject)))
     except _Impossible as error:
         raise RequestRefused(str(error), profile=profile.name) from None
     size = len(encoded)
-    return (der.SEQUENCE_HEADS[size] if size < len(der.SEQUENCE_HEADS) else der.head(der.SEQUENCE, size)) + encoded
+    head = der.SEQUENCE_HEADS[size] if size < len(der.SEQUENCE_HEADS) else der.head(der.SEQUENCE, size)
+    whole = subject.__dict__[plan.memory] = head + encoded
+    return whole
 
 
 class _Impossible(ValueError):
@@ -120,10 +126,11 @@ class _Remembered(dict[str | None, bytes]):
 
 
 class _Plan(NamedTuple):
-    """How each attribute of a profile is encoded, and how all are read out of a subject at once."""
+    """How a profile's attributes are encoded, how all are read out of a subject, and under what it remembers them."""
 
     encoders: tuple[Encoder, ...]
     read: Callable[[Subject], Iterable[str | None]]
+    memory: str
 
 
 _PLAN = "_subject_plan"
@@ -133,7 +140,9 @@ def _plan(profile: Profile) -> _Plan:
     """Make a profile's plan; it is kept with the profile, where it is found without comparing profiles."""
     names = profile.subject
     encoders = tuple(_encoder(name, _empty(name, profile)) for name in names)
-    plan = _Plan(encoders, attrgetter(*names) if len(names) > 1 else lambda subject: (getattr(subject, names[0]),))
+    read = attrgetter(*names) if len(names) > 1 else lambda subject: (getattr(subject, names[0]),)
+    memory = "encoded: " + ", ".join(f"{name}?" if name in profile.optional else name for name in names)
+    plan = _Plan(encoders, read, memory)
     profile.__dict__[_PLAN] = plan
     return plan
 

@@ -208,11 +208,6 @@ def assemble(content: bytes, certificate: bytes) -> bytes:
     return der.tlv(der.SEQUENCE, _SUCCESSFUL + der.tlv(_EXPLICIT_0, wrapped))
 
 
-def renewal_due(signer: Signer, now: datetime) -> bool:
-    """Tell whether a delegated signer has lived two thirds of its time and wants a new certificate."""
-    return now >= signer.not_before + (signer.not_after - signer.not_before) * 2 / 3
-
-
 def cache_headers(answer: bytes, period: Period, *, keep: timedelta, now: datetime) -> dict[str, str]:
     """Return the HTTP headers of a pre-signed answer (RFC 5019 section 6.2).
 

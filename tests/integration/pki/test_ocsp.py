@@ -254,12 +254,6 @@ def test_a_period_that_goes_back_is_refused(responder: ocsp.Responder) -> None:
         responder.presign({1: ocsp.Good()}, ocsp.Period(TODAY, TODAY), now=TODAY)
 
 
-def test_a_delegated_signer_is_renewed_after_two_thirds(signer: Signer) -> None:
-    life = signer.not_after - signer.not_before
-    assert not ocsp.renewal_due(signer, signer.not_before + life / 2)
-    assert ocsp.renewal_due(signer, signer.not_before + life * 0.67)
-
-
 def test_caches_keep_an_answer_for_a_while_and_never_past_its_next_update() -> None:
     def age(keep: timedelta, now: datetime) -> str:
         return ocsp.cache_headers(b"answer", PERIOD, keep=keep, now=now)["Cache-Control"].split(",")[0]

@@ -5,13 +5,13 @@ import math
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 
 from issuance.errors import UnfitKey
 from issuance.keys.port import KeyAlgorithm
 from issuance.pki import der
-from issuance.pki.hygiene import WeakKeyList, check_possession, check_public_key, is_roca, public_key_digest
+from issuance.pki.hygiene import WeakKeyList, check_public_key, is_roca, public_key_digest
 
 P256 = ec.generate_private_key(ec.SECP256R1())
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -145,16 +145,6 @@ def test_debian_weak_keys_are_found_by_their_list(tmp_path: Path) -> None:
     assert finding(spki(RSA), weak_keys=weak_keys) == "debian-weak"
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     assert check_public_key(spki(other), weak_keys=weak_keys) is KeyAlgorithm.RSA_2048
-
-
-def test_possession_is_proved_by_a_signature() -> None:
-    message = b"serial and key"
-    check_possession(spki(P256), message, P256.sign(message, ec.ECDSA(hashes.SHA256())))
-    check_possession(spki(RSA), message, RSA.sign(message, padding.PKCS1v15(), hashes.SHA256()))
-    for key, signature in ((P256, P256.sign(b"other", ec.ECDSA(hashes.SHA256()))), (RSA, bytes(256)), (P256, b"")):
-        with pytest.raises(UnfitKey) as caught:
-            check_possession(spki(key), message, signature)
-        assert caught.value.finding == "no-possession"
 
 
 def test_the_digest_tells_keys_apart() -> None:

@@ -1,0 +1,66 @@
+"""Does whoever asks for a certificate hold the private key? Shown before anything is signed (RFC 4211 section 4).
+
+A card signs a challenge with the key it has just made, inside its secure channel and in the same round trip; a station
+or a member of staff signs the request itself (PKCS #10, RFC 2986). The challenge is the office's own and of one use.
+"""
+
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+
+from issuance.errors import UnfitKey
+from issuance.pki.hygiene import load_public_key
+
+CHALLENGE_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A challenge that was sent, and the key's signature over it (ECDSA in DER or RSA PKCS #1 v1.5, with SHA-256)."""
+
+    challenge: bytes
+    signature: bytes
+
+
+def check_proof(spki: bytes, proof: Proof) -> None:
+    """Raise `UnfitKey` (`no-possession`) unless the proof was made with the key whose public half `spki` is."""
+    key = load_public_key(spki)
+    if len(proof.challenge) < CHALLENGE_BYTES:
+        raise _unproved(f"the challenge has {len(proof.challenge)} bytes, and {CHALLENGE_BYTES} are needed")
+    try:
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(proof.signature, proof.challenge, ec.ECDSA(hashes.SHA256()))
+        else:
+            key.verify(proof.signature, proof.challenge, padding.PKCS1v15(), hashes.SHA256())
+    except InvalidSignature:
+        raise _unproved("the card did not prove that it holds the private key") from None
+
+
+def missing(slot: str) -> UnfitKey:
+    """The refusal of a key that came without a proof."""
+    return _unproved(f"the card's key {slot} came without a proof that the card holds it")
+
+
+def requested_key(request: bytes) -> bytes:
+    """The public key (SubjectPublicKeyInfo) of a PKCS #10 request in DER that is signed with it.
+
+    Raises `UnfitKey`: `malformed` for what is no such request, `no-possession` for one that another key has signed.
+    """
+    try:
+        parsed = x509.load_der_x509_csr(request)
+        genuine = parsed.is_signature_valid
+        key = parsed.public_key()
+    except (ValueError, UnsupportedAlgorithm, TypeError) as error:
+        raise UnfitKey(
+            f"this is no certificate request: {error}; the certificate is refused", finding="malformed"
+        ) from error
+    if not genuine:
+        raise _unproved("the request is not signed with the key it asks a certificate for")
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _unproved(sentence: str) -> UnfitKey:
+    return UnfitKey(f"{sentence}; the certificate is refused", finding="no-possession")

@@ -1,0 +1,94 @@
+"""Proofs of possession by cards, and requests that people and stations sign."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.x509.oid import NameOID
+
+from issuance.errors import UnfitKey
+from issuance.pki.possession import Proof, check_proof, missing, requested_key
+
+P256, P384 = (ec.generate_private_key(curve) for curve in (ec.SECP256R1(), ec.SECP384R1()))
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+CHALLENGE = bytes(range(32))
+EC = ec.ECDSA(hashes.SHA256())
+
+
+def spki(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_a_signature_over_the_challenge_proves_possession() -> None:
+    check_proof(spki(P256), Proof(CHALLENGE, P256.sign(CHALLENGE, EC)))
+    check_proof(spki(P384), Proof(CHALLENGE, P384.sign(CHALLENGE, EC)))
+    check_proof(spki(RSA), Proof(CHALLENGE, RSA.sign(CHALLENGE, padding.PKCS1v15(), hashes.SHA256())))
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        Proof(CHALLENGE, P256.sign(bytes(32), EC)),
+        Proof(CHALLENGE, P384.sign(CHALLENGE, EC)),
+        Proof(CHALLENGE, P256.sign(CHALLENGE, ec.ECDSA(hashes.SHA384()))),
+        Proof(CHALLENGE, b""),
+        Proof(CHALLENGE, bytes(70)),
+        Proof(b"short", P256.sign(b"short", EC)),
+    ],
+    ids=["another challenge", "another key", "another hash", "none", "no signature", "short challenge"],
+)
+def test_anything_else_does_not(proof: Proof) -> None:
+    with pytest.raises(UnfitKey) as caught:
+        check_proof(spki(P256), proof)
+    assert caught.value.finding == "no-possession"
+    assert "refused" in str(caught.value)
+
+
+def test_a_key_without_a_proof_is_named() -> None:
+    assert "signature" in str(missing("signature")) and missing("signature").finding == "no-possession"
+
+
+def request(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "anything")])
+    made = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.DER)
+
+
+@pytest.mark.parametrize("key", [P256, P384, RSA])
+def test_a_request_gives_the_key_it_is_signed_with(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+    assert requested_key(request(key)) == spki(key)
+
+
+def test_a_request_of_openssl_is_read(tmp_path: Path) -> None:
+    command = "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x -outform DER"
+    made = subprocess.run([*command.split(), "-keyout", str(tmp_path / "key")], check=True, capture_output=True).stdout
+    key = serialization.load_pem_private_key((tmp_path / "key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    assert requested_key(made) == spki(key)
+
+
+def test_a_request_signed_by_another_key_is_refused() -> None:
+    genuine = request(P256)
+    other = ec.generate_private_key(ec.SECP256R1())
+    with pytest.raises(UnfitKey) as caught:
+        requested_key(genuine.replace(spki(P256), spki(other)))
+    assert caught.value.finding == "no-possession"
+
+
+@pytest.mark.parametrize("data", [b"", b"0", bytes(300), request(P256)[:-1], request(P256) + b"x"])
+def test_what_is_no_request_is_refused(data: bytes) -> None:
+    with pytest.raises(UnfitKey) as caught:
+        requested_key(data)
+    assert caught.value.finding == "malformed"
+
+
+def test_a_request_with_a_key_of_another_kind_is_told_as_that_later() -> None:
+    name = x509.Name([])
+    made = x509.CertificateSigningRequestBuilder().subject_name(name).sign(ed25519.Ed25519PrivateKey.generate(), None)
+    key = requested_key(made.public_bytes(serialization.Encoding.DER))
+    with pytest.raises(UnfitKey) as caught:
+        check_proof(key, Proof(CHALLENGE, b""))
+    assert caught.value.finding == "foreign-algorithm"
