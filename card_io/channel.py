@@ -5,6 +5,7 @@ wrapping, GET STATUS continuation and the cutting of long commands. Static keys 
 turns the card's challenge into session keys.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -14,7 +15,7 @@ from card_io import globalplatform as gp
 from card_io import scp02, scp03
 from card_io.apdu import CommandAPDU, ResponseAPDU
 from card_io.connection import Connection, exchange, send
-from card_io.errors import AttemptsSpent, SecureChannelError, UnexpectedAnswer, WrongCryptogram
+from card_io.errors import AttemptsSpent, InvalidTlv, SecureChannelError, UnexpectedAnswer, WrongCryptogram
 from card_io.keyset import SessionKeys
 from card_io.secret import Secret
 from card_io.status import StatusWordError
@@ -22,6 +23,7 @@ from card_io.tlv import encode_dgi
 
 _SEGMENTED = (0xE4, 0xE6, 0xD8)  # DELETE, INSTALL, PUT KEY chain by bit 8 of P1
 _NO_MORE_ENTRIES = 0x6A88
+_LOCKED = 0x6283
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +179,28 @@ class SecurityDomain:
         return send(self.connection, command).require(command)
 
     def select(self) -> gp.Fci:
-        """Select it and read its file control information."""
-        return gp.parse_fci(self._ask(gp.select(self.aid)))
+        """Select it and read its file control information; a card that is locked answers 6283 and is selected too."""
+        command = gp.select(self.aid)
+        answer = send(self.connection, command)
+        return gp.parse_fci(answer.data if answer.sw == _LOCKED and answer.data else answer.require(command))
+
+    def select_issuer(self) -> gp.Fci:
+        """Select the issuer's domain by whatever name this maker gave it, which `aid` is from now on.
+
+        SELECT without a name finds it by the specification (§11.9); not every card follows it there, so the names in
+        use come next. Raises what the card answers to the last of them when it has no such domain.
+        """
+        *others, last = (b"", *gp.KNOWN_ISD_AIDS)
+        for name in others:
+            with contextlib.suppress(StatusWordError, InvalidTlv):
+                return self._select_as(name)
+        return self._select_as(last)
+
+    def _select_as(self, name: bytes) -> gp.Fci:
+        self.aid = name
+        found = self.select()
+        self.aid = found.aid
+        return found
 
     def get_data(self, tag: int) -> bytes:
         """A data object, tag and length included; `StatusWordError` (6A88) when the card has no such object."""

@@ -7,6 +7,8 @@ ISO/IEC 7816-4:2020 §5.6 tables 5 and 6; GlobalPlatform Card Specification 2.3.
 from card_io.errors import CardError
 
 SUCCESS = 0x9000
+NO_SUCH_APPLET = frozenset({0x6A82, 0x6999, 0x6D00, 0x6E00})
+"""How cards answer SELECT of an applet that they do not have: as specified, as Java Cards do, as simple cards do."""
 
 _EXACT: dict[int, str] = {
     0x6200: "warning, nothing changed",

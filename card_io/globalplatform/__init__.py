@@ -36,6 +36,7 @@ from card_io.globalplatform.dap import (
 )
 from card_io.globalplatform.data import (
     ISD_AID,
+    KNOWN_ISD_AIDS,
     TAG_CARD_CAPABILITIES,
     TAG_CARD_DATA,
     TAG_CIN,
@@ -101,6 +102,7 @@ from card_io.globalplatform.registry import (
 __all__ = [
     "DAP_KEY_VERSION",
     "ISD_AID",
+    "KNOWN_ISD_AIDS",
     "MORE_DATA",
     "NO_PRIVILEGE",
     "TAG_CARD_CAPABILITIES",

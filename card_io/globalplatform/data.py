@@ -24,6 +24,13 @@ TAG_EXTENDED_RESOURCES = 0xFF21
 
 ISD_AID = bytes.fromhex("A000000151000000")
 """The default AID of the issuer security domain (H.1.3)."""
+KNOWN_ISD_AIDS = (
+    ISD_AID,
+    bytes.fromhex("A0000001510000"),
+    bytes.fromhex("A000000003000000"),
+    bytes.fromhex("A000000018434D00"),
+)
+"""Names of issuer security domains that makers gave: the default, its older form, those of two card managers."""
 
 _GP_OID = bytes.fromhex("2A864886FC6B")
 

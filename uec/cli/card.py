@@ -12,6 +12,7 @@ from uec.domain.errors import InvalidFile
 
 if TYPE_CHECKING:
     from card_io.connection import Connection
+    from card_io.survey import Survey
 
 PROFILE = Path(__file__).parents[2] / "config" / "profiles" / "uec.toml"
 # The key set that GlobalPlatform samples and public test vectors use; blanks of a real maker have their own.
@@ -68,26 +69,37 @@ def virtual(file: Path, reader: int, port: int | None, blank: bool) -> None:  # 
 @card.command()
 @_reader
 def read(reader: str) -> None:
-    """Say what card lies in a reader: its chip, its keys, its applications."""
-    from card_io import globalplatform as gp  # noqa: PLC0415
-    from card_io.connection import send  # noqa: PLC0415
+    """Say what card lies in a reader, whoever made it: its chip, its keys, its applications.
+
+    Asks only what any card tells anyone; no key, no PIN, no try is spent.
+    """
     from card_io.pcsc import open_reader  # noqa: PLC0415
+    from card_io.survey import survey  # noqa: PLC0415
 
     connection = open_reader(_chosen(reader))
     try:
-        facts: dict[str, object] = {"ATR": connection.atr.hex().upper()}
-        select = gp.select(b"")
-        send(connection, select).require(select)
-        command = gp.get_data(gp.TAG_CPLC)
-        facts["chip"] = gp.parse_cplc(send(connection, command).require(command)).chip_id.hex()
-        command = gp.get_data(gp.TAG_KEY_INFORMATION)
-        keys = gp.parse_key_information(send(connection, command).require(command))
-        versions = sorted({key.kvn for key in keys})
-        facts["keys"] = ", ".join(f"version {kvn:02X} ({sum(key.kvn == kvn for key in keys)} keys)" for kvn in versions)
-        facts |= _face(connection, PROFILE)
+        found = survey(connection)
+        facts: dict[str, object] = {"ATR": found.atr.hex().upper(), **_domain_facts(found)}
+        facts["applications"] = ", ".join(found.applets) or "none of a known name"
+        if not found.applets or "uec" in found.applets:
+            facts |= _face(connection, PROFILE)
     finally:
         connection.close()
     show_facts(facts)
+
+
+def _domain_facts(found: "Survey") -> dict[str, object]:
+    """What the issuer's security domain told, one line each; one line for a card that has none."""
+    if found.issuer_domain is None:
+        return {"domain": "no GlobalPlatform security domain answers"}
+    facts: dict[str, object] = {"domain": found.issuer_domain.hex().upper()}
+    if found.version is not None:
+        channels = ", ".join(f"SCP{protocol:02X} i={option:02X}" for protocol, option in found.protocols)
+        facts["GlobalPlatform"] = f"{found.version} ({channels})" if channels else found.version
+    facts["chip"] = found.chip.hex() if found.chip is not None else "not told"
+    versions = sorted({key.kvn for key in found.keys})
+    counts = (f"version {kvn:02X} ({sum(key.kvn == kvn for key in found.keys)} keys)" for kvn in versions)
+    return facts | {"keys": ", ".join(counts) or "not told"}
 
 
 @card.command()

@@ -6,6 +6,7 @@
 from card_io.applets.piv.algorithms import PIV_AID, AdminAlgorithm, KeyAlgorithm, Slot
 from card_io.applets.piv.errors import (
     CertificateTooLarge,
+    NotPivCard,
     PinBlocked,
     PivError,
     WrongAdminKey,
@@ -34,6 +35,7 @@ __all__ = [
     "Discovery",
     "KeyAlgorithm",
     "KeyHistory",
+    "NotPivCard",
     "ObjectId",
     "PinBlocked",
     "PivError",

@@ -9,6 +9,15 @@ class PivError(CardError):
     code = "piv"
 
 
+class NotPivCard(PivError):
+    """There is no PIV applet on the card."""
+
+    code = "piv.missing"
+
+    def __init__(self) -> None:
+        super().__init__("there is no PIV applet on this card; use a PIV card")
+
+
 class WrongPin(PivError):
     """The PIN or PUK was wrong; `tries_left` more are allowed (None when the card does not say)."""
 

@@ -21,7 +21,7 @@ from card_io.applets.piv.algorithms import (
     KeyAlgorithm,
     Slot,
 )
-from card_io.applets.piv.errors import CertificateTooLarge, PinBlocked, PivError, WrongAdminKey, WrongPin
+from card_io.applets.piv.errors import CertificateTooLarge, NotPivCard, PinBlocked, PivError, WrongAdminKey, WrongPin
 from card_io.applets.piv.objects import (
     ObjectId,
     certificate_object,
@@ -31,7 +31,7 @@ from card_io.applets.piv.objects import (
 from card_io.connection import Connection, Lengths, send
 from card_io.errors import UnexpectedAnswer
 from card_io.secret import Secret
-from card_io.status import StatusWordError, tries_left
+from card_io.status import NO_SUCH_APPLET, StatusWordError, tries_left
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey
 
@@ -68,13 +68,19 @@ def pad_pin(pin: Secret) -> bytes:
 
 
 class PivSession:
-    """One selected PIV applet. `lengths` says how long data travel: chained (every PIV card) or extended."""
+    """One selected PIV applet; `NotPivCard` when there is none.
+
+    `lengths` says how long data travel: chained (every PIV card) or extended.
+    """
 
     def __init__(self, connection: Connection, *, lengths: Lengths = Lengths.CHAINED) -> None:
         self._connection = connection
         self._lengths = lengths
         command = CommandAPDU(0x00, 0xA4, 0x04, 0x00, PIV_AID, 256)
-        self.properties = _parse_properties(self._send(command).require(command))
+        answer = self._send(command)
+        if answer.sw in NO_SUCH_APPLET:
+            raise NotPivCard
+        self.properties = _parse_properties(answer.require(command))
 
     def _send(self, command: CommandAPDU) -> ResponseAPDU:
         return send(self._connection, command, lengths=self._lengths)

@@ -14,13 +14,13 @@ from card_io.applets.uec.layout import PLACES, AlgorithmRef, AppletState, Fid, K
 from card_io.connection import Connection, send
 from card_io.errors import CardError, InvalidTlv, UnexpectedAnswer
 from card_io.secret import Secret
+from card_io.status import NO_SUCH_APPLET
 
 PIECE_BYTES: Final = 0xE0
 """How much of a file is read at once: fits every reader's short answer."""
 _VERIFICATION_FAILED: Final = 0x63C0
 _BLOCKED: Final = 0x6983
 _TRANSPORT: Final = 0x6984
-_NOT_FOUND: Final = 0x6A82
 
 
 class WrongPin(CardError):
@@ -90,7 +90,7 @@ class UecSession:
         """Select the applet, which forgets every verified PIN; `NotUecCard` when there is none."""
         command = CommandAPDU(0x00, 0xA4, 0x04, 0x0C, layout.APPLET_AID)
         answer = self._send(command)
-        if answer.sw == _NOT_FOUND:
+        if answer.sw in NO_SUCH_APPLET:
             raise NotUecCard("there is no uec applet on this card; use a card that was personalised")
         answer.require(command)
 
