@@ -58,6 +58,21 @@ def life_cycle_of(response: bytes) -> int | None:
     return data[2] if status(response) == SW_OK and len(data) == 3 else None
 
 
+def chip_number(isd_aid: bytes) -> Talk[str]:
+    """Only which chip it is (20 hex digits of its CPLC), in one trip; `ForeignCard` when it does not say."""
+    steps = (
+        Step(gp.select(isd_aid).encode(), label="find_card"),
+        Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card"),
+    )
+    try:
+        _, cplc = yield from bundle(steps, fresh=True)
+        return gp.parse_cplc(body(cplc)).chip_id.hex()
+    except CardRefused as error:
+        raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
+    except CardError as error:
+        raise ForeignCard(str(error)) from error
+
+
 def recognise(profile: CardProfile, host_challenge: bytes) -> Talk[Chip]:
     """Look at a freshly powered card; `ForeignCard` when it is no chip for this profile."""
     isd, applet = profile.secure_channel.isd_aid, profile.applet.aid

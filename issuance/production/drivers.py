@@ -29,7 +29,7 @@ from issuance.production.office import OfficePort
 from issuance.production.relay import Slot, play
 from issuance.production.transcript import Transcript
 
-__all__ = ["OfficePort", "drive", "run_local"]
+__all__ = ["OfficePort", "drive", "run_local", "send_all"]
 
 T = TypeVar("T")
 
@@ -71,6 +71,18 @@ def drive(
     office.record(Record(RecordKind.TRANSCRIPT, kept.facts()))
     office.close()
     return result
+
+
+def send_all(talk: Talk[T], send: Callable[[Send], Answers]) -> T:
+    """Run a generator that asks nothing of the office: its bundles alone; anything else it yields is a `TypeError`."""
+    try:
+        request = next(talk)
+        while isinstance(request, Send):
+            request = talk.send(send(request))
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    raise TypeError(f"no office is there to answer {type(request).__name__}")
 
 
 def _loop(talk: Talk[T], send: Callable[[Send], Answers], office: OfficePort) -> T:

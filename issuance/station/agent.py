@@ -191,7 +191,7 @@ class _Agent:
         work: set[asyncio.Future[None]] = set()
         try:
             async for text in link:
-                task = asyncio.ensure_future(self._obey(decode(text), link))
+                task = asyncio.ensure_future(self._obey(_accepted(decode(text)), link))
                 work.add(task)
                 task.add_done_callback(work.discard)
         finally:

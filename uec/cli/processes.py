@@ -60,14 +60,15 @@ def worker() -> None:
 
 
 @click.command()
-@click.option("--standby", is_flag=True, help="Wait for the hub that is running to end, and take its place.")
-def hub(*, standby: bool) -> None:
-    """Run the card sessions of the stations; the only process that talks to cards."""
-    from uec.hub.server import run_hub  # noqa: PLC0415
-    from uec.hub.single import Standby  # noqa: PLC0415
+def hub() -> None:
+    """Run the card sessions of the stations; the only process that talks to cards.
 
-    how = Standby.WAIT if standby else Standby.REFUSE
-    _run(lambda chosen, stop: run_hub(chosen, stop=stop, standby=how), "hub")
+    Run as many as you like, each with an address of its own that the stations know: they share the stations and the
+    work through the database, and what a killed one leaves is finished by the others.
+    """
+    from uec.hub.server import run_hub  # noqa: PLC0415
+
+    _run(lambda chosen, stop: run_hub(chosen, stop=stop), "hub")
 
 
 @click.command()

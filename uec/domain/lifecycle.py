@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from uec.domain import phases, printing, stock, twins
+from uec.domain import bureau, phases, printing, stock, twins
 from uec.domain.errors import IllegalMove
 
 
@@ -160,6 +160,8 @@ class OperationKind(StrEnum):
     INSPECT = "INSPECT"
     HAND_OVER = "HAND_OVER"
     READ = "READ"
+    REKEY = "REKEY"
+    TERMINATE = "TERMINATE"
 
 
 class CheckOutcome(StrEnum):
@@ -314,6 +316,11 @@ INITIAL: Mapping[str, frozenset[str]] = {
     "print_order": frozenset({printing.PrintState.ORDERED}),
     "policy_change": frozenset({phases.ChangeState.PROPOSED}),
     "public_notice": frozenset({phases.ChangeState.PROPOSED}),
+    "bureau": frozenset({bureau.PartnerState.PROPOSED}),
+    "bureau_certificate": frozenset({bureau.PartnerState.PROPOSED}),
+    "bureau_order": frozenset({bureau.OrderState.DRAWN}),
+    "bureau_card": frozenset({bureau.OrderedState.ORDERED}),
+    "bureau_consignment": frozenset({bureau.ConsignmentState.ANNOUNCED}),
 }
 
 # Table name -> its machine; the migration makes the guards from this.
@@ -332,6 +339,11 @@ MACHINES: Mapping[str, Mapping[Any, StrEnum]] = {
     "print_order": printing.PRINT,
     "policy_change": phases.CHANGE,
     "public_notice": phases.CHANGE,
+    "bureau": bureau.PARTNER,
+    "bureau_certificate": bureau.PARTNER,
+    "bureau_order": bureau.ORDER,
+    "bureau_card": bureau.ORDERED,
+    "bureau_consignment": bureau.CONSIGNMENT,
 }
 
 S = TypeVar("S", bound=StrEnum)

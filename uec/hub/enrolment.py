@@ -30,6 +30,20 @@ class StationRefused(UecError):
     code = "uec.station_refused"
 
 
+def twin() -> StationRefused:
+    """Two machines with one identity would oust each other for ever."""
+    return StationRefused(
+        "A machine with this station's identity is connected already: stop it there, or enrol this one by a code of "
+        "its own.",
+        reason="twice",
+    )
+
+
+def revoked() -> StationRefused:
+    """A station that security has shut out."""
+    return StationRefused("This station has been revoked: ask security.", reason="revoked")
+
+
 def new_code(random: Callable[[int], bytes]) -> str:
     """A one-time code in groups of five letters, to be shown once."""
     letters = "".join(ALPHABET[byte % len(ALPHABET)] for byte in random(CODE_LETTERS))
@@ -84,7 +98,7 @@ def admit(session: Session, *, station_id: int, nonce: bytes, own: bytes, signat
     if station is None or station.public_key is None:
         raise StationRefused("This station is not enrolled: enrol it with a one-time code.", reason="unknown")
     if station.revoked_at is not None:
-        raise StationRefused("This station has been revoked: ask security.", reason="revoked")
+        raise revoked()
     words = to_sign("sign-in", nonce, own, station_id.to_bytes(8, "big"))
     if not signed_by(station.public_key, words, signature):
         raise StationRefused("The station's key is not the one that was enrolled: enrol it anew.", reason="key")

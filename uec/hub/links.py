@@ -2,7 +2,8 @@
 
 `StationLink` turns a WebSocket into calls that a worker thread can wait for. A reader takes work when a card lies in it
 and nothing runs there; a card that has been worked on stays with its own card number until it is taken out, so that a
-finished card never meets the next job of a batch.
+finished card never meets the next job of a batch. A card that lay there before this hub knew the station is a stranger:
+it is asked who it is (`uec.hub.strangers`) before any job that names no reader may have it.
 """
 
 import asyncio
@@ -51,7 +52,7 @@ class StationLink:
     """
 
     def __init__(self, station_id: int, name: str, loop: asyncio.AbstractEventLoop) -> None:
-        """A station without a connection yet."""
+        """A station without a connection yet; `moved` is set once it is known to be linked to another hub."""
         self.station_id = station_id
         self.name = name
         self._socket: ServerConnection | None = None
@@ -60,7 +61,16 @@ class StationLink:
         self._waiting: dict[int, Future[Message]] = {}
         self._readers: dict[str, Reader] = {}
         self._uses: dict[str, _Use] = {}
+        self._before: dict[str, _Use | None] = {}
         self._guard = threading.Lock()
+        self._met = False
+        self._strange: dict[str, int] = {}
+        self.moved = False
+
+    @property
+    def socket(self) -> ServerConnection | None:
+        """The connection that the station has now."""
+        return self._socket
 
     @property
     def open(self) -> bool:
@@ -71,7 +81,7 @@ class StationLink:
         """The station is here (again) with this socket; the one it had before, if that was not noticed to be gone."""
         before = self._socket
         self._drop()
-        self._socket = socket
+        self._socket, self._met = socket, False
         return before
 
     async def answers(self, timeout_s: float) -> bool:
@@ -114,12 +124,18 @@ class StationLink:
     def take(self, reader: str | None, card_id: int | None, *, barred: Collection[str] = ()) -> str | None:
         """Take a reader for a card's work: the one named, or the first that is free and holds a card; None if none.
 
-        The `barred` ones are left alone.
+        A reader that holds this very card comes before all others. The `barred` ones are left alone, and so are those
+        whose card nobody has met yet, unless they are named.
         """
         with self._guard:
-            names = [reader] if reader is not None else list(self._readers)
+            if reader is not None:
+                names = [reader]
+            else:
+                own = [name for name, use in self._uses.items() if card_id and self._holds(name, use, card_id)]
+                names = own or [name for name in self._readers if not self._is_strange(name)]
             for name in names:
                 if name not in barred and self._may_take(name, card_id):
+                    self._before[name] = self._uses.get(name)
                     self._uses[name] = _Use(self._readers[name].insertion, self._bound(name, card_id), busy=True)
                     return name
         return None
@@ -134,12 +150,66 @@ class StationLink:
             found.insertion != use.insertion or None in (card_id, use.card_id) or card_id == use.card_id
         )
 
+    def _holds(self, name: str, use: _Use, card_id: int) -> bool:
+        found = self._readers.get(name)
+        same = found is not None and found.card and found.insertion == use.insertion
+        return same and use.card_id == card_id and not self._is_strange(name)
+
+    @property
+    def cards(self) -> set[int]:
+        """Cards of ours that are known to lie in a reader here."""
+        with self._guard:
+            return {
+                use.card_id for name, use in self._uses.items() if use.card_id and self._holds(name, use, use.card_id)
+            }
+
+    def _is_strange(self, name: str) -> bool:
+        found = self._readers[name]
+        return found.card and self._strange.get(name) == found.insertion
+
+    def strangers(self, *, barred: Collection[str] = (), every: bool = False) -> list[str]:
+        """Readers to be asked what lies in them; they are taken for it, until `introduce`.
+
+        Those whose card was there when the station came (again); `every` one whose card this hub has not worked on, if
+        so asked.
+        """
+        with self._guard:
+            if not self.open:
+                return []
+            asked = []
+            for name, found in self._readers.items():
+                use = self._uses.get(name)
+                strange = self._is_strange(name)
+                new = use is None or (not use.busy and (strange or use.insertion != found.insertion))
+                if found.card and new and name not in barred and (every or strange):
+                    self._uses[name] = _Use(found.insertion, None, busy=True)
+                    asked.append(name)
+            return asked
+
+    def introduce(self, reader: str, insertion: int | None, card_id: int | None) -> None:
+        """The card of that insertion is known now: `card_id`, or none of ours. The reader is free again."""
+        with self._guard:
+            if insertion is not None:
+                self._uses[reader] = _Use(insertion, card_id, busy=False)
+            else:
+                self._uses.pop(reader, None)
+            self._strange.pop(reader, None)
+
     def _bound(self, name: str, card_id: int | None) -> int | None:
         """Whose the reader's card is from now on; a mere look leaves it whose it was."""
         use = self._uses.get(name)
         if card_id is None and use is not None and use.insertion == self._readers[name].insertion:
             return use.card_id
         return card_id
+
+    def untake(self, reader: str) -> None:
+        """The work that the reader was taken for is none: its card is whose it was before."""
+        with self._guard:
+            before = self._before.pop(reader, None)
+            if before is None:
+                self._uses.pop(reader, None)
+            else:
+                self._uses[reader] = before
 
     def give_back(self, reader: str) -> None:
         """The work in this reader is over; its card loses power."""
@@ -195,17 +265,15 @@ class StationLink:
         finally:
             self._waiting.pop(number, None)
 
-    async def dismiss(self) -> None:
-        """Close the connection to a station that has been revoked."""
-        if self._socket is not None:
-            await self._socket.close()
-
     def hear(self, message: Message) -> bool:
         """Take what the station sent; true when its readers have changed."""
         match message:
             case Readers():
                 with self._guard:
                     self._readers = {reader.name: reader for reader in message.readers}
+                    if not self._met:  # hub or station are new: what lies there may have been worked on before
+                        self._strange = {one.name: one.insertion for one in message.readers if one.card}
+                    self._met = True
                 return True
             case Played() | Attested():
                 waiting = self._waiting.pop(message.id, None)

@@ -1,8 +1,9 @@
 """The hub process: stations connect here, card operations run here, in threads of one process.
 
-One hub a database (`uec.hub.single`). What a dead hub left running is settled by the journal when the next one starts,
-and what this one could not close while the database was away, as soon as that is back. Its sealing key lives in memory
-only; the public half is published in the database for the pages that take PINs.
+Any number of hubs serve one database side by side (`uec.hub.leases`); a station is linked to one of them. What a dead
+hub left running is settled by the journal by those that live or start next, and what this one could not close while the
+database was away, as soon as that is back. Its sealing key lives in memory only; the public half is published in the
+database for the pages that take PINs.
 """
 
 import asyncio
@@ -12,13 +13,13 @@ import os
 import queue
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -40,24 +41,23 @@ from issuance.station.wire import (
     encode,
 )
 from uec.domain.errors import StoreUnavailable, UecError
-from uec.domain.lifecycle import OperationState
 from uec.hub import enrolment
 from uec.hub.dispatch import assign
 from uec.hub.enrolment import StationRefused
+from uec.hub.leases import BEAT_S, Lease
 from uec.hub.links import StationLink, plain_readers
-from uec.hub.single import HubRunning, Sole, Standby, only_hub
+from uec.hub.strangers import introduce, introductions
 from uec.hub.tls import server_context
-from uec.hub.work import HubStopping, Workshop, perform
+from uec.hub.work import HubStopping, StationMoved, Workshop, perform
 from uec.services import operations
 from uec.services.journal_writer import JournalWriter
 from uec.services.views import OperationView
 from uec.settings import Settings
 from uec.store.engine import make_engine, session_factory
-from uec.store.tables import CardOperation, HubInstance, Station
+from uec.store.tables import Station
 
 CARDS_AT_ONCE = 64
 LOOK_S = 0.2
-HEARTBEAT_S = 5.0
 SIGN_IN_S = 10.0
 PING_S = 10.0
 PROBE_S = 2.0
@@ -81,69 +81,42 @@ def run_hub(
     *,
     clock: Callable[[], datetime] = system_clock,
     on_listening: Callable[[int], None] = lambda port: None,
-    standby: Standby = Standby.REFUSE,
 ) -> None:
-    """Be the hub until `stop` is set; raises `HubRunning`, or `OSError` when the address is taken.
+    """Be a hub until `stop` is set, beside any others of this database; raises `OSError` when the address is taken.
 
-    `on_listening` hears the port once stations can connect. With `Standby.WAIT` it waits for the hub that serves this
-    database to end, however it ends, and then goes on with its cards by their journals.
+    `on_listening` hears the port once stations can connect.
     """
     engine = make_engine(settings.database_url)
     sessions = session_factory(engine)
     vault = VaultClient(settings.vault_socket, ClientKind.HUB)
-    workshop = Workshop(settings, sessions, vault, SealingKey(), clock, os.urandom, stop, JournalWriter(sessions))
+    key = SealingKey()
+    workshop = Workshop(settings, sessions, vault, key, clock, os.urandom, stop, JournalWriter(sessions))
     try:
-        with (
-            only_hub(engine, standby=standby, stop=stop) as sole,
-            _announced(sessions, workshop.sealing_key, clock) as instance,
-        ):
-            asyncio.run(_Hub(workshop, instance, sole).run(on_listening))
+        lease = Lease(engine, sessions, key=key, clock=clock, random=os.urandom)
+        with lease.held():
+            asyncio.run(_Hub(workshop, lease).run(on_listening))
     finally:
         stop.set()
         vault.close()
         engine.dispose()
 
 
-@contextlib.contextmanager
-def _announced(sessions: sessionmaker[Session], key: SealingKey, clock: Callable[[], datetime]) -> Iterator[int]:
-    """Put back what the last hub left, and publish this one's key; the row's id."""
-    with sessions() as session:
-        running = select(CardOperation.id).where(CardOperation.state == OperationState.RUNNING)
-        left = list(session.scalars(running))
-        if left:
-            log.info("operations %s were left by the last hub; they are settled by their journals", left)
-            operations.release_operations(session, left, now=clock())
-    with sessions() as session:
-        session.execute(delete(HubInstance))
-        row = HubInstance(public_key=key.public_key, started_at=clock(), heartbeat_at=clock())
-        session.add(row)
-        session.commit()
-        instance = row.id
-    try:
-        yield instance
-    finally:
-        # A database that is away keeps the row, which the next start takes out.
-        with contextlib.suppress(StoreUnavailable), sessions() as session:
-            session.execute(delete(HubInstance).where(HubInstance.id == instance))
-            session.commit()
-
-
 class _Hub:
     """The loop of one hub process."""
 
-    def __init__(self, workshop: Workshop, instance: int, sole: Sole) -> None:
+    def __init__(self, workshop: Workshop, lease: Lease) -> None:
         self._workshop = workshop
-        self._instance = instance
-        self._sole = sole
+        self._lease = lease
         self._look = asyncio.Event()
         self._stranded: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._told = ""
-        self._ousted: HubRunning | None = None
         self._links: dict[int, StationLink] = {}
+        self._partings: set[asyncio.Future[None]] = set()
         self._workers = ThreadPoolExecutor(CARDS_AT_ONCE, thread_name_prefix="card")
 
     async def run(self, on_listening: Callable[[int], None]) -> None:
         """Serve stations and dispatch until the stop."""
+        self._loop = asyncio.get_running_loop()
         host, _, port = self._workshop.settings.hub_listen.rpartition(":")
         limits = {"max_size": MESSAGE_MAX_BYTES, "ping_interval": PING_S, "ping_timeout": PING_S}
         tls = server_context(self._workshop.settings, clock=self._workshop.clock)
@@ -154,11 +127,9 @@ class _Hub:
                 await self._dispatch()
             finally:
                 beating.cancel()
-                await asyncio.gather(beating, return_exceptions=True)
+                await asyncio.gather(beating, *self._partings, return_exceptions=True)
         # The links are closed now, so every running card session ends with a lost link.
         await asyncio.to_thread(self._workers.shutdown)
-        if self._ousted is not None:
-            raise self._ousted
 
     async def _dispatch(self) -> None:
         """Look for work again and again, at once when a reader changes; a database that is away is waited for."""
@@ -181,8 +152,15 @@ class _Hub:
     def _assign(self) -> None:
         workshop = self._workshop
         self._settle()
-        for operation, link, reader in assign(workshop.sessions, dict(self._links), workshop.clock):
+        links = dict(self._links)
+        for link, reader in introductions(workshop.sessions, links):
+            self._workers.submit(self._introduced, link, reader)
+        for operation, link, reader in assign(workshop.sessions, links, workshop.clock, hub_id=self._lease.hub_id):
             self._workers.submit(_performed, workshop, operation, link, reader, self._stranded)
+
+    def _introduced(self, link: StationLink, reader: str) -> None:
+        introduce(self._workshop, link, reader)
+        self._loop.call_soon_threadsafe(self._look.set)
 
     def _settle(self) -> None:
         """Close or put back what ended while the database was away."""
@@ -196,36 +174,45 @@ class _Hub:
                 raise
 
     async def _beat(self) -> None:
-        """Show that hub and stations are alive; let revoked stations go."""
+        """Show that hub and stations are alive, look after dead hubs' work, and let go whom this hub has no more."""
         while True:
             try:
-                revoked = await asyncio.to_thread(self._show)
-            except HubRunning as error:
-                self._ousted = error
-                self._workshop.stop.set()
-                return
+                for link, socket, refusal in await asyncio.to_thread(self._show):
+                    self._part(link, socket, refusal)
             except UecError as error:
                 self._tell_once(error)
-                revoked = []
-            for station_id in revoked:
-                await self._links.pop(station_id).dismiss()
-            await asyncio.sleep(HEARTBEAT_S)
+            await asyncio.sleep(BEAT_S)
 
-    def _show(self) -> list[int]:
-        self._sole.check()
-        now = self._workshop.clock()
-        here = [link.station_id for link in self._links.values() if link.open]
+    def _show(self) -> list[tuple[StationLink, ServerConnection | None, StationRefused]]:
+        """Renew the lease; the links to end: each with its socket, and what its station is told."""
+        self._lease.renew()
+        self._lease.reap()
+        links = {station_id: (link, link.socket) for station_id, link in tuple(self._links.items())}
+        here = [station_id for station_id, (_, socket) in links.items() if socket is not None]
+        elsewhere = Station.hub_id.is_not(None) & (Station.hub_id != self._lease.hub_id)
+        gone = select(Station.id, Station.revoked_at).where(
+            Station.id.in_(links), or_(Station.revoked_at.is_not(None), elsewhere)
+        )
         with self._workshop.sessions() as session:
-            alive = update(HubInstance).where(HubInstance.id == self._instance).values(heartbeat_at=now)
-            if session.execute(alive.returning(HubInstance.id)).first() is None:  # a database put back from a copy
-                key = self._workshop.sealing_key.public_key
-                row = HubInstance(id=self._instance, public_key=key, started_at=now, heartbeat_at=now)
-                session.add(row)
-            session.execute(update(Station).where(Station.id.in_(here)).values(last_seen_at=now))
-            revoked = session.scalars(select(Station.id).where(Station.id.in_(here), Station.revoked_at.is_not(None)))
-            gone = list(revoked)
+            seen = update(Station).where(Station.id.in_(here), Station.hub_id == self._lease.hub_id)
+            session.execute(seen.values(last_seen_at=self._workshop.clock()))
+            rows = session.execute(gone).all()
             session.commit()
-        return gone
+        return [
+            (*links[station_id], enrolment.revoked() if revoked_at is not None else enrolment.twin())
+            for station_id, revoked_at in rows
+        ]
+
+    def _part(self, link: StationLink, socket: ServerConnection | None, refusal: StationRefused) -> None:
+        """A station that was revoked, or is linked to another hub by now; one that still answers here is told."""
+        if link.socket is not socket:
+            return  # it came back while the database was asked
+        link.moved = True
+        self._links.pop(link.station_id, None)
+        if socket is not None:
+            parting = asyncio.ensure_future(_dismiss(socket, encode(Refused(refusal.code, str(refusal)))))
+            self._partings.add(parting)
+            parting.add_done_callback(self._partings.discard)
 
     async def _station(self, socket: ServerConnection) -> None:
         """One connection: prove who you are, then report and play."""
@@ -275,6 +262,7 @@ class _Hub:
                     )
                 )
                 await self._refuse_twin(station_id)
+                await asyncio.to_thread(self._take_station, station_id)
                 await socket.send(encode(Welcome(name)))
                 return await self._attach(station_id, name, socket)
             case other:
@@ -284,14 +272,16 @@ class _Hub:
         """Raise `StationRefused` when a station of that identity is here and answers: two would oust each other."""
         link = self._links.get(station_id)
         if link is not None and await link.answers(PROBE_S):
-            raise StationRefused(
-                "A machine with this station's identity is connected already: stop it there, or enrol this one by a "
-                "code of its own.",
-                reason="twice",
-            )
+            raise enrolment.twin()
+
+    def _take_station(self, station_id: int) -> None:
+        """The station is this hub's from now on; one that had it learns so by its next beat."""
+        with self._workshop.sessions() as session:
+            session.execute(update(Station).where(Station.id == station_id).values(hub_id=self._lease.hub_id))
+            session.commit()
 
     async def _attach(self, station_id: int, name: str, socket: ServerConnection) -> StationLink:
-        link = self._links.setdefault(station_id, StationLink(station_id, name, asyncio.get_running_loop()))
+        link = self._links.setdefault(station_id, StationLink(station_id, name, self._loop))
         before = link.attach(socket)
         if before is not None:
             await before.close()
@@ -305,11 +295,14 @@ class _Hub:
                 await asyncio.to_thread(self._report, link)
 
     def _report(self, link: StationLink) -> None:
-        """Write the readers where the pages see them."""
+        """Write the readers where the pages see them; of a station that is linked elsewhere the other hub tells."""
         values = {"readers": plain_readers(link.readers), "last_seen_at": self._workshop.clock()}
+        mine = (Station.id == link.station_id, Station.hub_id == self._lease.hub_id)
+        if not link.open:
+            values["hub_id"] = None
         try:
             with self._workshop.sessions() as session:
-                session.execute(update(Station).where(Station.id == link.station_id).values(**values))
+                session.execute(update(Station).where(*mine).values(**values))
                 session.commit()
         except UecError as error:
             log.warning("%s", error)
@@ -320,6 +313,12 @@ class _Hub:
                 return ask(session)
 
         return await asyncio.to_thread(answer)
+
+
+async def _dismiss(socket: ServerConnection, words: str) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        await socket.send(words)
+    await socket.close()
 
 
 def _bytes(text: str) -> bytes:
@@ -337,6 +336,9 @@ def _performed(
         perform(workshop, operation, link, reader)
     except HubStopping:
         log.info("operation %d is left to the next start", operation.id)
+    except StationMoved:
+        log.info("operation %d goes on at the hub that has station %s now", operation.id, link.name)
+        stranded.put(operation.id)
     except StoreUnavailable as error:
         log.warning("operation %d is settled when the database is back: %s", operation.id, error)
         stranded.put(operation.id)

@@ -62,6 +62,10 @@ class HubStopping(Exception):
     """The hub ends in the middle of an operation, which is left to the next one as if this one had been killed."""
 
 
+class StationMoved(Exception):
+    """The station is linked to another hub by now, which goes on with its cards."""
+
+
 @dataclass(frozen=True)
 class Workshop:
     """What all operations of a hub share."""
@@ -98,8 +102,8 @@ class Workshop:
 def perform(workshop: Workshop, operation: OperationView, link: StationLink, reader: str) -> None:
     """Do an operation in a reader that was taken for it, and close it, well or not.
 
-    Raises `HubStopping` when the hub ends first, `StoreUnavailable` when the database goes; the operation then stays
-    running, to be settled by the next start or when the database is back.
+    Raises `HubStopping` when the hub ends first, `StationMoved` when the station went to another one,
+    `StoreUnavailable` when the database goes; the operation then stays running, to be settled.
     """
     try:
         desk = workshop.desk(operation.card_id)
@@ -165,6 +169,8 @@ class _InReader:
         while time.monotonic() - begun < self._workshop.return_wait_s:
             if self._workshop.stop.is_set():
                 raise HubStopping
+            if self._link.moved:
+                raise StationMoved
             there = self._link.insertion(self._reader)
             if there is not None and (there != insertion or time.monotonic() - begun > SETTLE_S):
                 return True

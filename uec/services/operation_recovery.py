@@ -23,7 +23,7 @@ def settle(session: Session, operation: CardOperation, now: datetime) -> None:
     proof = session.scalars(proofs.order_by(JournalEntry.seq.desc()).limit(1)).first()
     if proof is None and operation.kind is not OperationKind.HAND_OVER:
         operation.state = advance(OPERATION, operation.state, OperationEvent.RELEASE)
-        operation.started_at = None
+        operation.started_at = operation.hub_id = None
         return
     operation.sealed_pins, operation.finished_at = None, now
     if proof is None:

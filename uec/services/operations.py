@@ -159,12 +159,14 @@ def claim_operation(
     station_ids: Collection[int] | None = None,
     operation_id: int | None = None,
     place: tuple[int, str] | None = None,
+    hub_id: int | None = None,
 ) -> OperationView | None:
     """Take the oldest operation that one of these stations can do (None: any), or exactly the one named, or None.
 
     Refusals and deaths are looked at once more: a card nobody may have is annulled instead of written. So is the card's
     state: an operation on a card that was annulled or spoiled while it waited fails and touches no chip, and so does
-    one that somebody asked for who is in quarantine now. `place` is the station and reader that it is claimed for.
+    one that somebody asked for who is in quarantine now. `place` is the station and reader that it is claimed for,
+    `hub_id` the hub that answers for it while its lease lasts.
     """
     while True:
         wanted: list[ColumnElement[bool]] = [CardOperation.state == OperationState.REQUESTED, ~_in_doubt()]
@@ -185,7 +187,7 @@ def claim_operation(
         if operation.kind in _GIVING and _call_off_if_barred(session, operation, now):
             continue
         operation.state = advance(OPERATION, operation.state, OperationEvent.CLAIM)
-        operation.started_at = now
+        operation.started_at, operation.hub_id = now, hub_id
         if place is not None:
             quality.note_place(session, operation.id, station_id=place[0], reader=place[1])
         operation.progress = {"step": 0, "of": 0, "label": "find_card"}

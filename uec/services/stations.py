@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import case, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -69,10 +69,15 @@ def revoke(session: Session, station_id: int, *, actor: Actor, now: datetime) ->
     session.commit()
 
 
-def hub_public_key(session: Session, *, now: datetime) -> bytes:
-    """The key (65-byte P-256 point) of the hub that is alive; raises `HubAway`."""
+def hub_public_key(session: Session, *, now: datetime, station_id: int | None = None) -> bytes:
+    """The key (65-byte P-256 point) of the hub that has this station's link, else of one that is alive.
+
+    Raises `HubAway` when none is.
+    """
+    has_it = select(Station.hub_id).where(Station.id == station_id).scalar_subquery()
     alive = select(HubInstance.public_key).where(HubInstance.heartbeat_at > now - ALIVE)
-    key = session.scalar(alive.order_by(HubInstance.heartbeat_at.desc()).limit(1))
+    order = (case((HubInstance.id == has_it, 0), else_=1), HubInstance.heartbeat_at.desc())
+    key = session.scalar(alive.order_by(*order).limit(1))
     if key is None:
         raise HubAway("The card service does not answer: start `uec hub`, or ask the administrator to.")
     return key

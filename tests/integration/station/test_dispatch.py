@@ -73,6 +73,8 @@ def link_of(station_id: int, loop: asyncio.AbstractEventLoop, **cards: int) -> S
     link = StationLink(station_id, f"station {station_id}", loop)
     link.attach(cast(ServerConnection, Deaf()))
     link.hear(Readers(tuple(Reader(name, bool(count), count) for name, count in cards.items())))
+    for name in link.strangers():
+        link.introduce(name, link.insertion(name), None)
     return link
 
 

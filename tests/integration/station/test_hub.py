@@ -3,7 +3,6 @@
 import threading
 from dataclasses import replace
 
-import pytest
 from sqlalchemy import select
 
 from card_io.secret import Secret
@@ -16,8 +15,6 @@ from issuance.station.wire import to_sign
 from tests.integration.station.conftest import Hands, Network
 from tests.support.line import blank_card
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
-from uec.hub.server import run_hub
-from uec.hub.single import HubRunning
 from uec.services import handover, journal, stations
 from uec.services.views import OperationView
 from uec.store.tables import Card, Station
@@ -152,11 +149,6 @@ def test_a_locked_vault_fails_the_operation_and_not_the_card(network: Network) -
     network.settings = replace(network.settings, vault_socket=right.vault_socket)
     network.start_hub()
     done(network, network.request(OperationKind.PERSONALISE, card_id, station_id, None))
-
-
-def test_only_one_hub_runs(network: Network) -> None:
-    with pytest.raises(HubRunning, match="stop it first"):
-        run_hub(replace(network.settings, hub_listen="127.0.0.1:0"), threading.Event())
 
 
 def test_readers_and_cards_are_shown(network: Network) -> None:

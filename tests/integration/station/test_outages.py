@@ -4,7 +4,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -21,11 +20,9 @@ from tests.integration.station.test_killed import SlowHands
 from tests.support.line import blank_card
 from uec.domain.errors import StoreUnavailable
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
-from uec.hub import enrolment, server, single
+from uec.hub import enrolment, server
 from uec.hub.dispatch import assign
 from uec.hub.links import StationLink
-from uec.hub.server import run_hub
-from uec.hub.single import HubRunning
 from uec.services import operations, stations
 from uec.store.engine import make_engine, session_factory
 from uec.store.tables import HubInstance, Station
@@ -109,21 +106,9 @@ def test_a_database_server_that_drops_everybody_is_come_back_to(postgres_url: st
     engine.dispose()
 
 
-def test_two_hubs_of_one_database_are_told_apart_whatever_their_state_folder(
-    network_on_either: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network = network_on_either
-    monkeypatch.setattr(single, "DYING_S", 0.3)
-    other = replace(network.settings, hub_listen="127.0.0.1:0", state_dir=tmp_path / "elsewhere")
-    with pytest.raises(HubRunning, match="stop it first"):
-        run_hub(other, threading.Event())
-    with network.office.sessions() as session:
-        assert len(session.scalars(select(HubInstance)).all()) == 1, "the first one's key stays"
-
-
 def test_a_hub_whose_row_was_lost_shows_itself_again(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     network.stop_hub()
-    monkeypatch.setattr(server, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(server, "BEAT_S", 0.1)
     network.start_hub()
     with network.office.sessions() as session:
         key = session.scalars(select(HubInstance.public_key)).one()
@@ -165,6 +150,10 @@ class _Link(StationLink):
         self._free = True
 
     @property
+    def cards(self) -> set[int]:
+        return set()
+
+    @property
     def ready(self) -> bool:
         return self._free
 
@@ -172,7 +161,7 @@ class _Link(StationLink):
         taken, self._free = self._free, False
         return reader if taken else None
 
-    def give_back(self, reader: str) -> None:
+    def untake(self, reader: str) -> None:
         self._free = True
 
 
@@ -297,17 +286,3 @@ def test_an_enrolment_whose_answer_got_lost_is_repeated(network: Network, monkey
     kept = StationKey.kept(settings.folder)
     identity = enrol(settings, code)
     assert (identity.station_id, identity.key.public_key) == (created, kept.public_key)
-
-
-def test_a_hub_whose_lock_went_to_another_one_ends(postgres_url: str) -> None:
-    """After a server's restart two hubs may ask for the lock; the one that comes late ends."""
-    first, second = make_engine(postgres_url), make_engine(postgres_url)
-    with psycopg.connect(postgres_url, autocommit=True) as administrator, single.only_hub(first) as sole:
-        sole.check()
-        held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
-        administrator.execute(f"SELECT pg_terminate_backend(pid) FROM ({held}) AS holder")
-        with single.only_hub(second), pytest.raises(HubRunning):
-            sole.check()
-        sole.check()
-    first.dispose()
-    second.dispose()

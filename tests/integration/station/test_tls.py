@@ -3,7 +3,6 @@
 import logging
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +11,11 @@ import pytest
 from issuance.station.agent import enrol
 from issuance.station.errors import HubAway, HubImpostor
 from issuance.station.identity import StationIdentity
-from tests.integration.station.conftest import Hands, Network, run_in_thread
+from tests.integration.station.conftest import Hands, Network
 from tests.support.line import blank_card
 from uec.domain.errors import InvalidSettings
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
 from uec.hub.enrolment import code_hash, new_code
-from uec.hub.server import run_hub
-from uec.hub.single import HubRunning, Standby
 from uec.hub.tls import pin_of, server_context
 from uec.services import stations
 
@@ -126,47 +123,6 @@ def test_files_that_do_not_fit_are_named(network: Network, tmp_path: Path) -> No
         settings = replace(network.settings, hub_tls="always", hub_certificate=there, hub_key=key)
         with pytest.raises(InvalidSettings):
             server_context(settings, clock=network.office.clock)
-
-
-@pytest.mark.slow
-def test_a_hub_in_waiting_takes_over_the_cards_of_one_that_ends(network_on_either: Network) -> None:
-    """Both have an address; the station knows both, and the card goes on where its journal says."""
-    network = network_on_either
-    station_id = network.enrol("Window 1")
-    second, ports = threading.Event(), [0]
-
-    def heard(port: int) -> None:
-        ports[0] = port
-        second.set()
-
-    with pytest.raises(HubRunning):
-        run_hub(network.settings, threading.Event())
-    other = replace(network.settings, hub_listen="127.0.0.1:0")
-    waiting = run_in_thread(run_hub, other, clock=network.office.clock, on_listening=heard, standby=Standby.WAIT)
-    hands = Hands("left")
-    card_id = network.prepared_card(1)
-    chip = blank_card(card_id)
-    asked = network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
-    chip.faults.mute_at = 25
-    assert not second.is_set()
-    network.start_station("Window 1", hands)
-    hands.put("left", chip)
-    network.wait_for(asked, OperationState.RUNNING)
-    network.stop_hub()
-    assert second.wait(20)
-    chip.faults.mute_at = None
-    chip.power_off()
-    network.agents[0].end()
-    network.agents.clear()
-    network.url = f"{network.url},ws://127.0.0.1:{ports[0]}"
-    network.start_station("Window 1", hands)
-    hands.put("left", chip)
-    assert network.wait_for(asked).state is OperationState.DONE
-    assert network.office.card(card_id).state is CardState.PERSONALISED
-    for agent in network.agents:
-        agent.end()
-    network.agents.clear()
-    waiting.end()
 
 
 BLOCKED = """

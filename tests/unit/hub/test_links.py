@@ -53,6 +53,8 @@ def linked(loop: asyncio.AbstractEventLoop, *readers: Reader) -> tuple[StationLi
     link, socket = StationLink(1, "window-1", loop), Socket()
     link.attach(cast(ServerConnection, socket))
     assert link.hear(Readers(readers))
+    for name in link.strangers():
+        link.introduce(name, link.insertion(name), None)
     return link, socket
 
 
@@ -183,3 +185,78 @@ def test_a_card_that_came_in_the_middle_of_the_work_meets_no_other_job(loop: asy
     assert link.take(None, 8) is None, "the card of 7 still lies there"
     link.hear(Readers((Reader("a", card=True, insertion=3),)))
     assert link.take(None, 8) == "a"
+
+
+CARD_IN_A = Reader("a", card=True, insertion=4)
+
+
+def newcomer(loop: asyncio.AbstractEventLoop, *readers: Reader) -> StationLink:
+    link = StationLink(1, "window-1", loop)
+    link.attach(cast(ServerConnection, Socket()))
+    link.hear(Readers(readers))
+    return link
+
+
+def test_a_card_that_lay_there_before_is_met_before_it_gets_any_job(loop: asyncio.AbstractEventLoop) -> None:
+    link = newcomer(loop, CARD_IN_A)
+    assert link.take(None, 7) is None
+    assert link.strangers() == ["a"] and link.strangers() == [], "one asks it"
+    link.introduce("a", 4, 9)
+    assert link.take(None, 7) is None, "it is card 9"
+    assert link.cards == {9} and link.take(None, 9) == "a"
+
+
+def test_a_stranger_that_is_none_of_ours_is_a_blank(loop: asyncio.AbstractEventLoop) -> None:
+    link = newcomer(loop, CARD_IN_A)
+    link.strangers()
+    link.introduce("a", 4, None)
+    assert link.take(None, 7) == "a"
+
+
+def test_a_stranger_that_could_not_be_asked_is_asked_again_like_any_card(loop: asyncio.AbstractEventLoop) -> None:
+    link = newcomer(loop, CARD_IN_A)
+    link.strangers()
+    link.introduce("a", None, None)
+    assert link.take(None, 7) == "a", "the work itself refuses it by name"
+
+
+def test_somebody_who_names_the_reader_needs_no_introduction(loop: asyncio.AbstractEventLoop) -> None:
+    assert newcomer(loop, CARD_IN_A).take("a", 7) == "a"
+
+
+def test_a_card_put_in_later_is_no_stranger_but_may_be_asked(loop: asyncio.AbstractEventLoop) -> None:
+    link = newcomer(loop, Reader("a", card=False, insertion=0))
+    link.hear(Readers((Reader("a", card=True, insertion=1),)))
+    assert link.strangers() == []
+    assert link.strangers(every=True) == ["a"]
+
+
+def test_a_station_that_comes_again_is_asked_again(loop: asyncio.AbstractEventLoop) -> None:
+    """Its process may be a new one that counts insertions from one."""
+    link, _ = linked(loop, CARD_IN_A)
+    assert link.take(None, 7) == "a"
+    link.give_back("a")
+    link.attach(cast(ServerConnection, Socket()))
+    link.hear(Readers((CARD_IN_A,)))
+    assert link.take(None, 7) is None or link.cards == {7}
+    assert link.strangers() == ["a"]
+    link.introduce("a", 4, 12)
+    assert link.cards == {12}
+
+
+def test_a_begun_card_goes_to_the_reader_that_holds_it(loop: asyncio.AbstractEventLoop) -> None:
+    link = newcomer(loop, Reader("a", card=True, insertion=1), Reader("b", card=True, insertion=1))
+    for name, card_id in zip(link.strangers(), (None, 7), strict=True):
+        link.introduce(name, 1, card_id)
+    assert link.take(None, 7) == "b", "though a would do for a fresh card"
+
+
+def test_a_reader_whose_work_another_hub_got_is_free_for_the_next(loop: asyncio.AbstractEventLoop) -> None:
+    link, _ = linked(loop, CARD_IN_A)
+    assert link.take(None, 7) == "a"
+    link.untake("a")
+    assert link.take(None, 8) == "a", "nothing was done with its card"
+    link.give_back("a")
+    assert link.take("a", None) == "a"
+    link.untake("a")
+    assert link.cards == {8}, "it is whose it was"

@@ -117,7 +117,7 @@ def hand_over(card_id: int) -> ResponseReturnValue:
             actor=actor,
             station_id=station_id,
             reader=reader_name,
-            sealed_pins=_sealed(card, form),
+            sealed_pins=_sealed(card, form, station_id),
             holder_checked=bool(form.holder_checked.data),
             now=now(),
         )
@@ -128,9 +128,9 @@ def hand_over(card_id: int) -> ResponseReturnValue:
     ), 400 if form.errors else 200
 
 
-def _sealed(card: CardDetail, form: HandOverForm) -> bytes:
+def _sealed(card: CardDetail, form: HandOverForm, station_id: int | None) -> bytes:
     """Seal the PINs to the hub before anything is stored: from here on this process cannot read them either."""
-    key = stations.hub_public_key(reader(), now=now())
+    key = stations.hub_public_key(reader(), now=now(), station_id=station_id)
     pins = {name: Secret(str(form[name].data).encode("ascii")) for name in ("pin1", "pin2")}
     return seal_pins(key, pins, card_number=card.row.number)
 
