@@ -1,31 +1,25 @@
-"""Reads what an office tells its planner about lines, chips and couriers, and makes the region's arrays of it.
+"""What an office tells its planner about lines, chips, couriers and points, made into the region's arrays.
 
-A TOML table, unknown entries refused; everything has a default, so that an office can plan before it has written any:
-one line that makes what the points hand over, chips without end, a courier to every point on every working day.
+Everything has a default, so that an office can plan before it has told anything: one line that makes what the points
+hand over, chips without end, a courier to every point on every working day, the points' own daily capacity.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 import numpy as np
 
 from issuance.planning.calendar import WorkingCalendar
-from issuance.planning.errors import PlanningError
-from issuance.planning.region import Delivery, Line, Place, Supply
-from issuance.planning.timetable import LineHours, Maintenance, Round
+from issuance.planning.region import Counts, Delivery, Flags, Line, Place, Supply
+from issuance.planning.timetable import LineHours, PointHours, Round, mobile_hand_over, visits
 
-WORKING_WEEK = (0, 1, 2, 3, 4)
+WORKING_WEEK = frozenset(range(5))
 # More chips than any region has people: whoever counts none has no shortage of them.
 PLENTY = 10**9
-KNOWN = {
-    "": {"lines", "chips", "courier", "points"},
-    "lines": {"code", "name_ru", "name_en", "machines", "cards_per_hour", "shift_hours", "shifts", "maintenance"},
-    "chips": {"in_hand", "deliveries"},
-    "courier": {"weekdays", "volume", "cost", "transit"},
-    "points": {"weekdays", "volume", "cost", "transit", "storage"},
-}
+# A delivery that is overdue is believed to come so many planning days from now, until somebody knows better.
+OVERDUE_DAYS = 10
+SAFE_DAYS = 20
 
 
 @dataclass(frozen=True)
@@ -40,104 +34,136 @@ class OfficePoint:
 
 
 @dataclass(frozen=True)
+class Coming:
+    """Chips that are ordered: `count` of them on `day`, by the maker's delivery note once it is known."""
+
+    day: date
+    count: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Service:
+    """How a point is served; None leaves it to the points' common rule or to the office's own tables.
+
+    A point with `stops` is a mobile office: it stands there on these days only, `stop_minutes` each, and takes its
+    cards along in the morning.
+    """
+
+    weekdays: frozenset[int] | None = None
+    volume: int | None = None
+    cost: float | None = None
+    transit: int | None = None
+    storage: int | None = None
+    hours: PointHours | None = None
+    stops: tuple[date, ...] = ()
+    stop_minutes: int = 0
+
+    def over(self, rule: "Service") -> "Service":
+        """What this point says, and the common rule where it says nothing."""
+        return Service(
+            self.weekdays if self.weekdays is not None else rule.weekdays,
+            self.volume if self.volume is not None else rule.volume,
+            self.cost if self.cost is not None else rule.cost,
+            self.transit if self.transit is not None else rule.transit,
+            self.storage,
+            self.hours,
+            self.stops,
+            self.stop_minutes,
+        )
+
+
+@dataclass(frozen=True)
 class Facts:
-    """The checked table: lines with their hours, chips, and the couriers' rounds by point code."""
+    """The checked table: lines with their hours, chips, and the couriers' rounds by point code.
+
+    `in_hand` is None where the stock's own books are to be believed; `intake` times the applications that came lately
+    are expected to come every day (0: nobody is expected); `windows` times what points can hand over.
+    """
 
     lines: tuple[tuple[Line, LineHours], ...] = ()
-    in_hand: int = PLENTY
-    deliveries: tuple[tuple[date, int], ...] = ()
-    courier: Mapping[str, Any] = field(default_factory=dict)
-    points: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    in_hand: int | None = None
+    deliveries: tuple[Coming, ...] = ()
+    courier: Service = field(default_factory=Service)
+    points: Mapping[str, Service] = field(default_factory=dict)
+    intake: float = 0.0
+    windows: float = 1.0
 
-    def supply(self, days: Sequence[date], calendar: WorkingCalendar, points: Sequence[OfficePoint]) -> Supply:
-        """Lines and chips by day."""
+    def supply(
+        self,
+        days: Sequence[date],
+        calendar: WorkingCalendar,
+        points: Sequence[OfficePoint],
+        *,
+        chips: int = PLENTY,
+        arrived: frozenset[str] = frozenset(),
+    ) -> Supply:
+        """Lines and chips by day; `chips` by the stock's books, `arrived` the delivery notes that are in it."""
         lines = self.lines or (_default_line(points),)
         deliveries = np.zeros((1, len(days)), dtype=np.int64)
-        for day, count in self.deliveries:
-            later = [number for number, planned in enumerate(days) if planned >= day]
-            if later:
-                deliveries[0, later[0]] += count
+        for coming in self.deliveries:
+            if coming.note not in arrived:
+                _deliver(deliveries[0], days, coming)
         return Supply(
             tuple(line for line, _ in lines),
             np.stack([hours.capacity(days, calendar) for _, hours in lines]),
-            np.array([self.in_hand], dtype=np.int64),
+            np.array([chips if self.in_hand is None else self.in_hand], dtype=np.int64),
             deliveries,
         )
 
     def delivery(self, days: Sequence[date], calendar: WorkingCalendar, points: Sequence[OfficePoint]) -> Delivery:
         """Couriers and windows by day."""
-        rounds = [{**self.courier, **self.points.get(point.code, {})} for point in points]
-        working = np.array([calendar.is_working(day) for day in days])
+        served = [self.service(point.code) for point in points]
+        by_point = [_hand_over(one, point.daily, days, calendar) for one, point in zip(served, points, strict=True)]
         return Delivery(
-            departs=np.stack(
-                [Round(frozenset(one.get("weekdays", WORKING_WEEK))).departures(days, calendar) for one in rounds]
-            ),
-            transit=np.array([one.get("transit", 0) for one in rounds], dtype=np.int64),
-            volume=np.array([one.get("volume", 10_000) for one in rounds], dtype=np.int64),
-            cost=np.array([one.get("cost", 0) for one in rounds], dtype=float),
-            hand_over=np.stack([np.where(working, point.daily, 0) for point in points]).astype(np.int64),
+            departs=np.stack([_departs(one, days, calendar) for one in served]),
+            transit=np.array([0 if one.stops else one.transit or 0 for one in served], dtype=np.int64),
+            volume=np.array([10_000 if one.volume is None else one.volume for one in served], dtype=np.int64),
+            cost=np.array([one.cost or 0.0 for one in served], dtype=float),
+            hand_over=np.floor(np.stack(by_point) * self.windows).astype(np.int64),
         )
+
+    def service(self, code: str) -> Service:
+        """How the point with a code is served."""
+        return self.points.get(code, Service()).over(self.courier)
 
     def places(self, points: Sequence[OfficePoint]) -> tuple[Place, ...]:
         """The points with their safes; twenty days' hand-overs fit where nothing is said."""
-        return tuple(
-            Place(
-                one.code,
-                one.name_ru,
-                one.name_en,
-                one.municipality,
-                int(self.points.get(one.code, {}).get("storage", 20 * one.daily)),
-            )
-            for one in points
-        )
+        return tuple(Place(one.code, one.name_ru, one.name_en, one.municipality, self._storage(one)) for one in points)
+
+    def _storage(self, point: OfficePoint) -> int:
+        said = self.service(point.code)
+        if said.storage is not None:
+            return said.storage
+        return SAFE_DAYS * max(point.daily, said.hours.on_a_day(max(said.hours.minutes)) if said.hours else 0)
 
 
-def facts_from(table: Mapping[str, Any]) -> Facts:
-    """Check a parsed TOML table; raises `PlanningError` naming the entry that is wrong."""
-    _only(table, "")
-    chips = table.get("chips", {})
-    _only(chips, "chips")
-    _only(table.get("courier", {}), "courier")
-    points = table.get("points", {})
-    for code, entry in points.items():
-        _only(entry, "points", code)
-    try:
-        return Facts(
-            lines=tuple(_line(entry) for entry in table.get("lines", ())),
-            in_hand=int(chips.get("in_hand", PLENTY)),
-            deliveries=tuple((entry["day"], int(entry["count"])) for entry in chips.get("deliveries", ())),
-            courier=dict(table.get("courier", {})),
-            points={code: dict(entry) for code, entry in points.items()},
-        )
-    except (KeyError, TypeError, ValueError) as problem:
-        raise PlanningError(
-            f"The planning facts have an entry that cannot be read ({problem}): correct it."
-        ) from problem
+def _deliver(row: Counts, days: Sequence[date], coming: Coming) -> None:
+    """A delivery is usable on the first planned day on or after its own; one that is overdue, some days from now."""
+    if coming.day < days[0]:
+        row[min(OVERDUE_DAYS, len(days) - 1)] += coming.count
+        return
+    later = [number for number, planned in enumerate(days) if planned >= coming.day]
+    if later:
+        row[later[0]] += coming.count
 
 
-def _line(entry: Mapping[str, Any]) -> tuple[Line, LineHours]:
-    _only(entry, "lines", str(entry.get("code", "")))
-    hours = LineHours(
-        machines=int(entry["machines"]),
-        cards_per_hour=int(entry["cards_per_hour"]),
-        shift_hours=int(entry.get("shift_hours", 8)),
-        shifts=tuple(entry.get("shifts", (1, 1, 1, 1, 1, 0, 0))),
-        maintenance=tuple(Maintenance(**work) for work in entry.get("maintenance", ())),
-    )
-    code = str(entry["code"])
-    names = (str(entry.get("name_ru", code)), str(entry.get("name_en", code)))
-    return Line(code, *names, makes=(0,), shift=hours.shift_cards), hours
+def _departs(service: Service, days: Sequence[date], calendar: WorkingCalendar) -> Flags:
+    if service.stops:
+        return visits(days, service.stops)
+    weekdays = WORKING_WEEK if service.weekdays is None else service.weekdays
+    return Round(weekdays).departures(days, calendar)
+
+
+def _hand_over(service: Service, daily: int, days: Sequence[date], calendar: WorkingCalendar) -> Counts:
+    if service.stops:
+        hours = service.hours or PointHours(1, (0,) * 7)
+        return mobile_hand_over(visits(days, service.stops), hours, service.stop_minutes)
+    if service.hours:
+        return service.hours.hand_over(days, calendar)
+    return np.array([daily if calendar.is_working(day) else 0 for day in days], dtype=np.int64)
 
 
 def _default_line(points: Sequence[OfficePoint]) -> tuple[Line, LineHours]:
-    daily = sum(point.daily for point in points)
-    hours = LineHours(machines=1, cards_per_hour=daily, shift_hours=1)
+    hours = LineHours(machines=1, cards_per_hour=sum(point.daily for point in points), shift_hours=1)
     return Line("centre", "Центр", "Centre", (0,), hours.shift_cards), hours
-
-
-def _only(table: Mapping[str, Any], part: str, which: str = "") -> None:
-    for name in table:
-        if name not in KNOWN[part]:
-            where = " ".join(word for word in (part, which) if word) or "the planning facts"
-            known = ", ".join(sorted(KNOWN[part]))
-            raise PlanningError(f"{where}: unknown entry {name!r}; the known ones are {known}.")

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from issuance.planning.errors import PlanningError
 
+OWN, BUREAU = "own", "bureau"
 Counts = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Reals = npt.NDArray[np.float64]
@@ -33,7 +34,7 @@ CLASSES = len(Kind)
 
 @dataclass(frozen=True)
 class Line:
-    """A production line or an outside bureau: `makes` are the indexes of the card variants it can write.
+    """A production line or an outside bureau (`kind`): `makes` are the indexes of the card variants it can write.
 
     `shift` is how many cards one more shift would make.
     """
@@ -43,6 +44,7 @@ class Line:
     name_en: str
     makes: tuple[int, ...]
     shift: int = 0
+    kind: str = OWN
 
 
 @dataclass(frozen=True)

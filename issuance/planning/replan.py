@@ -2,10 +2,12 @@
 
 Days gone and frozen batches stay as they were. After them clocks go by the same rules as ever; a cohort card keeps its
 day of making unless lines or chips cannot do it any more, and then comes as soon as they can; only who had no date yet
-may take what is free. The linear programme is not solved again, and nothing before the event is walked again.
+may take what is free. `replan` shows at once what an event does to a plan: the linear programme is not solved again,
+and nothing before the event is walked again. `renew` is the next morning's plan, from the office as it is by then.
 """
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 
@@ -13,7 +15,8 @@ from issuance.planning.cost import cost_of
 from issuance.planning.errors import PlanningError
 from issuance.planning.forward import course_of, walk
 from issuance.planning.optimiser import Plan
-from issuance.planning.region import Counts, Kind, Region
+from issuance.planning.region import Counts, Flags, Kind, Region
+from issuance.planning.relaxation import relax
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,47 @@ def replan(plan: Plan, region: Region, *, day: int, frozen: int = 0) -> Replanne
     walked = walk(course, before=plan.walk, first=day, frozen=day + frozen)
     new = replace(plan, region=region, walk=walked, cost=cost_of(region, walked))
     return Replanned(new, tuple(_moved(plan, new, day)))
+
+
+def renew(old: Plan, region: Region, *, frozen_until: date | None) -> Plan:
+    """Plan `region` as it is today, which may begin on a later day, so that cohorts keep their days of making.
+
+    What `old` made until `frozen_until` is made or in batches and no more in the region. The linear programme is solved
+    anew, for its bound and prices; only who had no day yet may take what is free. Raises `PlanningError` for other
+    points or variants.
+    """
+    if len(old.region.places) != len(region.places) or old.region.variants != region.variants:
+        raise PlanningError("Points or card variants have changed: make a new plan instead.")
+    relaxed = relax(region)
+    trips = region.delivery.departs & _trips_kept(old, region)
+    course = course_of(region, targets=relaxed.targets, trips=trips, kept_plan=_kept(old, region, frozen_until))
+    walked = walk(course)
+    return Plan(region, trips, walked, cost_of(region, walked), relaxed.bound, relaxed)
+
+
+def _kept(old: Plan, region: Region, frozen_until: date | None) -> Counts:
+    """[D, P, V] cohort cards of the old plan to be made by each day of the new one, without those in batches."""
+    made = np.cumsum(old.walk.made[:, :, Kind.COHORT], axis=0)
+    gone = sum(1 for day in old.region.days if frozen_until is not None and day <= frozen_until)
+    rest = made - (made[gone - 1] if gone else 0)
+    by = np.searchsorted(_ordinals(old.region), _ordinals(region), side="right") - 1
+    # What was to be made on days that have passed, and was not put into batches, comes as soon as it can.
+    return np.maximum(np.where((by >= 0)[:, None, None], rest[np.maximum(by, 0)], 0), 0)
+
+
+def _trips_kept(old: Plan, region: Region) -> Flags:
+    """[P, D] trips but those the old plan left out for their price."""
+    spared = old.region.delivery.departs & ~old.trips
+    place = {day: number for number, day in enumerate(old.region.days)}
+    kept = np.ones(region.delivery.departs.shape, dtype=np.bool_)
+    for number, day in enumerate(region.days):
+        if day in place:
+            kept[:, number] = ~spared[:, place[day]]
+    return kept
+
+
+def _ordinals(region: Region) -> Counts:
+    return np.array([day.toordinal() for day in region.days], dtype=np.int64)
 
 
 def _moved(old: Plan, new: Plan, day: int) -> list[Moved]:

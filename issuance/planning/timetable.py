@@ -4,6 +4,7 @@ Public holidays and their moves come from the production calendar (`calendar`); 
 days than lines do. Minutes and cards an hour are whole; a fraction of a card is no card.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -109,14 +110,12 @@ class Round:
 def visits(days: Sequence[date], stays: Iterable[date]) -> Flags:
     """[D] the days on which a mobile office stands at its stop; it leaves with the cards the same morning.
 
-    Raises `PlanningError` for a stay that is none of the days.
+    A stay between two planned days counts on the later one; one outside of the plan does not count.
     """
-    place = {day: number for number, day in enumerate(days)}
     there = np.zeros(len(days), dtype=np.bool_)
     for day in stays:
-        if day not in place:
-            raise PlanningError(f"The mobile office has a stop on {day:%d.%m.%Y}, which the plan does not have.")
-        there[place[day]] = True
+        if days[0] <= day <= days[-1]:
+            there[bisect_left(days, day)] = True
     return there
 
 

@@ -14,7 +14,7 @@ from uec.domain.numbers import luhn_check, snils_check
 from uec.domain.permissions import Role, permissions_of
 from uec.domain.policy import Policy
 from uec.services import notices
-from uec.services.batches import BatchRules
+from uec.services.batch_rules import BatchRules
 from uec.services.forms import ApplicationForm
 from uec.store.tables import IssuancePoint, Municipality, RegisterImport, Resident, Staff, StaffRole
 

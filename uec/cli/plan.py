@@ -2,7 +2,8 @@
 
 import json
 import tomllib
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 from uec.cli.options import login_options, now, settings, signed_in, store
 from uec.cli.tables import progress_bar, show, show_facts, show_json
 from uec.domain.errors import InvalidFile
+from uec.domain.permissions import Permission
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -18,27 +20,22 @@ if TYPE_CHECKING:
     from issuance.planning.region import Region
     from uec.settings import Settings
 
-FACTS_HELP = """The planning facts (TOML): [[lines]] with code, machines, cards_per_hour, shift_hours, shifts (seven
-numbers), [[lines.maintenance]]; [chips] in_hand, deliveries; [courier] weekdays, volume, cost, transit; [points.CODE]
-with any of these and storage. Without it: one line, chips without end, a courier every working day."""
-
-facts_option = click.option(
-    "--facts", "facts_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help=FACTS_HELP
-)
 days_option = click.option(
-    "--days", default=365, show_default=True, type=click.IntRange(1, 800), help="Calendar days to plan."
+    "--days", type=click.IntRange(1, 800), help="Calendar days to plan; without it, as far as serving everybody takes."
 )
 
 
 @click.group()
 def plan() -> None:
-    """Plan mass emission: who gets a card when, what holds it up, and what would help.
+    """Plan who gets a card when, what holds it up, and what would help.
 
     A plan gives every approved application a place in a queue, a batch and a promised day: remakes first, then those
     with a clock, then the cohort; within a class nobody waits longer than a later applicant at the same point. It comes
-    whatever the input is: what cannot be in time is listed with its reason and what it would take.
+    whatever the input is: what cannot be in time is listed with its reason and what it would take. The batches of the
+    next working days are cut out of it and wait for their release; later plans leave them as they are.
 
     \b
+        uec plan facts set lines.toml --reason "second line" ...   lines, chips, couriers, points
         uec plan make --login planner              plan everybody who waits
         uec plan show --login planner              its weeks, bottlenecks and late cards
         uec plan explain 2026-0000123 ...          one person's place
@@ -48,18 +45,63 @@ def plan() -> None:
 
 
 @plan.command()
-@facts_option
+@click.option("--anew", is_flag=True, help="A new plan, also where it moves promised days.")
 @days_option
 @login_options
-def make(facts_file: Path | None, days: int, login: str, password_file: Path | None) -> None:
-    """Make the plan of everybody who waits and promise them a day; earlier promises are replaced."""
-    from uec.services import plan_office  # noqa: PLC0415
+def make(anew: bool, days: int | None, login: str, password_file: Path | None) -> None:  # noqa: FBT001
+    """Plan everybody who waits, promise them a day, and cut the batches of the next days.
+
+    Days promised by the plan before are kept as far as lines, chips and couriers still allow; who is moved is listed.
+    """
+    from uec.services import batches, phases, plan_office, rules  # noqa: PLC0415
 
     chosen = settings()
     with store(chosen) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
-        made = plan_office.make(session, region=_region(session, chosen, facts_file, days), actor=actor, now=now())
+        book = phases.book(session, chosen.policy)
+        by = replace(rules.batch_rules(chosen, today=book.at(now()).day(now()), book=book), horizon_days=days)
+        cut = (batches.plan_anew if anew else batches.plan)(session, actor=actor, rules=by, now=now())
+        made = plan_office.newest(session, actor=actor)
         _told(made.id, made.facts, made.people, made.promised)
+        click.echo(f"{cut.cards} cards in {len(cut.batches)} batches wait for their release.")
+
+
+@plan.group("facts")
+def facts_group() -> None:
+    """What the planner is told: lines, chips, couriers, points' hours, mobile offices."""
+
+
+@facts_group.command("show")
+@login_options
+def show_facts_table(login: str, password_file: Path | None) -> None:
+    """Print the facts in force as JSON; `uec plan facts set` reads the same as TOML or JSON."""
+    from uec.services import plan_facts  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        signed_in(session, login, password_file).require(Permission.VIEW_BATCHES)
+        show_json(plan_facts.table(session))
+
+
+@facts_group.command("set")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--reason", required=True, help="What happened; kept with the facts.")
+@login_options
+def set_facts(file: Path, reason: str, login: str, password_file: Path | None) -> None:
+    """Replace the facts by those in FILE (TOML, or JSON); the next plan goes by them.
+
+    [[lines]] with code, kind (own or bureau), machines, cards_per_hour, shift_hours, shifts (seven numbers),
+    [[lines.maintenance]]; [chips] deliveries, in_hand; [courier] weekdays, volume, cost, transit; [points.CODE] with
+    any of these, storage, windows, minutes, minutes_a_card, share_percent, stops and stop_minutes (a mobile office);
+    [intake] and [windows] factor. Without facts: one line that makes what the points hand over, chips by the stock's
+    books, a courier every working day.
+    """
+    from uec.services import plan_facts  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        number = plan_facts.store(session, _facts_in(file), reason=reason, actor=actor, now=now())
+        session.commit()
+    click.echo(f"Facts {number} are in force.")
 
 
 @plan.command("show")
@@ -115,7 +157,6 @@ def explain(number: str, login: str, password_file: Path | None) -> None:
 @click.option("--changes", default="{}", help="What differs, as JSON: intake, windows, shifts, stopped, chips.")
 @click.option("--runs", default=20, show_default=True, type=click.IntRange(1, 1000), help="Simulated years.")
 @click.option("--seed", default=1, show_default=True, help="The first run's seed; the same seed is the same year.")
-@facts_option
 @days_option
 @login_options
 def simulate(
@@ -123,8 +164,7 @@ def simulate(
     changes: str,
     runs: int,
     seed: int,
-    facts_file: Path | None,
-    days: int,
+    days: int | None,
     login: str,
     password_file: Path | None,
 ) -> None:
@@ -138,7 +178,7 @@ def simulate(
     chosen = settings()
     with store(chosen) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
-        region = _region(session, chosen, facts_file, days)
+        region = _region(session, chosen, days)
         with progress_bar(name) as bar:
             row = plan_scenarios.run(
                 session,
@@ -166,25 +206,36 @@ def compare(names: tuple[str, ...], login: str, password_file: Path | None) -> N
         _figures([(row.name, row.outcome) for row in rows])
 
 
-def _region(session: "Session", chosen: "Settings", facts_file: Path | None, days: int) -> "Region":
-    from issuance.planning.facts import Facts, facts_from  # noqa: PLC0415
-    from uec.services import plan_office  # noqa: PLC0415
+def _region(session: "Session", chosen: "Settings", days: int | None) -> "Region":
+    from uec.services import plan_region  # noqa: PLC0415
     from uec.services.rules import working_calendar  # noqa: PLC0415
 
-    facts = Facts()
-    if facts_file is not None:
-        try:
-            facts = facts_from(tomllib.loads(facts_file.read_text(encoding="utf-8")))
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-            raise InvalidFile(f"{facts_file} is no TOML ({problem}): correct it.", path=facts_file) from problem
-    return plan_office.region_of(
+    return plan_region.region_of(
         session,
-        facts=facts,
         calendar=working_calendar(chosen),
         profile=chosen.default_profile,
         today=chosen.policy.at(now()).day(now()),
         horizon_days=days,
     )
+
+
+def _facts_in(file: Path) -> dict[str, Any]:
+    """The table of a file with days as text, as they are stored."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        read: Any = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+        table = json.loads(json.dumps(read, default=_day_as_text))
+    except (UnicodeDecodeError, TypeError, ValueError) as problem:
+        raise InvalidFile(f"{file} is no TOML or JSON ({problem}): correct it.", path=file) from problem
+    if not isinstance(table, dict):
+        raise InvalidFile(f"{file} holds no table: write one.", path=file)
+    return table
+
+
+def _day_as_text(value: object) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{value!r} is no day, number or text")
 
 
 def _changes(text: str) -> dict[str, Any]:

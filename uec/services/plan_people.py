@@ -1,35 +1,84 @@
 """Turns a plan over counts into places for people, set-based, and back: who stands where in which queue.
 
 A queue is all approved applications of one point and class in the order of due day, registration and id; who has died
-or refused a card stands in none. Its slots come from the plan; one statement numbers everybody and gives each a slot,
-on PostgreSQL by a binary search in the queue's array of slots, on SQLite by its index.
+or refused a card stands in none. Its slots come from the plan, and each holds its people as an array of ids: a row a
+person would be 1.4 million rows with their keys for every plan, while a queue that is gathered as one array is cut into
+its slots by one statement that costs about what the sorting does. A person is found among the slots of the own queue.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, exists, func, select, text
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Integer,
+    Subquery,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+    true,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from issuance.planning.region import Kind
 from uec.domain.lifecycle import ApplicationState, Route
-from uec.services.twins import superseded
-from uec.store.tables import Application, EmissionPlace, Refusal, Resident
+from uec.domain.twins import TwinRole, TwinState
+from uec.store.arrays import each, holds, postgresql, size
+from uec.store.bulk import copy_rows
+from uec.store.tables import Application, EmissionSlot, Refusal, Resident, TwinCase, TwinMember
 
 # Class of an application: the remakes first, then those with a clock, then who neither applied nor refused.
 KIND: ColumnElement[int] = case(
     (Application.remake, int(Kind.REMAKE)), (Application.route == Route.MASS, int(Kind.COHORT)), else_=int(Kind.CLOCK)
 )
+ORDER = (Application.due_on, Application.submitted_at, Application.id)
+SLOT_COLUMNS = ("point_id", "kind", "first", "count", "position", "promised_on")
+
+
+@dataclass(frozen=True)
+class SlotPlace:
+    """Somebody's place, from 0, in the queue of a slot."""
+
+    slot_id: int
+    point_id: int
+    kind: Kind
+    place: int
 
 
 def waiting() -> tuple[ColumnElement[bool], ...]:
-    """Who wants a card and has no batch yet; the dead, the refused and twins (`refusals.barred`) do not count.
+    """Who wants a card and has no batch yet; the dead, the refused and twins (`refusals.barred`) do not count."""
+    barred = _barred()
+    return Application.state == ApplicationState.APPROVED, ~exists().where(barred.c.id == Application.id)
 
-    Each is a condition of its own, so that the database joins a million people once and looks nobody up alone.
+
+def _barred() -> CTE:
+    """The same people as `refusals.barred`, gathered from the small side: those few are hashed, nobody looked up alone.
+
+    Materialized, since the database, which knows nothing of what comes out of it, then expects neither nobody to be
+    left nor everybody, and hashes.
     """
-    dead = exists().where(Resident.id == Application.resident_id, Resident.death_date.is_not(None))
-    refused = exists().where(Refusal.snils == Application.snils, Application.route == Route.MASS)
-    twin = (Application.route == Route.MASS) & superseded(Application.resident_id)
-    return Application.state == ApplicationState.APPROVED, ~dead, ~refused, ~twin
+    dead = select(Application.id).join(Resident, Resident.id == Application.resident_id)
+    refused = select(Application.id).join(Refusal, Refusal.snils == Application.snils)
+    twin = (
+        select(Application.id)
+        .join(TwinMember, TwinMember.resident_id == Application.resident_id)
+        .join(TwinCase, TwinCase.id == TwinMember.case_id)
+        .where(TwinCase.state == TwinState.DECIDED, TwinMember.role == TwinRole.SUPERSEDED)
+    )
+    unasked = Application.route == Route.MASS
+    found = union_all(dead.where(Resident.death_date.is_not(None)), refused.where(unasked), twin.where(unasked))
+    return found.cte("barred").prefix_with("MATERIALIZED")
 
 
 def demand(session: Session) -> list[tuple[int, int, date, int]]:
@@ -42,61 +91,84 @@ def demand(session: Session) -> list[tuple[int, int, date, int]]:
     return [(point, kind, due_on, count) for point, kind, due_on, count in session.execute(grouped)]
 
 
-def numbered() -> Select[tuple[int, int, int, int]]:
-    """Every waiting application with its point, class and place in the queue, from 0."""
-    place = func.row_number().over(
-        partition_by=(Application.point_id, KIND),
-        order_by=(Application.due_on, Application.submitted_at, Application.id),
-    )
-    return select(
-        Application.id.label("application_id"),
-        Application.point_id.label("point_id"),
-        KIND.label("kind"),
-        (place - 1).label("place"),
-    ).where(*waiting())
+def give_places(session: Session, plan_id: int, slots: Sequence[Mapping[str, Any]]) -> int:
+    """Write the slots of a plan (rows of `SLOT_COLUMNS`) with everybody who waits in them; returns how many that are.
+
+    Who came between the counting and now stands behind the last slot and waits for the next plan. The caller commits.
+    """
+    if not slots:
+        return 0
+    if postgresql(session):
+        _place_by_statement(session, plan_id, slots)
+    else:
+        _place_in_parts(session, plan_id, slots)
+    placed = func.sum(size(session, EmissionSlot.people))
+    return session.scalar(select(placed).where(EmissionSlot.plan_id == plan_id)) or 0
 
 
-def give_places(session: Session, plan_id: int) -> int:
-    """Give everybody who waits the slot of their place; returns how many. The caller commits."""
-    dialect = session.get_bind().dialect
-    queue = numbered().compile(dialect=dialect, compile_kwargs={"literal_binds": True})
-    statement = _ON_POSTGRESQL if dialect.name == "postgresql" else _ON_SQLITE
-    written = session.execute(text(statement.replace("{queue}", _escaped(str(queue)))), {"plan": plan_id})
-    return int(written.rowcount)  # type: ignore[attr-defined]
+def _place_by_statement(session: Session, plan_id: int, slots: Sequence[Mapping[str, Any]]) -> None:
+    """Slots by COPY beside the queues, each an array, of which every slot takes its part."""
+    for setting in ("work_mem = '256MB'", "jit = off"):
+        session.execute(text(f"SET LOCAL {setting}"))
+    session.execute(text(_INCOMING))
+    copy_rows(session, "slot_incoming", SLOT_COLUMNS, slots)
+    queue = select(Application.point_id, KIND.label("kind"), func.array_agg(aggregate_order_by(Application.id, *ORDER)))
+    queue = queue.where(*waiting()).group_by(Application.point_id, KIND)
+    compiled = queue.compile(dialect=session.get_bind().dialect, compile_kwargs={"literal_binds": True})
+    session.execute(text(_PLACED.replace("{queue}", str(compiled).replace(":", "\\:"))), {"plan": plan_id})
+    session.execute(text("DROP TABLE slot_incoming"))
 
 
-def place_of(session: Session, plan_id: int, application_id: int) -> int | None:
-    """The slot an application has in a plan."""
-    return session.scalar(
-        select(EmissionPlace.slot_id).where(
-            EmissionPlace.plan_id == plan_id, EmissionPlace.application_id == application_id
-        )
-    )
-
-
-def _escaped(sql: str) -> str:
-    # `text` takes a colon for a parameter.
-    return sql.replace(":", "\\:")
-
-
-_ON_POSTGRESQL = """
-WITH slots AS (
-    SELECT point_id, kind, array_agg(first ORDER BY first) AS firsts, array_agg(id ORDER BY first) AS ids
-    FROM emission_slot WHERE plan_id = :plan GROUP BY point_id, kind
-)
-INSERT INTO emission_place (plan_id, application_id, slot_id)
-SELECT :plan, q.application_id, s.ids[width_bucket(q.place\\:\\:integer, s.firsts)]
-FROM ({queue}) q JOIN slots s ON s.point_id = q.point_id AND s.kind = q.kind
-ORDER BY q.application_id
+_INCOMING = """
+CREATE TEMPORARY TABLE slot_incoming
+(point_id INTEGER, kind INTEGER, first INTEGER, count INTEGER, position INTEGER, promised_on DATE)
 """
 
-_ON_SQLITE = """
-INSERT INTO emission_place (plan_id, application_id, slot_id)
-SELECT :plan, q.application_id, (
-    SELECT s.id FROM emission_slot s
-    WHERE s.plan_id = :plan AND s.point_id = q.point_id AND s.kind = q.kind AND s.first <= q.place
-    ORDER BY s.first DESC LIMIT 1
-)
-FROM ({queue}) q
-WHERE EXISTS (SELECT 1 FROM emission_slot s WHERE s.plan_id = :plan AND s.point_id = q.point_id AND s.kind = q.kind)
+_PLACED = """
+WITH queue (point_id, kind, people) AS MATERIALIZED ({queue})
+INSERT INTO emission_slot (plan_id, point_id, kind, first, count, position, promised_on, people)
+SELECT :plan, s.point_id, s.kind, s.first, s.count, s.position, s.promised_on,
+    coalesce(q.people[s.first + 1\\:s.first + s.count], '{}')
+FROM slot_incoming s LEFT JOIN queue q ON q.point_id = s.point_id AND q.kind = s.kind
 """
+
+
+def _place_in_parts(session: Session, plan_id: int, slots: Sequence[Mapping[str, Any]]) -> None:
+    order = (Application.point_id, KIND, *ORDER)
+    rows = session.execute(select(Application.point_id, KIND, Application.id).where(*waiting()).order_by(*order))
+    queues = {key: [row[2] for row in queue] for key, queue in groupby(rows, key=lambda row: (row[0], row[1]))}
+    for slot in slots:
+        queue = queues.get((slot["point_id"], slot["kind"]), [])
+        mine = queue[slot["first"] : slot["first"] + slot["count"]]
+        session.execute(insert(EmissionSlot).values(plan_id=plan_id, people=mine, **slot))
+
+
+def forget_before(session: Session, plan_id: int) -> None:
+    """Drop the slots of earlier plans: only the newest plan promises. The caller commits."""
+    session.execute(delete(EmissionSlot).where(EmissionSlot.plan_id < plan_id))
+
+
+def people(session: Session, *conditions: ColumnElement[bool]) -> Subquery:
+    """Rows (slot_id, application_id, place) of everybody in the slots that fulfil the conditions, as a subquery."""
+    rows, application_id, place = each(session, EmissionSlot.people)
+    found = select(
+        EmissionSlot.id.label("slot_id"),
+        cast(application_id, Integer).label("application_id"),
+        (EmissionSlot.first + place).label("place"),
+    )
+    return found.select_from(EmissionSlot).join(rows, true()).where(*conditions).subquery()
+
+
+def place_of(session: Session, plan_id: int, application_id: int) -> SlotPlace | None:
+    """Where an application stands in a plan; None when it has no place there."""
+    own = session.execute(select(Application.point_id, KIND).where(Application.id == application_id)).one_or_none()
+    if own is None:
+        return None
+    in_plan = (EmissionSlot.plan_id == plan_id, holds(session, EmissionSlot.people, application_id))
+    queue = (EmissionSlot.point_id == own[0], EmissionSlot.kind == own[1])
+    # Who changed to another point after the plan was made still stands in the queue of the old one.
+    for conditions in ((*in_plan, *queue), in_plan):
+        slot = session.scalar(select(EmissionSlot).where(*conditions))
+        if slot is not None:
+            return SlotPlace(slot.id, slot.point_id, Kind(slot.kind), slot.first + slot.people.index(application_id))
+    return None

@@ -8,7 +8,7 @@ from issuance.planning.calendar import WorkingCalendar
 from issuance.planning.calendar import load as load_calendar
 from issuance.production.profile import CardProfile, load_profile
 from uec.domain.policy import PolicyBook
-from uec.services.batches import BatchRules
+from uec.services.batch_rules import BatchRules
 from uec.settings import Settings
 
 CALENDAR_FILE = "calendar/russia.toml"

@@ -4,8 +4,21 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import JSON, CheckConstraint, Date, DateTime, Dialect, LargeBinary, MetaData, String, TypeDecorator
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    CheckConstraint,
+    Date,
+    DateTime,
+    Dialect,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    TypeDecorator,
+)
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeEngine
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -17,6 +30,9 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+# An array of ids; `uec.store.arrays` looks into it.
+IDS: TypeEngine[Any] = ARRAY(Integer).with_variant(JSON(), "sqlite")
 
 
 class UtcDateTime(TypeDecorator[datetime]):

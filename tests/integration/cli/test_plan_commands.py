@@ -62,9 +62,14 @@ def office(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_plan_is_made_shown_and_explained(office: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plan", "show", *office]) == 1
     assert "uec plan make" in capsys.readouterr().err
-    assert run(["plan", "make", "--days", "60", "--facts", "facts.toml", *office]) == 0
+    assert run(["plan", "facts", "set", "facts.toml", "--reason", "one line", *office]) == 0
+    assert run(["plan", "make", "--days", "60", *office]) == 0
     shown = capsys.readouterr().out
     assert "people                 60" in shown
+    assert "wait for their release" in shown
+    assert run(["plan", "facts", "show", *office]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["chips"]["deliveries"] == [{"day": "2027-01-11", "count": 100}]
     assert run(["plan", "show", "--batches", "60", *office]) == 0
     shown = capsys.readouterr().out
     assert "bottleneck" in shown
@@ -80,11 +85,11 @@ def test_a_plan_is_made_shown_and_explained(office: list[str], capsys: pytest.Ca
 
 
 def test_what_is_wrong_is_one_line(office: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["plan", "make", "--facts", "wrong.toml", *office]) != 0
+    assert run(["plan", "facts", "set", "wrong.toml", "--reason", "x", *office]) != 0
     error = capsys.readouterr().err
     assert "speed" in error
     assert error.count("\n") == 1
-    assert run(["plan", "make", "--facts", "broken.toml", *office]) != 0
+    assert run(["plan", "facts", "set", "broken.toml", "--reason", "x", *office]) != 0
     assert "no TOML" in capsys.readouterr().err
     assert run(["plan", "simulate", "x", "--changes", "[1]", *office]) != 0
     assert "JSON" in capsys.readouterr().err

@@ -6,12 +6,12 @@ from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from issuance.planning.planner import plan as make_plan
 from issuance.production.bundle import Progress
 from tests.support.desk import CardOffice, open_card_office
 from tests.support.office import NOW, POLICY, RULES, add_resident, form, publish_notice, seeded_random
@@ -36,6 +36,7 @@ from uec.services import (
     intake,
     numbering,
     operations,
+    plan_freeze,
     twins,
     withdrawal,
 )
@@ -168,13 +169,15 @@ def test_nobody_is_planned_who_was_taken_back_after_the_planner_looked(
         with office.sessions() as session:
             withdrawal.withdraw(session, application_id, actor=office.staff.operator, reason="moved", now=NOW)
 
-    def plan_slowly(demands: list[object], **rest: object) -> object:
+    write_cards = plan_freeze._write_cards
+
+    def write_slowly(*arguments: Any) -> int:
         waiting.append(pool.submit(take_back))
         with pytest.raises(TimeoutError):
             waiting[0].result(timeout=0.3)
-        return make_plan(demands, **rest)  # type: ignore[arg-type]
+        return write_cards(*arguments)
 
-    monkeypatch.setattr(batches, "make_plan", plan_slowly)
+    monkeypatch.setattr(plan_freeze, "_write_cards", write_slowly)
     office.plan()
     waiting[0].result(timeout=20)
     pool.shutdown()
@@ -356,7 +359,7 @@ def test_cards_end_with_their_last_day(office: CardOffice) -> None:
 
 def test_a_full_day_stays_full_when_its_batch_is_closed(office: CardOffice) -> None:
     with office.sessions() as session:
-        session.execute(update(IssuancePoint).values(daily_capacity=2))
+        session.execute(update(IssuancePoint).values(daily_capacity=1))
         session.commit()
     office.make_cards(1, 2)
     with office.sessions() as session:

@@ -1,5 +1,6 @@
 """Planning, releasing and preparing batches on both databases: set-based, twice safe, nobody alone, nobody barred."""
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +17,7 @@ from tests.support.office import NOW, RULES, add_resident, add_staff, form
 from uec.domain.errors import IllegalMove, InvalidInput, NotAllowed, SamePerson
 from uec.domain.lifecycle import ApplicationState, BatchState, CardState, Route
 from uec.domain.permissions import Role
-from uec.services import batch_lists, batches, cards, preparation, refusals
+from uec.services import batch_lists, batches, cards, plan_office, preparation, refusals
 from uec.store.tables import Application, AuditEntry, Batch, Card, CardData, Resident
 
 
@@ -38,37 +39,62 @@ def application_states(office: CardOffice) -> list[ApplicationState]:
 
 
 def test_a_plan_fills_days_gives_numbers_and_names(office: CardOffice) -> None:
-    office.approve_applicants(1, 2, 3, 4)
+    # Two points that hand over three each: the line they have without facts makes six a day.
+    office.approve_applicants(*range(1, 8))
     with office.sessions() as session:
         made = batches.plan(session, actor=office.staff.planner, rules=RULES, now=office.clock())
-    assert [(row.total, row.planned_for) for row in made.batches] == [(3, date(2026, 3, 2)), (1, date(2026, 3, 3))]
-    assert (made.cards, made.late, dict(made.unplaced)) == (4, 0, {})
+    assert [(row.total, row.planned_for) for row in made.batches] == [(6, date(2026, 3, 2)), (1, date(2026, 3, 3))]
+    assert (made.cards, made.late, dict(made.unplaced)) == (7, 0, {})
     with office.sessions() as session:
         found = session.scalars(select(Card).order_by(Card.id)).all()
-        assert [card.number[:15] for card in found] == [f"964360{number:09}" for number in range(1, 5)]
+        assert [card.number[:15] for card in found] == [f"964360{number:09}" for number in range(1, 8)]
+        # Three a day are handed over from the morning after the making.
+        assert Counter(card.promised_on for card in found) == {
+            date(2026, 3, 3): 3,
+            date(2026, 3, 4): 3,
+            date(2026, 3, 5): 1,
+        }
+        assert {(row.line, row.departs_on) for row in session.scalars(select(Batch))} == {
+            ("centre", date(2026, 3, 3)),
+            ("centre", date(2026, 3, 4)),
+        }
         assert found[0].printed_name == "PETROV IVAN" and found[0].expires_on == date(2031, 3, 1)
         planned = session.scalars(select(AuditEntry.action).where(AuditEntry.action == "application.plan")).all()
-        assert len(planned) == 4
+        assert len(planned) == 7
     assert set(application_states(office)) == {ApplicationState.PLANNED}
     assert office.plan() == [], "nothing is planned twice"
 
 
 def test_a_second_plan_uses_only_what_room_is_left(office: CardOffice) -> None:
-    office.approve_applicants(1, 2)
+    office.approve_applicants(1, 2, 3, 4, 5)
     office.plan()
-    office.approve_applicants(3, 4)
+    office.approve_applicants(6, 7)
     with office.sessions() as session:
         made = batches.plan(session, actor=office.staff.planner, rules=RULES, now=office.clock())
     assert [(row.total, row.planned_for) for row in made.batches] == [(1, date(2026, 3, 2)), (1, date(2026, 3, 3))]
 
 
-def test_no_room_before_the_horizon_is_said(office: CardOffice) -> None:
-    office.approve_applicants(1, 2, 3, 4)
+def test_only_the_next_days_are_cut_and_the_rest_has_a_promised_day(office: CardOffice) -> None:
+    office.approve_applicants(*range(1, 10))
     with office.sessions() as session:
-        rules = replace(RULES, horizon_days=1)
+        rules = replace(RULES, freeze_days=1)
         made = batches.plan(session, actor=office.staff.planner, rules=rules, now=office.clock())
-    assert (made.cards, dict(made.unplaced)) == (3, {"beyond_horizon": 1})
-    assert application_states(office).count(ApplicationState.APPROVED) == 1
+        assert (made.cards, dict(made.unplaced)) == (6, {})
+        waiting = session.scalars(select(Application.number).where(Application.state == ApplicationState.APPROVED))
+        days = [plan_office.explain(session, number, actor=office.staff.planner).promised_on for number in waiting]
+        assert days == [date(2026, 3, 5)] * 3
+        office.clock.advance(days=1)
+        later = batches.plan(session, actor=office.staff.planner, rules=rules, now=office.clock())
+        assert [(row.total, row.planned_for) for row in later.batches] == [(3, date(2026, 3, 3))]
+
+
+def test_no_room_before_the_horizon_is_said(office: CardOffice) -> None:
+    office.approve_applicants(*range(1, 8))
+    with office.sessions() as session:
+        rules = replace(RULES, horizon_days=2)
+        made = batches.plan(session, actor=office.staff.planner, rules=rules, now=office.clock())
+    # Six are made on the first day and one on the second, from which no courier leaves within two days.
+    assert (made.cards, sum(made.unplaced.values())) == (7, 4)
 
 
 def test_two_planners_at_once_plan_everybody_once(office: CardOffice) -> None:
@@ -182,7 +208,7 @@ def test_a_spoiled_card_is_made_again_before_new_orders(office: CardOffice) -> N
 
 
 def test_the_calendar_shows_load_against_capacity(office: CardOffice) -> None:
-    office.approve_applicants(1, 2, 3, 4)
+    office.approve_applicants(*range(1, 8))
     office.plan()
     with office.sessions() as session:
         cells = batch_lists.calendar(
@@ -202,4 +228,4 @@ def test_the_calendar_shows_load_against_capacity(office: CardOffice) -> None:
                 working=RULES.calendar,
             )
     loads = [(cell.working, cell.capacity, cell.planned, len(cell.batches)) for cell in cells]
-    assert loads == [(False, 0, 0, 0), (True, 3, 3, 1), (True, 3, 1, 1)]
+    assert loads == [(False, 0, 0, 0), (True, 3, 6, 1), (True, 3, 1, 1)]

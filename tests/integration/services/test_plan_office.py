@@ -11,17 +11,17 @@ from sqlalchemy import Engine, func, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.planning.calendar import WorkingCalendar
-from issuance.planning.facts import Facts, facts_from
+from issuance.planning.facts import Facts
+from issuance.planning.facts_table import facts_from
 from issuance.planning.region import Kind
 from tests.support.office import NOW, Office, open_office, snils_of
 from uec.domain.errors import InvalidInput, NotAllowed, NotFound
 from uec.domain.lifecycle import ApplicationReason, ApplicationState, Route
-from uec.services import plan_office, plan_people, plan_scenarios, refusals
+from uec.services import plan_office, plan_people, plan_region, plan_scenarios, refusals
 from uec.store.tables import (
     Application,
     Cohort,
     EmissionBatch,
-    EmissionPlace,
     EmissionPlan,
     EmissionSlot,
     IssuancePoint,
@@ -81,14 +81,17 @@ def _row(office: Office, number: int, route: Route, cohort_id: int | None, chanc
 
 
 def planned(session: Session, office: Office, facts: Facts | None = None, *, days: int = 60) -> EmissionPlan:
-    region = plan_office.region_of(
+    region = plan_region.region_of(
         session, facts=facts or Facts(), calendar=CALENDAR, profile="uec", today=TODAY, horizon_days=days
     )
-    return plan_office.make(session, region=region, actor=office.planner, now=NOW)
+    made = plan_office.make(session, region=region, actor=office.planner, now=NOW)
+    session.commit()
+    return made
 
 
 def places(session: Session, plan: EmissionPlan) -> list[Any]:
     """(application id, point, class, due, registered, promised day, batch position, day made) of everybody."""
+    seats = plan_people.people(session, EmissionSlot.plan_id == plan.id)
     return list(
         session.execute(
             select(
@@ -101,13 +104,12 @@ def places(session: Session, plan: EmissionPlan) -> list[Any]:
                 EmissionSlot.position,
                 EmissionBatch.day,
             )
-            .join(EmissionPlace, EmissionPlace.application_id == Application.id)
-            .join(EmissionSlot, EmissionSlot.id == EmissionPlace.slot_id)
+            .join(seats, seats.c.application_id == Application.id)
+            .join(EmissionSlot, EmissionSlot.id == seats.c.slot_id)
             .outerjoin(
                 EmissionBatch,
                 (EmissionBatch.plan_id == plan.id) & (EmissionBatch.position == EmissionSlot.position),
             )
-            .where(EmissionPlace.plan_id == plan.id)
         )
     )
 
@@ -180,9 +182,12 @@ def test_a_new_plan_replaces_the_places_and_only_the_newest_promises(sessions: s
         applicants(session, office, 10, route=Route.WINDOW, seed=5)
         second = planned(session, office)
         assert plan_office.newest(session, actor=office.planner).id == second.id
-        assert session.scalar(select(func.count()).select_from(EmissionPlace)) == 40
-        assert plan_people.place_of(session, first.id, 1) is None
+        assert len(places(session, second)) == 40
         assert plan_people.place_of(session, second.id, 1) is not None
+        third = planned(session, office)
+        assert plan_people.place_of(session, first.id, 1) is None, "only the last two plans keep their people"
+        assert plan_people.place_of(session, second.id, 1) is not None
+        assert plan_people.place_of(session, third.id, 1) is not None
 
 
 def test_an_application_is_explained(sessions: sessionmaker[Session]) -> None:
@@ -201,7 +206,7 @@ def test_an_application_is_explained(sessions: sessionmaker[Session]) -> None:
         with pytest.raises(NotFound, match="no place"):
             plan_office.explain(session, "2026-9999999", actor=office.planner)
         with pytest.raises(NotAllowed):
-            planned_by = plan_office.region_of(
+            planned_by = plan_region.region_of(
                 session, facts=Facts(), calendar=CALENDAR, profile="uec", today=TODAY, horizon_days=9
             )
             plan_office.make(session, region=planned_by, actor=office.operator, now=NOW)
@@ -223,7 +228,7 @@ def test_an_office_without_points_or_with_no_day_cannot_plan(sessions: sessionma
     with sessions() as session:
         for days in (0, 30):
             with pytest.raises(InvalidInput):
-                plan_office.region_of(
+                plan_region.region_of(
                     session, facts=Facts(), calendar=CALENDAR, profile="uec", today=TODAY, horizon_days=days
                 )
 
@@ -238,7 +243,8 @@ def test_the_database_s_order_is_the_plan_s(engine: Engine, sessions: sessionmak
         slots: dict[tuple[int, int], list[EmissionSlot]] = {}
         for slot in session.scalars(select(EmissionSlot).order_by(EmissionSlot.first)):
             slots.setdefault((slot.point_id, slot.kind), []).append(slot)
-        written = dict(session.execute(select(EmissionPlace.application_id, EmissionPlace.slot_id)).all())
+        seats = plan_people.people(session, EmissionSlot.plan_id == plan.id)
+        written = dict(session.execute(select(seats.c.application_id, seats.c.slot_id)).all())
         queues: dict[tuple[int, int], list[Any]] = {}
         for row in session.scalars(select(Application)):
             kind = int(Kind.COHORT if row.route is Route.MASS else Kind.CLOCK)
@@ -254,7 +260,7 @@ def test_scenarios_are_saved_compared_and_not_overwritten(sessions: sessionmaker
     office = open_office(sessions, points=2, daily_capacity=5)
     with sessions() as session:
         applicants(session, office, 300, route=Route.MASS)
-        region = plan_office.region_of(
+        region = plan_region.region_of(
             session, facts=Facts(), calendar=CALENDAR, profile="uec", today=TODAY, horizon_days=30
         )
         changes: Mapping[str, Any]

@@ -8,7 +8,8 @@ import pytest
 
 from issuance.planning.calendar import WorkingCalendar
 from issuance.planning.errors import PlanningError
-from issuance.planning.facts import PLENTY, Facts, OfficePoint, facts_from
+from issuance.planning.facts import PLENTY, Facts, OfficePoint
+from issuance.planning.facts_table import facts_from
 from issuance.planning.optimiser import make_plan
 from issuance.planning.region import Kind
 from issuance.planning.scenario import changed

@@ -53,8 +53,9 @@ def test_a_mobile_office_hands_over_only_where_it_stands() -> None:
     there = visits(MAY, [MAY[4], MAY[12]])
     hours = PointHours(windows=1, minutes=(0,) * 7, minutes_a_card=10, share_percent=100)
     assert mobile_hand_over(there, hours, 300).tolist() == [0] * 4 + [30] + [0] * 7 + [30, 0]
-    with pytest.raises(PlanningError, match=r"01\.07\.2026"):
-        visits(MAY, [date(2026, 7, 1)])
+    assert not visits(MAY, [date(2026, 7, 1), date(2026, 1, 1)]).any(), "a stop outside of the plan does not count"
+    between = [MAY[0], MAY[3]]
+    assert visits(between, [MAY[1]]).tolist() == [False, True], "a stop between two days counts on the later one"
 
 
 def test_nonsense_is_refused() -> None:

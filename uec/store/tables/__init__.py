@@ -8,7 +8,6 @@ from uec.store.tables.phases import BankChoice, PolicyChange, PublicNotice
 from uec.store.tables.places import IssuancePoint, Municipality, Staff, StaffRole
 from uec.store.tables.plans import (
     EmissionBatch,
-    EmissionPlace,
     EmissionPlan,
     EmissionSlot,
     PlanningFacts,
@@ -77,7 +76,6 @@ __all__ = [
     "CohortPart",
     "Crl",
     "EmissionBatch",
-    "EmissionPlace",
     "EmissionPlan",
     "EmissionSlot",
     "HubInstance",

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from uec.store.columns import Table
+from uec.store.columns import IDS, Table
 
 
 class EmissionPlan(Table):
@@ -84,7 +84,10 @@ class EmissionBatch(Table):
 
 
 class EmissionSlot(Table):
-    """Places from `first` on of a point's queue of one class, with one batch and one promised day."""
+    """Places from `first` on of a point's queue of one class, with one batch, one promised day, and their people.
+
+    A row a person would be 1.4 million rows with their keys for every plan.
+    """
 
     __tablename__ = "emission_slot"
     __table_args__ = (Index("ix_emission_slot_queue", "plan_id", "point_id", "kind", "first", unique=True),)
@@ -97,16 +100,9 @@ class EmissionSlot(Table):
     count: Mapped[int] = mapped_column(comment="how many places")
     position: Mapped[int | None] = mapped_column(comment="batch within the plan; empty: not within the plan")
     promised_on: Mapped[date | None] = mapped_column(comment="first day it can be collected; empty: after the plan")
-
-
-class EmissionPlace(Table):
-    """Which slot an application has: narrow, as a million rows are written by one statement, without foreign keys."""
-
-    __tablename__ = "emission_place"
-
-    plan_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    application_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    slot_id: Mapped[int] = mapped_column(comment="the slot")
+    people: Mapped[list[int]] = mapped_column(
+        IDS, comment="ids of applications, in the order of the queue"
+    )
 
 
 class PlanScenario(Table):

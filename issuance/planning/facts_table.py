@@ -1,0 +1,148 @@
+"""Reads the planner's facts from a table (TOML, or JSON with days as text), unknown entries refused.
+
+[[lines]]            code, name_ru, name_en, kind ("own" or "bureau"), machines, cards_per_hour, shift_hours,
+                     shifts (seven numbers from Monday), maintenance = [{first, last, machines}]
+[chips]              in_hand (instead of what the stock's books say), deliveries = [{day, count, note}]
+[courier]            weekdays (0 is Monday), volume, cost, transit: the common rule of all points
+[points.CODE]        the same for one point, and storage; windows, minutes (seven), minutes_a_card, share_percent;
+                     stops = [days] and stop_minutes for a mobile office
+[intake]             factor: times the applications of late that are expected to come every day (0: none)
+[windows]            factor: times what all points can hand over
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from issuance.planning.errors import PlanningError
+from issuance.planning.facts import Coming, Facts, Service
+from issuance.planning.region import BUREAU, OWN, Line
+from issuance.planning.timetable import LineHours, Maintenance, PointHours
+
+HOURS = frozenset({"windows", "minutes", "minutes_a_card", "share_percent"})
+ROUND = frozenset({"weekdays", "volume", "cost", "transit"})
+KNOWN: Mapping[str, frozenset[str]] = {
+    "": frozenset({"lines", "chips", "courier", "points", "intake", "windows"}),
+    "lines": frozenset(
+        {"code", "name_ru", "name_en", "kind", "machines", "cards_per_hour", "shift_hours", "shifts", "maintenance"}
+    ),
+    "maintenance": frozenset({"first", "last", "machines"}),
+    "chips": frozenset({"in_hand", "deliveries"}),
+    "deliveries": frozenset({"day", "count", "note"}),
+    "courier": ROUND,
+    "points": ROUND | HOURS | {"storage", "stops", "stop_minutes"},
+    "intake": frozenset({"factor"}),
+    "windows": frozenset({"factor"}),
+}
+
+
+def facts_from(table: Mapping[str, Any]) -> Facts:
+    """Check a table; raises `PlanningError` naming the entry that is wrong."""
+    try:
+        return _facts(table)
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+        raise PlanningError(
+            f"The planning facts have an entry that cannot be read ({problem}): correct it."
+        ) from problem
+
+
+def _facts(table: Mapping[str, Any]) -> Facts:
+    _only(table, "")
+    for part in ("chips", "courier", "intake", "windows"):
+        _only(table.get(part, {}), part)
+    chips = table.get("chips", {})
+    lines = tuple(_line(entry) for entry in table.get("lines", ()))
+    codes = [line.code for line, _ in lines]
+    if len(set(codes)) != len(codes):
+        raise PlanningError("Two lines have one code: give each line its own.")
+    for code, entry in table.get("points", {}).items():
+        _only(entry, "points", code)
+    in_hand = chips.get("in_hand")
+    return Facts(
+        lines=lines,
+        in_hand=None if in_hand is None else _count(in_hand),
+        deliveries=tuple(_coming(entry) for entry in chips.get("deliveries", ())),
+        courier=_service(table.get("courier", {})),
+        points={code: _service(entry) for code, entry in table.get("points", {}).items()},
+        intake=_amount(table.get("intake", {}).get("factor", 0)),
+        windows=_amount(table.get("windows", {}).get("factor", 1)),
+    )
+
+
+def _line(entry: Mapping[str, Any]) -> tuple[Line, LineHours]:
+    code = str(entry.get("code", ""))
+    _only(entry, "lines", code)
+    if not code:
+        raise PlanningError("A line needs a code: give it one.")
+    kind = str(entry.get("kind", OWN))
+    if kind not in {OWN, BUREAU}:
+        raise PlanningError(f"Line {code}: its kind is {kind!r} and may be {OWN} or {BUREAU}.")
+    hours = LineHours(
+        machines=int(entry["machines"]),
+        cards_per_hour=int(entry["cards_per_hour"]),
+        shift_hours=int(entry.get("shift_hours", 8)),
+        shifts=tuple(int(one) for one in entry.get("shifts", (1, 1, 1, 1, 1, 0, 0))),
+        maintenance=tuple(_maintenance(work, code) for work in entry.get("maintenance", ())),
+    )
+    names = (str(entry.get("name_ru", code)), str(entry.get("name_en", code)))
+    return Line(code, *names, makes=(0,), shift=hours.shift_cards, kind=kind), hours
+
+
+def _maintenance(work: Mapping[str, Any], code: str) -> Maintenance:
+    _only(work, "maintenance", code)
+    return Maintenance(_day(work["first"]), _day(work["last"]), _count(work["machines"]))
+
+
+def _coming(entry: Mapping[str, Any]) -> Coming:
+    _only(entry, "deliveries")
+    return Coming(_day(entry["day"]), _count(entry["count"]), str(entry.get("note", "")))
+
+
+def _service(entry: Mapping[str, Any]) -> Service:
+    hours = None
+    if HOURS & entry.keys():
+        hours = PointHours(
+            windows=_count(entry.get("windows", 1)),
+            minutes=tuple(_count(one) for one in entry.get("minutes", (480,) * 5 + (0, 0))),
+            minutes_a_card=_count(entry.get("minutes_a_card", 12)),
+            share_percent=_count(entry.get("share_percent", 50)),
+        )
+    weekdays = entry.get("weekdays")
+    if weekdays is not None and not set(weekdays) <= set(range(7)):
+        raise PlanningError("Weekdays are 0 (Monday) to 6 (Sunday): correct the courier's round.")
+    return Service(
+        weekdays=None if weekdays is None else frozenset(weekdays),
+        volume=None if "volume" not in entry else _count(entry["volume"]),
+        cost=None if "cost" not in entry else _amount(entry["cost"]),
+        transit=None if "transit" not in entry else _count(entry["transit"]),
+        storage=None if "storage" not in entry else _count(entry["storage"]),
+        hours=hours,
+        stops=tuple(sorted({_day(one) for one in entry.get("stops", ())})),
+        stop_minutes=_count(entry.get("stop_minutes", 0)),
+    )
+
+
+def _day(said: Any) -> date:
+    return said if isinstance(said, date) else date.fromisoformat(str(said))
+
+
+def _count(said: Any) -> int:
+    number = int(said)
+    if number < 0:
+        raise PlanningError(f"The planning facts have the negative number {number}: correct it.")
+    return number
+
+
+def _amount(said: Any) -> float:
+    number = float(said)
+    if not 0 <= number < float("inf"):
+        raise PlanningError(f"The planning facts have the amount {number}, which makes no sense: correct it.")
+    return number
+
+
+def _only(table: Mapping[str, Any], part: str, which: str = "") -> None:
+    for name in table:
+        if name not in KNOWN[part]:
+            where = " ".join(word for word in (part, which) if word) or "the planning facts"
+            known = ", ".join(sorted(KNOWN[part]))
+            raise PlanningError(f"{where}: unknown entry {name!r}; the known ones are {known}.")

@@ -1,0 +1,118 @@
+"""What the office tells its planner, as dated versions of one table; and what its stock's own books say.
+
+Lines with shifts and maintenance, ordered chips, couriers, points' hours and mobile offices change together when
+something happens (a line stops, chips are late), so a version is the whole table with its reason, and the newest one
+counts (`issuance.planning.facts_table` has its entries). Blanks in hand come from the ledger of the stock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from issuance.errors import IssuanceError
+from issuance.planning.facts import PLENTY, Facts
+from issuance.planning.facts_table import facts_from
+from uec.domain.actors import Actor
+from uec.domain.errors import InvalidInput
+from uec.domain.lifecycle import CardState
+from uec.domain.permissions import Permission
+from uec.domain.stock import Place
+from uec.domain.texts import typed
+from uec.store import audit
+from uec.store.tables import Card, PlanningFacts, Staff, StockAccount, StockDelivery, StockHolding
+
+USABLE = (Place.STORE, Place.TRANSIT, Place.HAND)
+
+
+@dataclass(frozen=True)
+class FactsVersion:
+    """A version of the facts: when, by whom, why."""
+
+    id: int
+    set_at: datetime
+    set_by: str | None
+    reason: str
+
+
+def table(session: Session) -> dict[str, Any]:
+    """The newest table; empty before the office has told anything."""
+    newest = select(PlanningFacts.facts).order_by(PlanningFacts.id.desc()).limit(1)
+    return dict(session.scalar(newest) or {})
+
+
+def current(session: Session) -> Facts:
+    """The newest facts, checked."""
+    return facts_from(table(session))
+
+
+def history(session: Session, *, actor: Actor, limit: int = 20) -> list[FactsVersion]:
+    """The versions, the newest first."""
+    actor.require(Permission.VIEW_BATCHES)
+    rows = session.execute(
+        select(PlanningFacts.id, PlanningFacts.set_at, Staff.display_name, PlanningFacts.reason)
+        .outerjoin(Staff, Staff.id == PlanningFacts.set_by)
+        .order_by(PlanningFacts.id.desc())
+        .limit(limit)
+    )
+    return [FactsVersion(*row) for row in rows]
+
+
+def checked(new: Mapping[str, Any]) -> Facts:
+    """The facts of a table; raises `InvalidInput` naming what is wrong in it."""
+    try:
+        return facts_from(new)
+    except IssuanceError as error:
+        raise InvalidInput(str(error), field="facts") from error
+
+
+def store(
+    session: Session,
+    new: Mapping[str, Any],
+    *,
+    reason: str,
+    actor: Actor,
+    now: datetime,
+    scenario_id: int | None = None,
+) -> int:
+    """Set a new version; returns its id. Raises `NotAllowed`, and `InvalidInput`. The caller commits."""
+    actor.require(Permission.PLAN_BATCH)
+    reason = typed(reason)
+    if not reason:
+        raise InvalidInput("Say what happened: write the reason.", field="reason")
+    checked(new)
+    row = PlanningFacts(set_at=now, set_by=actor.staff_id, reason=reason, facts=dict(new), scenario_id=scenario_id)
+    session.add(row)
+    session.flush()
+    audit.record(
+        session,
+        actor=actor.reference,
+        action="emission.facts",
+        subject_kind="planning_facts",
+        subject_id=row.id,
+        details={"reason": reason},
+        now=now,
+    )
+    return row.id
+
+
+def chips_in_hand(session: Session, profile: str) -> int:
+    """Blanks in stores, on the way and in shifts that no planned card needs; plenty where nobody keeps books."""
+    if session.scalar(select(StockDelivery.id).where(StockDelivery.profile == profile).limit(1)) is None:
+        return PLENTY
+    blanks = func.coalesce(func.sum(StockHolding.last - StockHolding.first + 1), 0)
+    usable = (
+        select(blanks)
+        .join(StockAccount, StockAccount.id == StockHolding.account_id)
+        .where(StockAccount.kind.in_(USABLE))
+    )
+    unwritten = select(func.count()).select_from(Card).where(Card.state.in_((CardState.PLANNED, CardState.PREPARED)))
+    return max(0, int(session.scalar(usable) or 0) - int(session.scalar(unwritten) or 0))
+
+
+def arrived(session: Session) -> frozenset[str]:
+    """The makers' delivery notes that the stock has taken in."""
+    return frozenset(session.scalars(select(StockDelivery.note)))

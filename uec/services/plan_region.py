@@ -1,0 +1,216 @@
+"""The office's region: demand, lines, chips, couriers and points as counts by day, from its own tables and facts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+
+import numpy as np
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from issuance.planning.calendar import WorkingCalendar
+from issuance.planning.facts import Facts, OfficePoint
+from issuance.planning.region import CLASSES, Counts, Delivery, Demand, Kind, Place, Region, Supply
+from uec.domain.errors import InvalidInput
+from uec.domain.lifecycle import BatchState, CardState, Route
+from uec.services import plan_facts, plan_people
+from uec.store.tables import Application, Batch, Card, IssuancePoint
+
+HORIZON_LIMIT_DAYS = 800
+SHORTEST_DAYS = 30
+LONGEST_DAYS = 400
+# Who was called this lately is expected at the window; what lies there for longer only fills the safe.
+EXPECTED_DAYS = 14
+# The applications of this many days tell how many are expected.
+LATELY_DAYS = 28
+
+
+def region_of(
+    session: Session,
+    *,
+    facts: Facts | None = None,
+    calendar: WorkingCalendar,
+    profile: str,
+    today: date,
+    horizon_days: int | None = None,
+) -> Region:
+    """The region from the tables and the facts (the office's own without `facts`).
+
+    Without `horizon_days` it reaches as far as serving everybody takes, 30 to 400 days. Raises `InvalidInput` without
+    points or working days.
+    """
+    if horizon_days is not None and not 1 <= horizon_days <= HORIZON_LIMIT_DAYS:
+        raise InvalidInput(f"A plan covers 1 to {HORIZON_LIMIT_DAYS} days: choose another number.", field="days")
+    known = plan_facts.current(session) if facts is None else facts
+    points = office_points(session)
+    if not points:
+        raise InvalidInput("A plan needs an issuance point: add one.")
+    waiting = plan_people.demand(session)
+    offered = list(points.values())
+    if horizon_days is None:
+        horizon_days = _far_enough(sum(row[-1] for row in waiting), known, calendar, offered, today)
+    days = tuple(calendar.between(today, today + timedelta(days=horizon_days - 1)))
+    if not days:
+        raise InvalidInput("A plan needs a working day: plan for longer.", field="days")
+    index = {point_id: number for number, point_id in enumerate(points)}
+    supply = known.supply(
+        days,
+        calendar,
+        offered,
+        chips=plan_facts.chips_in_hand(session, profile),
+        arrived=plan_facts.arrived(session),
+    )
+    _leave_to_batches(session, supply, days)
+    stock, unclaimed = _at_points(session, index, today)
+    demand = _demand(waiting, index, days, stock)
+    if known.intake:
+        demand = _expecting(demand, _lately(session, index, today) * known.intake, days)
+    return Region(
+        days,
+        (profile,),
+        _with_room(known.places(offered), unclaimed),
+        supply,
+        known.delivery(days, calendar, offered),
+        demand,
+    )
+
+
+def office_points(session: Session) -> dict[int, OfficePoint]:
+    """The points by their id, in the order that plans have them."""
+    rows = session.scalars(select(IssuancePoint).order_by(IssuancePoint.id))
+    return {row.id: OfficePoint(row.code, row.name_ru, row.name_en, row.oktmo, row.daily_capacity) for row in rows}
+
+
+def refitted(
+    region: Region, before: Facts, after: Facts, *, calendar: WorkingCalendar, points: Sequence[OfficePoint]
+) -> Region:
+    """The same region with other facts; what batches had taken of its lines they still take."""
+    chips = int(region.supply.chips[0])
+    old, new = (one.supply(region.days, calendar, points, chips=chips) for one in (before, after))
+    by_code = {line.code: number for number, line in enumerate(region.supply.lines)}
+    capacity = new.capacity.copy()
+    for number, line in enumerate(new.lines):
+        if line.code in by_code:
+            was = by_code[line.code]
+            capacity[number] = np.maximum(capacity[number] - (old.capacity[was] - region.supply.capacity[was]), 0)
+    delivery: Delivery = after.delivery(region.days, calendar, points)
+    return replace(
+        region,
+        places=after.places(points),
+        supply=Supply(new.lines, capacity, region.supply.chips, new.deliveries),
+        delivery=delivery,
+    )
+
+
+def _far_enough(
+    people: int, facts: Facts, calendar: WorkingCalendar, points: Sequence[OfficePoint], today: date
+) -> int:
+    """Days in which lines and windows together serve everybody, with a quarter to spare."""
+    days = tuple(calendar.between(today, today + timedelta(days=LONGEST_DAYS - 1)))
+    if not days:
+        return SHORTEST_DAYS
+    made = facts.supply(days, calendar, points).capacity.sum(axis=0)
+    handed = facts.delivery(days, calendar, points).hand_over.sum(axis=0)
+    served = np.cumsum(np.minimum(made, handed))
+    last = int(np.searchsorted(served, people * 1.25))
+    reach = (days[min(last, len(days) - 1)] - today).days + 1
+    return min(LONGEST_DAYS, SHORTEST_DAYS + reach)
+
+
+def _demand(
+    waiting: Sequence[tuple[int, int, date, int]], index: Mapping[int, int], days: Sequence[date], stock: Counts
+) -> Demand:
+    shape = stock.shape
+    known = np.zeros((*shape, len(days)), dtype=np.int64)
+    due = np.zeros((*shape, len(days) + 1), dtype=np.int64)
+    ordinals = np.array([day.toordinal() for day in days])
+    for point_id, kind, due_on, count in waiting:
+        point = index[point_id]
+        known[point, kind, 0, 0] += count
+        # The last planned day on or before the due day; what was due before the plan is due on its first day.
+        last = int(np.searchsorted(ordinals, due_on.toordinal(), side="right")) - 1
+        beyond = due_on > days[-1]
+        due[point, kind, 0, len(days) if beyond else max(0, last)] += count
+    return Demand(known, due, stock, np.zeros(shape, dtype=np.int64))
+
+
+def _lately(session: Session, index: Mapping[int, int], today: date) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """[P] applications a working day of late."""
+    since = datetime.combine(today - timedelta(days=LATELY_DAYS), time.min).astimezone()
+    rows = session.execute(
+        select(Application.point_id, func.count())
+        .where(Application.submitted_at >= since, Application.route != Route.MASS)
+        .group_by(Application.point_id)
+    )
+    found = np.zeros(len(index))
+    for point_id, count in rows:
+        found[index[point_id]] = count * 7 / (5 * LATELY_DAYS)
+    return found
+
+
+def _expecting(demand: Demand, daily: np.ndarray[tuple[int], np.dtype[np.float64]], days: Sequence[date]) -> Demand:
+    """With applications to come from the second day on, each with a clock of the 30 days that the law has at most."""
+    known, due = demand.known.copy(), demand.due.copy()
+    ordinals = np.array([day.toordinal() for day in days])
+    coming = np.diff(np.floor(daily[:, None] * np.arange(len(days))[None, :]), axis=1, prepend=0).astype(np.int64)
+    known[:, Kind.CLOCK, 0] += coming
+    for number, day in enumerate(ordinals):
+        last = int(np.searchsorted(ordinals, day + 30, side="right")) - 1
+        beyond = day + 30 > ordinals[-1]
+        due[:, Kind.CLOCK, 0, len(days) if beyond else last] += coming[:, number]
+    return replace(demand, known=known, due=due)
+
+
+def _at_points(session: Session, index: Mapping[int, int], today: date) -> tuple[Counts, Counts]:
+    """[P, C, 1] cards that wait for owners who are expected, and [P] those that nobody has come for."""
+    since = datetime.combine(today - timedelta(days=EXPECTED_DAYS), time.min).astimezone()
+    recent = case((Card.personalised_at >= since, 1), else_=0)
+    rows = session.execute(
+        select(Application.point_id, plan_people.KIND, recent, func.count())
+        .join(Application, Application.id == Card.application_id)
+        .where(Card.state == CardState.PERSONALISED)
+        .group_by(Application.point_id, plan_people.KIND, recent)
+    )
+    stock = np.zeros((len(index), CLASSES, 1), dtype=np.int64)
+    unclaimed = np.zeros(len(index), dtype=np.int64)
+    for point_id, kind, lately, count in rows:
+        if lately:
+            stock[index[point_id], kind, 0] += count
+        else:
+            unclaimed[index[point_id]] += count
+    return stock, unclaimed
+
+
+def _with_room(places: Sequence[Place], unclaimed: Counts) -> tuple[Place, ...]:
+    return tuple(
+        replace(place, storage=max(0, place.storage - int(lying)))
+        for place, lying in zip(places, unclaimed, strict=True)
+    )
+
+
+def _leave_to_batches(session: Session, supply: Supply, days: Sequence[date]) -> None:
+    """Take from the lines what batches make there that are planned already."""
+    taken = session.execute(
+        select(Batch.planned_for, Batch.line, func.count())
+        .join(Card, Card.batch_id == Batch.id)
+        .where(
+            Batch.state != BatchState.CANCELLED,
+            Batch.planned_for >= days[0],
+            Card.state != CardState.ANNULLED,
+        )
+        .group_by(Batch.planned_for, Batch.line)
+    )
+    place = {day: number for number, day in enumerate(days)}
+    lines = {line.code: number for number, line in enumerate(supply.lines)}
+    for day, code, count in taken:
+        if day in place:
+            own = [lines[code]] if code in lines else []
+            others = [number for number in range(len(supply.lines)) if number not in own]
+            _take(supply.capacity[:, place[day]], [*own, *others], count)
+
+
+def _take(free: Counts, order: Sequence[int], count: int) -> None:
+    for line in order:
+        used = min(count, int(free[line]))
+        free[line] -= used
+        count -= used

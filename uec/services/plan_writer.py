@@ -1,0 +1,55 @@
+"""Writes a plan over counts into its tables: batches by line and day, and the slots of all queues with people."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from issuance.planning.optimiser import Plan
+from issuance.planning.slots import slots_of
+from uec.services import plan_people
+from uec.store.bulk import insert_rows
+from uec.store.tables import EmissionBatch
+
+
+def write(session: Session, plan_id: int, plan: Plan, point_ids: Sequence[int]) -> int:
+    """Write the batches of a plan and its slots with everybody who waits; returns how many. The caller commits."""
+    region = plan.region
+    slots, batches = slots_of(region, plan.walk, by_demand=False)
+    days = [*region.days, None]
+    lines, variants = [line.code for line in region.supply.lines], region.variants
+    table = zip(batches.made, batches.line, batches.variant, batches.point, batches.left, batches.count, strict=True)
+    insert_rows(
+        session,
+        EmissionBatch,
+        [
+            {
+                "plan_id": plan_id,
+                "position": position,
+                "day": days[made],
+                "line": lines[line],
+                "variant": variants[variant],
+                "point_id": point_ids[point],
+                "departs_on": days[left],
+                "cards": int(count),
+            }
+            for position, (made, line, variant, point, left, count) in enumerate(table)
+        ],
+    )
+    point, kind, _ = np.unravel_index(slots.stream, region.demand.finished.shape)
+    rows = zip(point, kind, slots.first, slots.count, slots.batch, slots.promised, strict=True)
+    return plan_people.give_places(
+        session,
+        plan_id,
+        [
+            {
+                "point_id": point_ids[p],
+                "kind": int(k),
+                "first": int(first),
+                "count": int(count),
+                "position": int(batch) if batch >= 0 else None,
+                "promised_on": days[promised],
+            }
+            for p, k, first, count, batch, promised in rows
+        ],
+    )

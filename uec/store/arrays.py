@@ -1,0 +1,33 @@
+"""Hides how a column of ids is looked into: arrays and their functions on PostgreSQL, JSON arrays on SQLite."""
+
+from sqlalchemy import ColumnElement, TableValuedAlias, any_, func, literal, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+Ids = InstrumentedAttribute[list[int]]
+
+
+def postgresql(session: Session) -> bool:
+    """Whether the database has arrays and COPY."""
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def each(session: Session, ids: Ids) -> tuple[TableValuedAlias, ColumnElement[int], ColumnElement[int]]:
+    """The elements of a column as something to join, the id of each, and its place from 0."""
+    if postgresql(session):
+        rows = func.unnest(ids).table_valued("value", with_ordinality="key", joins_implicitly=True).render_derived()
+        return rows, rows.c.value, rows.c.key - 1
+    rows = func.json_each(ids).table_valued("value", "key", joins_implicitly=True)
+    return rows, rows.c.value, rows.c.key
+
+
+def holds(session: Session, ids: Ids, wanted: int) -> ColumnElement[bool]:
+    """Whether an id is among those of a row."""
+    if postgresql(session):
+        return literal(wanted) == any_(ids)
+    rows, value, _place = each(session, ids)
+    return select(literal(1)).select_from(rows).where(value == wanted).exists()
+
+
+def size(session: Session, ids: Ids) -> ColumnElement[int]:
+    """How many ids a row has."""
+    return func.cardinality(ids) if postgresql(session) else func.json_array_length(ids)
