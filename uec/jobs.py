@@ -15,13 +15,18 @@ from issuance.errors import IssuanceError
 from issuance.keys.port import Vault
 from uec.domain.actors import system_actor
 from uec.domain.errors import UecError
+from uec.domain.policy import Policy
+from uec.gateways.mail import open_post
 from uec.services import (
+    attempts,
     authority,
     batches,
     cards,
     checks,
     key_rotation,
     key_sweep,
+    messages,
+    notice_windows,
     ocsp_answers,
     ocsp_signers,
     phases,
@@ -29,6 +34,8 @@ from uec.services import (
     production_office,
     publication,
     quality,
+    release_by_policy,
+    reminders,
     rules,
     schedule,
 )
@@ -67,11 +74,16 @@ class Job:
     work: Callable[[Tools], str]
 
 
+def policy_of(session: Session, tools: Tools) -> Policy:
+    """The rules of this moment: those of the settings with every dated change of the office."""
+    return phases.book(session, tools.settings.policy).at(tools.clock())
+
+
 def run_checks(tools: Tools) -> str:
     """Ask registers until nothing is due."""
-    policy = tools.settings.policy.at(tools.clock())
     asked = settled = 0
     with tools.sessions() as session:
+        policy = policy_of(session, tools)
         started = checks.start_checks(session, now=tools.clock())
         while True:
             run = checks.run_checks(session, tools.gateway, policy=policy, now=tools.clock())
@@ -118,10 +130,9 @@ def recipe_of(session: Session, tools: Tools, batch_id: int) -> preparation.Reci
 
 def publish(tools: Tools) -> str:
     """Publish what terminals fetch, where something changed or time runs out."""
-    now = tools.clock()
-    policy = tools.settings.policy.at(now)
-    said = []
+    now, said = tools.clock(), []
     with tools.sessions() as session:
+        policy = policy_of(session, tools)
         if publication.any_crl_due(session, policy=policy, now=now):
             ca = authority.open_authority(session, tools.vault, settings=tools.settings)
             said += publication.publish_due(session, ca, policy=policy, now=now)
@@ -134,8 +145,8 @@ def publish(tools: Tools) -> str:
 def sign_answers(tools: Tools) -> str:
     """Sign answers about certificates ahead: what is void first, then what is old; renew the signer in time."""
     now = tools.clock()
-    life = timedelta(hours=tools.settings.policy.at(now).ocsp_hours)
     with tools.sessions() as session:
+        life = timedelta(hours=policy_of(session, tools).ocsp_hours)
         said = [
             f"signer until {until:%Y-%m-%d}"
             for until in ocsp_signers.renew_due(
@@ -173,6 +184,52 @@ def plan(tools: Tools) -> str:
     )
 
 
+def release(tools: Tools) -> str:
+    """Release what policy lets go by the clock; say how many batches wait for people."""
+    now = tools.clock()
+    with tools.sessions() as session:
+        policy = policy_of(session, tools)
+        gone = release_by_policy.release_due(session, policy=policy, actor=system_actor("scheduler"), now=now)
+        waiting = release_by_policy.waiting_for_people(session, policy=policy, now=now)
+    return f"released {len(gone)}, {waiting} wait for a second person"
+
+
+def close_windows(tools: Tools) -> str:
+    """End the time to refuse and to choose a bank of notices whose last day is over."""
+    with tools.sessions() as session:
+        closed = notice_windows.close_due(session, policy=policy_of(session, tools), now=tools.clock())
+    return f"closed {len(closed)} notices, {sum(one.default_bank for one in closed)} get the bank of the tender"
+
+
+def remind(tools: Tools) -> str:
+    """Queue reminders: cards that lie at a point, cards and certificates that run out."""
+    now = tools.clock()
+    with tools.sessions() as session:
+        policy = policy_of(session, tools)
+        queued = reminders.remind(session, policy=policy, now=now)
+        stored = reminders.stored_too_long(session, policy=policy, now=now)
+    said = ", ".join(f"{kind} {count}" for kind, count in queued.items())
+    return f"queued {said}; {stored} cards are stored for too long"
+
+
+def send_messages(tools: Tools) -> str:
+    """Send the letters that are due; without a mail server they stand on the status page only."""
+    if not tools.settings.mail.smtp:
+        return "no mail server in the settings"
+    chosen = tools.settings
+    site = messages.Site(
+        {"ru": chosen.region_ru, "en": chosen.region_en}, chosen.base_url, chosen.organisation_contact, chosen.locale
+    )
+    total = messages.Sent()
+    with tools.sessions() as session, open_post(chosen.mail) as post:
+        while True:
+            sent = messages.send_due(session, post, site=site, now=tools.clock())
+            total += sent
+            # With the mail server away the rest of the pile fares no better: it waits for the next run.
+            if not sent.sent + sent.given_up or sent.waiting:
+                return f"sent {total.sent}, {total.waiting} are tried again, {total.given_up} given up"
+
+
 def expire(tools: Tools) -> str:
     """End the cards whose last day of validity is over."""
     now = tools.clock()
@@ -184,7 +241,8 @@ def sweep(tools: Tools) -> str:
     """Forget old runs, and jobs of the queue that ended as long ago."""
     with tools.sessions() as session:
         runs = schedule.sweep(session, now=tools.clock())
-        return f"forgot {runs} runs, {queue.forget_finished(session)} jobs"
+        senders = attempts.sweep(session, now=tools.clock())
+        return f"forgot {runs} runs, {queue.forget_finished(session)} jobs, attempts of {senders} senders"
 
 
 def sweep_keys(tools: Tools) -> str:
@@ -207,7 +265,7 @@ def judge_quality(tools: Tools) -> str:
     """Quarantine every reader, station, chip lot and operator that has left the band."""
     now = tools.clock()
     with tools.sessions() as session:
-        made = quality.evaluate(session, band=tools.settings.policy.at(now).quality_band, now=now)
+        made = quality.evaluate(session, band=policy_of(session, tools).quality_band, now=now)
     return f"{len(made)} quarantined"
 
 
@@ -219,6 +277,10 @@ JOBS: Mapping[str, Job] = {
     "quality": Job(timedelta(seconds=15), "quarantine what fails too often", judge_quality),
     "audit-head": Job(timedelta(minutes=1), "sign the heads of the audit chains", sign_audit),
     "plan": Job(timedelta(days=1), "plan approved applications", plan),
+    "release": Job(timedelta(minutes=15), "release batches that policy lets go", release),
+    "windows": Job(timedelta(hours=1), "end the time to refuse and to choose a bank", close_windows),
+    "remind": Job(timedelta(hours=6), "queue reminders to applicants", remind),
+    "messages": Job(timedelta(seconds=30), "send letters to applicants", send_messages),
     "expire": Job(timedelta(days=1), "end cards whose validity is over", expire),
     "keys": Job(timedelta(hours=1), "note what the vault tells about its keys", note_keys),
     "key-sweep": Job(timedelta(days=1), "look over every certified key", sweep_keys),

@@ -42,6 +42,22 @@ class PkiNames:
 
 
 @dataclass(frozen=True)
+class MailSettings:
+    """The mail server that takes the letters to applicants; without `smtp` they stand on the status page only."""
+
+    # HOST:PORT; empty: no letters.
+    smtp: str = ""
+    sender: str = "uec@localhost"
+    # starttls, always (from the first byte), or never (a server on this machine).
+    tls: str = "starttls"
+    # PEM; empty: the authorities that this machine trusts.
+    ca_file: Path = Path()
+    login: str = ""
+    password_file: Path = Path("state/mail.password")
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything an installation may choose. Paths are absolute once loaded."""
 
@@ -86,6 +102,7 @@ class Settings:
     banks: tuple[str, ...] = ()
     demo: bool = False
     pki: PkiNames = field(default_factory=PkiNames)
+    mail: MailSettings = field(default_factory=MailSettings)
     policy: PolicyBook = field(default_factory=lambda: PolicyBook(Policy(zone=ZoneInfo(Settings.timezone))))
     source: Path | None = None
 
@@ -121,10 +138,11 @@ def settings_from(values: Mapping[str, Any], source: Path) -> Settings:
     """Build settings from parsed TOML; `source` is the file, whose folder relative paths count from."""
     given = dict(values)
     pki = replace(PkiNames(), **_checked(_section(given, "pki"), PkiNames(), "pki."))
+    mail = replace(MailSettings(), **_checked(_section(given, "mail"), MailSettings(), "mail."))
     rules = _section(given, "policy")
     checked = _checked(given, Settings(), "")
     policy = load_policy(rules, zone=ZoneInfo(checked.get("timezone", Settings.timezone)))
-    settings = replace(Settings(), **checked, pki=pki, policy=policy, source=source)
+    settings = replace(Settings(), **checked, pki=pki, mail=mail, policy=policy, source=source)
     return _absolute(settings, source.parent)
 
 
@@ -138,13 +156,12 @@ def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _checked(values: Mapping[str, Any], defaults: Any, prefix: str) -> dict[str, Any]:
-    known = {item.name for item in fields(defaults)} - {"pki", "policy", "source"}
+    known = {item.name for item in fields(defaults)} - {"pki", "mail", "policy", "source"}
     checked = {}
     for key, value in values.items():
         if key not in known:
-            near = next(
-                iter(get_close_matches(key, sorted(known | ({"pki", "policy"} if not prefix else set())), n=1)), None
-            )
+            tables = set() if prefix else {"pki", "mail", "policy"}
+            near = next(iter(get_close_matches(key, sorted(known | tables), n=1)), None)
             hint = f"; did you mean {prefix}{near}?" if near else f"; known are: {', '.join(sorted(known))}."
             raise InvalidSettings(f"{prefix}{key} is not a setting{hint}", key=f"{prefix}{key}", near=near)
         checked[key] = _converted(f"{prefix}{key}", value, getattr(defaults, key))
@@ -178,7 +195,10 @@ def _converted(key: str, value: Any, default: Any) -> Any:
 
 def _absolute(settings: Settings, folder: Path) -> Settings:
     weak = tuple(folder / path for path in settings.pki.weak_rsa_key_files)
-    changed: dict[str, Any] = {"pki": replace(settings.pki, weak_rsa_key_files=weak)}
+    mail = replace(settings.mail, password_file=folder / settings.mail.password_file)
+    if mail.ca_file.name:
+        mail = replace(mail, ca_file=folder / mail.ca_file)
+    changed: dict[str, Any] = {"pki": replace(settings.pki, weak_rsa_key_files=weak), "mail": mail}
     for item in fields(settings):
         value = getattr(settings, item.name)
         if isinstance(value, Path):

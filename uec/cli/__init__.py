@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "vault": ("processes", "Unlock the keys and serve them to the other processes."),
     "scheduler": ("processes", "Trigger what is due; exactly one does, others stand by."),
     "worker": ("processes", "Do what is due; run as many as you like."),
-    "jobs": ("jobs", "List what the office does by itself: last run, next run, failures."),
+    "jobs": ("jobs", "What the office does by itself: list, runs, pause, resume, run now."),
     "station": ("station", "Run a window's readers and link (needs no database)."),
     "register": ("register", "Import the register of residents; run the stand-in gateway."),
     "applications": ("applications", "List, show, approve, reject and take back applications."),

@@ -42,21 +42,28 @@ class Permission(StrEnum):
     VIEW_STOCK = "VIEW_STOCK"
     DESTROY_STOCK = "DESTROY_STOCK"
     CONTROL_QUALITY = "CONTROL_QUALITY"
+    VIEW_JOBS = "VIEW_JOBS"
+    MANAGE_JOBS = "MANAGE_JOBS"
+    EXPORT_LISTS = "EXPORT_LISTS"
 
 
 _P = Permission
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.OPERATOR: frozenset({_P.TAKE_APPLICATION, _P.HAND_OVER_CARD, _P.VIEW_PERSON, _P.OPERATE_SHIFT}),
-    Role.OFFICER: frozenset({_P.DECIDE_APPLICATION, _P.VIEW_PERSON, _P.VIEW_BATCHES}),
-    Role.PLANNER: frozenset({_P.PLAN_BATCH, _P.VIEW_BATCHES, _P.MANAGE_COHORT}),
+    Role.OFFICER: frozenset({_P.DECIDE_APPLICATION, _P.VIEW_PERSON, _P.VIEW_BATCHES, _P.EXPORT_LISTS}),
+    Role.PLANNER: frozenset({_P.PLAN_BATCH, _P.VIEW_BATCHES, _P.MANAGE_COHORT, _P.VIEW_JOBS, _P.EXPORT_LISTS}),
     Role.RELEASER: frozenset({_P.RELEASE_BATCH, _P.VIEW_BATCHES, _P.APPROVE_COHORT}),
     Role.PRODUCER: frozenset({_P.PRODUCE_CARD, _P.VIEW_BATCHES, _P.OPERATE_SHIFT}),
-    Role.SECURITY: frozenset({_P.MANAGE_CARD, _P.MANAGE_STATIONS, _P.VIEW_KEYS, _P.VIEW_PERSON}),
-    Role.AUDITOR: frozenset({_P.VIEW_AUDIT, _P.VIEW_KEYS, _P.VIEW_BATCHES, _P.VIEW_STOCK}),
-    Role.ADMIN: frozenset({_P.MANAGE_STAFF}),
+    Role.SECURITY: frozenset(
+        {_P.MANAGE_CARD, _P.MANAGE_STATIONS, _P.VIEW_KEYS, _P.VIEW_PERSON, _P.VIEW_JOBS, _P.EXPORT_LISTS}
+    ),
+    Role.AUDITOR: frozenset(
+        {_P.VIEW_AUDIT, _P.VIEW_KEYS, _P.VIEW_BATCHES, _P.VIEW_STOCK, _P.VIEW_JOBS, _P.EXPORT_LISTS}
+    ),
+    Role.ADMIN: frozenset({_P.MANAGE_STAFF, _P.VIEW_JOBS, _P.MANAGE_JOBS}),
     # Who keeps the blanks makes no cards of them; destroying takes a second person with either of these roles.
-    Role.STOREKEEPER: frozenset({_P.KEEP_STOCK, _P.VIEW_STOCK, _P.DESTROY_STOCK}),
+    Role.STOREKEEPER: frozenset({_P.KEEP_STOCK, _P.VIEW_STOCK, _P.DESTROY_STOCK, _P.EXPORT_LISTS}),
     Role.QUALITY: frozenset({_P.CONTROL_QUALITY, _P.VIEW_STOCK, _P.DESTROY_STOCK, _P.VIEW_BATCHES}),
 }
 

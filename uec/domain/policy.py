@@ -26,6 +26,11 @@ class Policy:
     refusal_window_days: int = 60
     bank_choice_days: int = 30
     storage_days: int = 180
+    # Batches that a person planned are released by the clock so many days ahead; 0: by a second person, always.
+    release_ahead_days: int = 0
+    # Days after which a card that lies at its point is reminded of, and days before a card or certificate ends.
+    unclaimed_reminder_days: tuple[int, ...] = (14, 60, 150)
+    expiry_reminder_days: tuple[int, ...] = (60, 14)
     default_bank: str = ""
     pin1_digits: tuple[int, int] = (4, 8)
     pin2_digits: tuple[int, int] = (6, 8)

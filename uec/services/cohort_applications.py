@@ -15,7 +15,7 @@ from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import ApplicationReason, ApplicationState, Route
 from uec.domain.policy import Policy
-from uec.services import cohort_members, numbering
+from uec.services import cohort_members, notice_windows, notices, numbering
 from uec.store import audit
 from uec.store.audit import Note
 from uec.store.tables import Application, BankChoice, Cohort, IssuancePoint, Resident
@@ -63,7 +63,8 @@ def open_all(
     first = numbering.take(session, series, count=0).start
     values = _register_columns() | _fixed_columns(cohort, policy, now)
     values["number"] = _number(session, year, first)
-    values["bank"] = func.coalesce(_chosen_bank(), policy.default_bank or None)
+    notice = notices.in_force(session, on=policy.day(now))
+    values["bank"] = func.coalesce(_chosen_bank(), notice_windows.bank_of_tender(notice, policy))
     values["point_id"] = func.coalesce(_nearest_point(), point)
     # Everybody who enters an application waits for the series, so what is above this id afterwards is ours.
     before = session.scalar(select(func.max(Application.id))) or 0

@@ -1,20 +1,21 @@
 """Work that is due by the clock: a scheduler only writes down that a run is due, a worker does it, once.
 
 The key (job, due moment) makes each run happen once, however many schedulers fight and wherever the clock jumps. A run
-whose worker died is taken up again after its lease.
+whose worker died is taken up again after its lease. A job that somebody has paused is neither triggered nor begun by
+the clock; a run that somebody asked for is done all the same.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from uec.store import queue
 from uec.store.queue import Work
-from uec.store.tables import ScheduledRun
+from uec.store.tables import JobPause, ScheduledRun
 
 QUEUE, TASK = "office", "run"
 
@@ -45,13 +46,9 @@ def trigger(session: Session, job: str, due_at: datetime, *, now: datetime) -> b
     Runs that a clock gone ahead has left in the future stop nothing: one that waits there is not waited for, and one
     that was begun "later" than `now` is due again. On PostgreSQL the run is handed over to the workers in the same
     transaction; one that waits there without its job (of an earlier version, or failed for good) is handed over anew.
+    Nothing is due of a job that is paused.
     """
-    waiting = select(ScheduledRun.due_at).where(
-        ScheduledRun.job == job, ScheduledRun.started_at.is_(None), ScheduledRun.due_at <= now
-    )
-    left = session.scalar(waiting.limit(1))
-    if left is not None:
-        queue.hand_over(session, [_work(job, left)])
+    if _hand_over_waiting(session, job, now) or session.get(JobPause, job) is not None:
         session.commit()
         return False
     insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
@@ -68,14 +65,50 @@ def trigger(session: Session, job: str, due_at: datetime, *, now: datetime) -> b
     return written is not None
 
 
+def ask(session: Session, job: str, *, asked_by: str, now: datetime) -> bool:
+    """Write down a run out of the job's rhythm, done even while the job is paused; the caller commits.
+
+    False when a run of the job waits for a worker already: that one is the run that was asked for.
+    """
+    waiting = select(ScheduledRun).where(
+        ScheduledRun.job == job, ScheduledRun.started_at.is_(None), ScheduledRun.due_at <= now
+    )
+    run = session.scalar(waiting.limit(1).with_for_update())
+    new = run is None
+    if run is None:
+        run = ScheduledRun(job=job, due_at=now)
+        session.add(run)
+    run.asked_by = run.asked_by or asked_by
+    session.flush()
+    queue.hand_over(session, [_work(job, run.due_at)])
+    return new
+
+
+def _hand_over_waiting(session: Session, job: str, now: datetime) -> bool:
+    """Whether a run waits that may be begun; it is handed over again in case its job of the queue is gone."""
+    waiting = select(ScheduledRun.due_at).where(
+        ScheduledRun.job == job, ScheduledRun.started_at.is_(None), ScheduledRun.due_at <= now, _not_paused()
+    )
+    left = session.scalar(waiting.limit(1))
+    if left is not None:
+        queue.hand_over(session, [_work(job, left)])
+    return left is not None
+
+
+def _not_paused() -> ColumnElement[bool]:
+    """Whether a run may be begun: its job is not paused, or somebody asked for this run."""
+    return or_(ScheduledRun.asked_by.is_not(None), ~exists().where(JobPause.job == ScheduledRun.job))
+
+
 def _work(job: str, due_at: datetime) -> Work:
     moment = due_at.isoformat()
     return Work(QUEUE, TASK, f"{TASK}:{job}:{moment}", {"job": job, "due_at": moment})
 
 
 def claim_run(session: Session, job: str, due_at: datetime, *, now: datetime) -> DueRun | None:
-    """Take this one run, which its worker was given by the queue; None when it is finished or forgotten."""
-    run = session.get(ScheduledRun, (job, due_at), with_for_update=True)
+    """Take this one run, which its worker was given by the queue; None when it is finished, forgotten or paused."""
+    this = select(ScheduledRun).where(ScheduledRun.job == job, ScheduledRun.due_at == due_at, _not_paused())
+    run = session.scalar(this.with_for_update())
     if run is None or run.finished_at is not None:
         session.rollback()
         return None
@@ -93,7 +126,8 @@ def claim(session: Session, *, now: datetime) -> DueRun | None:
         ScheduledRun.started_at.is_(None),
         ScheduledRun.finished_at.is_(None) & ~ScheduledRun.started_at.between(now - LEASE, now + SKEW),
     )
-    oldest = select(ScheduledRun).where(free, ScheduledRun.due_at <= now).order_by(ScheduledRun.due_at).limit(1)
+    ready = (free, _not_paused(), ScheduledRun.due_at <= now)
+    oldest = select(ScheduledRun).where(*ready).order_by(ScheduledRun.due_at).limit(1)
     run = session.scalar(oldest.with_for_update(skip_locked=True))
     if run is None:
         session.rollback()

@@ -1,11 +1,13 @@
 """Hides how the office's values are written for people: numbers in groups, documents, journal entries."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 from flask import Flask
 from flask_babel import format_percent
 
 from uec.domain.lifecycle import CertificateState
+from uec.web import wording
 from uec.web.texts import _
 
 LONGEST_FACT = 24
@@ -94,6 +96,11 @@ def percent(share: float) -> str:
     return str(format_percent(share, "#,##0.#%"))
 
 
+def span(period: timedelta) -> str:
+    """Write a period in words."""
+    return wording.span(period)
+
+
 def use_filters(app: Flask) -> None:
     """Give the templates all of them by their names."""
     filters: tuple[Callable[..., object], ...] = (
@@ -105,5 +112,6 @@ def use_filters(app: Flask) -> None:
         facts,
         certificate_state,
         percent,
+        span,
     )
     app.jinja_env.filters.update({one.__name__: one for one in filters})

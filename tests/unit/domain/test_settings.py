@@ -6,7 +6,7 @@ import pytest
 
 from uec.domain.errors import InvalidSettings
 from uec.domain.settings_rules import RULES, fault_of, split_address
-from uec.settings import PkiNames, Settings, load_settings, settings_from
+from uec.settings import Settings, load_settings, settings_from
 
 
 def write(folder: Path, text: str) -> Path:
@@ -170,5 +170,6 @@ def test_settings_cannot_be_changed() -> None:
 def test_every_default_keeps_the_rules_and_every_rule_has_a_key() -> None:
     defaults = settings_from({}, Path("/somewhere/uec.toml"))
     for key in RULES:
-        holder = PkiNames() if key.startswith("pki.") else defaults
-        assert fault_of(key, getattr(holder, key.removeprefix("pki."))) is None
+        table, _dot, name = key.rpartition(".")
+        holder = getattr(defaults, table) if table else defaults
+        assert fault_of(key, getattr(holder, name)) is None

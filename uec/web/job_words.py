@@ -1,0 +1,69 @@
+"""Hides how the office's own work is said to people: what a job is for, and what it says it did."""
+
+import re
+from collections.abc import Mapping
+
+from uec.web.texts import _, _l
+
+Text = object  # a lazy string of flask-babel
+
+TITLES: Mapping[str, Text] = {
+    "checks": _l("Ask the registers about applications"),
+    "prepare": _l("Make the data of released batches"),
+    "publish": _l("Publish revocation lists and the stop-list"),
+    "ocsp": _l("Sign answers about certificates ahead"),
+    "quality": _l("Quarantine what fails too often"),
+    "audit-head": _l("Sign the heads of the audit chains"),
+    "plan": _l("Plan approved applications"),
+    "release": _l("Release batches that policy lets go"),
+    "windows": _l("End the time to refuse and to choose a bank"),
+    "remind": _l("Queue reminders to applicants"),
+    "messages": _l("Send letters to applicants"),
+    "expire": _l("End cards whose validity is over"),
+    "keys": _l("Note what the vault tells about its keys"),
+    "key-sweep": _l("Look over every certified key"),
+    "sweep": _l("Forget old runs"),
+}
+
+# What a job says, with its numbers taken out; they come back in their order.
+_SAID: Mapping[str, Text] = {
+    "started #, asked #, settled #": _l("begun %(a)s, asked %(b)s, settled %(c)s"),
+    "prepared #": _l("prepared %(a)s cards"),
+    "handed over # parts": _l("%(a)s parts handed over to the workers"),
+    "nothing changed": _l("nothing changed"),
+    "nothing due": _l("nothing was due"),
+    "nothing new": _l("nothing new"),
+    "signed #": _l("%(a)s answers signed"),
+    "head #": _l("head %(a)s signed"),
+    "CRL #": _l("revocation list %(a)s"),
+    "stop-list #": _l("stop-list %(a)s"),
+    "CRL #, stop-list #": _l("revocation list %(a)s, stop-list %(b)s"),
+    "# cards in # batches, # late, # unplaced": _l("%(a)s cards in %(b)s batches, %(c)s late, %(d)s without a place"),
+    "expired #": _l("%(a)s cards ended"),
+    "# quarantined": _l("%(a)s put into quarantine"),
+    "noted": _l("noted"),
+    "released #, # wait for a second person": _l("%(a)s released, %(b)s wait for a second person"),
+    "closed # notices, # get the bank of the tender": _l("%(a)s notices ended, %(b)s get the bank of the tender"),
+    "queued ready #, unclaimed #, card-expiry #, certificate-expiry #; # cards are stored for too long": _l(
+        "queued: card ready %(a)s, unclaimed %(b)s, card ends %(c)s, certificate ends %(d)s; "
+        "%(e)s cards are stored for too long"
+    ),
+    "sent #, # are tried again, # given up": _l("%(a)s sent, %(b)s are tried again, %(c)s given up"),
+    "no mail server in the settings": _l("no mail server in the settings"),
+    "forgot # runs, # jobs, attempts of # senders": _l("forgot %(a)s runs, %(b)s jobs, attempts of %(c)s senders"),
+    "looked at # certificates, # findings": _l("%(a)s certificates looked at, %(b)s findings"),
+}
+
+
+def title(job: str) -> str:
+    """Say what a job is for; one without words is shown by its name."""
+    return str(TITLES.get(job, job))
+
+
+def outcome(said: str) -> str:
+    """Say what a run did in the language of the page; what is not known is shown as the job said it."""
+    if said.startswith("failed: "):
+        return _("not done: %(why)s", why=said.removeprefix("failed: "))
+    numbers = re.findall(r"\d+", said)
+    text = _SAID.get(re.sub(r"\d+", "#", said))
+    return said if text is None else str(text) % dict(zip("abcdefgh", numbers, strict=False))
