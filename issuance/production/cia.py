@@ -41,16 +41,15 @@ class _Bit(IntEnum):
 
 
 def build_cia_files(
-    profile: CardProfile, *, card_number: str, public_points: Mapping[str, bytes], groups: Iterable[int]
+    profile: CardProfile, *, card_number: str, certificates: Mapping[str, bytes], groups: Iterable[int]
 ) -> dict[int, bytes]:
     """The files by identifier, EF.OD last.
 
-    `public_points` maps a key slot's name to its uncompressed point; `groups` are the numbers of the data groups that
-    this card has.
+    `certificates` (DER) by key slot's name; `groups` are the numbers of the data groups that this card has.
     """
     files = dict(_files_of_all_cards(profile, frozenset(groups)))
     files[Fid.CIA_INFO] = _cia_info(profile, card_number)
-    files[Fid.PUKD] = b"".join(_public_key(key, public_points[key.name]) for key in _listed(profile))
+    files[Fid.PUKD] = b"".join(_public_key(key, certificates[key.name]) for key in _listed(profile))
     return files | {Fid.OD: _od()}
 
 
@@ -125,12 +124,27 @@ def _private_key(profile: CardProfile, key: KeySlot) -> bytes:
     return _object(common, key_attributes, _seq(_path(CIA_PATH), _integer(_field_bits(key))), choice=CONTEXT_0)
 
 
-def _public_key(key: KeySlot, point: bytes) -> bytes:
-    """EF.PuKD, section 8.5: the point stands in the entry itself."""
+def _public_key(key: KeySlot, certificate: bytes) -> bytes:
+    """EF.PuKD, section 8.5: it stands in the certificate's file, as SubjectPublicKeyInfo, which tells the curve too."""
     usage = _Bit.USE_DERIVE if key.use is KeyUse.AGREE else _Bit.USE_VERIFY
     key_attributes = _seq(_octets(_id(key)), _bits(usage), _integer(key.reference))
-    value = _seq(tlv.encode(CONTEXT_0, _octets(point)), _integer(_field_bits(key)))
-    return _object(_seq(_text(key.label)), key_attributes, value, choice=CONTEXT_0)
+    start, size = _public_key_in(certificate)
+    path = CIA_PATH + key.certificate_fid.to_bytes(2, "big")
+    place = _seq(_octets(path), _integer(start), tlv.encode(0x80, tlv.single(_integer(size), INTEGER)))
+    return _object(_seq(_text(key.label)), key_attributes, _seq(place, _integer(_field_bits(key))), choice=CONTEXT_0)
+
+
+def _public_key_in(certificate: bytes) -> tuple[int, int]:
+    """Offset and size in bytes of the SubjectPublicKeyInfo of a certificate (RFC 5280, 4.1: seventh of its fields)."""
+    fields, start = certificate, 0
+    for _ in range(2):  # Certificate, TBSCertificate
+        item, end = tlv.read_one(fields)
+        start += end - len(item.value)
+        fields = item.value
+    place = 0
+    for _ in range(6):  # version, serial number, signature, issuer, validity, subject
+        place = tlv.read_one(fields, place)[1]
+    return start + place, tlv.read_one(fields, place)[1] - place
 
 
 def _certificate(key: KeySlot) -> bytes:

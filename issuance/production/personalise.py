@@ -199,8 +199,9 @@ def _finish(
     certificates = yield from asking.certificates(CertificatesWanted(job.card_number, chip.chip_id, public_keys))
     security_object = yield from asking.security_object(SecurityObjectWanted(job.card_number, signed))
     pins = yield from asking.pins(PinsWanted(job.card_number, {pin.name: pin.transport_digits for pin in profile.pins}))
-    points = {slot: _point(key) for slot, key in public_keys.items()}
-    cia_files = cia.build_cia_files(profile, card_number=job.card_number, public_points=points, groups=job.data_groups)
+    cia_files = cia.build_cia_files(
+        profile, card_number=job.card_number, certificates=certificates, groups=job.data_groups
+    )
     files = writing.closing_files(profile, certificates=certificates, security_object=security_object, cia=cia_files)
     block_bytes = channel.session.data_max
     groupings = [
@@ -229,8 +230,3 @@ def _public_key(algorithm: KeyAlgorithm, answer: bytes) -> bytes:
     except (CardError, ValueError) as error:
         raise Counterfeit("key generation", "its public key is not a point of the curve") from error
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def _point(public_key: bytes) -> bytes:
-    key = serialization.load_der_public_key(public_key)
-    return key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)

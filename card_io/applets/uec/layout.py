@@ -80,7 +80,9 @@ What OpenSC expects in the ISO 7816-15 files (facts for whoever builds them):
              neverExtractable, local; fieldSize in the type attributes (256): without it no signature works; path
              3F005015, no file. usage: 1 sign; 2 sign|nonRepudiation with userConsent 1 (else the PIN is cached) ; 3
              derive. authId = the PIN's.
-    EF.CD    iD equals the key's iD; path to 450x, no index/length needed. EF.PuKD: iD equal too, usage verify / derive.
+    EF.CD    iD equals the key's iD; path to 450x, no index/length needed.
+    EF.PuKD  iD equal too, usage verify / derive; path to 450x with index and length of the SubjectPublicKeyInfo in the
+             certificate: of a bare point it tells no curve, and programs that want one cannot use the key.
 Key 4 is listed nowhere there: stock software must not try it for signatures (its certificate 4504 may be in EF.CD).
 """
 

@@ -1,22 +1,39 @@
 """The ISO 7816-15 files, taken apart again: references agree with each other and with the profile."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
 
 from card_io import tlv
 from card_io.applets.uec.layout import CIA_AID, Fid
 from issuance.production.cia import build_cia_files
 from issuance.production.profile import load_profile
+from tests.support.keys import NOW
 from tests.support.line import UEC_PROFILE
 
 PROFILE = load_profile(UEC_PROFILE)
 NUMBER = "9643600000000015"
-POINTS = {key.name: bytes([4]) + bytes([key.reference]) * 64 for key in PROFILE.keys}
+KEYS = {key.name: ec.derive_private_key(1000 + key.reference, ec.SECP256R1()) for key in PROFILE.keys}
+
+
+def certificate(key: ec.EllipticCurvePrivateKey, name: str) -> bytes:
+    """A certificate in DER whose fields before the key are as long as `name` makes them."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), 2**100, NOW, NOW + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+CERTIFICATES = {name: certificate(key, "Holder" * number) for number, (name, key) in enumerate(KEYS.items(), 1)}
 
 
 def built(groups: tuple[int, ...] = (1, 2, 3, 4)) -> dict[int, bytes]:
-    return build_cia_files(PROFILE, card_number=NUMBER, public_points=POINTS, groups=groups)
+    return build_cia_files(PROFILE, card_number=NUMBER, certificates=CERTIFICATES, groups=groups)
 
 
 def objects(fid: Fid) -> list[tlv.Tlv]:
@@ -96,9 +113,16 @@ def test_private_keys_name_their_pin_and_what_they_are_for() -> None:
     }
 
 
-def test_public_keys_carry_their_points() -> None:
+def test_public_keys_are_found_in_their_certificates() -> None:
+    """Path, offset and length lead to the SubjectPublicKeyInfo, curve included, in the certificate's file."""
     for item, name in zip(objects(Fid.PUKD), ("authentication", "signature", "agreement"), strict=True):
-        assert tlv.require(item.children()[2].value, 0x30, 0xA0, 0x04) == POINTS[name]
+        path, index, length = tlv.parse(tlv.require(item.children()[2].value, 0x30, 0x30))
+        slot = next(key for key in PROFILE.keys if key.name == name)
+        assert (path.tag, path.value) == (0x04, bytes.fromhex("3F005015") + slot.certificate_fid.to_bytes(2, "big"))
+        assert (index.tag, length.tag) == (0x02, 0x80)
+        start = int.from_bytes(index.value, "big", signed=True)
+        found = CERTIFICATES[name][start : start + int.from_bytes(length.value, "big", signed=True)]
+        assert found == KEYS[name].public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def test_certificates_share_their_keys_identifier_and_name_their_files() -> None:
@@ -121,12 +145,13 @@ def test_data_objects_are_those_the_card_has(groups: tuple[int, ...]) -> None:
 
 def test_the_card_key_is_listed_nowhere_but_its_certificate() -> None:
     files = built()
-    assert POINTS["card"] not in files[Fid.PUKD]
-    assert len(tlv.parse(files[Fid.PRKD])) == 3
+    path = bytes.fromhex("3F005015") + Fid.CERT_CARD.to_bytes(2, "big")
+    assert path not in files[Fid.PUKD] and path in files[Fid.CD]
+    assert len(tlv.parse(files[Fid.PRKD])) == len(tlv.parse(files[Fid.PUKD])) == 3
 
 
 def test_a_longer_curve_is_told() -> None:
     keys = tuple(replace(key, algorithm=type(key.algorithm)("ec-p384")) for key in PROFILE.keys)
-    files = build_cia_files(replace(PROFILE, keys=keys), card_number=NUMBER, public_points=POINTS, groups=(1,))
+    files = build_cia_files(replace(PROFILE, keys=keys), card_number=NUMBER, certificates=CERTIFICATES, groups=(1,))
     first = tlv.parse(files[Fid.PRKD])[0]
     assert tlv.require(first.children()[2].value, 0x30, 0x02) == (384).to_bytes(2, "big")
