@@ -18,6 +18,7 @@ from uec.domain.policy import Policy
 from uec.services import cohort_members, notice_windows, notices, numbering
 from uec.store import audit
 from uec.store.audit import Note
+from uec.store.steering import WHOLE, steered
 from uec.store.tables import Application, BankChoice, Cohort, IssuancePoint, Resident
 
 CHUNK = 10_000
@@ -68,7 +69,8 @@ def open_all(
     values["point_id"] = func.coalesce(_nearest_point(), point)
     # Everybody who enters an application waits for the series, so what is above this id afterwards is ours.
     before = session.scalar(select(func.max(Application.id))) or 0
-    session.execute(_insert(session, cohort, values, still_entitled))
+    with steered(session, WHOLE):
+        session.execute(_insert(session, cohort, values, still_entitled))
     ours = (Application.cohort_id == cohort.id, Application.id > before)
     opened = session.scalar(select(func.count()).select_from(Application).where(*ours)) or 0
     numbering.take(session, series, count=opened)

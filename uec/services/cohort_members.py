@@ -1,7 +1,8 @@
-"""Hides how the members of a list lie in the database: arrays of ids, one a municipality, age band, sex and block.
+"""Hides how the members of a list lie in the database: arrays of ids, one a municipality, age band and sex.
 
-One row a member would be 1.4 million rows with their keys for each list that somebody computes; so it is some ten
-thousand, written by the statement that scans the register once, and they are the breakdown as well.
+One row a member would be 1.4 million rows with their keys for each list that somebody computes; so it is some two
+thousand, written by the statement that reads the register's index once, and they are the breakdown as well. A list is
+paged kind by kind, within a kind in the order of the register.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,12 +10,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Insert,
     Integer,
     Select,
-    String,
     case,
     cast,
     func,
@@ -22,8 +21,8 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
-    text,
     true,
+    tuple_,
     update,
 )
 from sqlalchemy.orm import Session
@@ -31,12 +30,13 @@ from sqlalchemy.orm import Session
 from uec.domain.policy import Policy
 from uec.services.cohort_rules import BANDS, age_band, entitled
 from uec.services.merkle import merkle_root
+from uec.store.arrays import each, holds, postgresql
+from uec.store.steering import ROOMY, WHOLE, steered
 from uec.store.tables import CohortPart, Resident
 
-BLOCK_BITS = 16
 SEXES = ("F", "M")
-_PLACES = 10**8
 CHUNK = 10_000
+KIND = (CohortPart.oktmo, CohortPart.band, CohortPart.sex)
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,26 @@ class Share:
     band: str
     sex: str
     count: int
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where a page of a list ends: a kind, and the id of a member of it."""
+
+    oktmo: str
+    band: str
+    sex: str
+    after: int
+
+    def __str__(self) -> str:
+        return f"{self.oktmo}.{self.band}.{self.sex}.{self.after}"
+
+    @classmethod
+    def parse(cls, written: str) -> "Cursor | None":
+        """Read what `str` wrote; None for anything else."""
+        oktmo, band, sex, after = (written.split(".") + [""] * 4)[:4]
+        known = band in BANDS and sex in SEXES and after.isdecimal() and len(after) < 10
+        return cls(oktmo, band, sex, int(after)) if known else None
 
 
 def choose(
@@ -65,41 +85,29 @@ def choose(
     if limit is not None:
         first = select(Resident.id).where(*wanted).order_by(Resident.id).limit(limit)
         wanted = [Resident.id.in_(first)]
-    if _postgresql(session):
-        # The planner expects a million kinds where there are some ten thousand, and would sort for them.
-        session.execute(text("SET LOCAL work_mem = '256MB'"))
-        session.execute(text("SET LOCAL enable_sort = off"))
-        session.execute(text("SET LOCAL jit = off"))
-    session.execute(_chosen(session, cohort_id, as_of, wanted))
-    if _postgresql(session):
-        session.execute(text("SET LOCAL enable_sort = on"))
+    with steered(session, ROOMY):
+        session.execute(_chosen(session, cohort_id, as_of, wanted))
     return session.scalar(select(func.sum(CohortPart.count)).where(CohortPart.cohort_id == cohort_id)) or 0
 
 
 def _chosen(session: Session, cohort_id: int, as_of: date, wanted: list[ColumnElement[bool]]) -> Insert:
-    postgresql = _postgresql(session)
-    gather = func.array_agg if postgresql else func.json_group_array
-    block = cast(Resident.id.op(">>")(literal(BLOCK_BITS, Integer)), BigInteger)
-    place = cast(func.substr(Resident.oktmo, 1, 8), Integer)
-    sex = case((Resident.sex == SEXES[0], 0), else_=1)
-    # Block, municipality, age and sex as one number: a million rows are grouped by an integer, not by four values.
-    key = ((block * _PLACES + place) * len(BANDS) + age_band(as_of)) * len(SEXES) + sex
-    kinds = select(key.label("key"), func.count().label("count"), gather(Resident.id).label("members"))
-    kinds = kinds.where(*wanted).group_by("key")
-    found = kinds.subquery()
-    rest = found.c.key.op("/")(literal_column(str(len(SEXES))))
-    place_again = rest.op("/")(literal_column(str(len(BANDS)))).op("%")(literal_column(str(_PLACES)))
-    padded = func.lpad(cast(place_again, String), 8, "0") if postgresql else func.printf("%08d", place_again)
+    gather = func.array_agg if postgresql(session) else func.json_group_array
+    # Age and sex as one number: a million rows are grouped by two values, not by three.
+    person = age_band(as_of) * len(SEXES) + case((Resident.sex == SEXES[0], 0), else_=1)
+    place = func.substr(Resident.oktmo, 1, 8)
+    kinds = select(
+        place.label("place"), person.label("person"), func.count().label("count"), gather(Resident.id).label("members")
+    )
+    found = kinds.where(*wanted).group_by("place", "person").subquery()
     decoded = select(
         cast(literal(cohort_id), Integer),
-        cast(rest.op("/")(literal_column(str(len(BANDS) * _PLACES))), Integer),
-        padded,
-        _named(rest.op("%")(literal_column(str(len(BANDS)))), BANDS),
-        _named(found.c.key.op("%")(literal_column(str(len(SEXES)))), SEXES),
+        found.c.place,
+        _named(found.c.person.op("/")(literal_column(str(len(SEXES)))), BANDS),
+        _named(found.c.person.op("%")(literal_column(str(len(SEXES)))), SEXES),
         found.c.count,
         found.c.members,
     )
-    columns = ["cohort_id", "block", "oktmo", "band", "sex", "count", "members"]
+    columns = ["cohort_id", "oktmo", "band", "sex", "count", "members"]
     return insert(CohortPart).from_select(columns, decoded, include_defaults=False)
 
 
@@ -107,12 +115,10 @@ def _named(place: ColumnElement[int], names: Sequence[str]) -> ColumnElement[str
     return case(*((place == number, name) for number, name in enumerate(names[:-1])), else_=names[-1])
 
 
-def member_ids(session: Session, cohort_id: int) -> Select[tuple[int]]:
+def member_ids(session: Session, cohort_id: int) -> Select[int]:
     """A query of the ids of the residents on a list."""
-    if _postgresql(session):
-        return select(func.unnest(CohortPart.members).label("id")).where(CohortPart.cohort_id == cohort_id)
-    each = func.json_each(CohortPart.members).table_valued("value")
-    found = select(each.c.value.label("id")).select_from(CohortPart).join(each, true())
+    rows, member, _place = each(session, CohortPart.members)
+    found = select(cast(member, Integer).label("id")).select_from(CohortPart).join(rows, true())
     return found.where(CohortPart.cohort_id == cohort_id)
 
 
@@ -125,62 +131,79 @@ def root(session: Session, cohort_id: int) -> str:
         .order_by(Resident.id)
         .execution_options(yield_per=CHUNK)
     )
-    return merkle_root(register_id.encode() for register_id in session.scalars(members)).hex()
+    with steered(session, WHOLE):
+        return merkle_root(register_id.encode() for register_id in session.scalars(members)).hex()
 
 
 def breakdown(session: Session, cohort_id: int) -> list[Share]:
     """How many members of each municipality, age band and sex."""
-    kinds = (CohortPart.oktmo, CohortPart.band, CohortPart.sex)
-    found = select(*kinds, func.sum(CohortPart.count)).where(CohortPart.cohort_id == cohort_id)
-    return [Share(*row) for row in session.execute(found.group_by(*kinds).order_by(*kinds))]
+    found = select(*KIND, CohortPart.count).where(CohortPart.cohort_id == cohort_id, CohortPart.count > 0)
+    return [Share(*row) for row in session.execute(found.order_by(*KIND))]
 
 
 def page_of(
-    session: Session, cohort_id: int, *, after: int = 0, limit: int = 25, oktmo: str = "", band: str = "", sex: str = ""
-) -> list[int]:
-    """The next ids on a list above `after`, of one kind or of all; reads no more blocks than it needs."""
+    session: Session,
+    cohort_id: int,
+    *,
+    after: Cursor | None = None,
+    limit: int = 25,
+    oktmo: str = "",
+    band: str = "",
+    sex: str = "",
+) -> list[Cursor]:
+    """The next members of a list behind a cursor, of one kind or of all: each as the cursor that points at it."""
     wanted = [CohortPart.cohort_id == cohort_id]
-    wanted += [CohortPart.oktmo == oktmo] if oktmo else []
-    wanted += [CohortPart.band == band] if band else []
-    wanted += [CohortPart.sex == sex] if sex else []
-    found: list[int] = []
-    for block in _blocks(session, wanted, after):
-        parts = session.scalars(select(CohortPart.members).where(*wanted, CohortPart.block == block))
-        found += sorted(one for part in parts for one in part if one > after)
+    wanted += [column == value for column, value in zip(KIND, (oktmo, band, sex), strict=True) if value]
+    found: list[Cursor] = []
+    for part in _parts(session, wanted, after):
+        mine = [CohortPart.cohort_id == cohort_id, tuple_(*KIND) == (part.oktmo, part.band, part.sex)]
+        ids = _members(session, mine, part.after, limit - len(found))
+        found += [Cursor(part.oktmo, part.band, part.sex, member) for member in ids]
         if len(found) >= limit:
             break
-    return found[:limit]
+    return found
 
 
-def _blocks(session: Session, wanted: list[ColumnElement[bool]], after: int) -> Iterator[int]:
-    blocks = select(CohortPart.block).where(*wanted, CohortPart.block >= after >> BLOCK_BITS).distinct()
-    yield from session.scalars(blocks.order_by(CohortPart.block)).all()
+def _parts(session: Session, wanted: list[ColumnElement[bool]], after: Cursor | None) -> Iterator[Cursor]:
+    """The kinds to read in their order, each as a cursor before its first member; the cursor's own kind goes on."""
+    if after is None:
+        begin: list[ColumnElement[bool]] = []
+    else:
+        here = (after.oktmo, after.band, after.sex)
+        begin = [tuple_(*KIND) > here]
+        if session.execute(select(*KIND).where(*wanted, tuple_(*KIND) == here)).first():
+            yield after
+    for kind in session.execute(select(*KIND).where(*wanted, *begin).order_by(*KIND)).all():
+        yield Cursor(*kind, after=0)
+
+
+def _members(session: Session, mine: list[ColumnElement[bool]], after: int, limit: int) -> Sequence[int]:
+    rows, member, _place = each(session, CohortPart.members)
+    found = select(cast(member, Integer).label("id")).select_from(CohortPart).join(rows, true()).where(*mine)
+    return session.scalars(found.where(member > after).order_by("id").limit(limit)).all()
 
 
 def is_member(session: Session, cohort_id: int, resident_id: int) -> bool:
     """Whether a resident is on the list."""
-    return _part_of(session, cohort_id, resident_id) is not None
+    return _kind_of(session, cohort_id, resident_id) is not None
 
 
 def take_off(session: Session, cohort_id: int, resident_id: int) -> bool:
     """Take a resident off the list; False when nobody with this id was on it."""
-    part = _part_of(session, cohort_id, resident_id)
-    if part is None:
+    kind = _kind_of(session, cohort_id, resident_id)
+    if kind is None:
         return False
-    left = [one for one in part.members if one != resident_id]
-    key = {name: getattr(part, name) for name in ("cohort_id", "block", "oktmo", "band", "sex")}
-    changed = update(CohortPart).filter_by(**key).values(members=left, count=len(left))
-    session.execute(changed)
+    mine = (CohortPart.cohort_id == cohort_id, tuple_(*KIND) == kind)
+    members = session.scalars(select(CohortPart.members).where(*mine)).one()
+    left = [one for one in members if one != resident_id]
+    session.execute(update(CohortPart).where(*mine).values(members=left, count=len(left)))
     return True
 
 
-def _part_of(session: Session, cohort_id: int, resident_id: int) -> CohortPart | None:
-    here = (CohortPart.cohort_id == cohort_id, CohortPart.block == resident_id >> BLOCK_BITS)
-    for part in session.scalars(select(CohortPart).where(*here)):
-        if resident_id in part.members:
-            return part
-    return None
-
-
-def _postgresql(session: Session) -> bool:
-    return session.get_bind().dialect.name == "postgresql"
+def _kind_of(session: Session, cohort_id: int, resident_id: int) -> tuple[str, str, str] | None:
+    """Municipality, age and sex under which a resident is on the list."""
+    on_list = select(*KIND).where(CohortPart.cohort_id == cohort_id, holds(session, CohortPart.members, resident_id))
+    home = select(func.substr(Resident.oktmo, 1, 8)).where(Resident.id == resident_id).scalar_subquery()
+    # Who has moved since then is on the list where the register had them.
+    row = session.execute(on_list.where(CohortPart.oktmo == home)).first() or session.execute(on_list).first()
+    return None if row is None else (row[0], row[1], row[2])

@@ -14,6 +14,7 @@ from uec.domain.actors import Actor
 from uec.domain.permissions import Permission
 from uec.domain.policy import Policy
 from uec.services import cohort_members
+from uec.services.cohort_members import Cursor
 from uec.services.cohort_rules import conditions
 from uec.services.rows import present
 from uec.store import audit
@@ -42,6 +43,14 @@ class Verdict:
     def against(self) -> tuple[str, ...]:
         """The conditions that do not hold."""
         return tuple(name for name, holds in self.answers.items() if not holds)
+
+
+@dataclass(frozen=True)
+class MemberPage:
+    """Members of a list, and the cursor for what follows; None at the end."""
+
+    rows: Sequence[Verdict]
+    onward: Cursor | None
 
 
 def explore(
@@ -89,14 +98,19 @@ def members(
     oktmo: str = "",
     band: str = "",
     sex: str = "",
-    after: int = 0,
+    after: Cursor | None = None,
     limit: int = 25,
-) -> list[Verdict]:
-    """Members of a list above the id `after`, of one kind or all, with the answers as they are today."""
+) -> MemberPage:
+    """Members of a list behind a cursor, of one kind or all, with the answers as they are today."""
     actor.require(Permission.VIEW_BATCHES)
     cohort = present(session, Cohort, cohort_id)
-    ids = cohort_members.page_of(session, cohort_id, after=after, limit=limit, oktmo=oktmo, band=band, sex=sex)
-    return _verdicts(session, ids, actor=actor, as_of=cohort.as_of, policy=policy, now=now, on_list=True)
+    kind = {"oktmo": oktmo, "band": band, "sex": sex}
+    found = cohort_members.page_of(session, cohort_id, after=after, limit=limit + 1, **kind)
+    ids = [one.after for one in found[:limit]]
+    rows = _verdicts(session, ids, actor=actor, as_of=cohort.as_of, policy=policy, now=now, on_list=True)
+    place = {one: number for number, one in enumerate(ids)}
+    rows.sort(key=lambda row: place[row.resident_id])
+    return MemberPage(rows, found[limit - 1] if len(found) > limit else None)
 
 
 def why(

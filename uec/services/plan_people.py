@@ -36,6 +36,7 @@ from uec.domain.lifecycle import ApplicationState, Route
 from uec.domain.twins import TwinRole, TwinState
 from uec.store.arrays import each, holds, postgresql, size
 from uec.store.bulk import copy_rows
+from uec.store.steering import ROOMY, steered
 from uec.store.tables import Application, EmissionSlot, Refusal, Resident, TwinCase, TwinMember
 
 # Class of an application: the remakes first, then those with a clock, then who neither applied nor refused.
@@ -88,7 +89,8 @@ def demand(session: Session) -> list[tuple[int, int, date, int]]:
         .where(*waiting())
         .group_by(Application.point_id, KIND, Application.due_on)
     )
-    return [(point, kind, due_on, count) for point, kind, due_on, count in session.execute(grouped)]
+    with steered(session, ROOMY):
+        return [(point, kind, due_on, count) for point, kind, due_on, count in session.execute(grouped)]
 
 
 def give_places(session: Session, plan_id: int, slots: Sequence[Mapping[str, Any]]) -> int:
@@ -108,14 +110,13 @@ def give_places(session: Session, plan_id: int, slots: Sequence[Mapping[str, Any
 
 def _place_by_statement(session: Session, plan_id: int, slots: Sequence[Mapping[str, Any]]) -> None:
     """Slots by COPY beside the queues, each an array, of which every slot takes its part."""
-    for setting in ("work_mem = '256MB'", "jit = off"):
-        session.execute(text(f"SET LOCAL {setting}"))
     session.execute(text(_INCOMING))
     copy_rows(session, "slot_incoming", SLOT_COLUMNS, slots)
     queue = select(Application.point_id, KIND.label("kind"), func.array_agg(aggregate_order_by(Application.id, *ORDER)))
     queue = queue.where(*waiting()).group_by(Application.point_id, KIND)
     compiled = queue.compile(dialect=session.get_bind().dialect, compile_kwargs={"literal_binds": True})
-    session.execute(text(_PLACED.replace("{queue}", str(compiled).replace(":", "\\:"))), {"plan": plan_id})
+    with steered(session, ROOMY):
+        session.execute(text(_PLACED.replace("{queue}", str(compiled).replace(":", "\\:"))), {"plan": plan_id})
     session.execute(text("DROP TABLE slot_incoming"))
 
 

@@ -1,6 +1,7 @@
 """The list and its reasons are one: whatever the office holds, on a list is who fulfils every condition."""
 
 from datetime import date
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from uec.domain.actors import CITIZEN
 from uec.domain.errors import NotAllowed, NotFound
 from uec.domain.lifecycle import Route
 from uec.services import cohort, cohort_members, cohort_why, refusals, twins
+from uec.services.cohort_members import Cursor
 from uec.services.intake import submit_application
 from uec.services.merkle import merkle_root
 from uec.services.views import CohortView
@@ -136,10 +138,7 @@ def test_a_region_whose_codes_begin_with_zero(sessions: sessionmaker[Session], o
         assert [one.oktmo for one in cohort_members.breakdown(session, made.id)] == ["01601000"]
 
 
-def test_pages_of_a_list_cover_it_once_in_order(
-    sessions: sessionmaker[Session], office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cohort_members, "BLOCK_BITS", 2)  # many blocks for few people
+def test_pages_of_a_list_cover_it_once_kind_by_kind(sessions: sessionmaker[Session], office: Office) -> None:
     with sessions() as session:
         for number in range(1, 24):
             add_resident(session, number, oktmo="71601000" if number % 3 else "71701000")
@@ -147,17 +146,59 @@ def test_pages_of_a_list_cover_it_once_in_order(
         made = compute(session, office)
         everybody = sorted(session.scalars(cohort_members.member_ids(session, made.id)))
         assert len(everybody) == 23
-        seen: list[int] = []
-        while part := cohort_members.page_of(session, made.id, after=seen[-1] if seen else 0, limit=5):
+        seen: list[Cursor] = []
+        while part := cohort_members.page_of(session, made.id, after=seen[-1] if seen else None, limit=5):
+            assert len(part) == 5 or len(seen) == 20
             seen += part
-        assert seen == everybody
-        town = cohort_members.page_of(session, made.id, oktmo="71701000", limit=100)
+        assert [one.oktmo for one in seen] == ["71601000"] * 16 + ["71701000"] * 7
+        assert sorted(one.after for one in seen) == everybody
+        assert all(a.after < b.after for a, b in pairwise(seen) if a.oktmo == b.oktmo)
+        town = [one.after for one in cohort_members.page_of(session, made.id, oktmo="71701000", limit=100)]
         assert len(town) == 7 and set(town) < set(everybody)
         assert cohort_members.page_of(session, made.id, sex="F") == []
+        assert cohort_members.page_of(session, made.id, oktmo="71701000", after=seen[3]) != []
+        assert cohort_members.page_of(session, made.id, oktmo="71601000", after=seen[-1]) == []
         assert cohort_members.take_off(session, made.id, town[0]) is True
         assert cohort_members.take_off(session, made.id, town[0]) is False
         assert not cohort_members.is_member(session, made.id, town[0])
         assert session.scalar(select(func.sum(CohortPart.count)).where(CohortPart.cohort_id == made.id)) == 22
+        shares = cohort_members.breakdown(session, made.id)
+        assert [share.count for share in shares] == [16, 6]
+
+
+def test_the_last_of_a_kind_leaves_no_empty_line(sessions: sessionmaker[Session], office: Office) -> None:
+    with sessions() as session:
+        add_resident(session, 1)
+        add_resident(session, 2, sex="F")
+        session.commit()
+        made = compute(session, office)
+        (woman,) = cohort_members.page_of(session, made.id, sex="F")
+        assert cohort_members.take_off(session, made.id, woman.after)
+        assert [(one.sex, one.count) for one in cohort_members.breakdown(session, made.id)] == [("M", 1)]
+        assert cohort_members.page_of(session, made.id, sex="F") == []
+
+
+def test_who_moved_after_the_list_was_made_is_still_found_on_it(
+    sessions: sessionmaker[Session], office: Office
+) -> None:
+    with sessions() as session:
+        one = add_resident(session, 1, oktmo="71601000")
+        session.commit()
+        made = compute(session, office)
+        one.oktmo, one.birth_date = "71701000", date(1950, 1, 1)
+        session.commit()
+        assert cohort_members.is_member(session, made.id, one.id)
+        assert cohort_members.take_off(session, made.id, one.id)
+
+
+@pytest.mark.parametrize(
+    "written", ["", "1", "71601000.18-34.M", "71601000.18-34.X.1", "71601000.1-3.M.1", "71601000.18-34.M.-1",
+                "71601000.18-34.M.99999999999", "71601000.18-34.M.x"]
+)  # fmt: skip
+def test_a_cursor_that_nobody_wrote_is_none(written: str) -> None:
+    assert Cursor.parse(written) is None
+    cursor = Cursor("71601000", "18-34", "M", 17)
+    assert Cursor.parse(str(cursor)) == cursor
 
 
 def test_a_look_is_audited_and_needs_a_right(sessions: sessionmaker[Session], office: Office) -> None:

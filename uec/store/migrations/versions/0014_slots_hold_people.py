@@ -1,5 +1,7 @@
 """A plan's slots hold their people themselves."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -50,7 +52,7 @@ def downgrade() -> None:
     op.drop_column('emission_slot', 'people')
 
 
-def slots(*more: sa.Column) -> None:
+def slots(*more: sa.Column[Any]) -> None:
     op.create_table('emission_slot',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('plan_id', sa.Integer(), nullable=False),

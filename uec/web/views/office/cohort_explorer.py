@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from uec.domain.permissions import Permission
 from uec.services import cohort as service
 from uec.services import cohort_members, cohort_why
+from uec.services.cohort_members import Cursor
 from uec.services.cohort_rules import BANDS
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, policy_book, reader, today
@@ -73,23 +74,23 @@ def cohort_why_page(resident_id: int) -> ResponseReturnValue:
 def cohort(cohort_id: int) -> ResponseReturnValue:
     """Show one list: its breakdown, and its members page by page."""
     view = service.show(reader(), cohort_id, actor=current_actor())
-    after = number(request.args.get("after", "0")) or 0
+    after = request.args.get("after", "")[:40]
     kind = {name: request.args.get(name, "")[:8] for name in ("oktmo", "band", "sex")}
-    rows = cohort_why.members(
+    page = cohort_why.members(
         database(),
         cohort_id,
         actor=current_actor(),
         policy=policy_book().on(view.as_of),
         now=now(),
-        after=after,
-        limit=PAGE_ROWS + 1,
+        after=Cursor.parse(after),
+        limit=PAGE_ROWS,
         **kind,
     )
     return render_template(
         "office/cohort.html",
         cohort=view,
-        rows=rows[:PAGE_ROWS],
-        last=rows[PAGE_ROWS - 1].resident_id if len(rows) > PAGE_ROWS else None,
+        rows=page.rows,
+        last=page.onward,
         after=after,
         kind=kind,
         shares=_by_place(cohort_members.breakdown(reader(), cohort_id)),
