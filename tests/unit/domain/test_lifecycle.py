@@ -26,6 +26,11 @@ FINAL = {
     "print_order": {"SPOILED"},
     "policy_change": {"CONFIRMED", "WITHDRAWN"},
     "public_notice": {"CONFIRMED", "WITHDRAWN"},
+    "bureau": {"ENDED"},
+    "bureau_certificate": {"ENDED"},
+    "bureau_order": {"DECLINED", "CLOSED", "CANCELLED"},
+    "bureau_card": {"FINISHED", "REJECTED", "RECALLED"},
+    "bureau_consignment": {"RECEIVED"},
 }
 
 

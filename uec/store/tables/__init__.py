@@ -2,6 +2,17 @@
 
 from uec.store.columns import Table
 from uec.store.tables.applications import Application, Message, RegisterCheck
+from uec.store.tables.bureaux import (
+    Bureau,
+    BureauCard,
+    BureauCertificate,
+    BureauChip,
+    BureauConsignment,
+    BureauFile,
+    BureauKey,
+    BureauLot,
+    BureauOrder,
+)
 from uec.store.tables.keys import KeyVersion
 from uec.store.tables.people import Cohort, CohortPart, Refusal, RegisterImport, Resident
 from uec.store.tables.phases import BankChoice, PolicyChange, PublicNotice
@@ -68,6 +79,15 @@ __all__ = [
     "AuditHead",
     "BankChoice",
     "Batch",
+    "Bureau",
+    "BureauCard",
+    "BureauCertificate",
+    "BureauChip",
+    "BureauConsignment",
+    "BureauFile",
+    "BureauKey",
+    "BureauLot",
+    "BureauOrder",
     "Card",
     "CardData",
     "CardOperation",
