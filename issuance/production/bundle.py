@@ -94,6 +94,8 @@ class RecordKind(StrEnum):
     PIN_CHANGE_INTENT = "pin_change_intent"
     PIN_CHANGED = "pin_changed"
     HANDED_OVER = "handed_over"
+    TERMINATE_INTENT = "terminate_intent"
+    TERMINATED = "terminated"
     SCRAPPED = "scrapped"
     TRANSCRIPT = "transcript"
 

@@ -19,6 +19,8 @@ from issuance.production.profile import CardProfile
 
 SW_ABSENT = (0x6A82, 0x6A88, 0x6999)
 """File or application not found; reference data not found; applet selection failed."""
+SW_CLOSED = 0x6283
+"""SELECT of the domain on a card that is locked or terminated (GlobalPlatform v2.3.1, 11.9.3.2)."""
 SW_NO_STATE = (*SW_ABSENT, 0x6A81, 0x6A86, 0x6D00, 0x6E00, 0x6985)
 
 

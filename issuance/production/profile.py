@@ -64,7 +64,8 @@ class SecureChannelProfile:
     `level` is the SCP03 security level of EXTERNAL AUTHENTICATE; `blank_kvns` are the key versions that makers deliver
     blanks with; production keys take the versions `first_kvn`..`last_kvn` in turn, by the version of the card master.
     `challenge_bytes` is 8, or 16 for chips in S16 mode; `derivation` names how a card's keys come from the master, and
-    `aes_form` how AES keys stand in PUT KEY (makers differ).
+    `aes_form` how AES keys stand in PUT KEY (makers differ). `secures_card` moves a finished card to the life cycle
+    state SECURED, `terminate_returned` allows to make one that came back mute for good (TERMINATED).
     """
 
     isd_aid: bytes
@@ -75,6 +76,8 @@ class SecureChannelProfile:
     challenge_bytes: int = 8
     derivation: str = "kdf3"
     aes_form: AesForm = AesForm.INNER_LENGTH
+    secures_card: bool = False
+    terminate_returned: bool = False
 
     def kvn(self, master_version: int) -> int:
         """The key version number that production keys of this master version carry on the card."""

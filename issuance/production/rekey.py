@@ -74,7 +74,7 @@ def rekey(job: RekeyJob, profile: CardProfile, *, random: Random) -> Talk[Rekeye
     else:
         # Torn after PUT KEY, or moved before: the card has just proved that it holds these keys.
         yield from note(RecordKind.KEY_CHANGED, chip_id=chip.chip_id, kvn=chip.kvn, key_version=version)
-    yield from progress(STAGES, STAGES, "written")
+    yield from progress(STAGES, STAGES, "keys_changed")
     kvn = profile.secure_channel.kvn(job.card_master.version)
     return RekeyedCard(job.card_number, chip.chip_id, kvn, job.card_master.version, changed)
 

@@ -45,7 +45,7 @@ SETTLE_S = 2.0
 """How long a station may take to notice that a card, which a command missed already, is out."""
 LOOK_S = 0.1
 PUT_BACK = "put_card_back"
-WRITING = (OperationKind.PERSONALISE, OperationKind.INSPECT, OperationKind.HAND_OVER)
+WRITING = frozenset(OperationKind) - {OperationKind.READ}
 """Work in which secrets of the card cross the station where no secure channel hides them."""
 
 T = TypeVar("T")

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from card_io.errors import CardError
 from issuance.errors import IssuanceError
+from issuance.keys.port import KeyPurpose
 from issuance.production.anchors import Anchors
 from issuance.production.asking import Talk
 from issuance.production.check import look
@@ -22,10 +23,12 @@ from issuance.production.job import HandedOver
 from issuance.production.judge import CardReport
 from issuance.production.make import make
 from issuance.production.office import OfficePort
+from issuance.production.rekey import RekeyedCard, RekeyJob, rekey
 from issuance.production.sealing import SealingKey, open_pins
+from issuance.production.terminate import Terminated, terminate
 from uec.domain.errors import StoreUnavailable, UecError
 from uec.domain.lifecycle import OperationKind
-from uec.services import authority, card_jobs, operations
+from uec.services import authority, card_jobs, key_rotation, operations
 from uec.services.production_office import Bench, DatabaseOffice
 from uec.services.rows import present
 from uec.services.views import OperationView
@@ -33,6 +36,12 @@ from uec.store.engine import reading
 from uec.store.tables import Application, Card, CardOperation
 
 T = TypeVar("T")
+
+
+class NotForThisCard(UecError):
+    """The card's profile has nothing of the kind that was asked for."""
+
+    code = "uec.not_for_this_card"
 
 
 class Runner(Protocol):
@@ -115,12 +124,54 @@ def _hand_over(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, 
     pins = open_pins(desk.sealing_key, sealed, card_number=card.number)
 
     def start() -> Talk[HandedOver]:
+        # A card whose keys are of an older master gets the newest ones while it lies here.
+        if (moving := _rekey_job(bench, card_id)) is not None:
+            yield from rekey(moving, bench.profile, random=bench.random)
         with reading(bench.sessions) as session:
             job = card_jobs.hand_over_job(session, card_id, card_key_slot=bench.profile.card_key.name, pins=pins)
-        return hand_over(job, bench.profile, random=bench.random)
+        return (yield from hand_over(job, bench.profile, random=bench.random))
 
     done = run(start)
     return {"chip_id": done.chip_id, "card_number": done.card_number, "receipt": receipt, "resumed": done.resumed}
+
+
+def _rekey(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
+    bench, card_id = desk.bench, _card_id(operation)
+
+    def start() -> Talk[RekeyedCard]:
+        with reading(bench.sessions) as session:
+            job = key_rotation.rekey_job(session, card_id, bench.vault)
+        return rekey(job, bench.profile, random=bench.random)
+
+    if bench.profile.piv is not None:
+        raise NotForThisCard(f"Cards of profile {bench.profile.name} have no keys to move: take the card out.")
+    done = run(start)
+    return {"card_number": done.card_number, "chip_id": done.chip_id, "changed": done.changed, "kvn": done.kvn}
+
+
+def _rekey_job(bench: Bench, card_id: int) -> RekeyJob | None:
+    """The order to move the card to the newest master; None for one that has it, or has no such keys."""
+    if bench.profile.piv is not None:
+        return None
+    with reading(bench.sessions) as session:
+        job = key_rotation.rekey_job(session, card_id, bench.vault)
+        held = present(session, Card, card_id).key_version
+    return job if held is not None and held != job.card_master.version else None
+
+
+def _terminate(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
+    bench, card_id = desk.bench, _card_id(operation)
+
+    def start() -> Talk[Terminated]:
+        with reading(bench.sessions) as session:
+            job = key_rotation.rekey_job(session, card_id, bench.vault)
+        blank = bench.vault.active(KeyPurpose.BLANK_TRANSPORT)
+        return terminate(job, bench.profile, blank_master=blank, random=bench.random)
+
+    if not bench.profile.secure_channel.terminate_returned:
+        raise NotForThisCard(f"Cards of profile {bench.profile.name} are not made mute: destroy the plastic.")
+    done = run(start)
+    return {"card_number": done.card_number, "chip_id": done.chip_id, "resumed": done.resumed}
 
 
 def _read(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
@@ -157,4 +208,6 @@ _WORK: Mapping[OperationKind, Callable[[Desk, OperationView, _Run], Mapping[str,
     OperationKind.INSPECT: _inspect,
     OperationKind.HAND_OVER: _hand_over,
     OperationKind.READ: _read,
+    OperationKind.REKEY: _rekey,
+    OperationKind.TERMINATE: _terminate,
 }

@@ -11,7 +11,7 @@ from uec.domain.lifecycle import OPERATION, OperationEvent, OperationKind, advan
 from uec.services.rows import present
 from uec.store.tables import Application, Card, CardOperation, JournalEntry
 
-_PROOFS = (RecordKind.INSPECTED, RecordKind.HANDED_OVER, RecordKind.SCRAPPED)
+_PROOFS = (RecordKind.INSPECTED, RecordKind.HANDED_OVER, RecordKind.SCRAPPED, RecordKind.TERMINATED)
 """Journal entries after which an operation has nothing more to do."""
 
 

@@ -39,6 +39,15 @@ from uec.store import audit
 from uec.store.tables import Application, Batch, Card, CardOperation
 
 OPEN = (OperationState.REQUESTED, OperationState.RUNNING)
+ENDED = (
+    CardState.LOST,
+    CardState.ANNULLED,
+    CardState.REPLACED,
+    CardState.EXPIRED,
+    CardState.SPOILED,
+    CardState.DESTROYED,
+)
+"""Cards that nobody uses any more; one that came back may be made mute for good."""
 HUB = system_actor("hub")
 
 _PERMISSION = {
@@ -46,6 +55,8 @@ _PERMISSION = {
     OperationKind.INSPECT: Permission.PRODUCE_CARD,
     OperationKind.HAND_OVER: Permission.HAND_OVER_CARD,
     OperationKind.READ: Permission.VIEW_PERSON,
+    OperationKind.REKEY: Permission.HAND_OVER_CARD,
+    OperationKind.TERMINATE: Permission.HAND_OVER_CARD,
 }
 _DUTY = {
     OperationKind.PERSONALISE: Duty.PRODUCE,
@@ -58,6 +69,8 @@ _STATES = {
     OperationKind.PERSONALISE: (CardState.PREPARED, CardState.WRITING),
     OperationKind.INSPECT: (CardState.WRITING, CardState.PERSONALISED),
     OperationKind.HAND_OVER: (CardState.PERSONALISED,),
+    OperationKind.REKEY: (CardState.PERSONALISED, CardState.ACTIVE, CardState.SUSPENDED),
+    OperationKind.TERMINATE: ENDED,
 }
 _RELEASED = (BatchState.RELEASED, BatchState.IN_PRODUCTION)
 

@@ -23,6 +23,8 @@ COURSES: Mapping[OperationKind, tuple[str, ...]] = {
     OperationKind.HAND_OVER: ("find_card", "change_pins", "handed_over"),
     OperationKind.INSPECT: ("inspect", "inspected"),
     OperationKind.READ: ("find_card",),
+    OperationKind.REKEY: ("find_card", "change_keys", "keys_changed"),
+    OperationKind.TERMINATE: ("find_card", "terminate", "terminated"),
 }
 
 # Labels between two stages of a course.
@@ -41,6 +43,9 @@ def words_of(label: str) -> str:
         "inspected": _("The card is inspected"),
         "change_pins": _("Setting the holder's PINs"),
         "handed_over": _("The card is handed over"),
+        "keys_changed": _("The card has the newest keys"),
+        "terminate": _("Making the card mute for good"),
+        "terminated": _("The card is mute"),
     }
     return known.get(label, label)
 
@@ -103,6 +108,7 @@ def problem_of(operation: OperationView) -> tuple[str, str]:
             _("This station is not trusted with the keys of this card."),
             _("Take the card to a trusted station."),
         ),
+        "uec.not_for_this_card": (_("Cards of this kind are not treated so."), _("Take the card out.")),
         "vault-unavailable": (_("The key service does not answer."), _("Tell the administrator, then try again.")),
     }
     if operation.error_code in known:

@@ -112,6 +112,8 @@ _WORDS: tuple[tuple[StrEnum, Text], ...] = (
     (OperationKind.INSPECT, _l("Inspection")),
     (OperationKind.HAND_OVER, _l("Hand-over")),
     (OperationKind.READ, _l("Reading")),
+    (OperationKind.REKEY, _l("Change of keys")),
+    (OperationKind.TERMINATE, _l("End of the chip")),
     (Role.OPERATOR, _l("Window operator")),
     (Role.OFFICER, _l("Deciding officer")),
     (Role.PLANNER, _l("Planner")),

@@ -1,0 +1,88 @@
+"""Making a card that came back mute for good: two round trips, and no way back (GlobalPlatform v2.3.1, 5.1.1.5).
+
+    1  recognise, INITIALIZE UPDATE with the keys the card has (the vault checks its cryptogram)
+    2  EXTERNAL AUTHENTICATE, SET STATUS of the whole card: TERMINATED
+
+The intent is recorded before SET STATUS leaves. A terminated card still tells its number (GET DATA) and opens no
+channel: with the intent in the journal that is the proof that the step was done.
+"""
+
+from dataclasses import dataclass
+
+from card_io import globalplatform as gp
+from card_io.errors import CardError
+from issuance.keys.port import KeyPurpose, KeyRef
+from issuance.production.asking import Talk, body, bundle, note, progress, status
+from issuance.production.bundle import SW_OK, RecordKind, Step
+from issuance.production.chip import SW_CLOSED, SW_NO_STATE, recognise
+from issuance.production.errors import CardRefused, ForeignCard, UnknownKeys, WrongCard
+from issuance.production.job import Random
+from issuance.production.journal import Journal
+from issuance.production.profile import CardProfile
+from issuance.production.rekey import RekeyJob
+from issuance.production.secured import open_channel, write
+from issuance.production.writing import Write
+
+STAGES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated:
+    """The card answers nobody any more."""
+
+    card_number: str
+    chip_id: str
+    resumed: bool
+
+
+def terminate(job: RekeyJob, profile: CardProfile, *, blank_master: KeyRef, random: Random) -> Talk[Terminated]:
+    """End the card in the reader; `blank_master` opens one that was spoiled before it got its own keys.
+
+    Raises `WrongCard` for another chip, `UnknownKeys` for keys that the journal does not explain, `ForeignCard` for a
+    card that is mute already though nobody made it so.
+    """
+    journal = Journal(job.journal)
+    yield from progress(0, STAGES, "find_card")
+    if journal.has(RecordKind.TERMINATE_INTENT) and (yield from _is_mute(job, profile, random)):
+        yield from note(RecordKind.TERMINATED, chip_id=job.chip_id, resumed=True)
+        return Terminated(job.card_number, job.chip_id, resumed=True)
+    chip = yield from recognise(profile, random(profile.secure_channel.challenge_bytes))
+    if chip.chip_id != job.chip_id:
+        raise WrongCard(job.chip_id, chip.chip_id)
+    version = journal.key_version_of(chip.kvn)
+    if chip.kvn not in profile.secure_channel.blank_kvns and version is None:
+        raise UnknownKeys(chip.chip_id, chip.kvn)
+    channel = yield from open_channel(
+        chip.initialize_update_response,
+        host_challenge=chip.host_challenge,
+        master=blank_master if version is None else KeyRef(KeyPurpose.CARD_MASTER, version),
+        profile=profile.secure_channel,
+        chip_id=chip.chip_id,
+    )
+    yield from progress(1, STAGES, "terminate")
+    yield from note(RecordKind.TERMINATE_INTENT, chip_id=chip.chip_id, kvn=chip.kvn)
+    end = gp.set_card_status(gp.CardLifeCycle.TERMINATED, profile.secure_channel.isd_aid)
+    yield from write(channel, [Write(end, "terminate")])
+    yield from note(RecordKind.TERMINATED, chip_id=chip.chip_id, resumed=False)
+    yield from progress(STAGES, STAGES, "terminated")
+    return Terminated(job.card_number, job.chip_id, resumed=False)
+
+
+def _is_mute(job: RekeyJob, profile: CardProfile, random: Random) -> Talk[bool]:
+    """Whether the card is terminated: the one meant, closed, and no channel begins (a locked card would begin one)."""
+    challenge = random(profile.secure_channel.challenge_bytes)
+    steps = (
+        Step(gp.select(profile.secure_channel.isd_aid).encode(), (SW_OK, SW_CLOSED), "find_card"),
+        Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card"),
+        Step(gp.initialize_update(0, challenge).encode(), (SW_OK, *SW_NO_STATE), "open_channel"),
+    )
+    try:
+        selected, cplc, update = yield from bundle(steps, fresh=True)
+        chip_id = gp.parse_cplc(body(cplc)).chip_id.hex()
+    except CardRefused as error:
+        raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
+    except CardError as error:
+        raise ForeignCard(str(error)) from error
+    if chip_id != job.chip_id:
+        raise WrongCard(job.chip_id, chip_id)
+    return status(selected) == SW_CLOSED and status(update) != SW_OK
