@@ -85,7 +85,7 @@ need_assets() {
 }
 
 PACKAGES_RUN=(python3-venv python3-dev gcc libc6-dev libpcsclite-dev swig pcscd vsmartcard-vpcd openssl)
-PACKAGES_TEST=(opensc softhsm2 postgresql yubico-piv-tool)
+PACKAGES_TEST=(opensc softhsm2 postgresql yubico-piv-tool gnutls-bin libnss3-tools libengine-pkcs11-openssl openssh-client scdaemon)
 # Ubuntu has Chromium as a snap only, which apt cannot install by that name; any browser of the family will do.
 if ! command -v chromium chromium-browser google-chrome >/dev/null; then PACKAGES_TEST+=(chromium); fi
 # A Python that did not come from Debian brings its own venv and headers.

@@ -19,7 +19,7 @@ CONTEXT_0, CONTEXT_1 = 0xA0, 0xA1
 CIA_PATH = Fid.MF.to_bytes(2, "big") + Fid.CIA.to_bytes(2, "big")
 DATA_PATH = Fid.MF.to_bytes(2, "big") + Fid.UEC.to_bytes(2, "big")
 ASCII_NUMERIC = 1
-CIAINFO_VERSION = 1  # v2 of the enumeration, as the second edition of the standard demands
+CIAINFO_VERSION = 0  # v1: nothing of the second edition is used, and GnuPG reads no other
 
 
 class _Bit(IntEnum):

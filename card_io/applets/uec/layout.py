@@ -7,7 +7,8 @@ is in `card_io.applets.uec.personalisation`; this module is what a finished card
 Names. Load file `PACKAGE_AID` and module `MODULE_AID` are on the blank. One instance, `APPLET_AID`, is installed with
 privilege Card Reset (`INSTALL_PRIVILEGES` = 04): after a reset the applet is selected without a SELECT, which stock
 readers of ISO 7816-15 cards expect; the issuer security domain is then reached by SELECT of its AID. The instance also
-answers SELECT by `ISOAPPLET_AID`, the name OpenSC's isoApplet driver looks for.
+answers SELECT by `ISOAPPLET_AID`, the name OpenSC's isoApplet driver looks for, and by `CIA_AID`, the name that ISO/IEC
+7816-15 gives DF.CIA: that directory is the current one then (GnuPG reads files under it by identifier), else the MF.
 
 Life cycle of the instance (GlobalPlatform coding): 07 SELECTABLE, being written; 0F PERSONALISED, content closed;
 bit 8 set by the issuer security domain while locked. Only FINISH leads from 07 to 0F. In state 07 no PIN is accepted,
@@ -38,8 +39,9 @@ time), 03 key agreement (PIN1), 04 card authentication (no PIN; INTERNAL AUTHENT
 profile, which says their rule and use. An operation is refused (6985) unless the key was generated for it.
 
 Commands in clear, CLA 00 (SW 9000 unless said):
-    A4 SELECT       P1 00 by identifier, 01 child DF, 02 EF under current DF, 03 parent, 04 by AID, 08 path from MF
-                    (without 3F00), 09 path from current DF; P2 00 FCI (6F), 04 FCP (62), 0C no answer. In the template:
+    A4 SELECT       P1 00 by identifier, 01 child DF, 02 EF under current DF (or a DF: GnuPG asks so for the path of a
+                    key), 03 parent, 04 by AID, 08 path from MF (without 3F00), 09 path from current DF; P2 00 FCI (6F),
+                    04 FCP (62), 0C no answer. In the template:
                     80/81 size, 82 file descriptor, 83 identifier, 84 AID, 86 and 8C access (below), 8A life cycle.
                     SELECT by ISOAPPLET_AID with P2 00 answers `ISOAPPLET_SELECT_ANSWER` instead.
     B0 READ BINARY  P1-P2 15-bit offset. 6B00 offset outside, 6982 rule not met, 6986 no EF selected, 6282 short.

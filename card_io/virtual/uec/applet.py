@@ -74,8 +74,9 @@ class UecApplet:
         self._files.format(self._world.aid)
 
     def select(self, name: bytes, p2: int) -> ResponseAPDU:
-        """Everything verified is forgotten; the MF is the current directory."""
+        """Everything verified is forgotten; the MF is the current directory, or DF.CIA when that was named."""
         self.deselect()
+        self._navigation.enter(name)
         self._hash_on_card = name == layout.ISOAPPLET_AID and p2 == 0x00 and not self._version_asked
         if name == layout.ISOAPPLET_AID and p2 == 0x00:
             return ResponseAPDU(layout.ISOAPPLET_SELECT_ANSWER, 0x9000)

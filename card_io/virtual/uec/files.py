@@ -3,11 +3,11 @@
 ISO/IEC 7816-4:2020: 7.2 (structures), 7.4.3 (file control information), 9.3.3 (access rules in compact form, tag 8C).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from card_io import tlv
-from card_io.applets.uec.layout import Fid, Rule
+from card_io.applets.uec.layout import CIA_AID, Fid, Rule
 from card_io.virtual.memory import Area, integers
 from card_io.virtual.refusal import NO_MEMORY, NOT_FOUND, WRONG_DATA, Refused
 
@@ -79,7 +79,9 @@ class FileSystem:
         return next((item for item in found if item is not None and item.name == name and name), None)
 
     def create(self, file: File) -> None:
-        """Create a file or create it anew, filled with zeros."""
+        """Create a file or create it anew, filled with zeros; DF.CIA has the name that ISO/IEC 7816-15 gives it."""
+        if file.fid == Fid.CIA and not file.name:
+            file = replace(file, name=CIA_AID)
         if file.descriptor not in {DESCRIPTOR_DF, DESCRIPTOR_EF} or file.fid in {Fid.MF, 0x3FFF, 0xFFFF}:
             raise Refused(WRONG_DATA)
         if {file.read, file.update} - set(_CONDITION) or (file.directory and file.size) or file.size > FILE_MAX:

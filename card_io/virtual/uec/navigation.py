@@ -21,6 +21,11 @@ class Navigation:
         """Back to the MF."""
         self._directory, self._file = Fid.MF, None
 
+    def enter(self, name: bytes) -> None:
+        """Begin in the directory of that name; the applet's own names, and those that no directory has, mean the MF."""
+        found = self._files.by_name(name)
+        self._directory, self._file = Fid.MF if found is None else found.fid, None
+
     def select(self, p1: int, data: bytes) -> None:
         """SELECT of a file by P1 00, 01, 02, 03, 08 or 09; by a directory's name P1 04."""
         match p1:
@@ -28,7 +33,7 @@ class Navigation:
                 found = self._anywhere_near(_identifier(data) if data else Fid.MF)
             case 0x01 | 0x02:
                 found = self._child(self._directory, _identifier(data))
-                if found.directory != (p1 == 0x01):
+                if p1 == 0x01 and not found.directory:
                     raise Refused(NOT_FOUND)
             case 0x03:
                 found = self._existing(self._existing(self._directory).parent)

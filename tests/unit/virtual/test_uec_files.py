@@ -22,6 +22,30 @@ def test_the_applet_is_selected_after_a_reset(card: VirtualCard) -> None:
     assert send(card, "00CADF20", b"", 256).data == bytes.fromhex("01000F")
 
 
+@pytest.mark.parametrize(
+    ("name", "directory", "reached"),
+    [
+        (layout.CIA_AID, Fid.CIA, Fid.OD),
+        (layout.APPLET_AID, Fid.MF, Fid.DIR),
+        (layout.APPLET_AID[:6], Fid.MF, Fid.DIR),
+    ],
+)
+def test_a_name_says_where_the_session_begins(card: VirtualCard, name: bytes, directory: Fid, reached: Fid) -> None:
+    """The name of ISO/IEC 7816-15 is that of DF.CIA: its files are found by identifier at once."""
+    described = send(card, "00A40400", name, 256).data
+    assert tlv.require(described, 0x6F, 0x83) == directory.to_bytes(2, "big")
+    assert name in tlv.require(described, 0x6F, 0x84)[: len(name)]
+    assert select(card, 0x02, f"{reached:04X}") == 0x9000
+    assert select(card, 0x04, name.hex()) == 0x9000, "and again from within"
+    assert select(card, 0x02, f"{reached:04X}") == 0x9000
+
+
+def test_other_names_begin_in_the_mf() -> None:
+    card = finished(transport=True)
+    for name in (layout.ISOAPPLET_AID, layout.APPLET_AID):
+        assert send(card, "00A4040C", name).ok and select(card, 0x02, "2F00") == 0x9000
+
+
 @pytest.mark.parametrize("fid", CONTENT)
 def test_every_file_has_the_bytes_that_were_written(card: VirtualCard, fid: Fid) -> None:
     assert send(card, "00200001", b"1234").ok
@@ -43,7 +67,7 @@ def test_every_file_has_the_bytes_that_were_written(card: VirtualCard, fid: Fid)
         (0x01, "5015", 0x9000),
         (0x01, "2F00", 0x6A82),  # an EF where a DF was asked for
         (0x02, "2F00", 0x9000),
-        (0x02, "5015", 0x6A82),
+        (0x02, "5015", 0x9000),  # GnuPG takes every last part of a path for a file
         (0x03, "", 0x6A82),  # nothing above the MF
         (0x08, "50155031", 0x9000),
         (0x08, "3F0050155031", 0x9000),
