@@ -25,14 +25,20 @@ def find(
     actor: Actor,
     states: Sequence[BatchState] = (),
     point_id: int | None = None,
+    day: date | None = None,
+    line: str | None = None,
     limit: int = 50,
     offset: int = 0,
 ) -> Page[BatchRow]:
-    """A page of batches by day of production."""
+    """A page of batches by day of production, of all or of one day, line, point."""
     actor.require(Permission.VIEW_BATCHES)
     wanted: list[ColumnElement[bool]] = [Batch.state.in_(states)] if states else []
     if point_id is not None:
         wanted.append(Batch.point_id == point_id)
+    if day is not None:
+        wanted.append(Batch.planned_for == day)
+    if line is not None:
+        wanted.append(func.coalesce(Batch.line, "") == line)
     total = session.scalar(select(func.count()).select_from(Batch).where(*wanted)) or 0
     chosen = select(Batch.id).where(*wanted).order_by(Batch.planned_for, Batch.id).limit(limit).offset(offset)
     ids = session.scalars(chosen).all()
@@ -128,6 +134,8 @@ def _row(
         planned_by=planned_by,
         released_by=released_by,
         released_at=batch.released_at,
+        line=batch.line,
+        departs_on=batch.departs_on,
     )
 
 

@@ -69,7 +69,13 @@ def checked(new: Mapping[str, Any]) -> Facts:
         raise InvalidInput(str(error), field="facts") from error
 
 
-def store(
+def store(session: Session, new: Mapping[str, Any], *, reason: str, actor: Actor, now: datetime) -> int:
+    """Set a new version; returns its id. Raises `NotAllowed`, and `InvalidInput`. The caller commits."""
+    actor.require(Permission.PLAN_BATCH)
+    return keep(session, new, reason=reason, actor=actor, now=now)
+
+
+def keep(
     session: Session,
     new: Mapping[str, Any],
     *,
@@ -78,8 +84,7 @@ def store(
     now: datetime,
     scenario_id: int | None = None,
 ) -> int:
-    """Set a new version; returns its id. Raises `NotAllowed`, and `InvalidInput`. The caller commits."""
-    actor.require(Permission.PLAN_BATCH)
+    """Like `store`, for who was allowed by another rule."""
     reason = typed(reason)
     if not reason:
         raise InvalidInput("Say what happened: write the reason.", field="reason")

@@ -28,7 +28,7 @@ _COLUMNS = ("application_id", "plan_id", "was", "now", "listed_at")
 
 @dataclass(frozen=True)
 class MovedPoint:
-    """Moves at one point that nobody has been told of; `days` is by how much the latest one comes later."""
+    """Moves at one point that nobody has been told of; `first` and `last` of the new days."""
 
     point_id: int
     name_ru: str
@@ -110,6 +110,12 @@ def people(session: Session, *, actor: Actor, limit: int = 50) -> list[MovedPers
         .limit(limit)
     )
     return [MovedPerson(*row) for row in rows]
+
+
+def untold(session: Session, *, actor: Actor) -> int:
+    """How many people have not been told."""
+    actor.require(Permission.VIEW_BATCHES)
+    return session.scalar(select(func.count()).select_from(PromiseMove).where(UNTOLD)) or 0
 
 
 def tell(session: Session, *, actor: Actor, now: datetime) -> int:

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 
 import numpy as np
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
 from issuance.planning.calendar import WorkingCalendar
 from issuance.planning.facts import Facts, OfficePoint
-from issuance.planning.region import CLASSES, Counts, Delivery, Demand, Kind, Place, Region, Supply
+from issuance.planning.region import CLASSES, Counts, Demand, Kind, Place, Region, Supply
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import BatchState, CardState, Route
 from uec.services import plan_facts, plan_people
@@ -23,6 +23,7 @@ LONGEST_DAYS = 400
 EXPECTED_DAYS = 14
 # The applications of this many days tell how many are expected.
 LATELY_DAYS = 28
+UNCLAIMED = (CardState.PLANNED, CardState.PREPARED, CardState.WRITING, CardState.PERSONALISED)
 
 
 def region_of(
@@ -65,14 +66,9 @@ def region_of(
     demand = _demand(waiting, index, days, stock)
     if known.intake:
         demand = _expecting(demand, _lately(session, index, today) * known.intake, days)
-    return Region(
-        days,
-        (profile,),
-        _with_room(known.places(offered), unclaimed),
-        supply,
-        known.delivery(days, calendar, offered),
-        demand,
-    )
+    delivery = known.delivery(days, calendar, offered)
+    _leave_to_called(session, delivery.hand_over, index, days)
+    return Region(days, (profile,), _with_room(known.places(offered), unclaimed), supply, delivery, demand)
 
 
 def office_points(session: Session) -> dict[int, OfficePoint]:
@@ -84,7 +80,7 @@ def office_points(session: Session) -> dict[int, OfficePoint]:
 def refitted(
     region: Region, before: Facts, after: Facts, *, calendar: WorkingCalendar, points: Sequence[OfficePoint]
 ) -> Region:
-    """The same region with other facts; what batches had taken of its lines they still take."""
+    """The same region with other facts; what batches had taken of lines, chips and windows they still take."""
     chips = int(region.supply.chips[0])
     old, new = (one.supply(region.days, calendar, points, chips=chips) for one in (before, after))
     by_code = {line.code: number for number, line in enumerate(region.supply.lines)}
@@ -93,12 +89,17 @@ def refitted(
         if line.code in by_code:
             was = by_code[line.code]
             capacity[number] = np.maximum(capacity[number] - (old.capacity[was] - region.supply.capacity[was]), 0)
-    delivery: Delivery = after.delivery(region.days, calendar, points)
+    usual, delivery = (one.delivery(region.days, calendar, points) for one in (before, after))
+    hand_over = np.maximum(delivery.hand_over - (usual.hand_over - region.delivery.hand_over), 0)
+    deliveries = np.maximum(new.deliveries - (old.deliveries - region.supply.deliveries), 0)
+    rooms = zip(after.places(points), before.places(points), region.places, strict=True)
     return replace(
         region,
-        places=after.places(points),
-        supply=Supply(new.lines, capacity, region.supply.chips, new.deliveries),
-        delivery=delivery,
+        places=tuple(
+            replace(place, storage=max(0, place.storage - (was.storage - now.storage))) for place, was, now in rooms
+        ),
+        supply=Supply(new.lines, capacity, new.chips, deliveries),
+        delivery=replace(delivery, hand_over=hand_over),
     )
 
 
@@ -162,13 +163,13 @@ def _expecting(demand: Demand, daily: np.ndarray[tuple[int], np.dtype[np.float64
 
 
 def _at_points(session: Session, index: Mapping[int, int], today: date) -> tuple[Counts, Counts]:
-    """[P, C, 1] cards that wait for owners who are expected, and [P] those that nobody has come for."""
-    since = datetime.combine(today - timedelta(days=EXPECTED_DAYS), time.min).astimezone()
-    recent = case((Card.personalised_at >= since, 1), else_=0)
+    """[P, C, 1] cards whose owners were called lately and have not come, and [P] those that nobody has come for."""
+    since = today - timedelta(days=EXPECTED_DAYS)
+    recent = case((Card.promised_on >= since, 1), else_=0)
     rows = session.execute(
         select(Application.point_id, plan_people.KIND, recent, func.count())
         .join(Application, Application.id == Card.application_id)
-        .where(Card.state == CardState.PERSONALISED)
+        .where(Card.state == CardState.PERSONALISED, or_(Card.promised_on.is_(None), Card.promised_on < today))
         .group_by(Application.point_id, plan_people.KIND, recent)
     )
     stock = np.zeros((len(index), CLASSES, 1), dtype=np.int64)
@@ -179,6 +180,21 @@ def _at_points(session: Session, index: Mapping[int, int], today: date) -> tuple
         else:
             unclaimed[index[point_id]] += count
     return stock, unclaimed
+
+
+def _leave_to_called(session: Session, hand_over: Counts, index: Mapping[int, int], days: Sequence[date]) -> None:
+    """Take from the windows those whose card is in a batch and who are promised a day to come."""
+    rows = session.execute(
+        select(Application.point_id, Card.promised_on, func.count())
+        .join(Application, Application.id == Card.application_id)
+        .where(Card.state.in_(UNCLAIMED), Card.promised_on.between(days[0], days[-1]))
+        .group_by(Application.point_id, Card.promised_on)
+    )
+    place = {day: number for number, day in enumerate(days)}
+    for point_id, day, count in rows:
+        if day in place:
+            at = (index[point_id], place[day])
+            hand_over[at] = max(0, int(hand_over[at]) - count)
 
 
 def _with_room(places: Sequence[Place], unclaimed: Counts) -> tuple[Place, ...]:

@@ -152,6 +152,8 @@ class BatchRow:
     planned_by: str | None = None
     released_by: str | None = None
     released_at: datetime | None = None
+    line: str | None = None
+    departs_on: date | None = None
 
 
 @dataclass(frozen=True)

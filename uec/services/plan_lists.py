@@ -1,0 +1,157 @@
+"""The plan as pages draw it: lines by day, out of batches that are cut and of the plan that goes on behind them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from issuance.planning.calendar import WorkingCalendar
+from uec.domain.actors import Actor
+from uec.domain.errors import InvalidInput
+from uec.domain.lifecycle import BatchState, CardState
+from uec.domain.permissions import Permission
+from uec.services import plan_facts, plan_region
+from uec.store.tables import Batch, Card, EmissionBatch, EmissionPlan, IssuancePoint
+
+LIMIT_DAYS = 92
+# So many batches can still be told apart, and taken hold of, in a picture.
+DRAWN_ONE_BY_ONE = 240
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A batch that is cut, on its line and day."""
+
+    id: int
+    number: str
+    state: BatchState
+    point_ru: str
+    point_en: str
+    cards: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A line on a day: cards in batches that are cut, cards the plan has behind them, and what the line can make."""
+
+    day: date
+    cut: int
+    planned: int
+    capacity: int
+    batches: int
+    bars: tuple[Bar, ...] = ()
+
+    @property
+    def load(self) -> float:
+        """The share of the capacity that is taken; above 1 where a line lost capacity after batches were cut."""
+        return (self.cut + self.planned) / self.capacity if self.capacity else float(bool(self.cut + self.planned))
+
+
+@dataclass(frozen=True)
+class LineRow:
+    """One line over the days; `code` is empty for batches that any station may make."""
+
+    code: str
+    name_ru: str
+    name_en: str
+    kind: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Gantt:
+    """Lines by days; `one_by_one` where the batches are few enough to be drawn each."""
+
+    days: tuple[date, ...]
+    rows: tuple[LineRow, ...]
+    frozen_until: date | None
+    one_by_one: bool
+
+
+def gantt(session: Session, *, actor: Actor, first: date, last: date, calendar: WorkingCalendar) -> Gantt:
+    """The lines from a day to a day, 92 at most; two statements however many batches there are."""
+    actor.require(Permission.VIEW_BATCHES)
+    if not first <= last <= first + timedelta(days=LIMIT_DAYS):
+        raise InvalidInput(f"Choose a period of at most {LIMIT_DAYS} days, first day first.", field="last")
+    days = tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
+    newest = session.execute(
+        select(EmissionPlan.id, EmissionPlan.frozen_until).order_by(EmissionPlan.id.desc()).limit(1)
+    ).one_or_none()
+    frozen_until = newest.frozen_until if newest else None
+    bars, cut, count = _cut(session, first, last)
+    behind = max(first, frozen_until + timedelta(days=1)) if frozen_until else first
+    planned = _planned(session, newest.id, behind, last) if newest else {}
+    points = list(plan_region.office_points(session).values())
+    supply = plan_facts.current(session).supply(days, calendar, points) if points else None
+    rows = []
+    known = {line.code for line in supply.lines} if supply else set()
+    for number, line in enumerate(supply.lines if supply else ()):
+        cells = tuple(
+            _cell(day, line.code, int(supply.capacity[number, at]) if supply else 0, cut, planned, bars)
+            for at, day in enumerate(days)
+        )
+        rows.append(LineRow(line.code, line.name_ru, line.name_en, line.kind, cells))
+    # Batches of lines that are there no more are not lost from sight.
+    for code in sorted({code for code, _ in (*cut, *planned)} - known):
+        cells = tuple(_cell(day, code, 0, cut, planned, bars) for day in days)
+        rows.append(LineRow(code, code, code, "own", cells))
+    return Gantt(days, tuple(rows), frozen_until, 0 < count <= DRAWN_ONE_BY_ONE)
+
+
+Slot = tuple[str, date]
+
+
+def _cell(
+    day: date,
+    code: str,
+    capacity: int,
+    cut: dict[Slot, tuple[int, int]],
+    planned: dict[Slot, int],
+    bars: dict[Slot, list[Bar]],
+) -> Cell:
+    cards, batches = cut.get((code, day), (0, 0))
+    return Cell(day, cards, planned.get((code, day), 0), capacity, batches, tuple(bars.get((code, day), ())))
+
+
+def _cut(session: Session, first: date, last: date) -> tuple[dict[Slot, list[Bar]], dict[Slot, tuple[int, int]], int]:
+    """Batches one by one where they are few, and in any case cards and batches by line and day."""
+    live = (Batch.planned_for.between(first, last), Batch.state != BatchState.CANCELLED)
+    line = func.coalesce(Batch.line, "")
+    cards = func.count(Card.id).filter(Card.state != CardState.ANNULLED)
+    sums = session.execute(
+        select(line, Batch.planned_for, cards, func.count(Batch.id.distinct()))
+        .outerjoin(Card, Card.batch_id == Batch.id)
+        .where(*live)
+        .group_by(line, Batch.planned_for)
+    )
+    cut = {(code, day): (int(number), int(batches)) for code, day, number, batches in sums}
+    count = sum(batches for _, batches in cut.values())
+    bars: dict[Slot, list[Bar]] = {}
+    if 0 < count <= DRAWN_ONE_BY_ONE:
+        for code, day, bar in _bars(session, live, line, cards):
+            bars.setdefault((code, day), []).append(bar)
+    return bars, cut, count
+
+
+def _bars(
+    session: Session, live: Sequence[ColumnElement[bool]], line: ColumnElement[str], cards: ColumnElement[int]
+) -> list[tuple[str, date, Bar]]:
+    point = (IssuancePoint.name_ru, IssuancePoint.name_en)
+    found = select(line, Batch.planned_for, Batch.id, Batch.number, Batch.state, *point, cards)
+    found = found.join(IssuancePoint, IssuancePoint.id == Batch.point_id).outerjoin(Card, Card.batch_id == Batch.id)
+    found = found.where(*live).group_by(line, Batch.id, *point).order_by(Batch.id)
+    return [
+        (code, day, Bar(key, number, state, point_ru, point_en, count))
+        for code, day, key, number, state, point_ru, point_en, count in session.execute(found)
+    ]
+
+
+def _planned(session: Session, plan_id: int, first: date, last: date) -> dict[Slot, int]:
+    rows = session.execute(
+        select(EmissionBatch.line, EmissionBatch.day, func.sum(EmissionBatch.cards))
+        .where(EmissionBatch.plan_id == plan_id, EmissionBatch.day.between(first, last))
+        .group_by(EmissionBatch.line, EmissionBatch.day)
+    )
+    return {(code, day): int(cards) for code, day, cards in rows}
