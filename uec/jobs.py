@@ -41,10 +41,8 @@ from uec.services import (
 )
 from uec.services.applicant_secret import RandomBytes
 from uec.services.audit import sign_head
-from uec.services.rows import present
 from uec.settings import Settings
 from uec.store import queue
-from uec.store.tables import Batch
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +121,7 @@ def prepare_batches(tools: Tools) -> str:
 
 def recipe_of(session: Session, tools: Tools, batch_id: int) -> preparation.Recipe:
     """What a batch is prepared by: its profile, the issuer's name, and the document signer."""
-    name = present(session, Batch, batch_id).profile
+    name = preparation.profile_of(session, batch_id)
     signer = production_office.document_signer(session, tools.vault)
     return preparation.Recipe(rules.card_profile(tools.settings, name), tools.settings.pki.organisation, signer)
 

@@ -40,6 +40,9 @@ RECONNECT_S = 1.0
 STOP_LOOK_S = 0.1
 ATTEMPTS = 8
 AWAY = (StoreUnavailable, VaultUnavailable)
+# What the queue says of a job need not be on the disk at once: a crash that forgets it has the job done twice, which
+# every job bears, and it is never there without the job's own work, which was committed before it.
+_OPTIONS = f"-c search_path={queue.SCHEMA} -c synchronous_commit=off"
 _log = logging.getLogger(__name__)
 
 
@@ -93,8 +96,9 @@ def make_app(tools: Tools) -> App:
     """The tasks, over a connection pool to the database of the settings; opened by whoever runs it."""
     url = database_url(tools.settings.database_url).set(drivername="postgresql")
     connector = PsycopgConnector(
+        pool_factory=_pool,
         conninfo=url.render_as_string(hide_password=False),
-        kwargs={"options": f"-c search_path={queue.SCHEMA}"},
+        kwargs={"options": _OPTIONS, "autocommit": True},
         min_size=1,
         max_size=4,
         timeout=10,
@@ -111,6 +115,15 @@ def make_app(tools: Tools) -> App:
         return prepare_part(spread, Part(batch_id, first, last))
 
     return app
+
+
+def _pool(**given: Any) -> psycopg_pool.AsyncConnectionPool[Any]:
+    return psycopg_pool.AsyncConnectionPool(**{**given, "check": _alive})
+
+
+async def _alive(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Raise when the server has closed the connection; asks this machine alone, and not the server each time."""
+    connection.pgconn.consume_input()
 
 
 def run_due(tools: Tools, job: str, due_at: datetime) -> str:

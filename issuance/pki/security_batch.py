@@ -6,9 +6,10 @@ from the digests, the moment and the signer's certificate, and `assemble` puts i
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import repeat
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -37,13 +38,25 @@ def contents(hash_lists: Sequence[Digests]) -> list[bytes]:
     return encoded
 
 
+def contents_of(groups: Mapping[int, Sequence[bytes]]) -> list[bytes]:
+    """What `contents` makes of many cards that have the same groups; `groups` has a column of files for each number."""
+    parts: list[Iterable[bytes]] = []
+    for piece, files in zip(_pieces(tuple(groups)), groups.values(), strict=True):
+        parts += (repeat(piece, len(files)), [_sha256(file).digest() for file in files])
+    return list(map(b"".join, zip(*parts, strict=True)))
+
+
 def sign(signer: Signer, encoded: Sequence[bytes], *, now: datetime) -> list[bytes]:
     """Sign each of `contents`; returns the bare signatures, in order. Raises `IssuerExpired`."""
     signer.require_valid(now)
     name = cms.DIGESTS[cms.digest_of(signer)]
     before, after = _attributes(name, now)
     hashed = getattr(hashlib, name)
-    return signer.sign([before + hashed(content).digest() + after for content in encoded])
+    attributes = [before + hashed(content).digest() + after for content in encoded]
+    if signer.algorithm is KeyAlgorithm.ED25519:
+        return signer.sign(attributes)
+    # Digests are a third of what would travel to the vault, and hashed here in a quarter of the time.
+    return signer.vault.sign_digests(signer.ref, [hashed(one).digest() for one in attributes])
 
 
 def assemble(certificate: bytes, digests: Digests, *, signed_at: datetime, signature: bytes) -> bytes:

@@ -4,10 +4,11 @@ Hides the speed alone: the bytes are those of `datagroups.build_data_groups`, wh
 (long objects, wrong or missing facts), and so says what is wrong with them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from itertools import repeat
+from typing import Any, NamedTuple
 
 from card_io import tlv
 from issuance.production.datagroups import Fact, build_data_groups
@@ -16,7 +17,15 @@ from issuance.production.profile import CardProfile, DataField, FieldKind
 _SHORT = 0x80
 """A value below this has a length of one byte (ISO/IEC 7816-4:2020, 5.2.2.2), so all heads of a tag are known ahead."""
 
-_Field = tuple[str, list[bytes], Callable[[Any], bytes], bool]
+_LONG_GROUPING = 0xFF
+"""A data grouping from this length on says its length in three bytes (EMV CPS 1.1, 2.2)."""
+
+
+class _Field(NamedTuple):
+    name: str
+    heads: list[bytes]
+    encode: Callable[[Any], bytes]
+    optional: bool
 
 
 class _Unusual(Exception):
@@ -34,21 +43,20 @@ class GroupsWriter:
             for group in profile.data_groups
         ]
 
-    def write_all(self, columns: Mapping[str, Sequence[Any]]) -> list[dict[int, bytes]] | None:
-        """The data groups of many cards, given column by column: what `write` gives for each row of them.
+    def write_all(self, columns: Mapping[str, Sequence[Any]]) -> dict[int, list[bytes]] | None:
+        """The data groups of many cards, given column by column, as a column for each group that the cards have.
 
-        None when a single value is unusual; then the cards are written one by one, and the odd one is told by name.
-        Whole columns at a time are three times as fast: nothing is looked up or called for each card and field.
+        None when a single value is unusual, or cards differ in which groups they have; then the cards are written one
+        by one, and the odd one is told by name. Whole columns at a time are four times as fast: nothing is looked up
+        or called for each card and field.
         """
         try:
-            files = [(number, _column(heads, fields, columns)) for number, heads, fields in self._groups]
+            files = {number: _column(heads, fields, columns) for number, heads, fields in self._groups}
         except (_Unusual, LookupError, TypeError, ValueError, AttributeError):
             return None
-        numbers = [number for number, _ in files]
-        return [
-            {number: content for number, content in zip(numbers, row, strict=True) if content}
-            for row in zip(*(contents for _, contents in files), strict=True)
-        ]
+        if any(b"" in contents and any(contents) for contents in files.values()):
+            return None
+        return {number: contents for number, contents in files.items() if any(contents)}
 
     def write(self, facts: Mapping[str, Fact]) -> dict[int, bytes]:
         """The card's data groups by number, as `build_data_groups` has them; the same `InvalidCardData`."""
@@ -66,40 +74,43 @@ def writer_for(profile: CardProfile) -> GroupsWriter:
 
 
 def _written(heads: list[bytes], fields: list[_Field], facts: Mapping[str, Fact]) -> bytes:
-    parts = []
-    for name, own_heads, encode, optional in fields:
-        fact = facts.get(name)
-        if fact:
-            value = encode(fact)
-            parts.append(own_heads[len(value)])
-            parts.append(value)
-        elif not optional:
-            raise _Unusual
-    if not parts:
-        return b""
-    content = b"".join(parts)
-    return heads[len(content)] + content
+    content = b"".join([_object(field, facts.get(field.name)) for field in fields])
+    return heads[len(content)] + content if content else b""
 
 
 def _column(heads: list[bytes], fields: list[_Field], columns: Mapping[str, Sequence[Any]]) -> list[bytes]:
     """One group of every card."""
-    parts = []
-    for name, own_heads, encode, optional in fields:
-        values = columns[name]
-        if all(values):
-            encoded = [encode(value) for value in values]
-            parts.append([own_heads[len(value)] + value for value in encoded])
-        elif optional:
-            encoded = [encode(value) if value else b"" for value in values]
-            parts.append([own_heads[len(value)] + value if value else b"" for value in encoded])
+    parts: list[Iterable[bytes]] = []
+    for field in fields:
+        values = columns[field.name]
+        if _constant(values):
+            parts.append(repeat(_object(field, values[0]), len(values)))
+        elif all(values):
+            encoded = list(map(field.encode, values))
+            parts += (map(field.heads.__getitem__, map(len, encoded)), encoded)
         else:
-            raise _Unusual
-    contents = map(b"".join, zip(*parts, strict=True))
+            parts.append([_object(field, value) for value in values])
+    contents = list(map(b"".join, zip(*parts, strict=True)))
     return [heads[len(content)] + content if content else b"" for content in contents]
 
 
+def _constant(values: Sequence[Any]) -> bool:
+    """Whether all cards have the same fact, as a batch has one issuer and one day."""
+    return len(values) > 0 and values.count(values[0]) == len(values)
+
+
+def _object(field: _Field, value: Any) -> bytes:
+    """One fact with its tag and length; nothing for an optional one that is absent."""
+    if value:
+        encoded = field.encode(value)
+        return field.heads[len(encoded)] + encoded
+    if not field.optional:
+        raise _Unusual
+    return b""
+
+
 def _field(field: DataField) -> _Field:
-    return field.name, _heads(field.tag), _ENCODERS[field.kind], field.optional
+    return _Field(field.name, _heads(field.tag), _ENCODERS[field.kind], field.optional)
 
 
 def _heads(tag: int) -> list[bytes]:
@@ -138,9 +149,19 @@ def read_groupings(content: bytes) -> dict[int, bytes]:
 
 def groupings(groups: Mapping[int, bytes]) -> bytes:
     """A card's data groups as one byte string: a data grouping each (EMV CPS 1.1, 2.2), its number the identifier."""
-    return b"".join(
-        [
-            bytes((0, number, len(content))) + content if len(content) < 0xFF else tlv.encode_dgi(number, content)
-            for number, content in groups.items()
-        ]
-    )
+    return b"".join([_grouping_head(number, len(content)) + content for number, content in groups.items()])
+
+
+def groupings_all(groups: Mapping[int, Sequence[bytes]]) -> list[bytes]:
+    """The `groupings` of many cards, given as `GroupsWriter.write_all` has them."""
+    parts: list[Iterable[bytes]] = []
+    for number, contents in groups.items():
+        head = {size: _grouping_head(number, size) for size in set(map(len, contents))}
+        parts += (map(head.__getitem__, map(len, contents)), contents)
+    return list(map(b"".join, zip(*parts, strict=True)))
+
+
+def _grouping_head(number: int, size: int) -> bytes:
+    if size < _LONG_GROUPING:
+        return bytes((0, number, size))
+    return tlv.encode_dgi(number, bytes(size))[:-size]

@@ -36,7 +36,7 @@ def read(connection: Connection, table: str, key: Any, column: str) -> Any:
 
 def _required(column: Column[Any]) -> bool:
     generated = column.primary_key and column.autoincrement and isinstance(column.type, Integer | BigInteger)
-    return not column.nullable and not (generated and not column.foreign_keys)
+    return not column.nullable and column.computed is None and not (generated and not column.foreign_keys)
 
 
 def _filler(connection: Connection, table: Table, column: Column[Any]) -> Any:

@@ -8,12 +8,12 @@ import hashlib
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from issuance.errors import BadSettings
@@ -75,7 +75,7 @@ def create(
     session: Session, vault: Vault, *, settings: Settings, actor: Actor, now: datetime, random: RandomBytes
 ) -> AuthorityCertificates:
     """Make root, issuing authority and document signer of the vault's active keys; raises `AuthorityExists`."""
-    if _newest(session, ROOT) is not None:
+    if ROOT in _own(session):
         raise AuthorityExists("The certification authority is there already: `uec ca show` tells about it.")
     config = ca_config(settings)
     hierarchy = create_hierarchy(vault, config, now=now, random=random)
@@ -107,8 +107,8 @@ def renew_root_crl(session: Session, vault: Vault, *, now: datetime) -> int:
 
 def certificates(session: Session) -> AuthorityCertificates:
     """The authority's certificates; raises `NoAuthority` before there is one."""
-    found = [_newest(session, profile) for profile in (ROOT, ISSUING, DOCUMENT_SIGNER)]
-    root, issuing, signer = found
+    found = _own(session)
+    root, issuing, signer = (found.get(profile) for profile in (ROOT, ISSUING, DOCUMENT_SIGNER))
     if root is None or issuing is None or signer is None:
         raise NoAuthority("There is no certification authority yet: run `uec ca init`.")
     return AuthorityCertificates(root, issuing, signer)
@@ -166,10 +166,21 @@ def issuing_in_use(session: Session, *, now: datetime) -> tuple[bytes, ...]:
     return tuple(der for der in session.scalars(known.order_by(Certificate.id.desc())) if der is not None)
 
 
-def _newest(session: Session, profile: str) -> bytes | None:
-    issued = (Certificate.profile == profile, Certificate.card_id.is_(None), Certificate.der.is_not(None))
-    newest = select(Certificate.der).where(*issued, Certificate.state == CertificateState.ISSUED)
-    return session.scalar(newest.order_by(Certificate.id.desc()).limit(1))
+def _own(session: Session) -> dict[str, bytes | None]:
+    """The newest certificate of each profile of the authority's own."""
+    return dict(session.execute(_newest()).all())
+
+
+@cache
+def _newest() -> Select[str, bytes | None]:
+    """Made once, as every job of every worker asks."""
+    newest = select(func.max(Certificate.id)).where(
+        Certificate.profile.in_((ROOT, ISSUING, DOCUMENT_SIGNER)),
+        Certificate.card_id.is_(None),
+        Certificate.der.is_not(None),
+        Certificate.state == CertificateState.ISSUED,
+    )
+    return select(Certificate.profile, Certificate.der).where(Certificate.id.in_(newest.group_by(Certificate.profile)))
 
 
 def _store(session: Session, profile: str, der: bytes, actor: Actor, now: datetime) -> None:

@@ -1,24 +1,25 @@
 """Makes the data of a released batch: data groups, and the issuer's signature over them, before a chip is touched.
 
 The work comes in parts of at most 500 cards, each a range of card ids, a transaction and an audit entry of its own. A
-part may be done twice, by two workers at once, and be killed anywhere: it takes the cards still planned in its range,
-locked, and leaves them prepared. Refusals and deaths are looked at again here; a card that may not be made any more is
+part may be done twice, by two workers at once, and be killed anywhere: it takes the cards still planned in its range
+and leaves them prepared. Refusals and deaths are looked at again here; a card that may not be made any more is
 annulled, the rest go on. On PostgreSQL any number of workers do parts (`uec.store.queue`).
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, Update, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from issuance.pki import security_batch
 from issuance.pki.signing import Signer
 from issuance.production.datagroups import Fact
 from issuance.production.errors import InvalidCardData
-from issuance.production.groups_writer import groupings, writer_for
+from issuance.production.groups_writer import groupings, groupings_all, writer_for
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import InvalidInput, UecError
@@ -30,7 +31,8 @@ from uec.services.photos import for_chip
 from uec.services.refusals import barred
 from uec.services.rows import present
 from uec.store import audit, queue
-from uec.store.prepared import DataRow, write_data
+from uec.store.engine import flushed_later
+from uec.store.prepared import write_data
 from uec.store.queue import Work
 from uec.store.tables import Application, Batch, Card
 from uec.store.tables.production import PreparedPart
@@ -80,9 +82,9 @@ class Recipe:
 
 def waiting(session: Session) -> list[tuple[int, str]]:
     """The released batches that still have cards to prepare, with their card profile, by day of production."""
-    planned = select(Card.batch_id).where(Card.state == CardState.PLANNED)
-    released = select(Batch.id, Batch.profile).where(Batch.state.in_(READY))
-    found = session.execute(released.where(Batch.id.in_(planned)).order_by(Batch.planned_for, Batch.id))
+    planned = exists().where(Card.batch_id == Batch.id, Card.state == CardState.PLANNED)
+    released = select(Batch.id, Batch.profile).where(Batch.state.in_(READY), planned)
+    found = session.execute(released.order_by(Batch.planned_for, Batch.id))
     return [(batch_id, profile) for batch_id, profile in found]
 
 
@@ -135,26 +137,43 @@ def prepare(
 
 def prepare_part(session: Session, part: Part, *, recipe: Recipe, now: datetime, actor: Actor = WORKER) -> int:
     """Prepare the planned cards of a part in one transaction; returns how many. Raises as `prepare` does."""
-    batch = _released(session, part.batch_id)
-    rows = _taken(session, part)
-    _call_off(session, [row.id for row in rows if row.barred], actor, now)
-    made, unfit = _groups([row for row in rows if not row.barred], recipe, batch)
-    if made:
+    while True:
+        batch = _released(session, part.batch_id)
+        rows = _planned(session, part)
+        _call_off(session, [row.id for row in rows if row.barred], actor, now)
+        made, unfit = _written([row for row in rows if not row.barred], recipe, batch)
+        if _move(session, part, but=unfit) == len(made.ids):
+            break
+        # Somebody else prepared or annulled some of them meanwhile, and has committed by now: look again.
+        session.rollback()
+    if made.ids:
         _keep(session, part, made, recipe=recipe, actor=actor, now=now)
-        _move(session, part, but=unfit)
+    flushed_later(session)
     session.commit()
     if unfit:
-        raise _unfit(batch.number, len(made), unfit)
-    return len(made)
+        raise _unfit(batch.number, len(made.ids), unfit)
+    return len(made.ids)
 
 
-def _released(session: Session, batch_id: int) -> Batch:
-    batch = present(session, Batch, batch_id)
+def profile_of(session: Session, batch_id: int) -> str:
+    """The card profile of a batch; raises `NotFound`."""
+    profile: str = _batch(session, batch_id).profile
+    return profile
+
+
+def _released(session: Session, batch_id: int) -> Any:
+    batch = _batch(session, batch_id)
     if batch.state not in READY:
         raise InvalidInput(
             f"Batch {batch.number} is {batch.state}: a second person must release it first.", field="batch"
         )
     return batch
+
+
+def _batch(session: Session, batch_id: int) -> Any:
+    """What is to be known of a batch; not the entity, whose loading takes as long as twenty cards."""
+    found = session.connection().execute(_WHICH_BATCH, {"of_batch": batch_id}).one_or_none()
+    return found or present(session, Batch, batch_id)
 
 
 def _unfit(batch: str, prepared: int, cards: dict[str, str]) -> UnfitCards:
@@ -167,50 +186,80 @@ def _unfit(batch: str, prepared: int, cards: dict[str, str]) -> UnfitCards:
     )
 
 
-def _taken(session: Session, part: Part) -> Sequence[Any]:
-    """The cards of a part that are still planned, with what goes on them, locked in the order of their ids."""
+_WHICH_BATCH = select(Batch.number, Batch.state, Batch.profile, Batch.planned_for).where(
+    Batch.id == bindparam("of_batch")
+)
+_STILL_PLANNED = (
+    Card.batch_id == bindparam("of_batch"),
+    Card.id.between(bindparam("first"), bindparam("last")),
+    Card.state == CardState.PLANNED,
+)
+
+
+def _place(part: Part) -> dict[str, int]:
+    return {"of_batch": part.batch_id, "first": part.first, "last": part.last}
+
+
+@cache
+def _what_goes_on_cards() -> Select[*tuple[Any, ...]]:
+    """The cards of a part that are still planned, with what goes on them, in the order of their ids."""
     columns = (
         Card.id, Card.number.label("card_number"), Card.printed_name, Card.expires_on, barred().label("barred"),
         Application.surname, Application.name, Application.patronymic, Application.sex, Application.birth_date,
         Application.birth_place, Application.snils, Application.oms, Application.photo,
     )  # fmt: skip
-    wanted = (
+    return (
         select(*columns)
         .join(Application, Application.id == Card.application_id)
-        .where(Card.batch_id == part.batch_id, Card.id.between(part.first, part.last))
-        .where(Card.state == CardState.PLANNED)
+        .where(*_STILL_PLANNED)
         .order_by(Card.id)
-        .with_for_update(of=Card, key_share=True)
     )
-    return session.execute(wanted).all()
+
+
+def _planned(session: Session, part: Part) -> Sequence[Any]:
+    """Read without a lock: the move of a part finds out whether all of these are still planned."""
+    # Not through the session: its way of loading rows takes three times as long as the rows themselves.
+    return session.connection().execute(_what_goes_on_cards(), _place(part)).all()
 
 
 def _call_off(session: Session, ids: Sequence[int], actor: Actor, now: datetime) -> None:
     """Annul the cards whose people have died or refused since the batch was planned."""
     for card_id in ids:
-        card = session.get_one(Card, card_id, populate_existing=True)
-        apply_event(session, card, CardEvent.ANNUL, actor=actor, reason="refused or deceased", now=now)
+        card = session.get_one(Card, card_id, populate_existing=True, with_for_update={"key_share": True})
+        if card.state is CardState.PLANNED:
+            apply_event(session, card, CardEvent.ANNUL, actor=actor, reason="refused or deceased", now=now)
 
 
-def _groups(rows: Sequence[Any], recipe: Recipe, batch: Batch) -> tuple[dict[int, dict[int, bytes]], dict[str, str]]:
-    """The data groups by card id, and why a card's record does not fit by its number."""
+@dataclass(frozen=True)
+class _Written:
+    """Cards in the order of their ids: the data groups of each as groupings, and its list of digests."""
+
+    ids: Sequence[int] = ()
+    groups: Sequence[bytes] = ()
+    contents: Sequence[bytes] = ()
+
+
+def _written(rows: Sequence[Any], recipe: Recipe, batch: Any) -> tuple[_Written, dict[str, str]]:
+    """The cards' data, and why a card's record does not fit by its number."""
     if not rows:
-        return {}, {}
-    writer, made, unfit = writer_for(recipe.profile), {}, {}
+        return _Written(), {}
+    writer = writer_for(recipe.profile)
     columns = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
     columns |= {"issuer": (recipe.issuer,) * len(rows), "issued_on": (batch.planned_for,) * len(rows)}
-    whole = writer.write_all(columns)
-    if whole is not None:
-        return dict(zip(columns["id"], whole, strict=True)), {}
+    files = writer.write_all(columns)
+    if files is not None:
+        return _Written(columns["id"], groupings_all(files), security_batch.contents_of(files)), {}
+    made, unfit = {}, {}
     for row in rows:
         try:
             made[row.id] = writer.write(_facts(row, recipe.issuer, batch))
         except InvalidCardData as error:
             unfit[row.card_number] = f"{error.field} {error.reason}"
-    return made, unfit
+    lists = [security_batch.hash_list(groups) for groups in made.values()]
+    return _Written(list(made), list(map(groupings, made.values())), security_batch.contents(lists)), unfit
 
 
-def _facts(row: Any, issuer: str, batch: Batch) -> dict[str, Fact]:
+def _facts(row: Any, issuer: str, batch: Any) -> dict[str, Fact]:
     facts = dict(row._mapping)
     facts["issuer"], facts["issued_on"] = issuer, batch.planned_for
     if row.photo:
@@ -220,50 +269,51 @@ def _facts(row: Any, issuer: str, batch: Batch) -> dict[str, Fact]:
     return facts
 
 
-def _keep(
-    session: Session,
-    part: Part,
-    made: dict[int, dict[int, bytes]],
-    *,
-    recipe: Recipe,
-    actor: Actor,
-    now: datetime,
-) -> None:
-    """Sign, store and move the cards of a part."""
-    contents = security_batch.contents([security_batch.hash_list(groups) for groups in made.values()])
-    signed: Sequence[bytes | None] = [None] * len(made)
+def _move(session: Session, part: Part, *, but: Collection[str]) -> int:
+    """Prepared are the cards of the part but the unfit, in one statement; returns how many that were.
+
+    From here to the end of the transaction they are this worker's: who does the same part waits, and finds none. As no
+    card becomes planned again, as many as were read are the very ones.
+    """
+    change = _moving()
+    if but:
+        change = change.where(Card.number.not_in(but))
+    return session.connection().execute(change, _place(part)).rowcount
+
+
+@cache
+def _moving() -> Update:
+    after = advance(CARD_MOVES, CardState.PLANNED, CardEvent.PREPARE)
+    return update(Card).where(*_STILL_PLANNED).values(state=after, version=Card.version + 1)
+
+
+def _keep(session: Session, part: Part, made: _Written, *, recipe: Recipe, actor: Actor, now: datetime) -> None:
+    """Sign and store the data of a part's cards, which are locked by their move."""
+    signed: Sequence[bytes | None] = [None] * len(made.ids)
     if recipe.signer is not None:
-        signed = security_batch.sign(recipe.signer, contents, now=now)
-    kept = PreparedPart(
+        signed = security_batch.sign(recipe.signer, made.contents, now=now)
+    root = merkle_root(made.contents)
+    kept = insert(PreparedPart).values(
         batch_id=part.batch_id,
-        cards=len(made),
-        root=merkle_root(contents),
+        cards=len(made.ids),
+        root=root,
         prepared_at=now,
         signer=recipe.signer.certificate if recipe.signer else None,
     )
-    session.add(kept)
-    session.flush()
-    rows: list[DataRow] = [
-        (card_id, groupings(groups), signature)
-        for (card_id, groups), signature in zip(made.items(), signed, strict=True)
-    ]
-    write_data(session, kept.id, rows)
+    part_id = session.connection().execute(kept.returning(PreparedPart.id)).scalar_one()
+    write_data(session, part_id, list(zip(made.ids, made.groups, signed, strict=True)))
     audit.record(
         session,
         actor=actor.reference,
         action="batch.prepare",
         subject_kind="batch",
         subject_id=part.batch_id,
-        details={"part": kept.id, "first": min(made), "last": max(made), "cards": len(made), "root": kept.root.hex()},
+        details={
+            "part": part_id,
+            "first": made.ids[0],
+            "last": made.ids[-1],
+            "cards": len(made.ids),
+            "root": root.hex(),
+        },
         now=now,
-    )
-
-
-def _move(session: Session, part: Part, *, but: Collection[str]) -> None:
-    """One statement for all cards of the part but the unfit; they are locked, and the database guards the move."""
-    moved = update(Card).where(Card.batch_id == part.batch_id, Card.id.between(part.first, part.last))
-    moved = moved.where(Card.state == CardState.PLANNED, Card.number.not_in(but))
-    after = advance(CARD_MOVES, CardState.PLANNED, CardEvent.PREPARE)
-    session.execute(
-        moved.values(state=after, version=Card.version + 1), execution_options={"synchronize_session": False}
     )

@@ -76,3 +76,15 @@ def test_other_digests_give_a_signature_that_does_not_fit(authority: Authority) 
     whole = security_batch.assemble(signer.certificate, other, signed_at=TODAY, signature=signature)
     with pytest.raises(InvalidSecurityObject):
         security_object.verify(whole, authority.trust)
+
+
+@given(st.lists(st.lists(st.binary(max_size=80), min_size=3, max_size=3), min_size=1, max_size=4))
+def test_contents_of_columns_are_those_of_the_cards(cards: list[list[bytes]]) -> None:
+    columns = {number: [card[place] for card in cards] for place, number in enumerate((1, 2, 16))}
+    lists = [security_batch.hash_list(dict(zip(columns, card, strict=True))) for card in cards]
+    assert security_batch.contents_of(columns) == security_batch.contents(lists)
+
+
+def test_columns_out_of_order_are_refused() -> None:
+    with pytest.raises(ValueError, match="order"):
+        security_batch.contents_of({2: [b"two"], 1: [b"one"]})

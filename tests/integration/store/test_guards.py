@@ -69,6 +69,23 @@ def test_moves_in_the_database_are_those_of_the_table(engine: Engine, machine: s
             outer.rollback()
 
 
+def test_what_is_computed_from_a_cards_state(engine: Engine) -> None:
+    """The indexes over cards go by these, and by no state: a card that is prepared changes none of them."""
+    with engine.connect() as connection:
+        for state, path in paths("card").items():
+            outer = connection.begin()
+            key = born(connection, "card", path[0])
+            for step in path[1:]:
+                move(connection, "card", key, step)
+            stage = "UNWRITTEN" if state in {"PLANNED", "PREPARED"} else state
+            assert read(connection, "card", key, "stage") == stage
+            assert read(connection, "card", key, "is_live") == (state not in {"SPOILED", "DESTROYED"})
+            assert read(connection, "card", key, "is_current") == (
+                state in {"PLANNED", "PREPARED", "WRITING", "PERSONALISED", "ACTIVE", "SUSPENDED"}
+            )
+            outer.rollback()
+
+
 @pytest.mark.parametrize("machine", sorted(MACHINES))
 def test_rows_are_born_in_a_first_state_only(engine: Engine, machine: str) -> None:
     with engine.connect() as connection:

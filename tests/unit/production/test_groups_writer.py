@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from issuance.production.datagroups import Fact, build_data_groups
 from issuance.production.errors import InvalidCardData
-from issuance.production.groups_writer import GroupsWriter, groupings, read_groupings
+from issuance.production.groups_writer import GroupsWriter, groupings, groupings_all, read_groupings
 from issuance.production.profile import load_profile
 from tests.support.line import UEC_PROFILE, card_number, facts_for
 
@@ -38,6 +38,10 @@ def test_any_facts_give_the_same_groups_or_the_same_refusal(changes: dict[str, F
     assert outcome(WRITER.write, facts) == plain
 
 
+def by_card(columns: dict[int, list[bytes]], cards: int) -> list[dict[int, bytes]]:
+    return [{number: contents[card] for number, contents in columns.items()} for card in range(cards)]
+
+
 @given(st.lists(st.dictionaries(st.sampled_from(NAMES), ODD), min_size=1, max_size=4))
 def test_columns_give_what_rows_give_or_leave_it_to_them(cards: list[dict[str, Fact | None]]) -> None:
     rows = [facts_for(card_number(1)) | changes for changes in cards]
@@ -45,15 +49,41 @@ def test_columns_give_what_rows_give_or_leave_it_to_them(cards: list[dict[str, F
     plain = [outcome(lambda given: build_data_groups(PROFILE, given), row) for row in rows]  # type: ignore[arg-type]
     whole = WRITER.write_all(columns)
     if whole is not None:
-        assert whole == plain
+        assert by_card(whole, len(rows)) == plain
+
+
+def ordinary(cards: int = 5) -> tuple[list[dict[str, Fact]], dict[str, list[Fact]]]:
+    rows: list[dict[str, Fact]] = [facts_for(card_number(one)) | {"photo": b""} for one in range(1, cards + 1)]
+    rows[2]["oms"] = rows[3]["patronymic"] = ""
+    return rows, {name: [row[name] for row in rows] for name in NAMES}
 
 
 def test_ordinary_columns_need_no_rows() -> None:
-    rows = [facts_for(card_number(serial)) | {"photo": b""} for serial in range(1, 6)]
-    rows[2]["oms"] = rows[3]["patronymic"] = ""
-    columns = {name: [row[name] for row in rows] for name in NAMES}
-    assert WRITER.write_all(columns) == [build_data_groups(PROFILE, row) for row in rows]
-    assert WRITER.write_all(columns | {"surname": [""] * 5}) is None
+    rows, columns = ordinary()
+    whole = WRITER.write_all(columns)
+    assert whole is not None
+    assert by_card(whole, 5) == [build_data_groups(PROFILE, row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"surname": [""] * 5},
+        {"surname": ["Иванов", "", "Иванов", "Иванов", "Иванов"]},
+        {"snils": ["12 34"] * 5},
+        {"birth_date": ["1980-01-01"] * 5},
+        {"photo": [b"", b"x", b"", b"", b""]},
+        {"photo": [bytes(300)] * 5},
+        {"printed_name": ["X" * 200, "A", "B", "C", "D"]},
+    ],
+    ids=["missing", "one missing", "no digits", "no date", "not all have the group", "long", "one long"],
+)
+def test_a_single_odd_value_leaves_all_to_the_rows(odd: dict[str, list[Fact]]) -> None:
+    assert WRITER.write_all(ordinary()[1] | odd) is None
+
+
+def test_a_column_that_is_not_there_leaves_all_to_the_rows() -> None:
+    columns = ordinary()[1]
     assert WRITER.write_all({name: columns[name] for name in NAMES[1:]}) is None
 
 
@@ -71,3 +101,9 @@ def test_a_date_before_the_year_1000_keeps_its_zeros() -> None:
 @given(st.dictionaries(st.integers(1, 16), st.binary(min_size=1, max_size=700)))
 def test_groups_come_out_of_their_groupings_as_they_went_in(groups: dict[int, bytes]) -> None:
     assert read_groupings(groupings(groups)) == groups
+
+
+@given(st.lists(st.binary(max_size=700), min_size=1, max_size=5), st.integers(1, 16))
+def test_groupings_of_many_cards_are_those_of_each(contents: list[bytes], number: int) -> None:
+    columns = {number: contents, 17: contents[::-1]}
+    assert groupings_all(columns) == [groupings(card) for card in by_card(columns, len(contents))]
