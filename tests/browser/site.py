@@ -83,7 +83,7 @@ def furnish(office: CardOffice) -> None:
         later = now + timedelta(days=30)
         session.add(Station(name="Окно 1", point_id=point[0], last_seen_at=later, readers=readers))
         key = office.desk.sealing_key.public_key
-        session.add(HubInstance(public_key=key, started_at=now, heartbeat_at=later))
+        session.add(HubInstance(id=1, public_key=key, started_at=now, heartbeat_at=later))
         session.commit()
 
 

@@ -34,7 +34,7 @@ def find(
 ) -> Page[ApplicationRow]:
     """A page of applications, the ones due first on top; `query` finds a number, a SNILS or the start of a surname."""
     actor.require(Permission.VIEW_PERSON)
-    wanted = _wanted(states, route, point_id, query)
+    wanted = conditions(states, route, point_id, query)
     total = session.scalar(select(func.count()).select_from(Application).where(*wanted)) or 0
     rows = session.scalars(
         select(Application).where(*wanted).order_by(Application.due_on, Application.id).limit(limit).offset(offset)
@@ -104,9 +104,10 @@ def staff_name(session: Session, staff_id: int | None) -> str | None:
     return None if staff_id is None else present(session, Staff, staff_id).display_name
 
 
-def _wanted(
+def conditions(
     states: Sequence[ApplicationState], route: Route | None, point_id: int | None, query: str
 ) -> list[ColumnElement[bool]]:
+    """The conditions of a list as its filter asks for them."""
     wanted: list[ColumnElement[bool]] = []
     if states:
         wanted.append(Application.state.in_(states))

@@ -32,7 +32,7 @@ def find(
 ) -> Page[CardRow]:
     """A page of cards; `query` finds a card or application number, a SNILS or the start of a surname."""
     actor.require(Permission.VIEW_PERSON)
-    wanted = _wanted(query, states, point_id)
+    wanted = conditions(query, states, point_id)
     joined = (
         select(Card, Application, Batch.number)
         .join(Application, Application.id == Card.application_id)
@@ -75,17 +75,12 @@ def detail(session: Session, card_id: int, *, actor: Actor, now: datetime) -> Ca
 
 def count_by_state(session: Session) -> dict[CardState, int]:
     """How many cards stand in each state; states without one are left out."""
-    stages = dict(session.execute(select(Card.stage, func.count()).group_by(Card.stage)).all())
-    unwritten = select(Card.state, func.count()).where(Card.stage == UNWRITTEN).group_by(Card.state)
-    counted = {CardState(stage): count for stage, count in stages.items() if stage != UNWRITTEN}
-    return counted | dict(session.execute(unwritten).all())
+    return dict(session.execute(select(Card.state, func.count()).group_by(Card.state)).all())
 
 
-def _wanted(query: str, states: Sequence[CardState], point_id: int | None) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = []
-    if states:
-        stages = {UNWRITTEN if state in (CardState.PLANNED, CardState.PREPARED) else state.value for state in states}
-        wanted += [Card.stage.in_(stages), Card.state.in_(states)]
+def conditions(query: str, states: Sequence[CardState], point_id: int | None) -> list[ColumnElement[bool]]:
+    """The conditions of a list as its filter asks for them."""
+    wanted: list[ColumnElement[bool]] = [Card.state.in_(states)] if states else []
     if point_id is not None:
         wanted.append(Batch.point_id == point_id)
     if text := typed(query):

@@ -65,6 +65,7 @@ def _staff_links() -> list[Link]:
         Link(_("Quality"), "office.quality", ("office.quality", "office.quarantine")),
         Link(_("Keys"), "office.keys", ("office.keys",)),
         Link(_("Jobs"), "office.jobs", ("office.job",)),
+        Link(_("Files"), "office.exports_page", ("office.export",)),
         Link(_("Staff"), "office.staff_list", ("office.staff",)),
         Link(_("Audit"), "office.audit", ("office.audit",)),
     ]

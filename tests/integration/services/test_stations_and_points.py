@@ -101,7 +101,7 @@ def test_pins_are_sealed_to_the_hub_that_is_alive(sessions: sessionmaker[Session
             stations.hub_public_key(session, now=NOW)
         for key, age_s in ((b"old", 60), (b"present", 5)):
             beat = NOW - timedelta(seconds=age_s)
-            session.add(HubInstance(public_key=key, started_at=beat, heartbeat_at=beat))
+            session.add(HubInstance(id=age_s, public_key=key, started_at=beat, heartbeat_at=beat))
         session.commit()
         assert stations.hub_public_key(session, now=NOW) == b"present"
         with pytest.raises(HubAway):
