@@ -75,12 +75,18 @@ def detail(session: Session, card_id: int, *, actor: Actor, now: datetime) -> Ca
 
 def count_by_state(session: Session) -> dict[CardState, int]:
     """How many cards stand in each state; states without one are left out."""
-    return dict(session.execute(select(Card.state, func.count()).group_by(Card.state)).all())
+    stages = dict(session.execute(select(Card.stage, func.count()).group_by(Card.stage)).all())
+    unwritten = select(Card.state, func.count()).where(Card.stage == UNWRITTEN).group_by(Card.state)
+    counted = {CardState(stage): count for stage, count in stages.items() if stage != UNWRITTEN}
+    return counted | dict(session.execute(unwritten).all())
 
 
 def conditions(query: str, states: Sequence[CardState], point_id: int | None) -> list[ColumnElement[bool]]:
     """The conditions of a list as its filter asks for them."""
-    wanted: list[ColumnElement[bool]] = [Card.state.in_(states)] if states else []
+    wanted: list[ColumnElement[bool]] = []
+    if states:
+        stages = {UNWRITTEN if state in (CardState.PLANNED, CardState.PREPARED) else state.value for state in states}
+        wanted += [Card.stage.in_(stages), Card.state.in_(states)]
     if point_id is not None:
         wanted.append(Batch.point_id == point_id)
     if text := typed(query):
