@@ -87,7 +87,7 @@ def ordered_cards(session: Session, order_id: int) -> Iterator[OrderedCard]:
         .order_by(Card.id)
         .with_for_update(of=Card, key_share=True)
     )
-    return (OrderedCard(*one) for one in session.execute(wanted).tuples())
+    return (OrderedCard(*one) for one in session.execute(wanted))
 
 
 def free_chips(session: Session, order_id: int) -> dict[str, BureauChip]:

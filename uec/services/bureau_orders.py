@@ -185,24 +185,6 @@ def overlapping(lying: list[Held], chips: SerialRange) -> list[Held]:
     return [held for part in parts for held in cut(lying, part)]
 
 
-def refuse_if_away(session: Session, card_id: int) -> None:
-    """Raise `BureauRefused` for a card that a bureau was asked to make and has not reported: nobody else makes it."""
-    number = session.scalar(
-        select(BureauOrder.number)
-        .join(BureauCard, BureauCard.order_id == BureauOrder.id)
-        .where(BureauCard.card_id == card_id, BureauCard.state.in_(AWAY))
-    )
-    if number is not None:
-        raise BureauRefused(
-            f"This card is being made by a bureau with order {number}: wait for its results.",
-            finding="away",
-            order=number,
-        )
-
-
-AWAY = (OrderedState.ORDERED, OrderedState.ANSWERED)
-
-
 def tell(session: Session, row: BureauOrder, action: str, actor: Actor, now: datetime, **facts: object) -> None:
     """Put a step of an order into the audit; the caller commits."""
     audit.record(
@@ -237,7 +219,7 @@ def _require_fit(session: Session, batch: Batch, profile: CardProfile) -> int:
             f"{counts[CardState.PLANNED]} cards of batch {batch.number} are not prepared yet: wait for the worker.",
             finding="not-prepared",
         )
-    busy = select(func.count()).join(Card, Card.id == CardOperation.card_id)
+    busy = select(func.count()).select_from(CardOperation).join(Card, Card.id == CardOperation.card_id)
     if session.scalar(busy.where(Card.batch_id == batch.id, CardOperation.state.in_(OPEN_OPERATIONS))):
         raise BureauRefused(
             f"Cards of batch {batch.number} wait at stations: call these operations off first.", finding="begun"
@@ -280,7 +262,7 @@ def parts(items: Sequence[Any], size: int = 500) -> Iterator[Sequence[Any]]:
 def counts(session: Session, order_id: int) -> Mapping[OrderedState, int]:
     """The cards of an order by what became of them."""
     grouped = select(BureauCard.state, func.count()).where(BureauCard.order_id == order_id)
-    return dict(session.execute(grouped.group_by(BureauCard.state)).tuples().all())
+    return dict(session.execute(grouped.group_by(BureauCard.state)).all())
 
 
 def spoiled(session: Session, order_id: int) -> int:

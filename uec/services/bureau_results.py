@@ -159,9 +159,7 @@ def _keep_journal(session: Session, row: BureauOrder, pairs: _Pairs, now: dateti
             select(JournalEntry.card_id, func.max(JournalEntry.seq))
             .where(JournalEntry.card_id.in_([card.card_id for card, _ in pairs]))
             .group_by(JournalEntry.card_id)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     rows = [
         entry
@@ -179,12 +177,13 @@ def records_of(row: BureauOrder, made: Made) -> list[Record]:
     keys = {"kvn": made.kvn, "key_version": row.key_version}
     values = [value.hex() for value in made.check_values]
     public = {slot: key.public_key.hex() for slot, key in made.keys.items()}
+    proofs = {slot: key.proof.hex() for slot, key in made.keys.items()}
     return [
         Record(RecordKind.CHIP_CLAIMED, {**chip, "bureau_order": row.number}),
         Record(RecordKind.KEY_CHANGE_INTENT, {**chip, **keys, "from_kvn": MAKER_KVN}),
         Record(RecordKind.KEY_CHANGED, {**chip, **keys, "check_values": values}),
         Record(RecordKind.WRITE_INTENT, {**chip, "makes_keys": sorted(public)}),
-        Record(RecordKind.KEYS_MADE, {**chip, "public_keys": public}),
+        Record(RecordKind.KEYS_MADE, {**chip, "public_keys": public, "proofs": proofs}),
     ]
 
 

@@ -241,7 +241,7 @@ def _write_chips(session: Session, row: BureauOrder, writer: RecordWriter, ready
 
 def _chips(session: Session, row: BureauOrder, store_id: int) -> Iterator[_Chip]:
     """The chips given out with the order, in order of their serials; raises `BureauRefused`."""
-    patterns: Mapping[str, str] = dict(session.execute(select(BureauLot.lot, BureauLot.kdd)).tuples().all())
+    patterns: Mapping[str, str] = dict(session.execute(select(BureauLot.lot, BureauLot.kdd)).all())
     lying = stock_ledger.held_in(session, [stock_ledger.account(session, Place.HAND, store_id=store_id)])
     versions = _transport_versions(session, {one.box_id for one in lying if one.box_id is not None})
     for chips in ranges_of(row):
@@ -260,7 +260,7 @@ def _chips(session: Session, row: BureauOrder, store_id: int) -> Iterator[_Chip]
 def _transport_versions(session: Session, boxes: set[int]) -> Mapping[int, int]:
     wanted = select(StockBox.id, StockDelivery.transport_version)
     joined = wanted.join(StockDelivery, StockDelivery.id == StockBox.delivery_id).where(StockBox.id.in_(boxes))
-    return dict(session.execute(joined).tuples().all())
+    return dict(session.execute(joined).all())
 
 
 def _write_cards(session: Session, row: BureauOrder, writer: RecordWriter, ready: Ready, sender: Sender) -> None:

@@ -81,7 +81,8 @@ def take(session: Session, stream: BinaryIO, name: str, *, profiles: Profiles, a
 
 def known(session: Session, path: Path) -> bool:
     """Whether exactly this file was looked at before, taken or refused."""
-    digest = hashlib.file_digest(path.open("rb"), "sha256").hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return session.scalar(select(BureauFile.id).where(BureauFile.sha256 == digest).limit(1)) is not None
 
 

@@ -27,6 +27,7 @@ from uec.domain.lifecycle import (
 from uec.domain.permissions import Permission
 from uec.domain.stock import SubjectKind
 from uec.services import quality, quality_refusals
+from uec.services.bureau_custody import away, refuse_if_away
 from uec.services.cards import apply_event
 from uec.services.duties import Duty, refuse_second, refuse_second_in_batch
 from uec.services.moves import move
@@ -148,7 +149,7 @@ def request_batch(session: Session, batch_id: int, *, station_id: int | None, ac
     }
     types = CardOperation.__table__.c
     chosen = select(Card.id, *(literal(value, types[name].type) for name, value in fixed.items())).where(
-        Card.batch_id == batch_id, Card.state.in_(_STATES[OperationKind.PERSONALISE]), ~busy
+        Card.batch_id == batch_id, Card.state.in_(_STATES[OperationKind.PERSONALISE]), ~busy, ~away()
     )
     asked = insert(CardOperation).from_select(["card_id", *fixed], chosen.order_by(Card.number), include_defaults=False)
     rows = session.execute(asked.returning(CardOperation.id)).scalars().all()
@@ -289,6 +290,8 @@ def operation_view(row: CardOperation) -> OperationView:
 def _check_card(session: Session, kind: OperationKind, card: Card, actor: Actor) -> None:
     if kind in _DUTY:
         refuse_second(session, card_id=card.id, actor=actor, duty=_DUTY[kind])
+    if kind is OperationKind.PERSONALISE:
+        refuse_if_away(session, card)
     wrong_state = kind in _STATES and card.state not in _STATES[kind]
     unreleased = kind is OperationKind.PERSONALISE and present(session, Batch, card.batch_id).state not in _RELEASED
     if wrong_state or unreleased:
