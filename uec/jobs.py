@@ -30,6 +30,8 @@ from uec.services import (
     ocsp_answers,
     ocsp_signers,
     phases,
+    plan_region,
+    plan_scenarios,
     preparation,
     production_office,
     publication,
@@ -228,6 +230,26 @@ def send_messages(tools: Tools) -> str:
                 return f"sent {total.sent}, {total.waiting} are tried again, {total.given_up} given up"
 
 
+def live_scenarios(tools: Tools) -> str:
+    """Live through the scenarios of the plan that somebody has asked for."""
+    now = tools.clock()
+    lived = 0
+    with tools.sessions() as session:
+        for scenario in plan_scenarios.waiting(session):
+            region = plan_region.region_of(
+                session,
+                calendar=rules.working_calendar(tools.settings),
+                profile=tools.settings.default_profile,
+                today=tools.settings.policy.day(now),
+            )
+            try:
+                plan_scenarios.live(session, scenario, region=region)
+            except IssuanceError as error:
+                plan_scenarios.fail(session, scenario, str(error))
+            lived += 1
+    return f"lived through {lived} scenarios"
+
+
 def expire(tools: Tools) -> str:
     """End the cards whose last day of validity is over."""
     now = tools.clock()
@@ -279,6 +301,7 @@ JOBS: Mapping[str, Job] = {
     "windows": Job(timedelta(hours=1), "end the time to refuse and to choose a bank", close_windows),
     "remind": Job(timedelta(hours=6), "queue reminders to applicants", remind),
     "messages": Job(timedelta(seconds=30), "send letters to applicants", send_messages),
+    "scenarios": Job(timedelta(seconds=15), "live through scenarios of the plan", live_scenarios),
     "expire": Job(timedelta(days=1), "end cards whose validity is over", expire),
     "keys": Job(timedelta(hours=1), "note what the vault tells about its keys", note_keys),
     "key-sweep": Job(timedelta(days=1), "look over every certified key", sweep_keys),

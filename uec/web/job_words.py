@@ -15,6 +15,7 @@ TITLES: Mapping[str, Text] = {
     "quality": _l("Quarantine what fails too often"),
     "audit-head": _l("Sign the heads of the audit chains"),
     "plan": _l("Plan approved applications"),
+    "scenarios": _l("Live through scenarios of the plan"),
     "release": _l("Release batches that policy lets go"),
     "windows": _l("End the time to refuse and to choose a bank"),
     "remind": _l("Queue reminders to applicants"),
@@ -28,6 +29,7 @@ TITLES: Mapping[str, Text] = {
 # What a job says, with its numbers taken out; they come back in their order.
 _SAID: Mapping[str, Text] = {
     "started #, asked #, settled #": _l("begun %(a)s, asked %(b)s, settled %(c)s"),
+    "lived through # scenarios": _l("lived through %(a)s scenarios"),
     "prepared #": _l("prepared %(a)s cards"),
     "handed over # parts": _l("%(a)s parts handed over to the workers"),
     "nothing changed": _l("nothing changed"),

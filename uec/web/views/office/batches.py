@@ -1,12 +1,16 @@
 """Batches: the list, planning, one batch with its cards, release by a second person, the start of writing."""
 
+from datetime import date
+
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import BatchState
 from uec.domain.permissions import Permission
-from uec.services import batch_lists, operations, rules, stations
+from uec.services import batch_lists, batch_moves, operations, plan_events, plan_facts, plan_region, rules, stations
 from uec.services import batches as service
+from uec.services.batch_rules import BatchRules
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, policy_book, reader, today
 from uec.web.paging import PAGE_ROWS, number, offset
@@ -21,25 +25,40 @@ SHOWN_CARDS = 200
 @needs(Permission.VIEW_BATCHES)
 def batches() -> ResponseReturnValue:
     """List batches by day."""
-    state = chosen(BatchState, "state")
+    state, day, line = chosen(BatchState, "state"), _day(request.args.get("day", "")), request.args.get("line")
     page = batch_lists.find(
-        reader(), actor=current_actor(), states=(state,) if state else (), limit=PAGE_ROWS, offset=offset()
+        reader(),
+        actor=current_actor(),
+        states=(state,) if state else (),
+        day=day,
+        line=line if day else None,
+        limit=PAGE_ROWS,
+        offset=offset(),
     )
-    return render_template("office/batches.html", page=page, state=state, states=BatchState)
+    return render_template(
+        "office/batches.html", page=page, state=state, states=BatchState, day_shown=day, line=line if day else None
+    )
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 @blueprint.post("/batches/plan")
 @needs(Permission.PLAN_BATCH)
 def plan() -> ResponseReturnValue:
     """Plan every approved application, and say what came of it."""
-    chosen_rules = rules.batch_rules(office().settings, today=today(), book=policy_book())
-    outcome = service.plan(database(), actor=current_actor(), rules=chosen_rules, now=now())
+    way = service.plan_anew if request.args.get("way") == "anew" else service.plan
+    outcome = way(database(), actor=current_actor(), rules=_rules(), now=now())
     if outcome.cards:
         made = ngettext("%(num)d card is planned", "%(num)d cards are planned", outcome.cards)
         lots = ngettext("in %(num)d batch.", "in %(num)d batches.", len(outcome.batches))
         flash(f"{made} {lots}", "success")
     else:
-        flash(_("There was nothing to plan."), "info")
+        flash(_("There was nothing to plan for the next days."), "info")
     if outcome.late:
         flash(
             ngettext(
@@ -111,3 +130,53 @@ def cancel(batch_id: int) -> ResponseReturnValue:
     service.cancel(database(), batch_id, actor=current_actor(), reason=request.form.get("reason", ""), now=now())
     flash(_("The batch is called off; its applications may be planned again."), "success")
     return redirect(url_for(".batch", batch_id=batch_id))
+
+
+@blueprint.get("/batches/<int:batch_id>/move")
+@needs(Permission.PLAN_BATCH)
+def move_batch(batch_id: int) -> ResponseReturnValue:
+    """Show what follows when a batch is made on another day or line; nothing is saved."""
+    row, _cards = batch_lists.detail(reader(), batch_id, actor=current_actor())
+    asked = _day(request.args.get("day", ""))
+    day, line = asked or row.planned_for, request.args.get("line") or row.line
+    found, problem = None, None
+    if asked or request.args.get("line"):
+        try:
+            found = batch_moves.consider(
+                reader(), batch_id, day=day, line=line, actor=current_actor(), rules=_rules(), today=today()
+            )
+        except InvalidInput:
+            problem = _(
+                "The batch cannot be made then: choose a working day from today on and a line of the list. A batch "
+                "that is released is not moved any more."
+            )
+    points = list(plan_region.office_points(reader()).values())
+    lines = plan_facts.table(reader()).get("lines") or [plan_events.default_line(points)]
+    return render_template(
+        "office/batch_move.html", batch=row, day=day, line=line, lines=lines, found=found, problem=problem
+    )
+
+
+@blueprint.post("/batches/<int:batch_id>/move")
+@needs(Permission.PLAN_BATCH)
+def move_batch_now(batch_id: int) -> ResponseReturnValue:
+    """Move a batch to another day or line."""
+    day = _day(request.form.get("day", ""))
+    if day is None:
+        raise InvalidInput("Choose a working day from today on.", field="day")
+    batch_moves.move(
+        database(),
+        batch_id,
+        day=day,
+        line=request.form.get("line") or None,
+        actor=current_actor(),
+        rules=_rules(),
+        today=today(),
+        now=now(),
+    )
+    flash(_("The batch is moved."), "success")
+    return redirect(url_for(".batch", batch_id=batch_id))
+
+
+def _rules() -> BatchRules:
+    return rules.batch_rules(office().settings, today=today(), book=policy_book())

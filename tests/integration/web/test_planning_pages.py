@@ -1,0 +1,158 @@
+"""The plan's pages: what a planner sees before and after, with two people where it takes two, figures beside."""
+
+# ruff: noqa: F811 - the fixture is imported
+
+import re
+from datetime import date
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from tests.integration.services.test_plan_office import applicants
+from tests.integration.web.test_office import colleague, press  # noqa: F401 - a fixture
+from tests.support.desk import CardOffice
+from uec.domain.lifecycle import Route
+from uec.services import plan_region, plan_scenarios
+from uec.services.rules import working_calendar
+from uec.settings import Settings
+from uec.store.tables import Batch, EmissionPlan, Message, PlanningFacts, PlanScenario, PromiseMove, ScheduledRun
+
+FACTS = "/office/plan/facts"
+
+
+def count(office: CardOffice, table: type) -> int:
+    with office.sessions() as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+@pytest.fixture(scope="module")
+def planned(office: CardOffice) -> CardOffice:
+    """An office with 800 people who wait."""
+    with office.sessions() as session:
+        applicants(session, office.staff, 800, route=Route.MASS, seed=3)
+    return office
+
+
+def test_before_there_is_a_plan_the_pages_say_so(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    planner = colleague("planner")
+    for address in ("/office/plan", "/office/plan/points"):
+        page = planner.get(address)
+        assert page.status_code == 200 and "Плана ещё нет" in page.text
+    assert "Никто не ведёт учёт чипов" in planner.get(FACTS).text
+    assert "Сценариев пока нет" in planner.get("/office/plan/scenarios").text
+    assert "ничья обещанная дата не сдвинулась" in planner.get("/office/plan/moved").text
+    assert planner.get("/office/plan/lines?first=never&days=5000").status_code == 200
+
+
+def test_a_plan_is_made_and_shown_with_pictures_and_their_figures(colleague, planned: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    planner = colleague("planner")
+    assert press(planner, "/office/batches/plan", "/office/plan").status_code == 200
+    page = planner.get("/office/plan").text
+    assert page.count('role="img"') >= 2
+    weeks = re.findall(r'<rect class="uec-chart__column', page)
+    assert len(weeks) >= 3
+    with planned.sessions() as session:
+        facts = session.scalars(select(EmissionPlan).order_by(EmissionPlan.id.desc())).first()
+        assert facts is not None and facts.people == 800
+    assert ">800<" in page
+    lines = planner.get("/office/plan/lines").text
+    assert 'draggable="true"' in lines and "Центр" in lines
+    assert "МФЦ" in planner.get("/office/plan/points").text
+    number = "2026-0000400"
+    assert press(planner, "/office/batches/plan?way=anew", "/office/plan").status_code == 200
+    found = planner.get(f"/office/plan/person?number={number}")
+    assert found.status_code in (200, 404)
+    assert planner.get("/office/plan/person?number=no").status_code == 404
+
+
+def test_an_event_shows_what_follows_and_only_then_is_saved(colleague, planned: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    planner, releaser = colleague("planner"), colleague("releaser")
+    before = count(planned, PlanningFacts)
+    fields = {"kind": "stop", "line": "centre", "first": "2026-03-09", "last": "2026-03-10"}
+    page = press(planner, "/office/plan/event", FACTS, **fields).text
+    assert "Ничего ещё не сохранено" in page
+    later = re.search(r'uec-figures__number">([\d\s]+)<', page)
+    assert later and int(re.sub(r"\D", "", later.group(1))) > 0
+    assert count(planned, PlanningFacts) == before
+    assert press(releaser, "/office/plan/event", "/office/batches", **fields).status_code == 403
+    wrong = press(planner, "/office/plan/event", FACTS, **fields | {"line": "L9"})
+    assert wrong.status_code == 400
+    assert press(planner, "/office/plan/event/save", FACTS, **fields, reason="").status_code == 400
+    done = press(planner, "/office/plan/event/save", FACTS, **fields, reason="поломка пресса")
+    assert "Сохранено" in done.text and "поломка пресса" in done.text and "09.03.2026" in done.text
+    assert count(planned, PlanningFacts) == before + 1
+    with planned.sessions() as session:
+        assert session.scalars(select(ScheduledRun.job)).all() == ["plan"]
+    assert press(planner, "/office/batches/plan", "/office/plan").status_code == 200
+    moved = planner.get("/office/plan/moved").text
+    assert "Сообщить всем" in moved
+    told = press(planner, "/office/plan/moved/tell", "/office/plan/moved").text
+    assert "ничья обещанная дата не сдвинулась" in told
+    assert count(planned, Message) == count(planned, PromiseMove) > 0
+
+
+def test_a_batch_is_moved_with_a_form_that_shows_what_follows(colleague, planned: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    planner, releaser = colleague("planner"), colleague("releaser")
+    with planned.sessions() as session:
+        batch = session.scalars(select(Batch).order_by(Batch.planned_for, Batch.id)).first()
+        assert batch is not None
+        batch_id, day = batch.id, batch.planned_for
+    address = f"/office/batches/{batch_id}/move"
+    assert address in planner.get(f"/office/batches/{batch_id}").text
+    assert "Что из этого следует" not in planner.get(address).text
+    seen = planner.get(f"{address}?day=2026-03-12&line=centre").text
+    assert "Что из этого следует" in seen and "Кому выдадут позже" in seen
+    assert "выберите рабочий день" in planner.get(f"{address}?day=2026-03-14&line=centre").text
+    assert releaser.get(address).status_code == 403
+    with planned.sessions() as session:
+        assert session.get_one(Batch, batch_id).planned_for == day
+    moved = press(planner, address, f"{address}?day=2026-03-12&line=centre", day="2026-03-12", line="centre")
+    assert "перенесена" in moved.text
+    with planned.sessions() as session:
+        assert session.get_one(Batch, batch_id).planned_for == date(2026, 3, 12)
+    assert press(planner, address, address, day="", line="centre").status_code == 400
+
+
+def test_a_scenario_is_tried_put_forward_and_approved(  # type: ignore[no-untyped-def]
+    colleague, planned: CardOffice, settings: Settings
+) -> None:
+    planner, releaser = colleague("planner"), colleague("releaser")
+    page = "/office/plan/scenarios"
+    fields = {"name": "вторая смена", "shift_line": "centre", "shifts": "1", "windows": "1,5", "runs": "1"}
+    assert "проживается" in press(planner, page, page, **fields).text
+    assert press(planner, page, page, **fields).status_code == 400
+    assert press(planner, page, page, name="x", windows="many").status_code == 400
+    with planned.sessions() as session:
+        (row,) = plan_scenarios.waiting(session)
+        region = plan_region.region_of(
+            session, calendar=working_calendar(settings), profile="uec", today=date(2026, 3, 2), horizon_days=20
+        )
+        plan_scenarios.live(session, row, region=region)
+        scenario_id = row.id
+    shown = planner.get(page).text
+    assert "Обещания сдержаны" in shown and "окна × 1.5" in shown
+    assert press(releaser, f"{page}/{scenario_id}/approve", "/office/batches").status_code == 404
+    assert press(planner, f"{page}/{scenario_id}/propose", page).status_code == 200
+    assert press(planner, f"{page}/{scenario_id}/approve", page).status_code == 403
+    assert "Сценарий действует" in press(releaser, f"{page}/{scenario_id}/approve", page).text
+    with planned.sessions() as session:
+        assert session.scalars(select(PlanningFacts.scenario_id).order_by(PlanningFacts.id.desc())).first() == (
+            scenario_id
+        )
+        assert session.scalar(select(func.count()).select_from(PlanScenario)) == 1
+
+
+def test_the_pages_speak_english_too(colleague, planned: CardOffice, client: FlaskClient) -> None:  # type: ignore[no-untyped-def]
+    planner = colleague("planner")
+    planner.get("/language/en")
+    for address, words in (
+        ("/office/plan", "Cards made by week"),
+        ("/office/plan/lines", "Lines by day"),
+        ("/office/plan/points", "Safe at its fullest"),
+        (FACTS, "What has happened?"),
+        ("/office/plan/scenarios", "What if?"),
+        ("/office/plan/moved", "Moved promises"),
+    ):
+        page = planner.get(address)
+        assert page.status_code == 200 and words in page.text

@@ -1,0 +1,77 @@
+"""Words for what a plan says in codes: bottlenecks, classes of demand, figures and changes of scenarios."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from flask_babel import format_number, format_percent
+
+from issuance.planning.region import Kind
+from uec.web.language import short_day
+from uec.web.texts import _
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a simulated year: its words, whether more of it is better, and whether it is a share."""
+
+    name: str
+    words: str
+    more_is_better: bool
+    share: bool = False
+
+
+def bottlenecks() -> Mapping[str, str]:
+    """What holds a week back."""
+    return {"lines": _("lines"), "chips": _("chips"), "windows": _("windows"), "none": _("nothing holds it back")}
+
+
+def kinds() -> Mapping[int, str]:
+    """The classes of demand."""
+    return {Kind.REMAKE: _("remake"), Kind.CLOCK: _("on application"), Kind.COHORT: _("mass emission")}
+
+
+def figures() -> tuple[Figure, ...]:
+    """The figures of scenarios, in the order of the table."""
+    return (
+        Figure("kept", _("Promises kept"), more_is_better=True, share=True),
+        Figure("late_clocks", _("Clocks that ran out"), more_is_better=False, share=True),
+        Figure("late_days", _("Days late, of those who are"), more_is_better=False),
+        Figure("queue", _("Longest queue at a point"), more_is_better=False),
+        Figure("stock_outs", _("Days without chips"), more_is_better=False),
+        Figure("handed", _("Cards handed over"), more_is_better=True),
+        Figure("unclaimed", _("Cards nobody came for"), more_is_better=False),
+    )
+
+
+def figure(one: Figure, value: float) -> str:
+    """A value of a figure."""
+    return str(format_percent(value, "0.0%") if one.share else format_number(round(value, 1)))
+
+
+def changes(table: Mapping[str, Any]) -> str:
+    """What a scenario changes, in a line."""
+    said = []
+    if "intake" in table:
+        said.append(_("applications × %(factor)s", factor=table["intake"]))
+    if "windows" in table:
+        said.append(_("windows × %(factor)s", factor=table["windows"]))
+    if "chips" in table:
+        said.append(_("chips + %(count)s", count=table["chips"]))
+    said += [_("%(line)s: shifts + %(more)s", line=line, more=more) for line, more in table.get("shifts", {}).items()]
+    said += [_("%(line)s stops", line=line) for line in table.get("stopped", ())]
+    return "; ".join(said) or _("nothing: as it is")
+
+
+def thousands(value: float) -> str:
+    """A number in groups, as the page's language writes it."""
+    return str(format_number(value))
+
+
+def iso_day(text: str) -> str:
+    """A day of the planning facts, as the page's language writes it."""
+    try:
+        return short_day(date.fromisoformat(text))
+    except ValueError:
+        return text

@@ -1,0 +1,226 @@
+"""The plan: its weeks, lines and points, what steers it, and promises that moved. Pages read what was counted."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import get_locale
+
+from issuance.planning.facts import PLENTY
+from uec.domain.errors import InvalidInput, NotFound
+from uec.domain.permissions import Permission
+from uec.services import plan_changes, plan_events, plan_facts, plan_lists, plan_moves, plan_office, plan_region, rules
+from uec.store.tables import EmissionPlan
+from uec.web import charts, plan_words
+from uec.web.access import current_actor, needs
+from uec.web.context import database, now, office, reader, today
+from uec.web.language import short_day
+from uec.web.paging import number
+from uec.web.texts import _, ngettext
+from uec.web.views.office.room import blueprint
+
+SPANS = (14, 31, 62)
+EVENT_FIELDS = 2000
+
+
+@dataclass(frozen=True)
+class Week:
+    """A week of the plan with its day as one."""
+
+    first: date
+    bottleneck: str
+    days: float
+    made: int
+    capacity: int
+    handed: int
+    windows: int
+    chips: int
+    lying: int
+
+
+def _newest() -> EmissionPlan | None:
+    try:
+        return plan_office.newest(reader(), actor=current_actor())
+    except NotFound:
+        return None
+
+
+@blueprint.get("/plan")
+@needs(Permission.VIEW_BATCHES)
+def planning() -> ResponseReturnValue:
+    """Show the newest plan: figures, load and stock as pictures and a table, what would help, who is late."""
+    plan = _newest()
+    weeks = (
+        [Week(**week | {"first": date.fromisoformat(week["first"])}) for week in plan.facts["weeks"]] if plan else []
+    )
+    names = [short_day(week.first) for week in weeks]
+    counted = bool(weeks) and max(week.chips for week in weeks) < PLENTY // 2
+    return render_template(
+        "office/planning.html",
+        plan=plan,
+        weeks=weeks,
+        moved=plan_moves.untold(reader(), actor=current_actor()),
+        load=charts.columns([week.made for week in weeks], [week.capacity for week in weeks], names),
+        chips=charts.curve([week.chips for week in weeks], names) if counted else None,
+        lying=charts.curve([week.lying for week in weeks], names),
+        bottleneck_words=plan_words.bottlenecks(),
+        kind_words=plan_words.kinds(),
+    )
+
+
+@blueprint.get("/plan/points")
+@needs(Permission.VIEW_BATCHES)
+def planning_points() -> ResponseReturnValue:
+    """Show the points with their queues, the longest first."""
+    plan = _newest()
+    found = [_point(one) for one in plan.facts["points"]] if plan else []
+    found.sort(key=lambda one: -one["waiting"])
+    longest = max([1, *(one["waiting"] for one in found)])
+    return render_template("office/planning_points.html", points=found, longest=longest)
+
+
+def _point(one: dict[str, Any]) -> dict[str, Any]:
+    days = {name: date.fromisoformat(one[name]) if one[name] else None for name in ("courier", "last")}
+    return one | days | {"waiting": one["remakes"] + one["clocks"] + one["cohort"]}
+
+
+@blueprint.get("/plan/lines")
+@needs(Permission.VIEW_BATCHES)
+def planning_lines() -> ResponseReturnValue:
+    """Show what each line makes on each day: batches that are cut, and the plan behind them."""
+    days = number(request.args.get("days", ""))
+    days = days if days in SPANS else SPANS[0]
+    first = _asked_day("first", today() - timedelta(days=today().weekday()))
+    found = plan_lists.gantt(
+        reader(),
+        actor=current_actor(),
+        first=first,
+        last=first + timedelta(days=days - 1),
+        calendar=rules.working_calendar(office().settings),
+    )
+    locale = get_locale()
+    names = locale.days["stand-alone"]["narrow"] if locale else {}
+    return render_template(
+        "office/planning_lines.html",
+        gantt=found,
+        days=days,
+        spans=SPANS,
+        before=(first - timedelta(days=days)).isoformat(),
+        after=(first + timedelta(days=days)).isoformat(),
+        today=today(),
+        weekdays=[str(names.get(one, "")) for one in range(7)],
+    )
+
+
+def _asked_day(name: str, otherwise: date) -> date:
+    try:
+        asked = date.fromisoformat(request.args.get(name, ""))
+    except ValueError:
+        return otherwise
+    return asked if abs((asked - otherwise).days) < 20_000 else otherwise
+
+
+@blueprint.get("/plan/person")
+@needs(Permission.VIEW_BATCHES)
+def planning_person() -> ResponseReturnValue:
+    """Explain the place of one application."""
+    asked = request.args.get("number", "").strip()
+    place = plan_office.explain(reader(), asked, actor=current_actor())
+    return render_template("office/planning_person.html", place=place, kind_words=plan_words.kinds())
+
+
+@blueprint.get("/plan/facts")
+@needs(Permission.VIEW_BATCHES)
+def planning_facts() -> ResponseReturnValue:
+    """Show lines, chips and couriers as the planner knows them; say what has happened."""
+    table = plan_facts.table(reader())
+    points = list(plan_region.office_points(reader()).values())
+    in_hand = plan_facts.chips_in_hand(reader(), office().settings.default_profile)
+    return render_template(
+        "office/planning_facts.html",
+        lines=table.get("lines") or [plan_events.default_line(points)],
+        deliveries=table.get("chips", {}).get("deliveries", []),
+        in_hand=None if in_hand == PLENTY else in_hand,
+        intake=table.get("intake", {}).get("factor", 0),
+        windows=table.get("windows", {}).get("factor", 1),
+        points=points,
+        history=plan_facts.history(reader(), actor=current_actor()),
+        today=today(),
+    )
+
+
+def _event() -> tuple[dict[str, Any], dict[str, str]]:
+    """The table after the event of the form, and the form's fields to send again."""
+    fields = {
+        name: value[:EVENT_FIELDS] for name, value in request.form.items() if name not in {"csrf_token", "reason"}
+    }
+    points = list(plan_region.office_points(reader()).values())
+    table = plan_facts.table(reader())
+    return plan_events.edited(table, fields.get("kind", ""), fields, points=points), fields
+
+
+@blueprint.post("/plan/event")
+@needs(Permission.PLAN_BATCH)
+def planning_event() -> ResponseReturnValue:
+    """Show what an event would do to the plan; nothing is saved."""
+    table, fields = _event()
+    try:
+        found = plan_changes.consequences(
+            reader(),
+            table,
+            actor=current_actor(),
+            calendar=rules.working_calendar(office().settings),
+            today=today(),
+        )
+    except NotFound:
+        plan_facts.checked(table)
+        return render_template("office/planning_event.html", found=None, fields=fields)
+    chart = charts.columns(
+        [after for _first, _before, after in found.weeks],
+        [before for _first, before, _after in found.weeks],
+        [short_day(first) for first, _before, _after in found.weeks],
+    )
+    return render_template("office/planning_event.html", found=found, fields=fields, chart=chart)
+
+
+@blueprint.post("/plan/event/save")
+@needs(Permission.PLAN_BATCH)
+def planning_save() -> ResponseReturnValue:
+    """Put the facts after an event in force; the plan is made again by its job."""
+    table, _fields = _event()
+    plan_changes.save(database(), table, reason=request.form.get("reason", ""), actor=current_actor(), now=now())
+    flash(_("Saved. The plan is being made again; whose day moves will be listed under “Moved promises”."), "success")
+    return redirect(url_for(".planning_facts"))
+
+
+@blueprint.get("/plan/moved")
+@needs(Permission.VIEW_BATCHES)
+def planning_moved() -> ResponseReturnValue:
+    """List whose promised day moved and who was not told yet."""
+    return render_template(
+        "office/planning_moved.html",
+        points=plan_moves.summary(reader(), actor=current_actor()),
+        people=plan_moves.people(reader(), actor=current_actor()),
+    )
+
+
+@blueprint.post("/plan/moved/tell")
+@needs(Permission.PLAN_BATCH)
+def planning_tell() -> ResponseReturnValue:
+    """Queue messages to everybody on the list."""
+    told = plan_moves.tell(database(), actor=current_actor(), now=now())
+    flash(ngettext("%(num)d person is told.", "%(num)d people are told.", told), "success")
+    return redirect(url_for(".planning_moved"))
+
+
+def number_of(name: str) -> float | None:
+    """A number of the form, None where the field is empty; raises `InvalidInput`."""
+    text = request.form.get(name, "").strip().replace(",", ".")
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError as problem:
+        raise InvalidInput(f"{text!r} is no number: correct {name}.", field=name) from problem
