@@ -8,7 +8,7 @@ from flask_babel import format_percent
 
 from uec.domain.lifecycle import CertificateState
 from uec.web import wording
-from uec.web.plan_words import iso_day, thousands
+from uec.web.check_words import check_detail
 from uec.web.texts import _
 
 LONGEST_FACT = 24
@@ -106,6 +106,7 @@ def use_filters(app: Flask) -> None:
     """Give the templates all of them by their names."""
     filters: tuple[Callable[..., object], ...] = (
         card_number,
+        check_detail,
         snils,
         document,
         certificate_use,
@@ -114,7 +115,5 @@ def use_filters(app: Flask) -> None:
         certificate_state,
         percent,
         span,
-        thousands,
-        iso_day,
     )
     app.jinja_env.filters.update({one.__name__: one for one in filters})
