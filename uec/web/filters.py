@@ -9,6 +9,7 @@ from flask_babel import format_percent
 from uec.domain.lifecycle import CertificateState
 from uec.web import wording
 from uec.web.check_words import check_detail
+from uec.web.plan_words import iso_day, thousands
 from uec.web.texts import _
 
 LONGEST_FACT = 24
@@ -115,5 +116,7 @@ def use_filters(app: Flask) -> None:
         certificate_state,
         percent,
         span,
+        thousands,
+        iso_day,
     )
     app.jinja_env.filters.update({one.__name__: one for one in filters})
