@@ -98,7 +98,7 @@ def make_app(tools: Tools) -> App:
     connector = PsycopgConnector(
         pool_factory=_pool,
         conninfo=url.render_as_string(hide_password=False),
-        kwargs={"options": _OPTIONS, "autocommit": True},
+        kwargs={"options": _OPTIONS},
         min_size=1,
         max_size=4,
         timeout=10,
@@ -118,7 +118,12 @@ def make_app(tools: Tools) -> App:
 
 
 def _pool(**given: Any) -> psycopg_pool.AsyncConnectionPool[Any]:
-    return psycopg_pool.AsyncConnectionPool(**{**given, "check": _alive})
+    return psycopg_pool.AsyncConnectionPool(**{**given, "configure": _autocommit, "check": _alive})
+
+
+async def _autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
+    """All the queue asks is single statements: one trip to the server each, and not three."""
+    await connection.set_autocommit(True)
 
 
 async def _alive(connection: psycopg.AsyncConnection[Any]) -> None:
@@ -157,7 +162,8 @@ def run_node(tools: Tools, *, stop: Event) -> None:
             asyncio.run(_work(tools, stop))
         except (ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, UecError) as error:
             _log.warning("the queue is away (%s); looking again", error.__cause__ or error)
-            stop.wait(RECONNECT_S)
+        # Also after an end nobody asked for: the engine stops by itself when it cannot listen any more.
+        stop.wait(RECONNECT_S)
 
 
 async def _work(tools: Tools, stop: Event) -> None:

@@ -224,7 +224,7 @@ def test_the_scheduler_only_hands_over_and_a_node_does_it(nodes: Nodes) -> None:
         worker_node.end(node)
     with nodes.office.sessions() as session:
         run = session.scalars(select(ScheduledRun)).one()
-        assert run.finished_at is not None and run.outcome == "forgot 0 runs, 0 jobs"
+        assert run.finished_at is not None and (run.outcome or "").startswith("forgot 0 runs, 0 jobs")
 
 
 def test_a_run_whose_job_was_lost_is_handed_over_again(nodes: Nodes) -> None:
