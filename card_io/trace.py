@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from card_io.apdu import CommandAPDU
+from card_io.apdu import CommandAPDU, channel_of
 from card_io.connection import Connection
 from card_io.errors import CardError, InvalidApdu
 from card_io.status import meaning
@@ -24,7 +24,9 @@ _SHOWN = {
     0xF0,  # SET STATUS
     0xF2,  # GET STATUS
 }
-_SHOWN_GLOBALPLATFORM = {0xCA}  # GET DATA of a security domain; on an applet it may be a person's data
+_GET_DATA = 0xCA
+_SHOWN_TAGS = {0x0042, 0x0045, 0x0066, 0x0067, 0x00C1, 0x00C2, 0x00CF, 0x00D3, 0x00E0, 0x2F00, 0x9F7F, 0xFF21}
+"""What GET DATA asks a security domain for; whatever else an applet gives for it may be a person's data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class TracedConnection:
         self._log = log
         self._clock = clock
         self._number = 0
-        self._shown_before = False
+        self._shown_before: set[int] = set()
 
     @property
     def atr(self) -> bytes:
@@ -107,11 +109,21 @@ class TracedConnection:
         )
 
     def _may_be_shown(self, command: bytes) -> bool:
-        """GET RESPONSE carries on the answer before it and is shown like that one."""
-        if len(command) < 2 or command[1] != _GET_RESPONSE:
-            ins = command[1] if len(command) > 1 else -1
-            self._shown_before = ins in _SHOWN or (ins in _SHOWN_GLOBALPLATFORM and bool(command[0] & 0x80))
-        return self._shown_before
+        """GET RESPONSE carries on the last answer on its logical channel and is shown like that one."""
+        if len(command) < 4:
+            return False
+        channel = channel_of(command[0])
+        if command[1] != _GET_RESPONSE:
+            self._shown_before.discard(channel)
+            if _is_public(command):
+                self._shown_before.add(channel)
+        return channel in self._shown_before
+
+
+def _is_public(command: bytes) -> bool:
+    if command[1] != _GET_DATA:
+        return command[1] in _SHOWN
+    return bool(command[0] & 0x80) and int.from_bytes(command[2:4], "big") in _SHOWN_TAGS
 
 
 def _data_of(command: bytes) -> bytes:
