@@ -203,6 +203,13 @@ class DataGroup:
     fields: tuple[DataField, ...]
 
 
+class BureauCertificates(StrEnum):
+    """How certificates get onto cards that an outside bureau makes: by a window, or by the bureau from an answer."""
+
+    HAND_OVER = "hand-over"
+    ANSWER = "answer"
+
+
 @dataclass(frozen=True, slots=True)
 class CardProfile:
     """Everything that makes a card of this kind."""
@@ -217,6 +224,7 @@ class CardProfile:
     keys: tuple[KeySlot, ...]
     data_groups: tuple[DataGroup, ...]
     piv: PivProfile | None = None
+    bureau_certificates: BureauCertificates = BureauCertificates.HAND_OVER
 
     def pin(self, name: str) -> PinProfile:
         """The PIN of this name; KeyError when the profile has none."""
@@ -233,6 +241,11 @@ class CardProfile:
     def trusts(self, station: str) -> bool:
         """Whether a station of this name may make such cards: any where a secure channel hides what it relays."""
         return self.piv is None or station in self.piv.trusted_stations
+
+    @property
+    def proves_keys(self) -> bool:
+        """Whether a card proves in personalisation that it holds the keys it made: PIV cards sign with a PIN only."""
+        return self.piv is None
 
     @property
     def card_key(self) -> KeySlot:

@@ -1,7 +1,7 @@
 """An office with a bureau: a stock of blanks lying there, a stand-in that makes the cards, and a batch to order."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -14,7 +14,7 @@ from issuance.bureau.standin.bureau import StandIn
 from issuance.bureau.standin.faults import Fault
 from tests.support.desk import CardOffice, open_card_office
 from tests.support.keys import BUREAU_KEY, TRANSPORT_CHECK_VALUE, bring_in_bureau_key
-from tests.support.office import add_staff, seeded_random
+from tests.support.office import NOW, add_staff, seeded_random
 from tests.support.stock import LOT
 from uec.domain.actors import Actor
 from uec.domain.bureau import Certificates, CertificateUse, OrderedState
@@ -195,10 +195,15 @@ class BureauOffice:
 
 
 def open_bureau_office(
-    sessions: sessionmaker[Session], folder: Path, *, kind: str = "ec-p256", blanks: int = BLANKS
+    sessions: sessionmaker[Session],
+    folder: Path,
+    *,
+    kind: str = "ec-p256",
+    blanks: int = BLANKS,
+    start: datetime = NOW,
 ) -> BureauOffice:
     """An office over an empty database with a bureau that two people let in, ready for orders."""
-    office = open_card_office(sessions, folder)
+    office = open_card_office(sessions, folder, start=start)
     vault = office.desk.bench.vault
     transport = bring_in_bureau_key(vault)  # type: ignore[arg-type]
     with sessions() as session:

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cohorts": ("cohorts", "Compute, propose and approve lists for mass emission; why somebody is in or out."),
     "plan": ("plan", "Plan mass emission, explain a place, simulate and compare what-if years."),
     "batches": ("batches", "Plan, list, release and produce batches."),
+    "bureau": ("bureau", "Outside bureaux: partners, orders, files, results; a stand-in for rehearsals."),
     "stock": ("stock", "Blank cards: deliveries, transfers, shifts, balances, acts, quarantine."),
     "cards": ("cards", "List and show cards; suspend, resume, report lost, replace, annul, destroy."),
     "card": ("card", "Readers and cards on this machine: list, virtual, read, check."),

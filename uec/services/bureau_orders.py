@@ -27,6 +27,7 @@ from uec.domain.bureau import (
     OrderEvent,
     OrderState,
 )
+from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import BatchState, CardState, OperationState, advance
 from uec.domain.permissions import Permission
 from uec.domain.stock import Motion, Place, SealBroken, SerialRange, take_first
@@ -252,6 +253,29 @@ def _list_cards(session: Session, row: BureauOrder) -> None:
             ["order_id", "card_id", "state"], chosen.order_by(Card.id), include_defaults=False
         )
     )
+
+
+def find_batch(session: Session, number: str) -> Batch:
+    """The batch of a number; raises `InvalidInput`."""
+    row = session.scalar(select(Batch).where(Batch.number == number.strip().upper()))
+    if row is None:
+        raise InvalidInput(f"There is no batch {number}: look at `uec batches list`.", field="batch")
+    return row
+
+
+def usual_way(profile: CardProfile) -> Certificates:
+    """When certificates get onto cards of a profile, where nobody says otherwise."""
+    return Certificates(profile.bureau_certificates.value)
+
+
+def number_of(session: Session, order_id: int) -> str:
+    """An order's number."""
+    return present(session, BureauOrder, order_id).number
+
+
+def profile_name(session: Session, order_id: int) -> str:
+    """The card profile of an order."""
+    return present(session, Batch, present(session, BureauOrder, order_id).batch_id).profile
 
 
 def parts(items: Sequence[Any], size: int = 500) -> Iterator[Sequence[Any]]:

@@ -25,7 +25,16 @@ from issuance.pki.signing import Signer
 from issuance.production.groups_writer import read_groupings
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor
-from uec.domain.bureau import ORDER, BureauRefused, Certificates, FileOutcome, OrderedState, OrderEvent, kdd_of
+from uec.domain.bureau import (
+    ORDER,
+    BureauRefused,
+    Certificates,
+    FileOutcome,
+    OrderedState,
+    OrderEvent,
+    OrderState,
+    kdd_of,
+)
 from uec.domain.lifecycle import ApplicationEvent, CardEvent, CardState, advance
 from uec.domain.permissions import Permission
 from uec.domain.stock import Place
@@ -71,6 +80,13 @@ class _Chip:
     chip_id: str
     kdd: bytes
     transport: KeyRef
+
+
+def due(session: Session) -> list[tuple[int, str]]:
+    """Approved orders whose file is to be made, with their card profile."""
+    wanted = select(BureauOrder.id, Batch.profile).join(Batch, Batch.id == BureauOrder.batch_id)
+    found = session.execute(wanted.where(BureauOrder.state == OrderState.APPROVED).order_by(BureauOrder.id))
+    return [(order_id, profile) for order_id, profile in found]
 
 
 def send(session: Session, order_id: int, *, folder: Path, sender: Sender, actor: Actor, now: datetime) -> Path:

@@ -1,0 +1,276 @@
+"""`uec bureau`: outside bureaux, orders to them and what comes back; and a bureau that stands in for one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from uec.cli import bureau_partners, bureau_standin
+from uec.cli.bureau_acting import acting
+from uec.cli.options import ID, login_options, now, reading_store, settings
+from uec.cli.tables import show, show_facts, show_json
+from uec.domain.bureau import Certificates
+from uec.domain.errors import UecError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from issuance.keys.client import VaultClient
+    from uec.domain.actors import Actor
+    from uec.services.bureau_sending import Sender
+    from uec.settings import Settings
+
+_folder = click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where files are exchanged: CODE/in for a bureau, CODE/out from it. Default: bureaux in the state folder.",
+)
+
+
+@click.group()
+def bureau() -> None:
+    """Have batches made by an outside personalisation bureau.
+
+    \b
+    The way of a bureau into the office (each step by one person, its approval by another):
+      uec stock add-store NORTH "Blanks at the bureau"      its blanks, then deliver or transfer some there
+      uec keys ceremony --purpose bureau-transport --algorithm aes-256
+      uec bureau add NORTH "Northern bureau" --store 3 --cards-per-day 5000 --key-version 1
+      uec bureau certificate NORTH encryption.pem --use encryption     (and --use signature)
+      uec bureau lot 479005007411 47906035SSSSSSSS7411      from the maker's letter
+
+    \b
+    The way of a batch:
+      uec bureau order B-000007 --bureau NORTH              a planner, once the batch is released and prepared
+      uec bureau approve-order BO-000001                    a releaser
+      uec bureau send                                       the file lies in CODE/in, signed and encrypted
+      uec bureau take                                       acknowledgement and results out of CODE/out
+      uec bureau receive 1 --seal SEAL-1, uec bureau close BO-000001
+    """
+
+
+@bureau.command()
+@click.argument("batch")
+@click.option("--bureau", "code", required=True, help="Its code.")
+@click.option(
+    "--certificates",
+    type=click.Choice([way.value for way in Certificates]),
+    help="Written at hand-over, or by the bureau from an answer file. Default: as the card profile says.",
+)
+@click.option("--spare", type=click.IntRange(0), help="Blanks beside one a card. Default: 5 %, at least 2.")
+@login_options
+def order(
+    batch: str, code: str, certificates: str | None, spare: int | None, login: str, password_file: Path | None
+) -> None:
+    """Draw up an order for a released and prepared BATCH (its number)."""
+    from uec.services import bureau_orders, bureaux, rules  # noqa: PLC0415
+
+    chosen = settings()
+    with acting(login, password_file) as (session, actor):
+        row = bureau_orders.find_batch(session, batch)
+        profile = rules.card_profile(chosen, row.profile)
+        way = Certificates(certificates) if certificates else bureau_orders.usual_way(profile)
+        drawing = bureau_orders.Drawing(row.id, bureaux.find(session, code).id, way, spare)
+        made = bureau_orders.draw(session, drawing, profile=profile, actor=actor, now=now())
+        number = bureau_orders.number_of(session, made)
+    click.echo(f"order {number}: drawn up; another person approves it")
+
+
+@bureau.command("approve-order")
+@click.argument("number")
+@login_options
+def approve_order(number: str, login: str, password_file: Path | None) -> None:
+    """Let an order go out, as another person than the one who drew it up."""
+    from uec.services import bureau_lists, bureau_orders  # noqa: PLC0415
+
+    with acting(login, password_file) as (session, actor):
+        bureau_orders.approve(session, bureau_lists.find_order(session, number).id, actor=actor, now=now())
+    click.echo(f"order {number.upper()}: approved; `uec bureau send` makes its file")
+
+
+@bureau.command("cancel-order")
+@click.argument("number")
+@click.option("--reason", required=True)
+@login_options
+def cancel_order(number: str, reason: str, login: str, password_file: Path | None) -> None:
+    """Call an order off before it is sent: its blanks go back, its batch may be made elsewhere."""
+    from uec.services import bureau_lists, bureau_orders  # noqa: PLC0415
+
+    with acting(login, password_file) as (session, actor):
+        found = bureau_lists.find_order(session, number).id
+        bureau_orders.cancel(session, found, reason=reason, actor=actor, now=now())
+    click.echo(f"order {number.upper()}: cancelled")
+
+
+@bureau.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def orders(*, as_json: bool) -> None:
+    """List the orders, newest first."""
+    from uec.services import bureau_lists  # noqa: PLC0415
+
+    with reading_store(settings()) as session:
+        rows = bureau_lists.orders(session, limit=500)
+    if as_json:
+        for row in rows:
+            show_json(vars(row))
+        return
+    columns = ("number", "state", "bureau", "batch", "certificates", "cards", "outstanding")
+    show(columns, [[getattr(row, name) for name in columns] for row in rows], title="Orders")
+
+
+@bureau.command()
+@_folder
+@login_options
+def send(folder: Path | None, login: str, password_file: Path | None) -> None:
+    """Make the files of all approved orders, and answers with certificates, for the bureaux to fetch.
+
+    Needs `uec vault`: it wraps the cards' keys for each bureau; nobody here can read them.
+    """
+    from uec.services import bureau_sending  # noqa: PLC0415
+
+    chosen, made = settings(), 0
+    place = folder or chosen.state_dir / "bureaux"
+    with acting(login, password_file) as (session, actor), _vault(chosen) as vault:
+        for order_id, profile in bureau_sending.due(session):
+            sender = _sender(session, vault, chosen, profile)
+            path = bureau_sending.send(session, order_id, folder=place, sender=sender, actor=actor, now=now())
+            click.echo(f"{path}: made")
+            made += 1
+        made += _answer(session, chosen, vault, place, actor)
+    if not made:
+        click.echo("no order is approved, and no card waits for certificates")
+
+
+def _answer(session: "Session", chosen: "Settings", vault: "VaultClient", place: Path, actor: "Actor") -> int:
+    from secrets import token_bytes  # noqa: PLC0415
+    from zoneinfo import ZoneInfo  # noqa: PLC0415
+
+    from uec.services import authority, bureau_answers, bureau_orders  # noqa: PLC0415
+    from uec.services.certification import Issuer  # noqa: PLC0415
+
+    waiting = bureau_answers.due(session)
+    for order_id in waiting:
+        sender = _sender(session, vault, chosen, bureau_orders.profile_name(session, order_id))
+        opened = authority.open_authority(session, vault, settings=chosen)
+        issuer = Issuer(opened, sender.profile, now(), token_bytes, actor.reference, ZoneInfo(chosen.timezone))
+        path = bureau_answers.answer(
+            session, order_id, folder=place, sender=sender, issuer=issuer, actor=actor, now=now()
+        )
+        click.echo(f"{path}: made")
+    return len(waiting)
+
+
+@contextmanager
+def _vault(chosen: "Settings") -> "Iterator[VaultClient]":
+    from issuance.keys.access import ClientKind  # noqa: PLC0415
+    from issuance.keys.client import VaultClient  # noqa: PLC0415
+
+    with VaultClient(chosen.vault_socket, ClientKind.WORKER) as vault:
+        yield vault
+
+
+def _sender(session: "Session", vault: "VaultClient", chosen: "Settings", profile: str) -> "Sender":
+    from uec.services import production_office, rules  # noqa: PLC0415
+    from uec.services.bureau_sending import Sender  # noqa: PLC0415
+
+    signer = production_office.document_signer(session, vault)
+    return Sender(vault, signer, rules.card_profile(chosen, profile))
+
+
+@bureau.command()
+@click.argument("files", nargs=-1, type=click.File("rb"))
+@_folder
+@login_options
+@click.pass_context
+def take(
+    ctx: click.Context, files: tuple[IO[bytes], ...], folder: Path | None, login: str, password_file: Path | None
+) -> None:
+    """Take acknowledgements and results in: FILES, or everything new in the bureaux' out folders.
+
+    A file counts whole or not at all. What is wrong with a refused one is said, and recorded; exit code 1 then.
+    """
+    from uec.services import bureau_taking  # noqa: PLC0415
+
+    chosen = settings()
+    place, refused = folder or chosen.state_dir / "bureaux", 0
+    with acting(login, password_file) as (session, actor):
+        for path in [] if files else sorted(place.glob("*/out/*.p7s")):
+            if not bureau_taking.known(session, path):
+                with path.open("rb") as opened:
+                    refused += not _take(session, opened, path.name, chosen, actor)
+        for stream in files:
+            refused += not _take(session, stream, stream.name, chosen, actor)
+    ctx.exit(1 if refused else 0)
+
+
+def _take(session: "Session", stream: IO[bytes], name: str, chosen: "Settings", actor: "Actor") -> bool:
+    from uec.services import bureau_taking, rules  # noqa: PLC0415
+
+    try:
+        taken = bureau_taking.take(
+            session,
+            stream,  # type: ignore[arg-type]
+            name,
+            profiles=lambda profile: rules.card_profile(chosen, profile),
+            actor=actor,
+            now=now(),
+        )
+    except UecError as error:
+        click.echo(f"refused: {error}", err=True)
+        return False
+    facts = ", ".join(f"{count} {what}" for what, count in taken.facts.items() if count)
+    click.echo(f"{name}: {taken.kind} of order {taken.order} taken: {facts}")
+    return True
+
+
+@bureau.command()
+@click.argument("consignment", type=ID)
+@click.option("--seal", required=True, help="As you read it off the consignment.")
+@login_options
+def receive(consignment: int, seal: str, login: str, password_file: Path | None) -> None:
+    """Take a consignment in whose seal is the one that the bureau told."""
+    from uec.services import bureau_orders  # noqa: PLC0415
+
+    with acting(login, password_file) as (session, actor):
+        bureau_orders.receive(session, consignment, seal, actor=actor, now=now())
+    click.echo(f"consignment {consignment}: received")
+
+
+@bureau.command()
+@click.argument("number")
+@login_options
+def close(number: str, login: str, password_file: Path | None) -> None:
+    """End an order whose cards are all accounted for and here; blanks left over go back into the bureau's store."""
+    from uec.services import bureau_lists, bureau_orders  # noqa: PLC0415
+
+    with acting(login, password_file) as (session, actor):
+        bureau_orders.close(session, bureau_lists.find_order(session, number).id, actor=actor, now=now())
+    click.echo(f"order {number.upper()}: closed")
+
+
+@bureau.command()
+@click.argument("number")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(number: str, *, as_json: bool) -> None:
+    """Show an order: what was ordered, made, spoiled and is outstanding; its files and consignments."""
+    from uec.services import bureau_lists  # noqa: PLC0415
+
+    with reading_store(settings()) as session:
+        page = bureau_lists.order_page(session, bureau_lists.find_order(session, number).id)
+        sums = vars(page.sums) | {"blanks_left": page.sums.blanks_left, "difference": page.sums.difference}
+        facts: dict[str, Any] = {"order": page.row.number, "state": page.row.state.value, "bureau": page.bureau.code}
+        facts |= {"batch": page.batch.number, "certificates": page.row.certificates.value, **sums}
+        files = [(one.at, one.kind, one.outcome.value, one.finding, one.name) for one in page.files]
+        sent = [(one.id, one.number, one.seal, one.cards, one.state.value) for one in page.consignments]
+    if as_json:
+        show_json(facts | {"files": files, "consignments": sent})
+        return
+    show_facts(facts)
+    show(("at", "kind", "outcome", "finding", "name"), files, title="Files")
+    show(("id", "number", "seal", "cards", "state"), sent, title="Consignments")
+
+
+for _command in (*bureau_partners.COMMANDS, bureau_standin.stand_in):
+    bureau.add_command(_command)
