@@ -3,7 +3,7 @@
     1  recognise: chip, applet state, INITIALIZE UPDATE with the keys the card has
     2  EXTERNAL AUTHENTICATE, PUT KEY (the card's own production keys), INITIALIZE UPDATE with them
     3  EXTERNAL AUTHENTICATE, the applet's instance, data groups, key pairs made on the card
-    4  certificates, security object, ISO 7816-15 files, PINs, FINISH
+    4  certificates, security object, ISO 7816-15 files, PINs, FINISH; the card SECURED, where the profile says so
 
 Everything inside a trip is wrapped ahead (SCP03). Before a bundle that changes the card for good leaves, its intent is
 recorded; after its answers, the outcome. A card that comes back is known by its chip, its key version and its applet
@@ -25,7 +25,7 @@ from card_io import globalplatform as gp
 from card_io import tlv
 from card_io.errors import CardError
 from issuance.keys.port import KeyPurpose, KeyRef, PutKeyRequest
-from issuance.production import asking, cia, writing
+from issuance.production import asking, cia, securing, writing
 from issuance.production.admission import admit, begin, scrap
 from issuance.production.asking import Talk, body, note, progress
 from issuance.production.bundle import (
@@ -78,6 +78,7 @@ def personalise(job: CardJob, profile: CardProfile, *, random: Random, stages: i
     if chip.finished:
         public_keys = journal.public_keys
         if not journal.has(RecordKind.FINISHED):
+            yield from securing.secure(profile, channel)
             yield from note(RecordKind.FINISHED, chip_id=chip.chip_id, kvn=chip.kvn, resumed=True)
     else:
         yield from begin(job, journal, chip.chip_id)
@@ -175,8 +176,10 @@ def _write_data(
     groupings = writing.file_groupings(writing.data_files(profile, job.data_groups), block_bytes)
     writes = [] if chip.life_cycle is not None else [writing.install(profile)]
     writes += writing.sessions(profile, groupings, block_bytes=block_bytes, label="write_data", keys=wanted)
+    writes += securing.ask(profile)
     yield from note(RecordKind.WRITE_INTENT, chip_id=chip.chip_id, makes_keys=[key.name for key in wanted])
     answers, _ = yield from write(channel, writes)
+    channel.moves = securing.moves(profile, answers)
     if known:
         return known
     algorithms = {key.name: key.algorithm for key in profile.keys}
@@ -209,7 +212,7 @@ def _finish(
         *writing.pin_groupings(profile, pins),
         writing.finish_grouping(),
     ]
-    writes = writing.sessions(profile, groupings, block_bytes=block_bytes, label="finish")
+    writes = writing.sessions(profile, groupings, block_bytes=block_bytes, label="finish") + channel.moves
     yield from note(
         RecordKind.FINISH_INTENT,
         chip_id=chip.chip_id,

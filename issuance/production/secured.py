@@ -19,11 +19,15 @@ from issuance.production.writing import Write
 
 @dataclass(slots=True)
 class SecureChannel:
-    """A channel whose EXTERNAL AUTHENTICATE goes in front of the first bundle."""
+    """A channel whose EXTERNAL AUTHENTICATE goes in front of the first bundle.
+
+    `moves` are what is left of the card's own life cycle, once it has told its state.
+    """
 
     session: Scp03Session
     kvn: int
     opening: list[Step] = field(default_factory=list)
+    moves: list[Write] = field(default_factory=list)
 
 
 def open_channel(

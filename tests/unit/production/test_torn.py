@@ -26,6 +26,9 @@ from issuance.production.transcript import Transcript
 from tests.support.line import HOLDER_PINS, Line, blank_card, slot_of
 
 
+SECURED = 0x0F
+
+
 class HostDied(BaseException):
     """The process is gone; nobody catches this."""
 
@@ -47,6 +50,7 @@ def require_one_good_card(line: Line, number: str, card: VirtualCard) -> None:
     assert kept.state == "PERSONALISED"
     report = line.inspect(number, card)
     assert report.genuine and report.chip_id == kept.chip_id
+    assert card.platform.life_cycle == SECURED
     holders = [other.number for other in line.office.cards.values() if other.chip_id == kept.chip_id]
     assert holders == [number]
     keys = Journal(kept.journal).public_keys
