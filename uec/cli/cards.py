@@ -69,6 +69,55 @@ def show_card(card_id: int, login: str, password_file: Path | None) -> None:
     show(("seq", "journal", "at"), [(entry.seq, entry.kind, entry.at) for entry in detail.journal])
 
 
+@cards.command("print")
+@click.argument("card_ids", type=ID, nargs=-1, required=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="FILE.pdf or FILE.png.")
+@click.option("--dpi", default=300, show_default=True, type=click.IntRange(72, 1200), help="Of the printer, for PNG.")
+@login_options
+def print_cards(card_ids: tuple[int, ...], out: Path, dpi: int, login: str, password_file: Path | None) -> None:
+    """Draw the faces of cards for the printer: one PDF with a page each, or one card as PNG.
+
+    Only a look and a file: what was printed is recorded by the print orders of a batch.
+    """
+    from uec.services import printing  # noqa: PLC0415
+
+    chosen = settings()
+    printer = printing.Printer.of(chosen)
+    if out.suffix.lower() not in (".pdf", ".png") or (out.suffix.lower() == ".png" and len(card_ids) != 1):
+        raise click.BadParameter("name FILE.pdf, or FILE.png for one card", param_hint="--out")
+    with store(chosen) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        if out.suffix.lower() == ".png":
+            content = printing.card_face(session, card_ids[0], printer=printer, actor=actor, now=now(), dpi=dpi)
+        else:
+            content = printing.card_pages(session, card_ids, printer=printer, actor=actor, now=now())
+    out.write_bytes(content)
+    click.echo(f"{out}: {len(card_ids)} cards, {len(content)} bytes", err=True)
+
+
+@cards.command()
+@click.argument("card_id", type=ID)
+@login_options
+def evidence(card_id: int, login: str, password_file: Path | None) -> None:
+    """Check what is kept of a card's sessions: that each transcript is whole, and which station signed it."""
+    from uec.services import evidence as kept  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        sessions_of_card = kept.transcripts(session, card_id, actor=actor)
+    columns = ("seq", "at", "round trips", "commands", "chip ms", "whole", "signed by")
+    show(
+        columns,
+        [
+            (one.seq, one.at, one.round_trips, one.commands, one.chip_ms, one.whole, one.signed_by or "nobody")
+            for one in sessions_of_card
+        ],
+    )
+    doubtful = [one.seq for one in sessions_of_card if not one.whole or one.forged]
+    if doubtful:
+        raise click.ClickException(f"entries {doubtful} are not what the station signed: tell security")
+
+
 def _change(name: str, doc: str) -> None:
     """Add a command that lets one event happen to a card."""
 

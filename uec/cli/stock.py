@@ -224,6 +224,20 @@ def spoil(shift_id: int, chips: str, reason: str, login: str, password_file: Pat
 
 
 @stock.command()
+@click.argument("shift_id", type=ID)
+@click.argument("chips")
+@click.option("--reason", required=True)
+@login_options
+def miss(shift_id: int, chips: str, reason: str, login: str, password_file: Path | None) -> None:
+    """Record, as quality, that blanks of an open shift cannot be found; CHIPS as for `spoil`."""
+    from uec.services import stock_shifts  # noqa: PLC0415
+
+    with _acting(login, password_file) as (session, actor):
+        moved = stock_shifts.miss(session, shift_id, parse_ranges(chips), reason=reason, actor=actor, now=now())
+    click.echo(f"shift {shift_id}: {moved} missing")
+
+
+@stock.command()
 @click.argument("store_id", type=ID)
 @click.option("--method", required=True, help="How they are destroyed.")
 @login_options
@@ -246,6 +260,39 @@ def confirm_destruction(act_id: int, login: str, password_file: Path | None) -> 
     with _acting(login, password_file) as (session, actor):
         count = stock_destruction.confirm(session, act_id, actor=actor, now=now())
     click.echo(f"act {act_id}: {count} destroyed")
+
+
+@stock.command()
+@click.argument("act_id", type=ID)
+@click.option("--out", type=click.File("wb"), required=True, help="Where the PDF goes.")
+@login_options
+def act(act_id: int, out: IO[bytes], login: str, password_file: Path | None) -> None:
+    """Write an act of destruction as PDF, with room for two signatures."""
+    from uec.services.printing import FONTS  # noqa: PLC0415
+    from uec.services.stock_act import act_pdf  # noqa: PLC0415
+
+    chosen = settings()
+    with _acting(login, password_file) as (session, actor):
+        zone = chosen.policy.zone
+        pdf = act_pdf(session, act_id, fonts=FONTS, office=chosen.pki.organisation, zone=zone, actor=actor, now=now())
+    out.write(pdf)
+    click.echo(f"act {act_id}: {len(pdf)} bytes", err=True)
+
+
+@stock.command()
+@click.argument("store_id", type=ID)
+@click.option("--chips", required=True, help="Serials as they stand on the blanks: FIRST-LAST, several with commas.")
+@click.option("--reason", required=True)
+@login_options
+def found(store_id: int, chips: str, reason: str, login: str, password_file: Path | None) -> None:
+    """Take missing blanks that turned up into a store."""
+    from uec.services import stock_cards  # noqa: PLC0415
+
+    with _acting(login, password_file) as (session, actor):
+        count = stock_cards.found_again(
+            session, parse_ranges(chips), store_id=store_id, reason=reason, actor=actor, now=now()
+        )
+    click.echo(f"store {store_id}: {count} found")
 
 
 @stock.command()

@@ -98,6 +98,17 @@ def card_face(
     return render.png(layout, FONTS, dpi=dpi)
 
 
+def card_pages(session: Session, card_ids: Sequence[int], *, printer: Printer, actor: Actor, now: datetime) -> bytes:
+    """The faces of cards as one PDF for whoever may see the people on them; each is a look that the audit keeps."""
+    actor.require(Permission.VIEW_PERSON)
+    for card_id in card_ids:
+        card = present(session, Card, card_id)
+        _tell(session, actor, "card", card_id, present(session, Application, card.application_id).resident_id, now)
+    pages = sheet(session, card_ids, printer=printer, title="UEC", now=now)
+    session.commit()
+    return pages
+
+
 def application_face(
     session: Session, application_id: int, *, profile: str, expires_on: date, printer: Printer, actor: Actor,
     now: datetime, dpi: int = 300,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 
 from tests.browser.site import CHEAP
 from tests.support.office import NOW, open_office, seeded_random
@@ -65,13 +66,42 @@ def test_a_box_from_its_delivery_to_the_closed_shift(office: Path, capsys: pytes
     assert by("pavel", "close-shift", "1") == 0
     assert by("anna", "destroy", "2", "--method", "шредер") == 0
     assert by("anna", "confirm-destruction", "1") == 1, "it takes two"
+    assert by("anna", "act", "1", "--out", "before.pdf") == 0
     assert by("kira", "confirm-destruction", "1") == 0
+    assert by("kira", "act", "1", "--out", "act.pdf") == 0
+    assert by("pavel", "act", "1", "--out", "no.pdf") == 1, "whoever makes cards sees no act"
+    before, act = (paper(office / name) for name in ("before.pdf", "act.pdf"))
+    assert "предложен" in before and "Уничтожил и подтвердил: \n" in before + "\n"
+    for words in ("Акт уничтожения карт", "шредер", "царапина", f"{LOT}00000002", "Anna", "Kira", "Всего карт"):
+        assert words in act, words
+    assert act.count("Подпись") == 2
+    assert by("kira", "found", "2", "--chips", f"{LOT}00000003", "--reason", "нашлась") == 1, "it was never missing"
     capsys.readouterr()
     for scope in ("box", "batch", "shift", "point"):
         assert by("kira", "balance", scope) == 0
     told = capsys.readouterr().out
     assert "17\t10\t0\t0\t0\t1\t9\t0\t0\t0" in told
     assert by("kira", "verify") == 0
+
+
+def paper(file: Path) -> str:
+    """The words of a PDF, in their order."""
+    return "\n".join(page.extract_text() for page in PdfReader(file).pages)
+
+
+def test_a_missing_blank_that_turns_up_goes_into_a_store(office: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    note = ("deliver", "boxes.txt", "--store", "1", "--maker", "Микрон", "--note", "7", "--key-version", "1")
+    assert by("anna", *note, "--check-value", CHECK_VALUE) == 0
+    assert by("anna", "transfer", "1", "2", "--seal", "A1", "--box", "17:6") == 0
+    assert by("boris", "receive", "1", "--seal", "A1", "--count", "6") == 0
+    assert by("pavel", "open-shift", "2") == 0
+    assert by("anna", "issue", "1", "--box", "17:3") == 0
+    assert by("pavel", "miss", "1", f"{LOT}00000001", "--reason", "нет") == 1, "not by whoever had the shift"
+    assert by("kira", "miss", "1", f"{LOT}00000001-{LOT}00000003", "--reason", "три не найдены") == 0
+    assert by("pavel", "close-shift", "1") == 0
+    assert by("kira", "found", "2", "--chips", f"{LOT}00000001-{LOT}00000002", "--reason", "за столом") == 0
+    assert "2 found" in capsys.readouterr().out
+    assert by("pavel", "found", "2", "--chips", f"{LOT}00000003", "--reason", "нашёл") == 1, "quality takes them in"
 
 
 def test_quarantine_by_the_command_line(office: Path, capsys: pytest.CaptureFixture[str]) -> None:

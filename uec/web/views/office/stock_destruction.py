@@ -1,15 +1,17 @@
 """Acts of destruction: what waits in a store, the proposal, the printable act, the second person's confirmation."""
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from uec.domain.errors import InvalidInput
 from uec.domain.permissions import Permission
 from uec.domain.stock import StockRefused
 from uec.services import rows, stock_destruction, stock_intake, stock_lists
+from uec.services.printing import FONTS
+from uec.services.stock_act import act_pdf
 from uec.store.tables import StockDestruction
 from uec.web.access import current_actor, needs
-from uec.web.context import database, now, reader
+from uec.web.context import database, now, office, reader
 from uec.web.paging import number
 from uec.web.texts import _, ngettext
 from uec.web.views.office.room import blueprint
@@ -69,6 +71,25 @@ def destruction_act(act_id: int) -> ResponseReturnValue:
         people=stock_lists.names_of(session, [row.proposed_by, row.ended_by]),
         listed=listed,
         boxes=stock_lists.box_numbers(session, {part.box_id for part, _why in listed}),
+    )
+
+
+@blueprint.get("/stock/destruction/<int:act_id>.pdf")
+@needs(*MAY_SEE)
+def destruction_paper(act_id: int) -> ResponseReturnValue:
+    """Give the act as PDF, with room for both signatures."""
+    chosen = office().settings
+    paper = act_pdf(
+        reader(),
+        act_id,
+        fonts=FONTS,
+        office=chosen.pki.organisation,
+        zone=chosen.policy.zone,
+        actor=current_actor(),
+        now=now(),
+    )
+    return Response(
+        paper, mimetype="application/pdf", headers={"Content-Disposition": f'inline; filename="act-{act_id}.pdf"'}
     )
 
 
