@@ -153,7 +153,8 @@ class Pkcs11Chest:
         key = self._object(ObjectClass.PRIVATE_KEY, ref)
         if algorithm in _RSA_BITS:
             return [key.sign(_SHA256_INFO + digest, mechanism=Mechanism.RSA_PKCS) for digest in digests]
-        return [_dss(key.sign(digest, mechanism=Mechanism.ECDSA)) for digest in digests]
+        # The signatures first, then their form: so the module's code stays in the processor's caches.
+        return dss([key.sign(digest, mechanism=Mechanism.ECDSA) for digest in digests])
 
     @asked
     def cmac(self, ref: KeyRef, messages: Sequence[bytes]) -> list[bytes]:
@@ -316,11 +317,30 @@ def _label(ref: KeyRef) -> str:
     return f"uec/{ref.purpose}/{ref.version}"
 
 
-def _dss(raw: bytes) -> bytes:
+def dss(signatures: Sequence[bytes]) -> list[bytes]:
     """ECDSA signatures come as r and s side by side; certificates want them in DER (X.690; at most 127 bytes here)."""
-    half = len(raw) // 2
-    r, s = _integer(raw[:half]), _integer(raw[half:])
-    return b"".join((b"\x30", (len(r) + len(s)).to_bytes(1, "big"), r, s))
+    half = len(signatures[0]) // 2 if signatures else 0
+    heads = [[_heads(half, more_r, more_s) for more_s in (0, 1)] for more_r in (0, 1)]
+    made = []
+    for raw in signatures:
+        r, s = raw[0], raw[half]
+        if r and s:  # nearly all: numbers of full length, half of which need a zero where the first bit would be a sign
+            first, second = heads[r >> 7][s >> 7]
+            made.append(first + raw[:half] + second + raw[half:])
+        else:
+            made.append(_short(raw[:half], raw[half:]))
+    return made
+
+
+def _heads(half: int, more_r: int, more_s: int) -> tuple[bytes, bytes]:
+    """What stands before r and before s; `more_r` and `more_s` are 1 for a number that gets a zero in front."""
+    first = bytes((0x30, 2 * half + more_r + more_s + 4, 0x02, half + more_r)) + bytes(more_r)
+    return first, bytes((0x02, half + more_s)) + bytes(more_s)
+
+
+def _short(r: bytes, s: bytes) -> bytes:
+    numbers = _integer(r) + _integer(s)
+    return bytes((0x30, len(numbers))) + numbers
 
 
 def _integer(value: bytes) -> bytes:
@@ -328,4 +348,4 @@ def _integer(value: bytes) -> bytes:
     stripped = value.lstrip(b"\x00")
     if not stripped or stripped[0] & 0x80:
         stripped = b"\x00" + stripped
-    return b"".join((b"\x02", len(stripped).to_bytes(1, "big"), stripped))
+    return bytes((0x02, len(stripped))) + stripped

@@ -1,7 +1,8 @@
 """The signing processes of a token: started with the vault, asked one batch at a time each, replaced when one dies.
 
-Hides the processes and their sockets. A batch goes to whichever process is free; with all of them busy it waits. Asking
-again after a death is safe: a signature that nobody received has no effect.
+Hides the processes and their sockets. A batch goes to whichever process is free. Each is sent the next batch while it
+is at one, so that it never waits; beyond that a batch waits here. Asking again after a death is safe: a signature that
+nobody received has no effect.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from issuance.keys.access import Request
 from issuance.keys.port import KeyAlgorithm, KeyRef
 from issuance.keys.tokens import Token
 
+_BATCHES_A_SIGNER = 2
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
 
@@ -29,13 +31,14 @@ class SigningPool:
     def __init__(self, token: Token, pin_halves: tuple[Secret, Secret], count: int) -> None:
         """Start them all and wait until each has logged in; raises what `Pkcs11Vault.unlock` raises."""
         self._greeting = signer.greeting(token, pin_halves)
-        self._free: queue.SimpleQueue[_Signer] = queue.SimpleQueue()
+        self._places: queue.SimpleQueue[_Place] = queue.SimpleQueue()
         self._all: list[_Signer] = []
         self._closed = False
         self._guard = threading.Lock()
         try:
-            for _ in range(count):
-                self._free.put(self._start())
+            places = [_Place(self._start()) for _ in range(count)]
+            for place in places * _BATCHES_A_SIGNER:
+                self._places.put(place)
         except BaseException:
             self.close()
             raise
@@ -43,20 +46,20 @@ class SigningPool:
     def sign(self, request: Request, ref: KeyRef, algorithm: KeyAlgorithm, inputs: Sequence[bytes]) -> list[bytes]:
         """Sign messages or digests in a free process; raises as `Pkcs11Chest.sign` does."""
         asked = frames.encode(signer.ask(request, algorithm, wire.ref_out(ref)), inputs)
-        one = self._free.get()
+        place = self._places.get()
+        one = place.signer
         try:
             try:
                 header, signatures = one.exchange(asked)
             except (OSError, VaultProtocolError):
-                one = self._replace(one)
-                header, signatures = one.exchange(asked)
+                header, signatures = self._renewed(place, one).exchange(asked)
         except (OSError, VaultProtocolError) as error:
             raise VaultUnavailable(
                 "the token's signing processes end by themselves: start `uec vault` again and look at its log",
                 path="token",
             ) from error
         finally:
-            self._free.put(one)
+            self._places.put(place)
         wire.raise_error(header)
         if "value_error" in header:
             raise ValueError(header["value_error"])
@@ -83,18 +86,30 @@ class SigningPool:
             self._all.append(one)
         return one
 
-    def _replace(self, dead: "_Signer") -> "_Signer":
-        with self._guard:
-            if dead in self._all:
-                self._all.remove(dead)
-        dead.stop()
-        return self._start()
+    def _renewed(self, place: "_Place", dead: "_Signer") -> "_Signer":
+        """The process in the place of a dead one; whoever else was waiting for it may have put it there."""
+        with place.renewing:
+            if place.signer is dead:
+                with self._guard:
+                    if dead in self._all:
+                        self._all.remove(dead)
+                dead.stop()
+                place.signer = self._start()
+            return place.signer
+
+
+class _Place:
+    """Where one process signs; when it dies, another comes in its place."""
+
+    def __init__(self, signer: "_Signer") -> None:
+        self.signer, self.renewing = signer, threading.Lock()
 
 
 class _Signer:
     """One process and the socket to it."""
 
     def __init__(self, greeting: frames.Frame) -> None:
+        self._sending, self._receiving = threading.Lock(), threading.Lock()
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(_START_TIMEOUT_S)
         try:
@@ -112,9 +127,17 @@ class _Signer:
             raise
 
     def exchange(self, asked: bytes) -> tuple[dict[str, Any], list[bytes]]:
-        """Send a request and return its answer; raises `OSError` or `VaultProtocolError` when the process is gone."""
-        self._socket.sendall(asked)
-        return self._receive()
+        """Send a request and return its answer; raises `OSError` or `VaultProtocolError` when the process is gone.
+
+        The next request may be sent before this one is answered; answers come in the order of the requests.
+        """
+        with self._sending:
+            self._socket.sendall(asked)
+            self._receiving.acquire()
+        try:
+            return self._receive()
+        finally:
+            self._receiving.release()
 
     def _receive(self) -> frames.Frame:
         answer = frames.receive(self._socket)

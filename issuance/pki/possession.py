@@ -4,6 +4,7 @@ A card signs a challenge with the key it has just made, inside its secure channe
 or a member of staff signs the request itself (PKCS #10, RFC 2986). The challenge is the office's own and of one use.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -39,9 +40,12 @@ def check_proof(spki: bytes, proof: Proof) -> None:
         raise _unproved("the card did not prove that it holds the private key") from None
 
 
-def missing(slot: str) -> UnfitKey:
-    """The refusal of a key that came without a proof."""
-    return _unproved(f"the card's key {slot} came without a proof that the card holds it")
+def check_proofs(keys: Mapping[str, bytes], proofs: Mapping[str, Proof]) -> None:
+    """Raise `UnfitKey` unless every key (SubjectPublicKeyInfo by slot) comes with a proof that holds."""
+    for slot, spki in keys.items():
+        if slot not in proofs:
+            raise _unproved(f"the card's key {slot} came without a proof that the card holds it")
+        check_proof(spki, proofs[slot])
 
 
 def requested_key(request: bytes) -> bytes:

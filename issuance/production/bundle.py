@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from issuance.keys.port import CardSessionRequest, KeyRef, PutKeyRequest
+from issuance.pki.possession import Proof
 
 SW_OK = 0x9000
 
@@ -149,11 +150,15 @@ class AdminKeyWanted:
 
 @dataclass(frozen=True, slots=True)
 class CertificatesWanted:
-    """Certificates for the keys the chip has made: key slot name to SubjectPublicKeyInfo (DER)."""
+    """Certificates for the keys the chip has made: key slot name to SubjectPublicKeyInfo (DER).
+
+    `proofs`, by slot too, show that the chip holds them, where it can sign before it is finished.
+    """
 
     card_number: str
     chip_id: str
     public_keys: Mapping[str, bytes]
+    proofs: Mapping[str, Proof] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

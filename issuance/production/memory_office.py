@@ -15,6 +15,7 @@ from issuance.errors import IssuanceError
 from issuance.keys.port import KeyPurpose, PutKeyData, Vault
 from issuance.pki import security_object
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
+from issuance.pki.possession import check_proofs
 from issuance.pki.signing import Signer
 from issuance.production.bundle import (
     AdminKeyWanted,
@@ -171,6 +172,8 @@ class Desk:
         """One certificate a key; a key that has one keeps it, and a key of another card is refused."""
         if self._card.chip_id != request.chip_id:
             raise IssuanceError("certificates are asked for another chip than the card's; end the session")
+        if self._office.profile.proves_keys:
+            check_proofs(request.public_keys, request.proofs)
         return {slot: self._certificate(slot, public_key) for slot, public_key in request.public_keys.items()}
 
     def _certificate(self, slot: str, public_key: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
     1  recognise: chip, applet state, INITIALIZE UPDATE with the keys the card has
     2  EXTERNAL AUTHENTICATE, PUT KEY (the card's own production keys), INITIALIZE UPDATE with them
-    3  EXTERNAL AUTHENTICATE, the applet's instance, data groups, key pairs made on the card
+    3  EXTERNAL AUTHENTICATE, the applet's instance, data groups, key pairs made on the card and proved to be there
     4  certificates, security object, ISO 7816-15 files, PINs, FINISH; the card SECURED, where the profile says so
 
 Everything inside a trip is wrapped ahead (SCP03). Before a bundle that changes the card for good leaves, its intent is
@@ -25,6 +25,7 @@ from card_io import globalplatform as gp
 from card_io import tlv
 from card_io.errors import CardError
 from issuance.keys.port import KeyPurpose, KeyRef, PutKeyRequest
+from issuance.pki.possession import CHALLENGE_BYTES, Proof
 from issuance.production import asking, cia, securing, writing
 from issuance.production.admission import admit, begin, scrap
 from issuance.production.asking import Talk, body, note, progress
@@ -87,9 +88,11 @@ def personalise(job: CardJob, profile: CardProfile, *, random: Random, stages: i
             channel = yield from _change_keys(job, profile, chip, channel, random)
             master = job.card_master
         yield from progress(2, stages, "write_data")
-        public_keys = yield from _write_data(job, profile, journal, chip, channel)
+        challenges = {key.name: random(CHALLENGE_BYTES) for key in profile.keys}
+        public_keys, proofs = yield from _write_data(job, profile, journal, chip, channel, challenges)
         yield from progress(3, stages, "certificates")
-        yield from _finish(job, profile, chip, channel, public_keys)
+        wanted = CertificatesWanted(job.card_number, chip.chip_id, public_keys, proofs)
+        yield from _finish(job, profile, channel, wanted)
     yield from progress(STAGES, stages, "written")
     return PersonalisedCard(
         card_number=job.card_number,
@@ -164,42 +167,44 @@ def _change_keys(
 
 
 def _write_data(
-    job: CardJob, profile: CardProfile, journal: Journal, chip: Chip, channel: SecureChannel
-) -> Talk[dict[str, bytes]]:
-    """Write all that is known ahead and have the card make its key pairs; the public keys by slot.
+    job: CardJob,
+    profile: CardProfile,
+    journal: Journal,
+    chip: Chip,
+    channel: SecureChannel,
+    challenges: dict[str, bytes],
+) -> Talk[tuple[dict[str, bytes], dict[str, Proof]]]:
+    """Write all that is known ahead and have the card make its key pairs; public keys and proofs of them by slot.
 
-    Key pairs that the journal knows are kept: certificates for them may exist.
+    Key pairs that the journal knows are kept: certificates for them may exist. They are proved again.
     """
     known = journal.public_keys
     wanted = [] if known else profile.keys
     block_bytes = channel.session.data_max
     groupings = writing.file_groupings(writing.data_files(profile, job.data_groups), block_bytes)
+    asked = writing.make_keys(profile, wanted) + writing.prove_keys(profile, challenges)
     writes = [] if chip.life_cycle is not None else [writing.install(profile)]
-    writes += writing.sessions(profile, groupings, block_bytes=block_bytes, label="write_data", keys=wanted)
+    writes += writing.sessions(profile, groupings, block_bytes=block_bytes, label="write_data", asked=asked)
     writes += securing.ask(profile)
     yield from note(RecordKind.WRITE_INTENT, chip_id=chip.chip_id, makes_keys=[key.name for key in wanted])
     answers, _ = yield from write(channel, writes)
     channel.moves = securing.moves(profile, answers)
+    answered = list(zip(writes, answers, strict=True))
+    proofs = {item.proves: Proof(challenges[item.proves], answer) for item, answer in answered if item.proves}
     if known:
-        return known
+        return known, proofs
     algorithms = {key.name: key.algorithm for key in profile.keys}
-    made = {
-        item.key: _public_key(algorithms[item.key], answer)
-        for item, answer in zip(writes, answers, strict=True)
-        if item.key
-    }
+    made = {item.key: _public_key(algorithms[item.key], answer) for item, answer in answered if item.key}
     yield from note(
         RecordKind.KEYS_MADE, chip_id=chip.chip_id, public_keys={slot: key.hex() for slot, key in made.items()}
     )
-    return made
+    return made, proofs
 
 
-def _finish(
-    job: CardJob, profile: CardProfile, chip: Chip, channel: SecureChannel, public_keys: dict[str, bytes]
-) -> Talk[None]:
+def _finish(job: CardJob, profile: CardProfile, channel: SecureChannel, wanted: CertificatesWanted) -> Talk[None]:
     """Certificates, security object, ISO 7816-15 files and PINs; then the applet is closed for good."""
     signed = digests(job.data_groups)
-    certificates = yield from asking.certificates(CertificatesWanted(job.card_number, chip.chip_id, public_keys))
+    certificates = yield from asking.certificates(wanted)
     security_object = yield from asking.security_object(SecurityObjectWanted(job.card_number, signed))
     pins = yield from asking.pins(PinsWanted(job.card_number, {pin.name: pin.transport_digits for pin in profile.pins}))
     cia_files = cia.build_cia_files(
@@ -215,14 +220,14 @@ def _finish(
     writes = writing.sessions(profile, groupings, block_bytes=block_bytes, label="finish") + channel.moves
     yield from note(
         RecordKind.FINISH_INTENT,
-        chip_id=chip.chip_id,
+        chip_id=wanted.chip_id,
         digests={str(number): digest.hex() for number, digest in signed.items()},
         certificates={slot: writing.digest(certificate) for slot, certificate in certificates.items()},
         security_object=writing.digest(security_object),
         pins=sorted(pins),
     )
     yield from write(channel, writes)
-    yield from note(RecordKind.FINISHED, chip_id=chip.chip_id, kvn=channel.kvn, resumed=False)
+    yield from note(RecordKind.FINISHED, chip_id=wanted.chip_id, kvn=channel.kvn, resumed=False)
 
 
 def _public_key(algorithm: KeyAlgorithm, answer: bytes) -> bytes:

@@ -30,12 +30,22 @@ USES = {
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One plain command; `key` names the slot whose public key its answer carries."""
+    """One plain command; its answer carries the public key of the slot `key`, or a signature of the slot `proves`."""
 
     command: CommandAPDU
     label: str
     expect: tuple[int, ...] = (SW_OK,)
     key: str = ""
+    proves: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A data grouping that is answered: by the public key of the slot that it makes, or by its signature."""
+
+    grouping: bytes
+    makes: str = ""
+    proves: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +113,34 @@ def pin_groupings(profile: CardProfile, values: Mapping[str, Secret]) -> Iterato
 
 
 def sessions(
-    profile: CardProfile, groupings: Iterable[bytes], *, block_bytes: int, label: str, keys: Sequence[KeySlot] = ()
+    profile: CardProfile, groupings: Iterable[bytes], *, block_bytes: int, label: str, asked: Sequence[Asked] = ()
 ) -> list[Write]:
-    """The groupings, then the making of `keys`, in as many personalisation sessions as their blocks need."""
-    blocks = [(perso.P1_DGI, block, "") for block in perso.pack(groupings, block_bytes=block_bytes)]
-    blocks += [(perso.P1_DGI_ANSWER, _generate(profile, key), key.name) for key in keys]
+    """The groupings, then what the card has to answer, in as many personalisation sessions as their blocks need."""
+    blocks = [(perso.P1_DGI, block, Asked(b"")) for block in perso.pack(groupings, block_bytes=block_bytes)]
+    blocks += [(perso.P1_DGI_ANSWER, one.grouping, one) for one in asked]
     writes: list[Write] = []
     for start in range(0, len(blocks), BLOCKS_MAX):
         session = blocks[start : start + BLOCKS_MAX]
         writes.append(Write(gp.install_for_personalization(profile.applet.aid), label))
-        for number, (p1, block, key) in enumerate(session):
+        for number, (p1, block, one) in enumerate(session):
             last = perso.P1_LAST if number == len(session) - 1 else 0
-            command = CommandAPDU(0x80, 0xE2, p1 | last, number, block, 256 if key else None)
-            writes.append(Write(command, "make_keys" if key else label, key=key))
+            command = CommandAPDU(0x80, 0xE2, p1 | last, number, block, 256 if one.grouping else None)
+            step = "make_keys" if one.grouping else label
+            writes.append(Write(command, step, key=one.makes, proves=one.proves))
     return writes
+
+
+def make_keys(profile: CardProfile, keys: Iterable[KeySlot]) -> list[Asked]:
+    """Have the card make key pairs; each answers with its public key."""
+    return [Asked(_generate(profile, key), makes=key.name) for key in keys]
+
+
+def prove_keys(profile: CardProfile, challenges: Mapping[str, bytes]) -> list[Asked]:
+    """Have keys sign a challenge each, by slot: whoever answers holds them, and is the one who made them."""
+    return [
+        Asked(perso.prove_key(profile.key(slot).reference, challenge), proves=slot)
+        for slot, challenge in challenges.items()
+    ]
 
 
 def finish_grouping() -> bytes:

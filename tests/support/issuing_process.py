@@ -7,32 +7,36 @@ every process. What the fork prints first is its process id, and what is printed
 
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from secrets import token_bytes
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from issuance.keys.access import ClientKind
 from issuance.keys.client import VaultClient
 from tests.support.desk import SETTINGS
+from tests.support.pki import proofs_of, public_keys_of
 from uec.services import authority, certification, rules
 from uec.store.engine import make_engine, session_factory
 
 SLOTS_APART = 1 << 40
 
 
-def keys_of(number: int) -> dict[str, bytes]:
-    """The public keys of request `number`, by slot."""
+def made_by(number: int) -> certification.Made:
+    """What a card has made for request `number`: public keys and proofs, by slot."""
     slots = [slot.name for slot in rules.card_profile(SETTINGS).keys]
-    return {
-        slot: ec.derive_private_key(number * 7 + at * SLOTS_APART + 1, ec.SECP256R1())
-        .public_key()
-        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        for at, slot in enumerate(slots)
+    keys = {
+        slot: ec.derive_private_key(number * 7 + at * SLOTS_APART + 1, ec.SECP256R1()) for at, slot in enumerate(slots)
     }
+    return certification.Made(public_keys_of(keys), proofs_of(keys))
+
+
+def keys_of(number: int) -> Mapping[str, bytes]:
+    """The public keys of request `number`, by slot."""
+    return made_by(number).public_keys
 
 
 def issue_from(first: int, database: str, socket: Path, card_id: int) -> None:
@@ -45,7 +49,7 @@ def issue_from(first: int, database: str, socket: Path, card_id: int) -> None:
         print("ready", flush=True)
         for number in count(first):
             issuer = certification.Issuer(ca, profile, datetime.now(UTC), token_bytes)
-            certification.issue(session, card_id, keys_of(number), issuer=issuer)
+            certification.issue(session, card_id, made_by(number), issuer=issuer)
             print(number, flush=True)
 
 

@@ -2,24 +2,28 @@
 
 import contextlib
 import io
+import math
 import subprocess
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from pkilint.bin import lint_crl, lint_pkix_cert, lint_pkix_signer_signee_cert_chain
 
 from issuance.keys.port import KeyPurpose, Vault
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
 from issuance.pki.config import CaConfig
 from issuance.pki.hierarchy import create_hierarchy
+from issuance.pki.possession import Proof
 from issuance.pki.signing import Signer
 from issuance.pki.trust import Trust
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 # OpenSSL judges by the machine's clock, so the authority of these tests lives today.
 TODAY = datetime.now(UTC).replace(microsecond=0)
@@ -30,6 +34,38 @@ def fresh_public_key(curve: ec.EllipticCurve | None = None) -> bytes:
     """The SubjectPublicKeyInfo of a new key nobody keeps."""
     key = ec.generate_private_key(curve or ec.SECP256R1())
     return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def public_keys_of(keys: Mapping[str, PrivateKey]) -> dict[str, bytes]:
+    """The SubjectPublicKeyInfo of each key."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return {slot: key.public_key().public_bytes(serialization.Encoding.DER, form) for slot, key in keys.items()}
+
+
+def proofs_of(keys: Mapping[str, PrivateKey]) -> dict[str, Proof]:
+    """What a card that holds these keys answers to a challenge each."""
+    challenge = bytes(range(32))
+    return {
+        slot: Proof(
+            challenge,
+            key.sign(challenge, padding.PKCS1v15(), hashes.SHA256())
+            if isinstance(key, rsa.RSAPrivateKey)
+            else key.sign(challenge, ec.ECDSA(hashes.SHA256())),
+        )
+        for slot, key in keys.items()
+    }
+
+
+def roca_modulus() -> int:
+    """A modulus of 2048 bits as RSALib made them: primes k*M + (65537**a mod M), M the product of small primes."""
+    product = math.prod(n for n in range(2, 702) if all(n % d for d in range(2, math.isqrt(n) + 1)))
+    primes = []
+    for seed in (1, 2):
+        candidate = ((3 << 1022) // product + (seed << 40)) * product + pow(65537, 1000 + seed, product)
+        while pow(2, candidate - 1, candidate) != 1:
+            candidate += product
+        primes.append(candidate)
+    return primes[0] * primes[1]
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,18 @@ ever and for one card only (public keys of two cards are never equal; Estonia, 2
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from issuance.errors import IssuanceError, RequestRefused, UnfitKey
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, Tbs, new_serial
 from issuance.pki.names import Subject, fit_common_name
+from issuance.pki.possession import Proof, check_proofs
 from issuance.production.profile import CardProfile
 from uec.domain.lifecycle import CERTIFICATE, CardState, CertificateEvent, advance
 from uec.services import numbering, revocation
@@ -40,15 +42,23 @@ class Issuer:
     zone: tzinfo = UTC
 
 
-def issue(session: Session, card_id: int, public_keys: Mapping[str, bytes], *, issuer: Issuer) -> dict[str, bytes]:
-    """Certificates (DER) by key slot for public keys (SubjectPublicKeyInfo, DER) by slot.
+@dataclass(frozen=True)
+class Made:
+    """The public keys that a card has made (SubjectPublicKeyInfo, DER) and the proofs that it holds them, by slot."""
+
+    public_keys: Mapping[str, bytes]
+    proofs: Mapping[str, Proof] = field(default_factory=dict)
+
+
+def issue(session: Session, card_id: int, made: Made, *, issuer: Issuer) -> dict[str, bytes]:
+    """Certificates (DER) by key slot for the keys that a card has made.
 
     Two transactions: the intents, then the signed certificates, on hold until the card is handed over. Raises
-    `UnfitKey` for a key that fails hygiene or is on another card, `RequestRefused` for what the authority may not sign,
-    and what the vault raises; each refusal stands in the audit.
+    `UnfitKey` for a key that fails hygiene, is on another card, or was not proved where the card's profile proves it,
+    `RequestRefused` for what the authority may not sign, and what the vault raises; each refusal stands in the audit.
     """
     try:
-        return _issue(session, card_id, public_keys, issuer)
+        return _issue(session, card_id, made, issuer)
     except IssuanceError as error:
         _tell_refusal(session, card_id, error, issuer)
         raise
@@ -68,105 +78,142 @@ def _tell_refusal(session: Session, card_id: int, error: IssuanceError, issuer: 
     session.commit()
 
 
-def _issue(session: Session, card_id: int, public_keys: Mapping[str, bytes], issuer: Issuer) -> dict[str, bytes]:
-    prepared = {slot: _intend(session, card_id, slot, key, issuer) for slot, key in public_keys.items()}
+def _issue(session: Session, card_id: int, asked: Made, issuer: Issuer) -> dict[str, bytes]:
+    signed = _intend(session, card_id, asked, issuer)
     session.commit()
-    unsigned = [tbs for row, tbs in prepared.values() if row.der is None]
-    for tbs, der in zip(unsigned, issuer.ca.sign(unsigned, now=issuer.now), strict=True):
-        _keep(session, tbs, der, issuer)
+    unsigned = {slot: tbs for slot, tbs in signed.items() if isinstance(tbs, Tbs)}
+    certificates = issuer.ca.sign(list(unsigned.values()), now=issuer.now)
     if unsigned:
-        revocation.hold(session, card_id, now=issuer.now)
-    session.commit()
-    return {slot: _der(session, row.id) for slot, (row, _) in prepared.items()}
+        _keep(session, card_id, list(zip(unsigned.values(), certificates, strict=True)), issuer)
+        session.commit()
+    made = dict(zip(unsigned, certificates, strict=True))
+    return {slot: made[slot] if isinstance(tbs, Tbs) else tbs for slot, tbs in signed.items()}
 
 
-def _intend(session: Session, card_id: int, slot: str, key: bytes, issuer: Issuer) -> tuple[Certificate, Tbs]:
-    """The stored intent for a key, made now or found again, and what will be signed for it."""
-    profile = issuer.profile.key(slot).certificate_profile
-    digest = hashlib.sha256(key).hexdigest()
-    known = session.scalar(select(Certificate).where(Certificate.public_key_digest == digest))
-    if known is not None and (known.card_id != card_id or known.profile != profile):
-        raise UnfitKey("this public key is in use already: scrap the card and report its chip", finding="shared")
+def _intend(session: Session, card_id: int, asked: Made, issuer: Issuer) -> dict[str, Tbs | bytes]:
+    """By slot what will be signed, whose intent is stored now or was before; or the certificate that there is."""
+    keys = asked.public_keys
+    digests = {slot: hashlib.sha256(key).hexdigest() for slot, key in keys.items()}
+    found = session.scalars(select(Certificate).where(Certificate.public_key_digest.in_(digests.values())))
+    known = {row.public_key_digest: row for row in found}
     card = locked(session, Card, card_id)
+    if len(set(digests.values())) < len(digests):
+        raise _shared()
+    rows = {slot: known.get(digest) for slot, digest in digests.items()}
+    for slot, row in rows.items():
+        _require_own(row, card, issuer.profile.key(slot).certificate_profile)
+    signed: dict[str, Tbs | bytes] = {slot: row.der for slot, row in rows.items() if row is not None and row.der}
+    unsigned = {slot: key for slot, key in keys.items() if slot not in signed}
+    if issuer.profile.proves_keys:
+        check_proofs(unsigned, asked.proofs)
+    fresh = [slot for slot in unsigned if rows[slot] is None]
+    parts = dict(zip(fresh, _next_parts(session, issuer.ca.config.crl_part_entries, len(fresh)), strict=True))
+    subject, intended = _subject(session, card, issuer.ca), list[Tbs]()
+    for slot, key in unsigned.items():
+        row, profile = rows[slot], issuer.profile.key(slot).certificate_profile
+        start = _Start.of(row) if row is not None else _Start.fresh(issuer, parts[slot])
+        tbs = issuer.ca.prepare(_request(card, subject, profile, key, issuer, start))
+        if row is not None and row.tbs_digest != tbs.digest:
+            raise RequestRefused(
+                "what was to be signed for this key has changed since: scrap the card and make it again",
+                profile=profile,
+            )
+        signed[slot] = tbs
+        if row is None:
+            intended.append(tbs)
+    if intended:
+        session.execute(insert(Certificate), [_row(card_id, tbs, issuer) for tbs in intended])
+    return {slot: signed[slot] for slot in keys}
+
+
+def _require_own(known: Certificate | None, card: Card, profile: str) -> None:
+    """Refuse a key of another card or for another purpose, and a card that is not being written."""
+    if known is not None and (known.card_id != card.id or known.profile != profile):
+        raise _shared()
     if (known is None or known.der is None) and card.state is not CardState.WRITING:
         raise RequestRefused(f"the card is {card.state}: put it aside, it gets no certificates", profile=profile)
-    request = _request(session, card, profile, key, issuer, known)
-    tbs = issuer.ca.prepare(request)
-    if known is None:
-        return _new_row(session, card_id, tbs, issuer), tbs
-    if known.der is None and known.tbs_digest != tbs.digest:
-        raise RequestRefused(
-            "what was to be signed for this key has changed since: scrap the card and make it again", profile=profile
-        )
-    return known, tbs
 
 
-def _new_row(session: Session, card_id: int, tbs: Tbs, issuer: Issuer) -> Certificate:
-    row = Certificate(
-        card_id=card_id,
-        profile=tbs.request.profile,
-        serial=tbs.serial_hex,
-        tbs_digest=tbs.digest,
-        public_key_digest=tbs.public_key_digest,
-        subject=tbs.request.subject.text(),
-        not_before=tbs.request.not_before,
-        not_after=tbs.request.not_after,
-        intended_at=issuer.now,
-        crl_part=tbs.request.crl_part,
-    )
-    session.add(row)
+def _shared() -> UnfitKey:
+    return UnfitKey("this public key is in use already: scrap the card and report its chip", finding="shared")
+
+
+def _row(card_id: int, tbs: Tbs, issuer: Issuer) -> dict[str, Any]:
+    return {
+        "card_id": card_id,
+        "profile": tbs.request.profile,
+        "serial": tbs.serial_hex,
+        "tbs_digest": tbs.digest,
+        "public_key_digest": tbs.public_key_digest,
+        "subject": tbs.request.subject.text(),
+        "not_before": tbs.request.not_before,
+        "not_after": tbs.request.not_after,
+        "intended_at": issuer.now,
+        "crl_part": tbs.request.crl_part,
+    }
+
+
+def _keep(session: Session, card_id: int, signed: Sequence[tuple[Tbs, bytes]], issuer: Issuer) -> None:
+    """Store signed certificates in the place of their intents, put them on hold, tell the audit."""
+    ders = {tbs.serial_hex: der for tbs, der in signed}
+    wanted = select(Certificate).where(Certificate.serial.in_(ders)).order_by(Certificate.id)
+    rows = session.scalars(wanted.with_for_update().execution_options(populate_existing=True)).all()
+    for row in rows:
+        row.state = advance(CERTIFICATE, row.state, CertificateEvent.ISSUE)
+        row.der, row.issued_at = ders[row.serial], issuer.now
     session.flush()
-    return row
-
-
-def _keep(session: Session, tbs: Tbs, der: bytes, issuer: Issuer) -> None:
-    row = session.scalars(select(Certificate).where(Certificate.serial == tbs.serial_hex).with_for_update()).one()
-    row.state = advance(CERTIFICATE, row.state, CertificateEvent.ISSUE)
-    row.der, row.issued_at = der, issuer.now
-    session.flush()
-    audit.record(
+    facts = [(row.id, {"profile": row.profile, "serial": row.serial, "card": row.card_id}) for row in rows]
+    audit.record_many(
         session,
-        actor=issuer.actor,
-        action="certificate.issue",
-        subject_kind="certificate",
-        subject_id=row.id,
-        details={"profile": row.profile, "serial": row.serial, "card": row.card_id},
-        now=issuer.now,
+        [
+            audit.Note(issuer.actor, "certificate.issue", "certificate", str(key), issuer.now, None, details)
+            for key, details in facts
+        ],
     )
+    revocation.hold(session, card_id, now=issuer.now)
 
 
-def _der(session: Session, certificate_id: int) -> bytes:
-    der = session.get_one(Certificate, certificate_id).der
-    if der is None:
-        raise RequestRefused("the certificate was revoked before it was signed: scrap the card", profile="")
-    return der
+@dataclass(frozen=True)
+class _Start:
+    """What a request is given once and keeps: its number, its beginning and its part of the list."""
+
+    serial: int
+    not_before: datetime
+    not_after: datetime | None
+    crl_part: int | None
+
+    @classmethod
+    def of(cls, row: Certificate) -> "_Start":
+        return cls(int(row.serial, 16), row.not_before, row.not_after, row.crl_part)
+
+    @classmethod
+    def fresh(cls, issuer: Issuer, crl_part: int | None) -> "_Start":
+        return cls(new_serial(issuer.random), issuer.now.replace(microsecond=0), None, crl_part)
 
 
 def _request(
-    session: Session, card: Card, profile: str, key: bytes, issuer: Issuer, known: Certificate | None
+    card: Card, subject: Subject, profile: str, key: bytes, issuer: Issuer, start: _Start
 ) -> CertificateRequest:
-    start = known.not_before if known else issuer.now.replace(microsecond=0)
     card_end = datetime.combine(card.expires_on, time(23, 59, 59), issuer.zone).astimezone(UTC)
-    limit = start + timedelta(days=issuer.ca.profiles[profile].max_days)
+    limit = start.not_before + timedelta(days=issuer.ca.profiles[profile].max_days)
     return CertificateRequest(
         profile=profile,
         public_key=key,
-        subject=_subject(session, card, issuer.ca),
-        serial=int(known.serial, 16) if known else new_serial(issuer.random),
-        not_before=start,
-        not_after=known.not_after if known else min(card_end, limit, issuer.ca.signer.not_after),
+        subject=subject,
+        serial=start.serial,
+        not_before=start.not_before,
+        not_after=start.not_after or min(card_end, limit, issuer.ca.signer.not_after),
         card_number=card.number,
         card_expires=card_end,
-        crl_part=known.crl_part if known else _next_part(session, issuer.ca.config.crl_part_entries),
+        crl_part=start.crl_part,
     )
 
 
-def _next_part(session: Session, part_entries: int) -> int | None:
-    """Which part of the revocation list the next certificate belongs to: each part takes so many, none with 0."""
-    if not part_entries:
-        return None
-    (number,) = numbering.take(session, PARTED)
-    return (number - 1) // part_entries
+def _next_parts(session: Session, part_entries: int, count: int) -> list[int | None]:
+    """Which part of the revocation list each next certificate belongs to: a part takes so many, none with 0."""
+    if not part_entries or not count:
+        return [None] * count
+    return [(number - 1) // part_entries for number in numbering.take(session, PARTED, count=count)]
 
 
 def _subject(session: Session, card: Card, ca: CertificateAuthority) -> Subject:

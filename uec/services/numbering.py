@@ -14,10 +14,12 @@ from uec.store.tables import NumberSeries
 
 def take(session: Session, series: str, *, count: int = 1) -> range:
     """Take the next `count` numbers of a series, from 1; the caller's transaction decides whether they count."""
-    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    session.execute(insert(NumberSeries).values(name=series, next=1).on_conflict_do_nothing())
     raised = update(NumberSeries).where(NumberSeries.name == series).values(next=NumberSeries.next + count)
-    after = session.execute(raised.returning(NumberSeries.next)).scalar_one()
+    after = session.scalar(raised.returning(NumberSeries.next))
+    if after is None:  # the first ones of a series
+        insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
+        session.execute(insert(NumberSeries).values(name=series, next=1).on_conflict_do_nothing())
+        after = session.execute(raised.returning(NumberSeries.next)).scalar_one()
     return range(after - count, after)
 
 

@@ -217,7 +217,8 @@ class DatabaseOffice:
             bench.ca, bench.profile, bench.clock(), bench.random, self._actor.reference, bench.zone
         )
         with bench.sessions() as session:
-            return certification.issue(session, self._known_card(), request.public_keys, issuer=issuer)
+            made = certification.Made(request.public_keys, request.proofs)
+            return certification.issue(session, self._known_card(), made, issuer=issuer)
 
     def security_object(self, request: SecurityObjectWanted) -> bytes:
         """The one signed when the card's data were prepared; else have the document signer sign the digests now."""

@@ -7,7 +7,7 @@ signed. Answers about a certificate that were signed ahead are void from the sam
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -34,7 +34,7 @@ def hold(session: Session, card_id: int, *, now: datetime) -> int:
     count_change(session, certificates, now=now)
     for certificate in certificates:
         certificate.state = advance(CERTIFICATE, certificate.state, CertificateEvent.HOLD)
-        _enter(session, certificate, RevocationReason.CERTIFICATE_HOLD, now)
+    _enter(session, certificates, RevocationReason.CERTIFICATE_HOLD, now)
     return len(certificates)
 
 
@@ -44,19 +44,24 @@ def resume(session: Session, card_id: int, *, now: datetime) -> int:
     count_change(session, certificates, now=now)
     for certificate in certificates:
         certificate.state = advance(CERTIFICATE, certificate.state, CertificateEvent.RESUME)
-        _lift(session, certificate, now)
+    _lift(session, certificates, now)
     return len(certificates)
 
 
 def revoke(session: Session, card_id: int, *, reason: RevocationReason, now: datetime) -> int:
     """Revoke every certificate of a card for good, one on hold and one only intended included; returns how many."""
-    certificates = _of_card(session, card_id, *OPEN)
+    return revoke_all(session, _of_card(session, card_id, *OPEN), reason=reason, now=now)
+
+
+def revoke_all(
+    session: Session, certificates: Collection[Certificate], *, reason: RevocationReason, now: datetime
+) -> int:
+    """Revoke these certificates, whose rows the caller has locked; returns how many. The caller commits."""
     count_change(session, certificates, now=now)
+    _lift(session, [one for one in certificates if one.state is CertificateState.HELD], now)
     for certificate in certificates:
-        if certificate.state is CertificateState.HELD:
-            _lift(session, certificate, now)
         certificate.state = advance(CERTIFICATE, certificate.state, CertificateEvent.REVOKE)
-        _enter(session, certificate, reason, now)
+    _enter(session, certificates, reason, now)
     return len(certificates)
 
 
@@ -81,8 +86,8 @@ def count_change(session: Session, certificates: Collection[Certificate], *, now
 def expect_answers(session: Session, certificate_ids: Iterable[int], *, now: datetime, change: int = 0) -> None:
     """Make the answers about certificates void, or expect first ones; the caller commits. `change` is a new number."""
     rows = [{"certificate_id": one, "due_at": now, "changed": change} for one in certificate_ids]
-    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    statement = insert(OcspAnswer).values(rows)
+    upsert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    statement = upsert(OcspAnswer).values(rows)
     empty = {"content": None, "signer_id": None, "this_update": None, "next_update": None}
     fresh = {"due_at": statement.excluded.due_at, "changed": statement.excluded.changed, **empty}
     session.execute(statement.on_conflict_do_update(index_elements=["certificate_id"], set_=fresh))
@@ -93,17 +98,19 @@ def _of_card(session: Session, card_id: int, *states: CertificateState) -> list[
     return list(session.scalars(wanted.order_by(Certificate.id).with_for_update()))
 
 
-def _enter(session: Session, certificate: Certificate, reason: RevocationReason, now: datetime) -> None:
-    entry = RevokedEntry(serial=int(certificate.serial, 16), revoked_at=now, reason=reason)
+def _enter(session: Session, certificates: Collection[Certificate], reason: RevocationReason, now: datetime) -> None:
     session.flush()
-    session.add(
-        Revocation(certificate_id=certificate.id, reason=reason.value, revoked_at=now, entry_der=encode_entry(entry))
-    )
+    if certificates:
+        entries = {one.id: RevokedEntry(int(one.serial, 16), now, reason) for one in certificates}
+        rows = [
+            {"certificate_id": one, "reason": reason.value, "revoked_at": now, "entry_der": encode_entry(entry)}
+            for one, entry in entries.items()
+        ]
+        session.execute(insert(Revocation), rows)
 
 
-def _lift(session: Session, certificate: Certificate, now: datetime) -> None:
-    held = select(Revocation).where(Revocation.certificate_id == certificate.id, Revocation.lifted_at.is_(None))
-    entry = session.scalar(held)
-    if entry is not None:
-        entry.lifted_at = now
-        session.flush()
+def _lift(session: Session, certificates: Collection[Certificate], now: datetime) -> None:
+    session.flush()
+    if certificates:
+        standing = Revocation.certificate_id.in_([one.id for one in certificates]) & Revocation.lifted_at.is_(None)
+        session.execute(update(Revocation).where(standing).values(lifted_at=now))

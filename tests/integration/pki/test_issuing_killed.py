@@ -27,7 +27,7 @@ from issuance.keys.port import KeyPurpose, KeyRef
 from issuance.keys.service import VaultService
 from issuance.production.bundle import Record, RecordKind
 from tests.support.desk import CardOffice, open_card_office
-from tests.support.issuing_process import keys_of
+from tests.support.issuing_process import keys_of, made_by
 from tests.support.office import POLICY
 from uec.domain.actors import system_actor
 from uec.domain.lifecycle import CertificateState
@@ -51,7 +51,7 @@ class Scene:
         bench = self.office.desk.bench
         issuer = certification.Issuer(bench.ca, bench.profile, datetime.now(UTC), bench.random)
         with self.office.sessions() as session:
-            return certification.issue(session, self.card_id, keys_of(number), issuer=issuer)
+            return certification.issue(session, self.card_id, made_by(number), issuer=issuer)
 
     def rows(self) -> list[Certificate]:
         with self.office.sessions() as session:

@@ -163,11 +163,11 @@ def test_the_same_key_gives_the_same_certificate_and_never_serves_two_cards(offi
     bench = office.desk.bench
     issuer = certification.Issuer(bench.ca, bench.profile, bench.clock(), bench.random)
     with office.sessions() as session:
-        again = certification.issue(session, card_id, keys, issuer=issuer)
+        again = certification.issue(session, card_id, certification.Made(keys), issuer=issuer)
         kept = session.scalars(select(Certificate.der).where(Certificate.card_id == card_id)).all()
         assert sorted(again.values()) == sorted(der for der in kept if der)
         with pytest.raises(UnfitKey):
-            certification.issue(session, other, keys, issuer=issuer)
+            certification.issue(session, other, certification.Made(keys), issuer=issuer)
         session.rollback()
         assert session.scalar(select(func.count()).where(Certificate.card_id == other)) == 0
 

@@ -1,6 +1,6 @@
 """Certificates on both databases: torn anywhere, one key has one; the card's state decides; old issuers live on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.errors import (
@@ -26,9 +26,12 @@ from issuance.errors import (
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
 from issuance.pki.ca import CertificateAuthority, Tbs
 from issuance.pki.hierarchy import create_hierarchy
+from issuance.pki.possession import Proof
 from issuance.production.bundle import Record, RecordKind
+from issuance.production.profile import CardProfile, load_profile
 from tests.support.desk import SETTINGS, CardOffice, open_card_office
 from tests.support.office import NOW, POLICY
+from tests.support.pki import PrivateKey, proofs_of, public_keys_of, roca_modulus
 from uec.domain.actors import system_actor
 from uec.domain.lifecycle import CardState, CertificateState, OperationState
 from uec.services import authority, cards, certification, journal, publication
@@ -57,21 +60,22 @@ def card_id(office: CardOffice) -> int:
 
 
 @pytest.fixture
-def keys(office: CardOffice) -> dict[str, bytes]:
-    """A public key for every slot of the profile."""
-    return {
-        slot.name: ec.generate_private_key(ec.SECP256R1())
-        .public_key()
-        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        for slot in office.desk.bench.profile.keys
-    }
+def keys(office: CardOffice) -> dict[str, PrivateKey]:
+    """A key for every slot of the profile."""
+    return {slot.name: ec.generate_private_key(ec.SECP256R1()) for slot in office.desk.bench.profile.keys}
 
 
-def issue(office: CardOffice, card_id: int, keys: dict[str, bytes]) -> dict[str, bytes]:
+def issue(office: CardOffice, card_id: int, keys: Mapping[str, PrivateKey], **others: bytes) -> dict[str, bytes]:
+    """Ask as a card that holds these keys does, and for `others`, public keys by slot that it proves in vain."""
+    made = certification.Made({**public_keys_of(keys), **others}, proofs_of(keys))
+    return ask(office, card_id, made)
+
+
+def ask(office: CardOffice, card_id: int, made: certification.Made) -> dict[str, bytes]:
     bench = office.desk.bench
     issuer = certification.Issuer(bench.ca, bench.profile, bench.clock(), bench.random)
     with office.sessions() as session:
-        return certification.issue(session, card_id, keys, issuer=issuer)
+        return certification.issue(session, card_id, made, issuer=issuer)
 
 
 def rows(office: CardOffice) -> list[Certificate]:
@@ -82,7 +86,7 @@ def rows(office: CardOffice) -> list[Certificate]:
 
 @pytest.mark.parametrize("point", ["before", "after"])
 def test_killed_around_the_signature_the_same_certificates_are_signed(
-    office: CardOffice, card_id: int, keys: dict[str, bytes], point: str, monkeypatch: pytest.MonkeyPatch
+    office: CardOffice, card_id: int, keys: dict[str, PrivateKey], point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign = CertificateAuthority.sign
 
@@ -105,7 +109,7 @@ def test_killed_around_the_signature_the_same_certificates_are_signed(
 
 
 def test_what_was_intended_for_a_card_spoiled_meanwhile_is_never_signed(
-    office: CardOffice, card_id: int, keys: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    office: CardOffice, card_id: int, keys: dict[str, PrivateKey], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(CertificateAuthority, "sign", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -120,7 +124,7 @@ def test_what_was_intended_for_a_card_spoiled_meanwhile_is_never_signed(
 
 @pytest.mark.parametrize("state", [CardState.PREPARED, CardState.ANNULLED])
 def test_only_a_card_being_written_gets_certificates(
-    office: CardOffice, keys: dict[str, bytes], state: CardState
+    office: CardOffice, keys: dict[str, PrivateKey], state: CardState
 ) -> None:
     office.approve_applicants(1)
     (batch_id,) = office.plan()
@@ -134,7 +138,7 @@ def test_only_a_card_being_written_gets_certificates(
     assert rows(office) == []
 
 
-def test_serials_are_random_and_never_twice(office: CardOffice, card_id: int, keys: dict[str, bytes]) -> None:
+def test_serials_are_random_and_never_twice(office: CardOffice, card_id: int, keys: dict[str, PrivateKey]) -> None:
     issue(office, card_id, keys)
     with office.sessions() as session:
         serials = session.scalars(select(Certificate.serial)).all()
@@ -173,37 +177,101 @@ def uses(office: CardOffice) -> list[int]:
     return [info.uses for info in office.desk.bench.vault.describe(KeyPurpose.CA_ISSUING)]
 
 
-def spki(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def unfit_keys(finding: str, keys: Mapping[str, PrivateKey]) -> PrivateKey:
+    return {
+        "foreign-curve": lambda: ec.generate_private_key(ec.SECP521R1()),
+        "not-allowed": lambda: rsa.generate_private_key(65537, 2048),
+        "shared": lambda: next(iter(keys.values())),
+        "exponent": lambda: rsa.generate_private_key(3, 2048),
+        "size": lambda: rsa.generate_private_key(65537, 1024),
+    }[finding]()
 
 
-@pytest.mark.parametrize("finding", ["foreign-curve", "malformed", "exponent", "not-allowed", "shared"])
+@pytest.mark.parametrize("finding", ["foreign-curve", "exponent", "size", "not-allowed", "shared"])
 def test_an_unfit_key_is_refused_with_an_audit_entry_and_nothing_is_signed(
-    office: CardOffice, card_id: int, keys: dict[str, bytes], finding: str
+    office: CardOffice, card_id: int, keys: dict[str, PrivateKey], finding: str
 ) -> None:
     slot = next(iter(keys))
-    unfit = {
-        "foreign-curve": lambda: spki(ec.generate_private_key(ec.SECP521R1()).public_key()),
-        "malformed": lambda: b"\x30\x03\x02\x01\x05",
-        "exponent": lambda: spki(rsa.RSAPublicNumbers(3, (1 << 2047) + 9).public_key()),
-        "not-allowed": lambda: spki(rsa.generate_private_key(65537, 2048).public_key()),
-        "shared": lambda: next(iter(keys.values())),
-    }[finding]()
     if finding == "not-allowed":
         slot = next(one.name for one in office.desk.bench.profile.keys if one.certificate_profile == "key-agreement")
     if finding == "shared":
         slot = list(keys)[1]
     before = uses(office)
     with pytest.raises(UnfitKey) as caught:
-        issue(office, card_id, {**keys, slot: unfit})
-    assert caught.value.finding == finding
+        issue(office, card_id, {**keys, slot: unfit_keys(finding, keys)})
+    assert_refused(office, caught.value, finding, before)
+
+
+def assert_refused(office: CardOffice, error: UnfitKey, finding: str, uses_before: list[int]) -> None:
+    assert error.finding == finding
     (told,) = refusals(office)
     assert (told["code"], told["finding"]) == ("unfit-key", finding)
-    assert uses(office) == before and rows(office) == [], "nothing signed, and no intent left of the refused request"
+    assert uses(office) == uses_before and rows(office) == [], "nothing signed, and no intent left of what was refused"
+
+
+@pytest.mark.parametrize("finding", ["malformed", "roca", "small-factor"])
+def test_a_key_that_can_be_proved_by_nobody_is_refused_for_what_it_is(
+    office: CardOffice, card_id: int, keys: dict[str, PrivateKey], finding: str
+) -> None:
+    """Of a profile whose cards prove nothing ahead, so that hygiene alone stands between key and certificate."""
+    bench = office.desk.bench
+    office.desk = replace(office.desk, bench=replace(bench, profile=unproving(bench.profile)))
+    numbers = {"roca": roca_modulus, "small-factor": lambda: 3 * ((1 << 2046) + 9)}
+    unfit = b"\x30\x03\x02\x01\x05"
+    if finding in numbers:
+        public = rsa.RSAPublicNumbers(65537, numbers[finding]()).public_key()
+        unfit = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    before = uses(office)
+    with pytest.raises(UnfitKey) as caught:
+        issue(office, card_id, keys, **{next(iter(keys)): unfit})
+    assert_refused(office, caught.value, finding, before)
+
+
+def unproving(profile: CardProfile) -> CardProfile:
+    return replace(profile, piv=load_profile(SETTINGS.profile_dir / "piv.toml").piv)
+
+
+@pytest.mark.parametrize("what", ["nothing", "one is missing", "swapped", "another card's challenge", "another key"])
+def test_no_certificate_for_a_key_that_the_card_did_not_prove(
+    office: CardOffice, card_id: int, keys: dict[str, PrivateKey], what: str
+) -> None:
+    proofs = proofs_of(keys)
+    first, second = list(keys)[:2]
+    wrong: dict[str, Proof] = {
+        "nothing": {},
+        "one is missing": {slot: proof for slot, proof in proofs.items() if slot != second},
+        "swapped": {**proofs, first: proofs[second], second: proofs[first]},
+        "another card's challenge": {**proofs, first: replace(proofs[first], challenge=bytes(32))},
+        "another key": {**proofs, first: proofs_of({first: ec.generate_private_key(ec.SECP256R1())})[first]},
+    }[what]
+    before = uses(office)
+    with pytest.raises(UnfitKey) as caught:
+        ask(office, card_id, certification.Made(public_keys_of(keys), wrong))
+    assert_refused(office, caught.value, "no-possession", before)
+    made = issue(office, card_id, keys)
+    assert ask(office, card_id, certification.Made(public_keys_of(keys))) == made, "what is signed needs no proof"
+
+
+def test_a_card_gets_its_certificates_in_few_statements(
+    office: CardOffice, card_id: int, keys: dict[str, PrivateKey]
+) -> None:
+    counts = []
+    for chosen in ([*keys][:1], [*keys][1:]):
+        statements: list[str] = []
+
+        def note(*args: Any, heard: list[str] = statements) -> None:
+            heard.append(args[2])
+
+        engine = office.sessions.kw["bind"]
+        event.listen(engine, "before_cursor_execute", note)
+        issue(office, card_id, {slot: keys[slot] for slot in chosen})
+        event.remove(engine, "before_cursor_execute", note)
+        counts.append(len([one for one in statements if not one.startswith("PRAGMA")]))
+    assert counts[1] <= counts[0] + 1, f"three keys cost no more statements than one: {counts}"
 
 
 def test_an_issuer_that_has_ended_or_not_begun_signs_nothing(
-    office: CardOffice, card_id: int, keys: dict[str, bytes]
+    office: CardOffice, card_id: int, keys: dict[str, PrivateKey]
 ) -> None:
     before, at = uses(office), office.clock.now
     for moment in (at - timedelta(days=2), at + timedelta(days=4000)):
@@ -217,7 +285,7 @@ def test_an_issuer_that_has_ended_or_not_begun_signs_nothing(
 
 
 def test_a_clock_that_jumps_back_between_intent_and_signature_changes_nothing(
-    office: CardOffice, card_id: int, keys: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    office: CardOffice, card_id: int, keys: dict[str, PrivateKey], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.clock.advance(hours=2)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -233,7 +301,7 @@ def test_a_clock_that_jumps_back_between_intent_and_signature_changes_nothing(
 def test_a_vault_that_is_locked_gone_or_full_leaves_an_intent_and_an_entry(
     office: CardOffice,
     card_id: int,
-    keys: dict[str, bytes],
+    keys: dict[str, PrivateKey],
     error: type[VaultError],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -271,13 +339,14 @@ def test_parts_take_so_many_certificates_and_never_more(office: CardOffice) -> N
 
 
 def test_no_certificate_outlives_the_last_day_of_its_card_where_the_office_is(
-    office: CardOffice, card_id: int, keys: dict[str, bytes]
+    office: CardOffice, card_id: int, keys: dict[str, PrivateKey]
 ) -> None:
     bench = office.desk.bench
     yekaterinburg = ZoneInfo("Asia/Yekaterinburg")
     issuer = certification.Issuer(bench.ca, bench.profile, bench.clock(), bench.random, zone=yekaterinburg)
     with office.sessions() as session:
-        made = certification.issue(session, card_id, keys, issuer=issuer)
+        asked = certification.Made(public_keys_of(keys), proofs_of(keys))
+        made = certification.issue(session, card_id, asked, issuer=issuer)
         last_day = session.get_one(Card, card_id).expires_on
     ends = {x509.load_der_x509_certificate(der).not_valid_after_utc for der in made.values()}
     of_the_card = {end for end in ends if end.astimezone(yekaterinburg).date() == last_day}

@@ -1,7 +1,6 @@
 """Every kind of unfit key, each made here, and fit ones beside them."""
 
 import hashlib
-import math
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from issuance.errors import UnfitKey
 from issuance.keys.port import KeyAlgorithm
 from issuance.pki import der
 from issuance.pki.hygiene import WeakKeyList, check_public_key, is_roca, public_key_digest
+from tests.support.pki import roca_modulus
 
 P256 = ec.generate_private_key(ec.SECP256R1())
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -120,19 +120,9 @@ def test_primes_too_close_to_each_other_are_found() -> None:
 
 
 def test_a_roca_modulus_is_found() -> None:
-    # RSALib made primes k*M + (65537**a mod M), with M the product of small primes: build two and multiply.
-    product = math.prod(n for n in range(2, 702) if all(n % d for d in range(2, math.isqrt(n) + 1)))
-    primes = []
-    for seed in (1, 2):
-        k = (1 << 1023) // product + (seed << 40)
-        candidate = k * product + pow(65537, 1000 + seed, product)
-        while candidate.bit_length() < 1024 or pow(2, candidate - 1, candidate) != 1:
-            candidate += product
-        primes.append(candidate)
-    modulus = primes[0] * primes[1]
-    assert is_roca(modulus)
-    if modulus.bit_length() == 2048:
-        assert finding(rsa_spki(modulus)) == "roca"
+    modulus = roca_modulus()
+    assert modulus.bit_length() == 2048 and is_roca(modulus)
+    assert finding(rsa_spki(modulus)) == "roca"
     assert not is_roca(RSA.public_key().public_numbers().n)
 
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from issuance.errors import UnfitKey
-from issuance.pki.possession import Proof, check_proof, missing, requested_key
+from issuance.pki.possession import Proof, check_proof, check_proofs, requested_key
 
 P256, P384 = (ec.generate_private_key(curve) for curve in (ec.SECP256R1(), ec.SECP384R1()))
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -47,8 +47,20 @@ def test_anything_else_does_not(proof: Proof) -> None:
     assert "refused" in str(caught.value)
 
 
-def test_a_key_without_a_proof_is_named() -> None:
-    assert "signature" in str(missing("signature")) and missing("signature").finding == "no-possession"
+def test_every_key_of_a_card_needs_a_proof_of_its_own() -> None:
+    keys = {"signature": spki(P256), "agreement": spki(P384)}
+    proofs = {
+        "signature": Proof(CHALLENGE, P256.sign(CHALLENGE, EC)),
+        "agreement": Proof(CHALLENGE, P384.sign(CHALLENGE, EC)),
+    }
+    check_proofs(keys, proofs)
+    swapped = {"signature": proofs["agreement"], "agreement": proofs["signature"]}
+    for wrong in ({}, {"signature": proofs["signature"]}, swapped):
+        with pytest.raises(UnfitKey) as caught:
+            check_proofs(keys, wrong)
+        assert caught.value.finding == "no-possession"
+    with pytest.raises(UnfitKey, match="agreement came without a proof"):
+        check_proofs(keys, {"signature": proofs["signature"]})
 
 
 def request(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:

@@ -116,7 +116,9 @@ def test_directories_come_before_what_is_in_them() -> None:
 @given(st.lists(st.integers(1, 230), max_size=700))
 def test_sessions_number_their_blocks_and_end_with_the_last(sizes: list[int]) -> None:
     groupings = [tlv.encode_dgi(0x0E02, bytes(size)) for size in sizes]
-    writes = writing.sessions(PROFILE, groupings, block_bytes=BLOCK, label="write_data", keys=PROFILE.keys)
+    challenges = {key.name: bytes([key.reference] * 32) for key in PROFILE.keys}
+    asked = writing.make_keys(PROFILE, PROFILE.keys) + writing.prove_keys(PROFILE, challenges)
+    writes = writing.sessions(PROFILE, groupings, block_bytes=BLOCK, label="write_data", asked=asked)
     number = -1
     for index, item in enumerate(writes):
         command = item.command
@@ -128,14 +130,16 @@ def test_sessions_number_their_blocks_and_end_with_the_last(sizes: list[int]) ->
         assert command.ins == 0xE2 and command.p2 == number <= 0xFF
         last = index == len(writes) - 1 or writes[index + 1].command.ins == 0xE6
         assert bool(command.p1 & perso.P1_LAST) is last
-        assert (command.le is not None) is bool(item.key)
-    stored = b"".join(item.command.data for item in writes if item.command.ins == 0xE2 and not item.key)
+        assert (command.le is not None) is bool(item.key or item.proves)
+    stored = b"".join(item.command.data for item in writes if item.command.ins == 0xE2 and item.label != "make_keys")
     assert stored == b"".join(groupings)
     assert [item.key for item in writes if item.key] == [key.name for key in PROFILE.keys]
+    assert [item.proves for item in writes if item.proves] == [key.name for key in PROFILE.keys]
 
 
 def test_keys_are_made_for_one_use_under_one_pin() -> None:
-    writes = writing.sessions(PROFILE, [], block_bytes=BLOCK, label="write_data", keys=PROFILE.keys)
+    asked = writing.make_keys(PROFILE, PROFILE.keys)
+    writes = writing.sessions(PROFILE, [], block_bytes=BLOCK, label="write_data", asked=asked)
     made = [tlv.parse_dgis(item.command.data)[0] for item in writes if item.key]
     assert made == [
         (0x0E03, bytes([1, 1, 1, 1])),
@@ -143,6 +147,17 @@ def test_keys_are_made_for_one_use_under_one_pin() -> None:
         (0x0E03, bytes([3, 1, 1, 4])),
         (0x0E03, bytes([4, 1, 0, 2])),
     ]
+
+
+def test_a_key_proves_its_own_challenge() -> None:
+    challenges = {"signature": bytes(range(32)), "authentication": bytes(32)}
+    writes = writing.sessions(
+        PROFILE, [], block_bytes=BLOCK, label="write_data", asked=writing.prove_keys(PROFILE, challenges)
+    )
+    sent = {item.proves: tlv.parse_dgis(item.command.data)[0] for item in writes if item.proves}
+    assert sent == {
+        slot: (0x0E06, bytes([PROFILE.key(slot).reference]) + challenge) for slot, challenge in challenges.items()
+    }
 
 
 def test_pins_carry_the_profiles_rules() -> None:

@@ -20,6 +20,7 @@ from issuance.production.bundle import (
 from issuance.production.datagroups import digests
 from issuance.production.errors import ChipTaken
 from tests.support.line import BATCH, Line
+from tests.support.pki import proofs_of, public_keys_of
 
 Serial = Callable[[], int]
 
@@ -56,11 +57,14 @@ def test_a_key_has_one_certificate_and_one_card(line: Line, serial: Serial) -> N
     one, other = line.order(serial()), line.order(serial())
     claim(line, one, f"k{one}")
     claim(line, other, f"k{other}")
-    keys = {"authentication": public_key()}
-    first = line.office.desk(one).certificates(CertificatesWanted(one, f"k{one}", keys))
-    assert line.office.desk(one).certificates(CertificatesWanted(one, f"k{one}", keys)) == first
+    held = {"authentication": ec.generate_private_key(ec.SECP256R1())}
+    keys, proofs = public_keys_of(held), proofs_of(held)
+    first = line.office.desk(one).certificates(CertificatesWanted(one, f"k{one}", keys, proofs))
+    assert line.office.desk(one).certificates(CertificatesWanted(one, f"k{one}", keys, proofs)) == first
     with pytest.raises(IssuanceError, match="another card already"):
-        line.office.desk(other).certificates(CertificatesWanted(other, f"k{other}", keys))
+        line.office.desk(other).certificates(CertificatesWanted(other, f"k{other}", keys, proofs))
+    with pytest.raises(UnfitKey, match="proof"):
+        line.office.desk(one).certificates(CertificatesWanted(one, f"k{one}", keys))
 
 
 def test_no_certificate_for_a_chip_that_was_not_claimed(line: Line, serial: Serial) -> None:
