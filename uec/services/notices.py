@@ -5,9 +5,10 @@ bank; who chooses none gets the bank of the regional tender. The lengths are rul
 publication. A notice is proposed by one person and confirmed by another; refusals lie in `uec.services.refusals`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -42,6 +43,7 @@ class NoticeView:
     proposed_by: str | None
     decided_by: str | None
     decided_at: datetime | None
+    closing: Mapping[str, Any] = field(default_factory=dict)
 
 
 def propose(
@@ -58,11 +60,9 @@ def propose(
     """Propose a notice; the windows follow from the policy of the day of publication. Raises `InvalidInput`."""
     actor.require(Permission.MANAGE_COHORT)
     text, places, banks = typed(text), _lines(places), _lines(banks)
-    for field, given in (("text", text), ("places", places), ("banks", banks)):
+    for name, given in (("text", text), ("places", places), ("banks", banks)):
         if not given:
-            raise InvalidInput(
-                "A notice needs its text, where it is published, and the banks: fill it in.", field=field
-            )
+            raise InvalidInput("A notice needs its text, where it is published, and the banks: fill it in.", field=name)
     notice = PublicNotice(
         text=text,
         places=places,
@@ -104,6 +104,12 @@ def in_force(session: Session, *, on: date) -> PublicNotice | None:
     return session.scalar(confirmed.order_by(PublicNotice.published_on.desc(), PublicNotice.id.desc()).limit(1))
 
 
+def public_notice(session: Session, *, on: date) -> NoticeView | None:
+    """The notice in force on a day, for everybody to read; without the names of the office's people."""
+    notice = in_force(session, on=on)
+    return None if notice is None else replace(_view(session, notice), proposed_by=None, decided_by=None)
+
+
 def require_windows_over(session: Session, *, on: date) -> None:
     """Raise `InvalidInput` unless a notice was published and its time to refuse and to choose a bank is over."""
     notice = in_force(session, on=on)
@@ -124,6 +130,8 @@ def choose_bank(
 ) -> str:
     """Store a resident's choice of bank and return the number of its confirmation; a later choice takes its place.
 
+    The same choice once more, as by a form sent twice, has the number of the first.
+
     Raises `InvalidNumber`, `InvalidInput` for an unknown bank or channel, or outside of the time for it.
     """
     if channel not in CHANNELS:
@@ -135,6 +143,11 @@ def choose_bank(
         raise InvalidInput(f"The time to choose a bank{until}; the bank of the tender stays.", field="bank")
     if bank not in notice.banks:
         raise InvalidInput(f"Choose one of the banks of the notice: {', '.join(notice.banks)}.", field="bank")
+    numbering.take(session, "bank-choice", count=0)  # a form sent twice at once waits here for itself
+    latest = session.scalar(select(BankChoice).where(BankChoice.snils == snils).order_by(BankChoice.id.desc()).limit(1))
+    if latest is not None and (latest.notice_id, latest.bank) == (notice.id, bank):
+        session.commit()
+        return latest.number
     number = f"B-{numbering.take(session, 'bank-choice')[0]:06d}"
     choice = BankChoice(number=number, snils=snils, bank=bank, channel=channel, notice_id=notice.id, filed_at=now)
     session.add(choice)
@@ -210,4 +223,5 @@ def _view(session: Session, notice: PublicNotice) -> NoticeView:
         proposed_by=display_name(session, notice.proposed_by),
         decided_by=display_name(session, notice.decided_by),
         decided_at=notice.decided_at,
+        closing=notice.closing or {},
     )

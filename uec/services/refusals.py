@@ -26,11 +26,18 @@ CHANNELS = ("window", "web", "post", "portal")
 def file(session: Session, *, snils: str, channel: str, actor: Actor, now: datetime, note: str = "") -> str:
     """Store a refusal and return the number of its confirmation; an open mass application of the person ends with it.
 
+    Who refused already gets the number of that refusal again.
+
     Raises `InvalidNumber` for a SNILS that is none and `InvalidInput` for an unknown channel.
     """
     if channel not in CHANNELS:
         raise InvalidInput(f"A refusal comes by one of {', '.join(CHANNELS)}: choose one.", field="channel")
     snils = parse_snils(snils)
+    numbering.take(session, "refusal", count=0)  # a form sent twice at once waits here for itself
+    filed = session.scalar(select(Refusal.number).where(Refusal.snils == snils).order_by(Refusal.id).limit(1))
+    if filed is not None:
+        session.commit()
+        return filed
     number = f"R-{numbering.take(session, 'refusal')[0]:06d}"
     resident_id = session.scalar(select(Resident.id).where(Resident.snils == snils).limit(1))
     refusal = Refusal(

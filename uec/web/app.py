@@ -17,6 +17,7 @@ from uec.web.filters import use_filters
 from uec.web.frame import frame
 from uec.web.paging import bound_addresses
 from uec.web.views import auth, citizen, language_switch, office, pki, window
+from uec.web.views import residents as _residents  # noqa: F401 - its routes belong to citizens and windows
 
 MEGABYTE = 1024 * 1024
 PAGES = Path(__file__).parent / "templates"

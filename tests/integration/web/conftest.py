@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import delete
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.browser.site import PASSWORD, furnish, settings_in
@@ -13,6 +14,7 @@ from tests.support.desk import CardOffice, open_card_office
 from uec.settings import Settings
 from uec.store.engine import make_engine, session_factory
 from uec.store.migrate import upgrade
+from uec.store.tables import AttemptWindow
 from uec.web.app import create_app
 
 SignIn = Callable[[str], FlaskClient]
@@ -45,7 +47,10 @@ def office(settings: Settings, sessions: sessionmaker[Session]) -> Iterator[Card
 
 @pytest.fixture
 def client(settings: Settings, office: CardOffice) -> FlaskClient:
-    """A visitor without cookies, before an application of its own (so that counts of attempts start anew)."""
+    """A visitor without cookies, before an application of its own; counts of attempts start anew."""
+    with office.sessions() as session:
+        session.execute(delete(AttemptWindow))
+        session.commit()
     return create_app(settings, clock=office.clock).test_client()
 
 

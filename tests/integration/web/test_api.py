@@ -25,7 +25,7 @@ def token(client: FlaskClient) -> Headers:
     """The headers of a program that acts for the deciding officer."""
     answer = client.post("/api/session", json={"login": "officer", "password": PASSWORD})
     assert answer.status_code == 200, answer.text
-    assert answer.json["permissions"] == ["DECIDE_APPLICATION", "VIEW_BATCHES", "VIEW_PERSON"]
+    assert answer.json["permissions"] == ["DECIDE_APPLICATION", "EXPORT_LISTS", "VIEW_BATCHES", "VIEW_PERSON"]
     return {"Authorization": f"Bearer {answer.json['token']}"}
 
 

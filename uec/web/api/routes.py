@@ -19,7 +19,7 @@ from uec.web.access import current_actor, needs, public
 from uec.web.api import schemas, tokens
 from uec.web.context import database, now, office, policy, reader
 from uec.web.faces import no_room
-from uec.web.limits import SlidingWindow
+from uec.web.limits import SharedWindow
 
 View = TypeVar("View", bound=Callable[..., Any])
 Values = Mapping[str, Any]
@@ -29,14 +29,14 @@ SECURITY: list[dict[str, list[str]]] = [{"token": []}]
 
 
 def _count_attempts(state: Any) -> None:
-    state.app.extensions["uec.api_attempts"] = SlidingWindow(60, timedelta(minutes=5))
+    state.app.extensions["uec.api_attempts"] = SharedWindow("api", 60, timedelta(minutes=5))
 
 
 blueprint.record_once(_count_attempts)
 
 
 def _count() -> None:
-    attempts: SlidingWindow = current_app.extensions["uec.api_attempts"]
+    attempts: SharedWindow = current_app.extensions["uec.api_attempts"]
     attempts.count(request.remote_addr or "", now())
 
 

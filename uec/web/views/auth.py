@@ -12,7 +12,7 @@ from uec.web.access import public
 from uec.web.context import database, now
 from uec.web.forms.sign_in import SignInForm
 from uec.web.language import local_path
-from uec.web.limits import SlidingWindow
+from uec.web.limits import SharedWindow
 from uec.web.wording import sentence
 
 blueprint = Blueprint("auth", __name__)
@@ -22,7 +22,7 @@ PERIOD = timedelta(minutes=5)
 
 @blueprint.record_once
 def _count_attempts(state: object) -> None:
-    state.app.extensions["uec.sign_in_attempts"] = SlidingWindow(LIMIT, PERIOD)  # type: ignore[attr-defined]
+    state.app.extensions["uec.sign_in_attempts"] = SharedWindow("sign-in", LIMIT, PERIOD)  # type: ignore[attr-defined]
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
@@ -35,7 +35,7 @@ def sign_in() -> ResponseReturnValue:
     form = SignInForm()
     if not form.validate_on_submit():
         return _page(form, target, 400 if form.errors else 200)
-    attempts: SlidingWindow = current_app.extensions["uec.sign_in_attempts"]
+    attempts: SharedWindow = current_app.extensions["uec.sign_in_attempts"]
     sender = request.remote_addr or ""
     attempts.check(sender, now())
     try:

@@ -9,12 +9,13 @@ from flask.typing import ResponseReturnValue
 from wtforms import StringField
 from wtforms.validators import InputRequired
 
+from uec.domain import message_words
 from uec.domain.actors import CITIZEN
 from uec.domain.errors import InvalidNumber, NotFound
 from uec.domain.lifecycle import Route
-from uec.services import intake, points, refusals
+from uec.services import intake, messages, notices, points, refusals
 from uec.services.views import PointView
-from uec.web import drafts, receipts
+from uec.web import confirmations, drafts, receipts
 from uec.web.access import public
 from uec.web.context import database, now, office, policy, reader, today
 from uec.web.forms.application import (
@@ -28,7 +29,8 @@ from uec.web.forms.application import (
     step_of,
 )
 from uec.web.forms.fields import PageForm
-from uec.web.limits import SlidingWindow
+from uec.web.language import language
+from uec.web.limits import SharedWindow
 from uec.web.status_course import advice_of, course_of, headline_of
 from uec.web.summary import HEADINGS, summary_of
 from uec.web.texts import _l
@@ -44,14 +46,14 @@ PERSON = ("surname", "name", "patronymic", "birth_date")
 class Limits:
     """How often one sender may look up, apply and refuse."""
 
-    look_ups: SlidingWindow
-    applications: SlidingWindow
+    look_ups: SharedWindow
+    applications: SharedWindow
 
 
 @blueprint.record_once
 def _count_attempts(state: object) -> None:
     state.app.extensions["uec.citizen_limits"] = Limits(  # type: ignore[attr-defined]
-        SlidingWindow(20, timedelta(minutes=5)), SlidingWindow(30, timedelta(hours=1))
+        SharedWindow("look-up", 20, timedelta(minutes=5)), SharedWindow("apply", 30, timedelta(hours=1))
     )
 
 
@@ -250,8 +252,17 @@ def status() -> ResponseReturnValue:
         _limits().look_ups.count(_sender(), now())
         form.number.errors = [_l("No application has this number and secret: check both on the receipt")]
         return render_template("citizen/status.html", form=form), 404
+    told = [
+        (message_words.filled(one.kind, language(), one.number, one.facts), one.queued_at)
+        for one in messages.of_application(reader(), view.number)
+    ]
     return render_template(
-        "citizen/progress.html", view=view, headline=headline_of(view), advice=advice_of(view), marks=course_of(view)
+        "citizen/progress.html",
+        view=view,
+        headline=headline_of(view),
+        advice=advice_of(view),
+        marks=course_of(view),
+        messages=told,
     )
 
 
@@ -266,11 +277,19 @@ class RefusalForm(PageForm):
 def refuse() -> ResponseReturnValue:
     """Take a refusal of a card of the mass emission."""
     form = RefusalForm()
-    confirmation = None
     if form.validate_on_submit():
-        _limits().applications.count(_sender(), now())
+        count_filing()
         try:
-            confirmation = refusals.file(database(), snils=form.snils.data, channel="web", actor=CITIZEN, now=now())
+            number = refusals.file(database(), snils=form.snils.data, channel="web", actor=CITIZEN, now=now())
         except InvalidNumber:
             form.snils.errors = [field_error("form.snils")]
-    return render_template("citizen/refuse.html", form=form, confirmation=confirmation), 400 if form.errors else 200
+        else:
+            paper = confirmations.sealed_up(confirmations.REFUSAL, number, form.snils.data)
+            return redirect(url_for(".confirmation", paper=paper))
+    known = notices.public_notice(reader(), on=today())
+    return render_template("citizen/refuse.html", form=form, notice=known), 400 if form.errors else 200
+
+
+def count_filing() -> None:
+    """Count an application, refusal or choice of this sender; raises `TooManyAttempts`."""
+    _limits().applications.count(_sender(), now())

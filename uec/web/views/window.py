@@ -1,6 +1,6 @@
 """The operator's pages at a window: take an application or a refusal, find a card, hand it over and watch it happen."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
@@ -13,17 +13,19 @@ from uec.domain.permissions import Permission
 from uec.services import applications, card_lists, handover, operation_pace, operations, points, refusals, stations
 from uec.services.card_numbers import card_number_of
 from uec.services.views import CardDetail, OperationView
-from uec.web import receipts
+from uec.web import confirmations, receipts
 from uec.web.access import current_actor, needs
 from uec.web.card_work import headline_of, marks_of, problem_of
 from uec.web.context import database, now, office, policy, reader, today
 from uec.web.forms.application import WindowForm, answers_of, application_form, problems
 from uec.web.forms.fields import PageForm
-from uec.web.forms.window import HandOverForm
+from uec.web.forms.window import HandOverForm, ReaderForm
 from uec.web.paging import PAGE_ROWS, offset
 from uec.web.texts import _, _l
 from uec.web.uploads import photo_of
 from uec.web.wording import field_error
+
+_WORK = {"keys": OperationKind.REKEY, "end": OperationKind.TERMINATE}
 
 blueprint = Blueprint("window", __name__, url_prefix="/window")
 
@@ -97,7 +99,8 @@ def refusal() -> ResponseReturnValue:
         except InvalidNumber:
             form.snils.errors = [field_error("form.snils")]
         else:
-            return render_template("citizen/refuse.html", form=form, confirmation=number)
+            paper = confirmations.sealed_up(confirmations.REFUSAL, number, form.snils.data)
+            return redirect(url_for("citizen.confirmation", paper=paper))
     return render_template("window/refusal.html", form=form), 400 if form.errors else 200
 
 
@@ -107,7 +110,7 @@ def hand_over(card_id: int) -> ResponseReturnValue:
     """Check the holder, let the holder choose the PINs, and ask the hub to do the rest."""
     actor = current_actor()
     card = card_lists.detail(database(), card_id, actor=actor, now=now())
-    form = HandOverForm(policy=policy())
+    form = HandOverForm(policy=policy(), pins=handover.chosen_pins(database(), card_id, settings=office().settings))
     form.offer(stations.list_stations(reader(), now=now(), point_id=actor.point_id))
     if request.method == "POST" and form.validate_on_submit():
         station_id, reader_name = form.chosen()
@@ -131,8 +134,34 @@ def hand_over(card_id: int) -> ResponseReturnValue:
 def _sealed(card: CardDetail, form: HandOverForm, station_id: int | None) -> bytes:
     """Seal the PINs to the hub before anything is stored: from here on this process cannot read them either."""
     key = stations.hub_public_key(reader(), now=now(), station_id=station_id)
-    pins = {name: Secret(str(form[name].data).encode("ascii")) for name in ("pin1", "pin2")}
+    pins = {name: Secret(str(form[name].data).encode("ascii")) for name in form.chosen_pins}
     return seal_pins(key, pins, card_number=card.row.number)
+
+
+@blueprint.route("/cards/<int:card_id>/work/<what>", methods=["GET", "POST"])
+@needs(Permission.HAND_OVER_CARD)
+def card_work(card_id: int, what: str) -> ResponseReturnValue:
+    """Change the keys of a card that lies in a reader (`keys`), or make one that came back mute (`end`)."""
+    kind = _WORK.get(what)
+    if kind is None:
+        abort(404)
+    actor = current_actor()
+    card = card_lists.detail(database(), card_id, actor=actor, now=now())
+    form = ReaderForm()
+    form.offer(stations.list_stations(reader(), now=now(), point_id=actor.point_id))
+    if form.validate_on_submit():
+        station_id, reader_name = form.chosen()
+        operation_id = operations.request_operation(
+            database(),
+            kind=kind,
+            card_id=card_id,
+            station_id=station_id,
+            reader=reader_name,
+            actor=actor,
+            now=now(),
+        )
+        return redirect(url_for(".operation", operation_id=operation_id))
+    return render_template("window/card_work.html", card=card, form=form, kind=kind), 400 if form.errors else 200
 
 
 @blueprint.get("/operations/<int:operation_id>")
