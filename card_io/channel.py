@@ -24,6 +24,9 @@ from card_io.tlv import encode_dgi
 _SEGMENTED = (0xE4, 0xE6, 0xD8)  # DELETE, INSTALL, PUT KEY chain by bit 8 of P1
 _NO_MORE_ENTRIES = 0x6A88
 _LOCKED = 0x6283
+_WRONG_P1P2 = 0x6A86
+_ENTRIES_MAX = 4096
+"""More applets than any chip holds: a card that goes on answering 6310 is not sane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +131,25 @@ class SecureChannel:
         return [self.send(command) for command in commands]
 
     def registry(self, subset: gp.Subset, aid: bytes = b"") -> list[gp.RegistryEntry]:
-        """The registry entries of a kind (whose AID starts with `aid`); asks on while the card has more."""
+        """The registry entries of a kind (whose AID starts with `aid`); asks on while the card has more.
+
+        A card that knows no templates is asked for bare lines. Raises `UnexpectedAnswer` when the list never ends.
+        """
+        listing, occurrence = gp.Listing.TEMPLATES, gp.Occurrence.FIRST
         entries: list[gp.RegistryEntry] = []
-        occurrence = gp.Occurrence.FIRST
         while True:
-            response = self.send(gp.get_status(subset, aid, occurrence=occurrence), gp.MORE_DATA, _NO_MORE_ENTRIES)
-            entries += gp.parse_registry(response.data)
+            command = gp.get_status(subset, aid, occurrence=occurrence, listing=listing)
+            response = self.transmit(command)
+            if response.sw == _WRONG_P1P2 and listing is gp.Listing.TEMPLATES and not entries:
+                listing = gp.Listing.LINES
+                continue
+            response.require(command, gp.MORE_DATA, _NO_MORE_ENTRIES)
+            templates = listing is gp.Listing.TEMPLATES
+            entries += gp.parse_registry(response.data) if templates else gp.parse_lines(response.data, subset)
             if response.sw != gp.MORE_DATA:
                 return entries
-            if not response.data:
-                raise UnexpectedAnswer("the card promises more registry entries and gives none; reset it")
+            if not response.data or len(entries) > _ENTRIES_MAX:
+                raise UnexpectedAnswer("the card promises more registry entries than it can have; reset it")
             occurrence = gp.Occurrence.NEXT
 
     def load(

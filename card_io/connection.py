@@ -22,6 +22,8 @@ from card_io.errors import UnexpectedAnswer
 
 ANSWER_MAX = 65536
 """More answer data than one command can ask for: a card that goes on answering 61XX is not sane."""
+ROUNDS_MAX = 1024
+"""Nor is one that gives such an answer in crumbs."""
 
 
 @runtime_checkable
@@ -82,7 +84,9 @@ def _follow(connection: Connection, raw: bytes) -> bytes:
 def _collect(connection: Connection, cla: int, answer: ResponseAPDU) -> ResponseAPDU:
     """Fetch by GET RESPONSE what 61XX promises."""
     data = bytearray(answer.data)
+    rounds = 0
     while answer.sw >> 8 == 0x61:
+        rounds += 1
         more = get_response(cla, (answer.sw & 0xFF) or SHORT_LE_MAX)
         answer = ResponseAPDU.decode(connection.transmit(more.encode()))
         if answer.sw >> 8 == 0x6C:
@@ -90,7 +94,7 @@ def _collect(connection: Connection, cla: int, answer: ResponseAPDU) -> Response
         if answer.sw >> 8 == 0x61 and not answer.data:
             raise UnexpectedAnswer("the card promises more data and gives none; take it out and try again")
         data += answer.data
-        if len(data) > ANSWER_MAX:
+        if len(data) > ANSWER_MAX or rounds > ROUNDS_MAX:
             raise UnexpectedAnswer("the card never ends its answer; take it out and try again")
     return ResponseAPDU(bytes(data), answer.sw)
 

@@ -91,10 +91,22 @@ class Occurrence(IntEnum):
     NEXT = 0x01
 
 
+class Listing(IntEnum):
+    """How the entries are told, bit 2 of P2: templates E3, or bare lines as before GlobalPlatform 2.2."""
+
+    TEMPLATES = 0x02
+    LINES = 0x00
+
+
 def get_status(
-    subset: Subset, aid: bytes = b"", *, occurrence: Occurrence = Occurrence.FIRST, tags: tuple[int, ...] = ()
+    subset: Subset,
+    aid: bytes = b"",
+    *,
+    occurrence: Occurrence = Occurrence.FIRST,
+    tags: tuple[int, ...] = (),
+    listing: Listing = Listing.TEMPLATES,
 ) -> CommandAPDU:
-    """GET STATUS in the TLV form; `aid` (up to 16 bytes, may be the start of one) narrows the list.
+    """GET STATUS; `aid` (up to 16 bytes, may be the start of one) narrows the list.
 
     `tags` asks for data objects (tag list 5C); cards that know no tag lists ignore it.
     """
@@ -103,7 +115,7 @@ def get_status(
     data = tlv.encode(0x4F, aid)
     if tags:
         data += tlv.encode(0x5C, b"".join(tlv.tag_bytes(tag) for tag in tags))
-    return CommandAPDU(0x80, 0xF2, subset, 0x02 | occurrence, data, 256)
+    return CommandAPDU(0x80, 0xF2, subset, listing | occurrence, data, 256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,42 @@ def parse_registry(data: bytes) -> list[RegistryEntry]:
             raise UnexpectedAnswer(f"object {template.tag:X} stands where a registry entry was asked for")
         entries.append(_entry(template.value))
     return entries
+
+
+def parse_lines(data: bytes, subset: Subset) -> list[RegistryEntry]:
+    """Read bare lines (Card Specification 2.1.1, tables 9-22 and 9-23): AID with its length, state, privileges.
+
+    In a list of modules each line ends with their count and their AIDs.
+    """
+    entries: list[RegistryEntry] = []
+    rest = data
+    while rest:
+        aid, rest = _with_length(rest)
+        if len(rest) < 2:
+            raise _cut_short()
+        state, privileges, rest = rest[0], rest[1:2], rest[2:]
+        modules: list[bytes] = []
+        if subset is Subset.LOAD_FILES_AND_MODULES:
+            if not rest:
+                raise _cut_short()
+            count, rest = rest[0], rest[1:]
+            for _ in range(count):
+                module, rest = _with_length(rest)
+                modules.append(module)
+        entries.append(RegistryEntry(aid, state, decode_privileges(privileges), modules=tuple(modules)))
+    return entries
+
+
+def _with_length(data: bytes) -> tuple[bytes, bytes]:
+    """An AID behind its length, and the rest."""
+    end = 1 + data[0] if data else 1
+    if not data or end > len(data):
+        raise _cut_short()
+    return data[1:end], data[end:]
+
+
+def _cut_short() -> UnexpectedAnswer:
+    return UnexpectedAnswer("a line of the registry is cut short; read the registry again")
 
 
 def _entry(value: bytes) -> RegistryEntry:

@@ -4,6 +4,8 @@ ISO/IEC 7816-4 and 7816-8 as narrowed by `card_io.applets.uec.layout`. Hides com
 which a long file is read. PINs come as `Secret` and are revealed at the line that sends them.
 """
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +23,8 @@ PIECE_BYTES: Final = 0xE0
 _VERIFICATION_FAILED: Final = 0x63C0
 _BLOCKED: Final = 0x6983
 _TRANSPORT: Final = 0x6984
+_FILE_MAX: Final = 0x7FFF
+"""Greatest size that the 15-bit offset of READ BINARY reaches."""
 
 
 class WrongPin(CardError):
@@ -104,17 +108,21 @@ class UecSession:
 
     def pins(self) -> list[PinStatus]:
         """The state of every PIN, without using a try."""
-        return [
-            PinStatus(PinRef(ref), left, tries, bool(flags & layout.PinFlag.TRANSPORT))
-            for ref, left, tries, flags in _quadruples(self._get_data(layout.TAG_PINS))
-        ]
+        lines = _quadruples(self._get_data(layout.TAG_PINS))
+        with _known_codes():
+            return [
+                PinStatus(PinRef(ref), left, tries, bool(flags & layout.PinFlag.TRANSPORT))
+                for ref, left, tries, flags in lines
+            ]
 
     def keys(self) -> list[KeyStatus]:
         """What key pairs there are and what they may do."""
-        return [
-            KeyStatus(slot, KeyAlgorithm(algorithm), layout.Rule(rule), KeyUse(use))
-            for slot, algorithm, rule, use in _quadruples(self._get_data(layout.TAG_KEYS))
-        ]
+        lines = _quadruples(self._get_data(layout.TAG_KEYS))
+        with _known_codes():
+            return [
+                KeyStatus(slot, KeyAlgorithm(algorithm), layout.Rule(rule), KeyUse(use))
+                for slot, algorithm, rule, use in lines
+            ]
 
     def _get_data(self, tag: int) -> bytes:
         command = CommandAPDU(0x00, 0xCA, tag >> 8, tag & 0xFF, le=256)
@@ -128,6 +136,8 @@ class UecSession:
             size = int.from_bytes(tlv.require(template, 0x62, 0x80), "big")
         except InvalidTlv as error:
             raise UnexpectedAnswer("the card does not tell how long the file is; it is not this layout") from error
+        if size > _FILE_MAX:
+            raise UnexpectedAnswer(f"the card tells of a file of {size} bytes, more than READ BINARY reaches")
         content = b""
         while len(content) < size:
             offset = len(content)
@@ -185,6 +195,15 @@ class UecSession:
         data = tlv.encode(0xB6, tlv.encode(0x83, bytes([slot])))
         command = CommandAPDU(0x00, 0x47, 0x81, 0x00, data, 256)
         return self._send(command).require(command)
+
+
+@contextlib.contextmanager
+def _known_codes() -> Iterator[None]:
+    """A code that this layout does not have is the card's mistake."""
+    try:
+        yield
+    except ValueError as error:
+        raise UnexpectedAnswer("the card's overview has a code that this layout does not know") from error
 
 
 def _quadruples(data: bytes) -> list[tuple[int, int, int, int]]:
