@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from uec.web import stock_words
+from uec.web import bureau_words, stock_words
 from uec.web.texts import _, _l
 
 Text = object  # a lazy string of flask-babel
@@ -129,6 +129,7 @@ ACTIONS: Mapping[str, Text] = {
     "staff.set_password": _l("Password set"),
     "staff.sign_in": _l("Signed in"),
     **stock_words.ACTIONS,
+    **bureau_words.ACTIONS,
     "staff.sign_in_failed": _l("Wrong password"),
     "staff.locked": _l("Account locked after wrong passwords"),
 }
@@ -166,6 +167,7 @@ KINDS: Mapping[str, Text] = {
     "staff": _l("Member of staff"),
     "station": _l("Station"),
     **stock_words.KINDS,
+    **bureau_words.KINDS,
 }
 
 PARTS: Mapping[str, Text] = {

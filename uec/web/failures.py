@@ -11,6 +11,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from uec.domain import errors
+from uec.domain.bureau import BureauRefused
 from uec.domain.stock import StockRefused
 from uec.services.authority import NoAuthority
 from uec.services.cohort import CohortChanged
@@ -42,6 +43,7 @@ STATUSES: tuple[tuple[type[errors.UecError], int], ...] = (
     (CardNotReady, 409),
     (CohortChanged, 409),
     (StockRefused, 409),
+    (BureauRefused, 409),
     (Quarantined, 409),
     (errors.IllegalMove, 409),
     (errors.Stale, 409),

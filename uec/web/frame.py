@@ -47,6 +47,7 @@ def _staff_links() -> list[Link]:
         Link(_("Plan"), "office.planning", ("office.planning",)),
         Link(_("Calendar"), "office.calendar", ("office.calendar",)),
         Link(_("Batches"), "office.batches", ("office.batch", "office.move_batch")),
+        Link(_("Bureaux"), "office.bureaux_list", ("office.bureau", "office.draw_order")),
         Link(_("Cards"), "office.cards", ("office.card",)),
         Link(_("Twins"), "office.twins", ("office.twin",)),
         Link(_("Mass emission"), "office.cohorts", ("office.cohort", "office.phase", "office.notice")),

@@ -24,7 +24,7 @@ from uec.domain.permissions import Role
 from uec.domain.phases import ChangeState
 from uec.domain.printing import PrintState
 from uec.domain.twins import TwinKind, TwinRole, TwinState
-from uec.web import stock_words
+from uec.web import bureau_words, stock_words
 from uec.web.language import language
 from uec.web.texts import _, _l
 
@@ -127,8 +127,8 @@ _WORDS: tuple[tuple[StrEnum, Text], ...] = (
 )
 
 # Members of different enums with one value are equal as strings, so the kind belongs to the key.
-TAGS = {(type(state), state): (text, colour) for state, text, colour in (*_TAGS, *stock_words.TAGS)}
-WORDS = {(type(value), value): text for value, text in (*_WORDS, *stock_words.WORDS)} | {
+TAGS = {(type(state), state): (text, colour) for state, text, colour in (*_TAGS, *stock_words.TAGS, *bureau_words.TAGS)}
+WORDS = {(type(value), value): text for value, text in (*_WORDS, *stock_words.WORDS, *bureau_words.WORDS)} | {
     key: text for key, (text, _colour) in TAGS.items()
 }
 
@@ -139,6 +139,7 @@ DUTIES: Mapping[str, Text] = {
     "produce": _l("produced the card"),
     "hand over": _l("handed the card over"),
     **stock_words.DUTIES,
+    **bureau_words.DUTIES,
 }
 
 FORM_ERRORS: Mapping[str, Text] = {
@@ -218,6 +219,7 @@ def _too_many(error: UecError) -> str:
 
 SENTENCES: Mapping[str, Callable[[UecError], str]] = {
     **stock_words.SENTENCES,
+    **bureau_words.SENTENCES,
     "uec.same_person": _same_person,
     "uec.account_locked": _refused,
     "uec.too_many_attempts": _too_many,
