@@ -4,6 +4,7 @@ The PINs come sealed to the hub's key (`issuance.production.sealing`) and are wi
 web process nor the database can read them.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -15,6 +16,10 @@ from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import OperationKind
 from uec.domain.policy import Policy
 from uec.services.operations import request_operation
+from uec.services.rows import present
+from uec.services.rules import card_profile
+from uec.settings import Settings
+from uec.store.tables import Card
 
 _MESSAGES = {"digits": "pin.digits", "length": "pin.length", "trivial": "pin.guessed"}
 
@@ -51,17 +56,24 @@ def request(
     )
 
 
-def pin_errors(pin1: str, pin2: str, *, policy: Policy) -> dict[str, str]:
+def chosen_pins(session: Session, card_id: int, *, settings: Settings) -> tuple[str, ...]:
+    """Which PINs the holder of this card chooses, by its profile: `pin1`, and `pin2` where there is one."""
+    profile = card_profile(settings, present(session, Card, card_id).profile)
+    return tuple(pin.name for pin in profile.pins if pin.chosen_by_holder)
+
+
+def pin_errors(pins: Mapping[str, str], *, policy: Policy) -> dict[str, str]:
     """What is wrong with the chosen PINs, by field, as message keys: length, digits, easily guessed, both the same.
 
     The hub judges by the same rule (`issuance.production.pins`) before it touches the card.
     """
-    errors = {}
-    for field, value, (shortest, longest) in (("pin1", pin1, policy.pin1_digits), ("pin2", pin2, policy.pin2_digits)):
+    digits, errors = {"pin1": policy.pin1_digits, "pin2": policy.pin2_digits}, {}
+    for field, value in pins.items():
+        shortest, longest = digits[field]
         limits = PinProfile(field, field, 0, shortest, longest, longest, policy.pin_tries)
         problem = pin_problem(limits, value)
         if problem is not None:
             errors[field] = _MESSAGES[problem]
-    if not errors and pin1 == pin2:
+    if not errors and len(set(pins.values())) < len(pins):
         errors["pin2"] = "pin.same"
     return errors

@@ -22,4 +22,9 @@ from uec.services.handover import pin_errors
     ],
 )
 def test_pins(pin1: str, pin2: str, errors: dict[str, str]) -> None:
-    assert pin_errors(pin1, pin2, policy=Policy()) == errors
+    assert pin_errors({"pin1": pin1, "pin2": pin2}, policy=Policy()) == errors
+
+
+def test_a_card_with_one_pin_asks_for_one() -> None:
+    assert pin_errors({"pin1": "2846"}, policy=Policy()) == {}
+    assert pin_errors({"pin1": "1111"}, policy=Policy()) == {"pin1": "pin.guessed"}

@@ -53,12 +53,15 @@ class HandOverForm(ReaderForm):
     pin2 = PasswordField(_l("PIN2: for the signature"))
     pin2_again = PasswordField(_l("PIN2 once more"))
 
-    def __init__(self, *args: Any, policy: Policy, **kwargs: Any) -> None:
-        """Say beside the PINs how long the policy wants them."""
+    def __init__(self, *args: Any, policy: Policy, pins: Sequence[str] = ("pin1", "pin2"), **kwargs: Any) -> None:
+        """Say beside the PINs how long the policy wants them; `pins` are those the card's profile lets choose."""
         super().__init__(*args, **kwargs)
-        self.policy = policy
-        self.pin1.description = _digits(policy.pin1_digits)
-        self.pin2.description = _digits(policy.pin2_digits)
+        self.policy, self.chosen_pins = policy, tuple(pins)
+        for name, digits in (("pin1", policy.pin1_digits), ("pin2", policy.pin2_digits)):
+            if name in pins:
+                self[name].description = _digits(digits)
+            else:
+                del self[name], self[f"{name}_again"]
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Check the form, then the PINs by the service's rule, then that both were typed alike."""
@@ -69,10 +72,10 @@ class HandOverForm(ReaderForm):
             "pin.guessed": _("This PIN is too easy to guess: choose another"),
             "pin.same": _("PIN2 must differ from PIN1"),
         }
-        wrong = pin_errors(self.pin1.data or "", self.pin2.data or "", policy=self.policy)
+        wrong = pin_errors({name: self[name].data or "" for name in self.chosen_pins}, policy=self.policy)
         for name, key in wrong.items():
             self[name].errors = [words.get(key, _("Check this field"))]
-        for name in ("pin1", "pin2"):
+        for name in self.chosen_pins:
             if not wrong and self[name].data != self[f"{name}_again"].data:
                 self[f"{name}_again"].errors = [_("The two PINs differ: type both again")]
                 valid = False

@@ -1,0 +1,92 @@
+"""What a window asks of a card beside its hand-over: one PIN where there is one, newer keys, the end of its chip."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import update
+
+from tests.support.desk import CardOffice
+from uec.domain.lifecycle import OperationKind, OperationState
+from uec.services import cards, operations
+from uec.store.tables import Card, CardOperation, Staff, Station
+
+SignIn = Callable[[str], FlaskClient]
+
+
+@pytest.fixture
+def window(office: CardOffice) -> str:
+    """A station on line with a card in its reader, as the form names it."""
+    with office.sessions() as session:
+        station = session.query(Station).filter_by(name="Окно 7").one_or_none() or Station(name="Окно 7")
+        station.readers, station.last_seen_at = [{"name": "левый", "card": True}], office.clock()
+        station.point_id = session.query(Staff.point_id).filter_by(login="operator2").scalar()
+        session.add(station)
+        session.commit()
+        return f"{station.id}:левый"
+
+
+def token_in(page: str) -> str:
+    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+    assert found is not None
+    return found.group(1)
+
+
+def returned(office: CardOffice, person: int) -> int:
+    (card_id,) = office.make_cards(person)
+    office.hand_over(card_id)
+    with office.sessions() as session:
+        cards.annul(session, card_id, actor=office.staff.security, reason="вернул", now=office.clock())
+    return card_id
+
+
+@pytest.mark.parametrize(("what", "kind"), [("keys", OperationKind.REKEY), ("end", OperationKind.TERMINATE)])
+def test_work_on_a_card_is_asked_for_at_its_reader(
+    sign_in: SignIn, office: CardOffice, window: str, what: str, kind: OperationKind
+) -> None:
+    if what == "end":
+        card_id = returned(office, 1204)
+    else:
+        (card_id,) = office.make_cards(1201)
+        office.hand_over(card_id)
+    operator = sign_in("operator2")
+    shown = operator.get(f"/office/cards/{card_id}").text
+    assert f"/window/cards/{card_id}/work/{what}" in shown
+    page = f"/window/cards/{card_id}/work/{what}"
+    form = operator.get(page).text
+    assert "Окно 7" in form and "с картой" in form
+    sent = operator.post(page, data={"csrf_token": token_in(form), "reader": window})
+    assert sent.status_code == 302
+    with office.sessions() as session:
+        asked = session.query(CardOperation).filter_by(kind=kind).one()
+        assert (asked.card_id, asked.reader, asked.state) == (card_id, "левый", OperationState.REQUESTED)
+        view = operations.operation(session, asked.id)
+    assert operator.get(f"/window/operations/{view.id}").status_code == 200
+
+
+def test_a_card_that_serves_is_not_made_mute(sign_in: SignIn, office: CardOffice, window: str) -> None:
+    (card_id,) = office.make_cards(1202)
+    office.hand_over(card_id)
+    operator = sign_in("operator2")
+    assert f"/window/cards/{card_id}/work/end" not in operator.get(f"/office/cards/{card_id}").text
+    page = f"/window/cards/{card_id}/work/end"
+    sent = operator.post(page, data={"csrf_token": token_in(operator.get(page).text), "reader": window})
+    assert sent.status_code == 409
+    assert operator.get(f"/window/cards/{card_id}/work/nothing").status_code == 404
+
+
+def test_a_card_with_one_pin_asks_its_holder_for_one(sign_in: SignIn, office: CardOffice, window: str) -> None:
+    (card_id,) = office.make_cards(1203)
+    operator = sign_in("operator2")
+    page = f"/window/cards/{card_id}/hand-over"
+    both = operator.get(page).text
+    assert 'name="pin1_again"' in both and 'name="pin2"' in both and "выбирает ПИН-коды" in both
+    with office.sessions() as session:
+        session.execute(update(Card).where(Card.id == card_id).values(profile="piv"))
+        session.commit()
+    one = operator.get(page).text
+    assert 'name="pin1_again"' in one and "pin2" not in one and "Держатель выбирает ПИН<" in one
+    wrong = {"csrf_token": token_in(one), "reader": window, "holder_checked": "y", "pin1": "2846", "pin1_again": "2847"}
+    refused = operator.post(page, data=wrong)
+    assert refused.status_code == 400 and "2846" not in refused.text
