@@ -201,14 +201,15 @@ def open_bureau_office(
     kind: str = "ec-p256",
     blanks: int = BLANKS,
     start: datetime = NOW,
+    office: CardOffice | None = None,
 ) -> BureauOffice:
-    """An office over an empty database with a bureau that two people let in, ready for orders."""
-    office = open_card_office(sessions, folder, start=start)
+    """An office (a new one over an empty database) with a bureau that two people let in, ready for orders."""
+    office = office or open_card_office(sessions, folder, start=start)
     vault = office.desk.bench.vault
     transport = bring_in_bureau_key(vault)  # type: ignore[arg-type]
     with sessions() as session:
-        keeper = add_staff(session, "keeper", Role.STOREKEEPER)
-        second = add_staff(session, "security2", Role.SECURITY)
+        keeper = add_staff(session, "bureau-keeper", Role.STOREKEEPER)
+        second = add_staff(session, "bureau-security", Role.SECURITY)
         vault_memory.note(session, vault)
         session.commit()
         store_id = _stock(session, office, keeper, blanks)

@@ -131,6 +131,33 @@ FINDINGS: Mapping[str, Text] = {
     "on-the-way": _l("Consignments are on their way: receive them first."),
 }
 
+# Why we reject a card; a word that is not here came from the bureau and is shown as the bureau said it.
+REJECTIONS: Mapping[str, Text] = {
+    "not-wanted": _l("The card is not wanted any more."),
+    "check-values": _l("The chip’s keys are not those that were sent for it."),
+    "production-record": _l("The chip’s production record is another chip’s."),
+    "missing-key": _l("The card has not the keys of its profile."),
+    "duplicate-key": _l("A key of this card is in another card too: call security."),
+    "no-possession": _l("A key of this card did not prove that the card holds it."),
+    "roca": _l("A key of this card can be broken (ROCA): report the chips of this lot."),
+    "debian-weak": _l("A key of this card was made by a broken generator."),
+    "small-factor": _l("A key of this card can be broken."),
+    "close-factors": _l("A key of this card can be broken."),
+    "exponent": _l("A key of this card can be broken."),
+    "malformed": _l("A key of this card cannot be read."),
+    "not-canonical": _l("A key of this card cannot be read."),
+    "foreign-curve": _l("A key of this card is of another kind than its profile’s."),
+    "foreign-algorithm": _l("A key of this card is of another kind than its profile’s."),
+    "not-allowed": _l("A key of this card is of another kind than its profile’s."),
+    "size": _l("A key of this card is of another kind than its profile’s."),
+}
+
+
+def why(reason: str) -> str:
+    """Why a card was rejected, in a sentence; what a bureau said stays in its words."""
+    word, _colon, sentence = reason.partition(": ")
+    return str(REJECTIONS.get(word, sentence or word))
+
 
 def found(finding: str | None) -> str:
     """What was wrong, in a sentence."""

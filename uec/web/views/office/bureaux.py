@@ -14,7 +14,7 @@ from uec.services import bureau_lists, bureau_orders, bureau_sending, bureau_tak
 from uec.services.rows import present
 from uec.store.tables import Batch, Bureau
 from uec.web.access import current_actor, needs
-from uec.web.bureau_words import FILE_KINDS, found
+from uec.web.bureau_words import FILE_KINDS, found, why
 from uec.web.context import database, now, office, reader
 from uec.web.paging import number, offset
 from uec.web.stock_words import told as told_of_stock
@@ -149,6 +149,7 @@ def bureau_order(order_id: int) -> ResponseReturnValue:
         names=stock_lists.names_of(session, (page.row.drawn_by, page.row.approved_by)),
         file_kinds=FILE_KINDS,
         found=found,
+        why=why,
         ready=_file_of(page) is not None,
     )
 
