@@ -113,7 +113,8 @@ def _lasting(begins: Flags, days: int) -> Flags:
 def _deliveries(region: Region, chances: Chances, random: np.random.Generator) -> Counts:
     real = np.zeros_like(region.supply.deliveries)
     for variant, day in np.argwhere(region.supply.deliveries):
-        late = int(random.integers(1, chances.delivery_days + 1)) if random.random() < chances.delivery_late else 0
+        is_late = random.random() < chances.delivery_late and chances.delivery_days > 0
+        late = int(random.integers(1, chances.delivery_days + 1)) if is_late else 0
         if day + late < real.shape[1]:
             real[variant, day + late] += region.supply.deliveries[variant, day]
     return real

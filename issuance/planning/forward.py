@@ -52,6 +52,8 @@ class Course:
     """What stays the same on every day of a walk.
 
     With `kept_plan` [D, P, V], the cohort cards to be made by each day, cumulatively, none of them is made earlier.
+    `queue_ages` [P, C, V, T] are the ages by which points hand over, and `handed_before` [P, C, V] how many places of
+    their queues were handed over before the first day; negative where other cards lay there that go first.
     """
 
     region: Region
@@ -66,6 +68,8 @@ class Course:
     kept_chips: Counts
     allowed: Counts
     longest: int
+    queue_ages: Counts
+    handed_before: Counts
     kept_plan: Counts | None = None
 
 
@@ -77,6 +81,7 @@ def course_of(
     `trips` [P, D] are the couriers' departures that are used; all by default.
     """
     used = region.delivery.departs if trips is None else trips
+    ages = np.cumsum(region.demand.due, axis=-1)
     groups = line_groups(region.supply)
     rooms, every = rooms_of(region, used), rooms_of(region)
     return Course(
@@ -88,11 +93,13 @@ def course_of(
         groups=groups,
         capacity=groups.capacity(region.supply.capacity),
         targets=targets,
-        ages=np.cumsum(region.demand.due, axis=-1),
+        ages=ages,
         storage=np.array([place.storage for place in region.places], dtype=np.int64),
         kept_chips=_kept_chips(region),
         allowed=np.cumsum(every.allowance, axis=1),
         longest=int(region.delivery.transit.max()) + 1,
+        queue_ages=ages,
+        handed_before=-region.demand.stock,
         kept_plan=kept_plan,
     )
 
@@ -199,9 +206,8 @@ def send(course: Course, state: State, day: int) -> Counts:
 
 def hand_over(course: Course, state: State, day: int) -> Counts:
     """Windows hand over what lies there, the first class first."""
-    # What lay there when the plan began goes first; after it the queue's own places.
-    gone = state.handed - course.region.demand.stock
-    handed = by_class(state.stock, course.region.delivery.hand_over[:, day], gone, course.ages)
+    gone = state.handed + course.handed_before
+    handed = by_class(state.stock, course.region.delivery.hand_over[:, day], gone, course.queue_ages)
     state.stock -= handed
     state.handed += handed
     return handed
@@ -224,7 +230,13 @@ def make(course: Course, state: State, day: int, floor: Floor, wanted: Counts | 
             _make_cohort(course, state, day, floor, made)
         else:
             _keep_cohort(course, state, day, floor, made, course.kept_plan)
+            _make_cohort(course, state, day, floor, made)
     return made
+
+
+def make_ahead(course: Course, state: State, day: int, floor: Floor, made: Counts) -> None:
+    """Let lines that have nothing more to do by the plan make cohort cards before their day; adds to `made`."""
+    _make_cohort(course, state, day, floor, made)
 
 
 def _make_stage(course: Course, state: State, floor: Floor, made: Counts, wanted: Counts) -> None:
@@ -271,6 +283,7 @@ def _keep_cohort(course: Course, state: State, day: int, floor: Floor, made: Cou
     trip = course.next_trip[:, day]
     cohort = (slice(None), Kind.COHORT)
     behind = np.minimum(kept[day] - state.made[cohort], state.known[cohort] - state.made[cohort])
+    behind[~course.region.reachable] = 0
     _by_departure(course, state, day, floor, made, np.maximum(behind, 0), trip)
     waiting = np.where(state.made[cohort] >= kept[-1], state.known[cohort] - state.made[cohort], 0)
     waiting[(trip >= days) | ~course.region.reachable] = 0

@@ -5,20 +5,24 @@ up. Every month, and when something happens, the planner plans anew from what it
 intake as it was expected. A promise, once given, stands; the twin counts how many are kept.
 """
 
-from collections.abc import Callable
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from issuance.planning.allot import Floor
 from issuance.planning.chances import Chances, draw
-from issuance.planning.forward import Course, State, begin, course_of, hand_over, make, send, walk
+from issuance.planning.forward import Course, State, Walk, begin, course_of, hand_over, make, make_ahead, send, walk
 from issuance.planning.ledger import Ledger, Moves
-from issuance.planning.optimiser import make_plan
-from issuance.planning.region import Counts, Demand, Flags, Kind, Reals, Region
-from issuance.planning.relaxation import relax
+from issuance.planning.optimiser import Plan, make_plan
+from issuance.planning.region import Counts, Demand, Kind, Reals, Region
+from issuance.planning.rooms import Rooms
 
 EVENT_PAUSE_DAYS = 10
+WORTH_A_PROCESS = 6
 MADE = ("PREPARE", "START_WRITING", "INSPECTED")
 SPOILED = ("PREPARE", "START_WRITING", "SPOIL")
 GIVEN_BACK = ("ANNUL", "DESTROY")
@@ -52,27 +56,62 @@ class Setting:
     margin_days: int = 5
 
 
-def simulate(region: Region, *, seed: int, setting: Setting, trips: Flags | None = None) -> Outcome:
+def simulate(region: Region, *, seed: int, setting: Setting, plan: Plan | None = None) -> Outcome:
     """Live through the region's days once; the same seed gives the same year.
 
-    `trips` [P, D] are the couriers' departures to use; by default those worth running. Raises `IllegalCount` when the
-    office's table forbids what happens.
+    `plan` is the plan of the region that the year begins with; made here when it is None. Raises `IllegalCount` when
+    the office's table forbids what happens.
     """
-    used = make_plan(region).trips if trips is None else trips
-    return _Year(region, setting, np.random.default_rng(seed), Ledger(setting.moves), used).live()
+    begun = make_plan(region) if plan is None else plan
+    return _Year(region, setting, np.random.default_rng(seed), Ledger(setting.moves), begun).live()
 
 
 def simulate_many(
-    region: Region, *, runs: int, setting: Setting, seed: int = 1, tell: Callable[[int], None] | None = None
+    region: Region,
+    *,
+    runs: int,
+    setting: Setting,
+    seed: int = 1,
+    tell: Callable[[int], None] | None = None,
+    processes: int | None = None,
 ) -> list[Outcome]:
-    """Many years, one seed after the other; `tell` hears how many are done."""
-    trips = make_plan(region).trips
+    """Many years, one seed after the other; `tell` hears how many are done.
+
+    They are lived through by `processes` side by side, by default as many as there are cores; a few by this one alone.
+    """
+    plan = make_plan(region)
+    side_by_side = min(runs, processes or os.cpu_count() or 1)
+    years = _alone if side_by_side == 1 or (processes is None and runs < WORTH_A_PROCESS) else _side_by_side
     outcomes = []
-    for run in range(runs):
-        outcomes.append(simulate(region, seed=seed + run, setting=setting, trips=trips))
+    for outcome in years(plan, setting, range(seed, seed + runs), side_by_side):
+        outcomes.append(outcome)
         if tell is not None:
-            tell(run + 1)
+            tell(len(outcomes))
     return outcomes
+
+
+def _alone(plan: Plan, setting: Setting, seeds: range, _processes: int) -> Iterator[Outcome]:
+    for seed in seeds:
+        yield simulate(plan.region, seed=seed, setting=setting, plan=plan)
+
+
+def _side_by_side(plan: Plan, setting: Setting, seeds: range, processes: int) -> Iterator[Outcome]:
+    # Not forked: the solver and the database have threads of their own here. The plan goes over once, not with each.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _begin_process, (plan, setting)) as pool:
+        yield from pool.map(_in_process, seeds)
+
+
+_SHARED: dict[str, tuple[Plan, Setting]] = {}
+
+
+def _begin_process(plan: Plan, setting: Setting) -> None:
+    _SHARED["year"] = (plan, setting)
+
+
+def _in_process(seed: int) -> Outcome:
+    plan, setting = _SHARED["year"]
+    return simulate(plan.region, seed=seed, setting=setting, plan=plan)
 
 
 def spread(outcomes: list[Outcome]) -> dict[str, tuple[float, float]]:
@@ -95,10 +134,10 @@ class _Year:
     """The days of one run; all counters are absolute, the course and the state begin anew with each plan."""
 
     def __init__(
-        self, region: Region, setting: Setting, random: np.random.Generator, ledger: Ledger, trips: Flags
+        self, region: Region, setting: Setting, random: np.random.Generator, ledger: Ledger, plan: Plan
     ) -> None:
         self.region, self.chances, self.margin = region, setting.chances, setting.margin_days
-        self.random, self.ledger, self.trips = random, ledger, trips
+        self.random, self.ledger, self.trips = random, ledger, plan.trips
         self.fate = fate = draw(region, setting.chances, random)
         streams, days = region.demand.finished.shape, len(region.days)
         self.events = fate.events(region)
@@ -114,7 +153,10 @@ class _Year:
         self.first = 0
         self.state = begin(region)
         ledger.enter("PERSONALISED", int(self.known.sum()))
-        self._plan(0)
+        self.kept = np.cumsum(plan.walk.made[:, :, Kind.COHORT], axis=0) + region.demand.finished[:, Kind.COHORT]
+        course = course_of(region, targets=plan.relaxed.targets, trips=plan.trips)
+        self.rooms = course.rooms
+        self._follow(course, plan.walk, 0)
 
     def live(self) -> Outcome:
         for day, date in enumerate(self.region.days):
@@ -141,6 +183,7 @@ class _Year:
         free = course.groups.capacity(self.fate.capacity[:, day])
         floor = Floor(free, np.zeros((len(free), len(state.chips)), dtype=np.int64))
         made = make(course, state, now, floor)
+        make_ahead(course, state, now, floor, made)
         self._spoil(made, state)
         waiting = (state.known - state.made)[self.region.reachable].sum(axis=(0, 1))
         self.stock_outs += int(((state.chips == 0) & (waiting > 0)).sum())
@@ -170,18 +213,45 @@ class _Year:
 
     def _plan(self, day: int) -> None:
         """Plan the rest of the year from the cards as they are, and note what has been promised meanwhile."""
-        if day:
-            self._note_promises(day)
+        self._note_promises(day)
         rest = self._as_known(day)
-        targets = self._old_targets(day) if day else relax(rest).targets
-        course = course_of(rest, targets=targets, trips=self.trips[:, day:])
-        self.curve = self.offered[:day].sum(axis=0) + np.cumsum(walk(course).handed, axis=0)
-        if day:
-            self.state = self._carried_over(rest, self.state)
+        course = course_of(
+            rest, targets=self._old_targets(day), trips=self.trips[:, day:], kept_plan=self._kept_days(day)
+        )
+        course = self._continued(course, day)
+        self.state = self._carried_over(rest, self.state)
+        self._follow(course, walk(course), day)
+
+    def _continued(self, course: Course, day: int) -> Course:
+        """Cards at the points keep their places in the queues; what a cohort may be brought is not reckoned anew."""
+        gone = np.minimum(np.cumsum(self.fate.due, axis=-1), self.left_total[..., None])
+        gone[..., day:] += course.ages
+        rooms, size = self.rooms, len(course.region.days)
+        # Room for clocks that wait already was kept on the trips before.
+        rest = Rooms(np.minimum(rooms.arrives[:, day:] - day, size), rooms.reach[:, day:], rooms.allowance[:, day:])
+        return replace(
+            course,
+            rooms=rest,
+            allowed=np.cumsum(rest.allowance, axis=1),
+            queue_ages=gone,
+            handed_before=self.offered[:day].sum(axis=0) - self.region.demand.stock,
+        )
+
+    def _follow(self, course: Course, walked: Walk, day: int) -> None:
+        """Go by a plan from its first day on."""
+        self.curve = self.offered[:day].sum(axis=0) + np.cumsum(walked.handed, axis=0)
         self.first = day
         # A strike closes days of this course only.
         self.course = replace(course, trips=course.trips.copy())
         self.plans += 1
+
+    def _kept_days(self, day: int) -> Counts:
+        """[D', P, V] cohort cards to be made by each day, as the first plan said, less what has left.
+
+        So the days that were told stay: as in the office, a new plan moves them only when it must.
+        """
+        kept: Counts = np.maximum(self.kept[day:] - self.left_total[:, Kind.COHORT], 0)
+        return kept
 
     def _old_targets(self, day: int) -> Counts:
         """The targets stand, less what has left: a new plan is to disturb as little as it can."""
@@ -204,8 +274,6 @@ class _Year:
     def _as_known(self, day: int) -> Region:
         """The region as a planner sees it in the morning: what is there, and the rest as it was expected."""
         region, state = self.region, self.state
-        if not day:
-            return region
         waiting, finished = state.known - state.made, state.made - state.left
         known = region.demand.known[..., day:].copy()
         known[..., 0] += waiting
