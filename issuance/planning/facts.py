@@ -89,16 +89,21 @@ class Facts:
     intake: float = 0.0
     windows: float = 1.0
 
+    @property
+    def free_chips(self) -> int:
+        """What is told to be in hand; plenty where nothing is told."""
+        return PLENTY if self.in_hand is None else self.in_hand
+
     def supply(
         self,
         days: Sequence[date],
         calendar: WorkingCalendar,
         points: Sequence[OfficePoint],
         *,
-        chips: int = PLENTY,
+        chips: int | None = None,
         arrived: frozenset[str] = frozenset(),
     ) -> Supply:
-        """Lines and chips by day; `chips` by the stock's books, `arrived` the delivery notes that are in it."""
+        """Lines and chips by day; `chips` that are free by the office's books, `arrived` delivery notes in them."""
         lines = self.lines or (_default_line(points),)
         deliveries = np.zeros((1, len(days)), dtype=np.int64)
         for coming in self.deliveries:
@@ -107,7 +112,7 @@ class Facts:
         return Supply(
             tuple(line for line, _ in lines),
             np.stack([hours.capacity(days, calendar) for _, hours in lines]),
-            np.array([chips if self.in_hand is None else self.in_hand], dtype=np.int64),
+            np.array([self.free_chips if chips is None else chips], dtype=np.int64),
             deliveries,
         )
 

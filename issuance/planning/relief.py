@@ -14,7 +14,7 @@ import numpy as np
 
 from issuance.planning.allot import line_groups
 from issuance.planning.optimiser import Plan
-from issuance.planning.region import Kind
+from issuance.planning.region import Kind, Reals
 
 MONTHS_RU = (
     "январе",
@@ -86,25 +86,24 @@ class Relief:
 
 def bottlenecks(plan: Plan) -> list[Week]:
     """The bottleneck of every week of the plan."""
-    prices = plan.relaxed
-    day_price = plan.region.prices.wait[Kind.COHORT]
+    prices = (plan.relaxed.lines, plan.relaxed.windows, plan.relaxed.chips)
     weeks: dict[date, list[int]] = {}
     for index, day in enumerate(plan.region.days):
         weeks.setdefault(date.fromordinal(day.toordinal() - day.weekday()), []).append(index)
-    return [_week(first, plan, indexes, day_price, prices.chips.shape[0]) for first, indexes in weeks.items()]
+    return [_week(first, plan, indexes, prices) for first, indexes in weeks.items()]
 
 
-def _week(first: date, plan: Plan, days: list[int], day_price: float, variants: int) -> Week:
-    prices = plan.relaxed
+def _week(first: date, plan: Plan, days: list[int], prices: tuple[Reals, Reals, Reals]) -> Week:
+    lines, windows, chips = (_days_forward(plan, one) for one in prices)
     worth: list[tuple[float, Bottleneck, int | None]] = [
-        (float(prices.lines[:, days].max(axis=0).mean()), Bottleneck.LINES, None),
-        (float(prices.windows[:, days].max(axis=0).mean()), Bottleneck.WINDOWS, None),
+        (float(lines[:, days].max(axis=0).mean()), Bottleneck.LINES, None),
+        (float(windows[:, days].max(axis=0).mean()), Bottleneck.WINDOWS, None),
     ]
-    worth += [(float(prices.chips[variant, days].mean()), Bottleneck.CHIPS, variant) for variant in range(variants)]
-    price, bottleneck, which = max(worth, key=lambda one: one[0])
-    if price / day_price < NOTICEABLE_DAYS:
+    worth += [(float(chips[variant, days].mean()), Bottleneck.CHIPS, variant) for variant in range(len(chips))]
+    forward, bottleneck, which = max(worth, key=lambda one: one[0])
+    if forward < NOTICEABLE_DAYS:
         return Week(first, Bottleneck.NONE, 0.0)
-    return Week(first, bottleneck, price / day_price, which)
+    return Week(first, bottleneck, forward, which)
 
 
 def reliefs(plan: Plan, *, limit: int = 10) -> list[Relief]:
@@ -114,15 +113,23 @@ def reliefs(plan: Plan, *, limit: int = 10) -> list[Relief]:
 
 
 def _shifts(plan: Plan) -> Iterator[Relief]:
-    region, day_price = plan.region, plan.region.prices.wait[Kind.COHORT]
+    region = plan.region
     member = line_groups(region.supply).member
     months: dict[tuple[int, int], list[int]] = {}
     for index, day in enumerate(region.days):
         months.setdefault((day.year, day.month), []).append(index)
-    for number, line in enumerate(region.supply.lines):
-        for (year, month), days in months.items():
+    # Lines that make the same have one price: the one with the largest shift speaks for them.
+    best = {
+        int(group): max(np.flatnonzero(member == group), key=lambda n: region.supply.lines[n].shift) for group in member
+    }
+    worth = _days_forward(plan, plan.relaxed.lines)
+    for group, number in best.items():
+        line = region.supply.lines[number]
+        for (year, month), within in months.items():
+            # A day on which nothing can be made has no price of its own.
+            days = [day for day in within if region.supply.capacity[number, day]]
             cards = line.shift * len(days)
-            forward = float(plan.relaxed.lines[member[number], days].mean()) / day_price
+            forward = float(worth[group, days].mean()) if days else 0.0
             if not cards or forward < NOTICEABLE_DAYS:
                 continue
             yield Relief(
@@ -136,14 +143,22 @@ def _shifts(plan: Plan) -> Iterator[Relief]:
             )
 
 
+def _days_forward(plan: Plan, prices: Reals) -> Reals:
+    """[..., D] prices as days by which a card comes forward: never more than are left of the plan."""
+    days = np.array([day.toordinal() for day in plan.region.days])
+    left = days[-1] - days + plan.region.prices.beyond_days
+    forward: Reals = np.minimum(prices / plan.region.prices.wait[Kind.COHORT], left)
+    return forward
+
+
 def _chips(plan: Plan) -> Iterator[Relief]:
-    region, day_price = plan.region, plan.region.prices.wait[Kind.COHORT]
+    region = plan.region
     for variant, name in enumerate(region.variants):
-        price = plan.relaxed.chips[variant]
+        price = _days_forward(plan, plan.relaxed.chips[variant])
         # Chips are worth having from a day on: just before each fall of their price is when they are needed.
-        falls = np.flatnonzero(np.diff(np.append(price, 0.0)) < -NOTICEABLE_DAYS * day_price)
+        falls = np.flatnonzero(np.diff(np.append(price, 0.0)) < -NOTICEABLE_DAYS)
         for day in falls:
-            forward = float(price[day]) / day_price
+            forward = float(price[day])
             yield Relief(
                 Bottleneck.CHIPS,
                 CHIPS,

@@ -24,7 +24,11 @@ PAGES: dict[str | None, tuple[str, ...]] = {
     "officer": (
         "/office/", "/office/applications", "/office/applications?query=никого", "/office/applications/{application}",
     ),
-    "planner": ("/office/calendar", "/office/batches", "/office/batches/{batch}", "/office/cohorts"),
+    "planner": (
+        "/office/calendar", "/office/batches", "/office/batches/{batch}", "/office/cohorts", "/office/plan",
+        "/office/plan/lines", "/office/plan/points", "/office/plan/facts", "/office/plan/scenarios",
+        "/office/plan/moved", "/office/batches/{batch}/move",
+    ),
     "releaser": ("/office/batches/{batch}",),
     "producer": (
         "/office/batches/{batch}", "/office/stations", "/window/operations/{operation}",

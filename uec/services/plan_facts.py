@@ -104,18 +104,26 @@ def keep(
     return row.id
 
 
-def chips_in_hand(session: Session, profile: str) -> int:
-    """Blanks in stores, on the way and in shifts that no planned card needs; plenty where nobody keeps books."""
-    if session.scalar(select(StockDelivery.id).where(StockDelivery.profile == profile).limit(1)) is None:
-        return PLENTY
+def free_chips(session: Session, facts: Facts, profile: str) -> int:
+    """Chips that no card in a batch needs: of those told to be in hand, or by the books; plenty where neither is."""
+    if facts.in_hand is None:
+        delivered = select(StockDelivery.id).where(StockDelivery.profile == profile).limit(1)
+        if session.scalar(delivered) is None:
+            return PLENTY
+    there = _blanks(session) if facts.in_hand is None else facts.in_hand
+    unwritten = select(func.count()).select_from(Card).where(Card.state.in_((CardState.PLANNED, CardState.PREPARED)))
+    return max(0, there - int(session.scalar(unwritten) or 0))
+
+
+def _blanks(session: Session) -> int:
+    """Blanks in stores, on the way and in shifts."""
     blanks = func.coalesce(func.sum(StockHolding.last - StockHolding.first + 1), 0)
     usable = (
         select(blanks)
         .join(StockAccount, StockAccount.id == StockHolding.account_id)
         .where(StockAccount.kind.in_(USABLE))
     )
-    unwritten = select(func.count()).select_from(Card).where(Card.state.in_((CardState.PLANNED, CardState.PREPARED)))
-    return max(0, int(session.scalar(usable) or 0) - int(session.scalar(unwritten) or 0))
+    return int(session.scalar(usable) or 0)
 
 
 def arrived(session: Session) -> frozenset[str]:

@@ -9,21 +9,27 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, delete, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+import numpy as np
+from sqlalchemy import ColumnElement, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
+from issuance.planning.region import Counts
 from uec.domain.actors import Actor
+from uec.domain.lifecycle import CardState
 from uec.domain.permissions import Permission
-from uec.services import messages, plan_people
+from uec.services import messages
 from uec.store import audit
+from uec.store.arrays import postgresql
+from uec.store.bulk import copy_rows
 from uec.store.tables import Application, Card, EmissionSlot, IssuancePoint, PromiseMove
 
 CHUNK = 2000
 UNTOLD = PromiseMove.told_at.is_(None)
 LATER: ColumnElement[bool] = or_(PromiseMove.now.is_(None), PromiseMove.now > PromiseMove.was)
-_COLUMNS = ("application_id", "plan_id", "was", "now", "listed_at")
+# Days are ordinals: none within the plan, and not in the plan at all.
+_OPEN, _GONE = 0, -1
+_NOBODY: Counts = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -52,27 +58,37 @@ class MovedPerson:
 
 
 def list_moves(session: Session, before: int, after: int, *, now: datetime) -> None:
-    """Note everybody who still waits and whose promised day differs between two plans; the caller commits."""
+    """Note everybody who still waits and whose promised day differs between two plans; the caller commits.
+
+    Both plans are compared as arrays: a join of a million people with a million lasts for minutes.
+    """
     old, new = _promises(session, before), _promises(session, after)
-    moved = _row(old.c.application_id, after, old.c.promised_on, new.c.promised_on, now)
-    moved = moved.join(new, new.c.application_id == old.c.application_id).where(
-        old.c.promised_on.is_not(None), old.c.promised_on.is_distinct_from(new.c.promised_on)
-    )
-    _note(session, moved)
-    # Who has been on the list for longer, a batch that was called off for one, may have a day again.
-    listed = _row(PromiseMove.application_id, after, PromiseMove.was, new.c.promised_on, now)
-    _note(session, listed.join(new, new.c.application_id == PromiseMove.application_id).where(UNTOLD))
+    kept = _days_of(old.people, new)
+    listed = _listed(session)
+    new_ones = ~np.isin(old.people, listed.people)
+    moved = new_ones & (kept != _GONE) & (old.days != _OPEN) & (old.days != kept)
+    # Who has been on the list for longer, a batch that was called off for one, may have another day by now.
+    then = _days_of(listed.people, new)
+    changed = then != _GONE
+    people = np.concatenate([old.people[moved], listed.people[changed]])
+    was = np.concatenate([old.days[moved], listed.days[changed]])
+    _note(session, people, was, np.concatenate([kept[moved], then[changed]]), plan_id=after, now=now)
     session.execute(delete(PromiseMove).where(UNTOLD, PromiseMove.was == PromiseMove.now))
 
 
 def list_batch(session: Session, batch_id: int, promised_on: date | None, *, now: datetime) -> int:
     """Note that everybody in a batch is promised another day, or none for now; the caller commits."""
-    moved = _row(Card.application_id, None, Card.promised_on, literal(promised_on, PromiseMove.now.type), now)
-    of_batch = (Card.batch_id == batch_id, Card.promised_on.is_not(None))
-    moved = moved.where(*of_batch, Card.promised_on.is_distinct_from(promised_on))
-    count = session.scalar(select(func.count()).select_from(moved.subquery())) or 0
-    _note(session, moved)
-    return count
+    of_batch = select(Card.application_id, Card.promised_on).where(
+        Card.batch_id == batch_id,
+        Card.promised_on.is_not(None),
+        Card.promised_on.is_distinct_from(promised_on),
+        Card.state.in_((CardState.PLANNED, CardState.PREPARED)),
+    )
+    rows = session.execute(of_batch).all()
+    people = np.array([row.application_id for row in rows], dtype=np.int64)
+    was = np.array([_ordinal(row.promised_on) for row in rows], dtype=np.int64)
+    _note(session, people, was, np.full(len(rows), _ordinal(promised_on), dtype=np.int64), plan_id=None, now=now)
+    return len(rows)
 
 
 def summary(session: Session, *, actor: Actor) -> list[MovedPoint]:
@@ -148,30 +164,65 @@ def _untold(session: Session) -> Sequence[Any]:
     return session.execute(rows.where(UNTOLD).order_by(PromiseMove.id).limit(CHUNK).with_for_update()).all()
 
 
-def _promises(session: Session, plan_id: int) -> Any:
-    """(application_id, promised_on) of everybody in a plan."""
-    seats = plan_people.people(session, EmissionSlot.plan_id == plan_id)
-    found = select(seats.c.application_id, EmissionSlot.promised_on)
-    return found.join(EmissionSlot, EmissionSlot.id == seats.c.slot_id).subquery()
+@dataclass(frozen=True)
+class _Promises:
+    """Applications, rising, and the ordinal of each one's promised day."""
+
+    people: Counts
+    days: Counts
 
 
-def _row(application: Any, plan_id: int | None, was: Any, is_now: Any, listed_at: datetime) -> Select[Any]:
-    return select(
-        application,
-        literal(plan_id, PromiseMove.plan_id.type).label("plan_id"),
-        was.label("was"),
-        is_now.label("now"),
-        literal(listed_at, PromiseMove.listed_at.type).label("listed_at"),
+def _promises(session: Session, plan_id: int) -> _Promises:
+    slots = select(EmissionSlot.people, EmissionSlot.promised_on).where(EmissionSlot.plan_id == plan_id)
+    rows = [(np.array(people, dtype=np.int64), _ordinal(day)) for people, day in session.execute(slots)]
+    people = np.concatenate([_NOBODY, *(ids for ids, _ in rows)])
+    days = np.concatenate([_NOBODY, *(np.full(len(ids), day, dtype=np.int64) for ids, day in rows)])
+    order = np.argsort(people)
+    return _Promises(people[order], days[order])
+
+
+def _listed(session: Session) -> _Promises:
+    """Those on the list, with the day they were told."""
+    rows = session.execute(select(PromiseMove.application_id, PromiseMove.was).where(UNTOLD)).all()
+    return _Promises(
+        np.array([row.application_id for row in rows], dtype=np.int64),
+        np.array([_ordinal(row.was) for row in rows], dtype=np.int64),
     )
 
 
-def _note(session: Session, moved: Select[Any]) -> None:
-    kind = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    new = kind(PromiseMove).from_select(_COLUMNS, moved)
-    session.execute(
-        new.on_conflict_do_update(
-            index_elements=[PromiseMove.application_id],
-            index_where=UNTOLD,
-            set_={"now": new.excluded.now, "plan_id": new.excluded.plan_id},
-        )
-    )
+def _days_of(people: Counts, plan: _Promises) -> Counts:
+    """The day of each in a plan; `_GONE` for who is not in it."""
+    if not len(plan.people):
+        return np.full(len(people), _GONE, dtype=np.int64)
+    at = np.minimum(np.searchsorted(plan.people, people), len(plan.people) - 1)
+    days: Counts = np.where(plan.people[at] == people, plan.days[at], _GONE)
+    return days
+
+
+def _ordinal(day: date | None) -> int:
+    return day.toordinal() if day else _OPEN
+
+
+def _note(session: Session, people: Counts, was: Counts, then: Counts, *, plan_id: int | None, now: datetime) -> None:
+    day = {number: date.fromordinal(number) for number in np.unique(np.concatenate([was, then])).tolist() if number > 0}
+    table = zip(people.tolist(), was.tolist(), then.tolist(), strict=True)
+    rows = [{"application_id": key, "was": day[first], "now": day.get(last)} for key, first, last in table]
+    if not rows:
+        return
+    if postgresql(session):
+        session.execute(text("CREATE TEMPORARY TABLE move_incoming (application_id INTEGER, was DATE, now DATE)"))
+        copy_rows(session, "move_incoming", ("application_id", "was", "now"), rows)
+        session.execute(text(_UPSERT), {"plan": plan_id, "at": now})
+        session.execute(text("DROP TABLE move_incoming"))
+        return
+    new = sqlite_insert(PromiseMove)
+    values = {"now": new.excluded.now, "plan_id": new.excluded.plan_id}
+    upsert = new.on_conflict_do_update(index_elements=[PromiseMove.application_id], index_where=UNTOLD, set_=values)
+    session.execute(upsert, [row | {"plan_id": plan_id, "listed_at": now} for row in rows])
+
+
+_UPSERT = """
+INSERT INTO promise_move (application_id, plan_id, was, now, listed_at)
+SELECT application_id, CAST(:plan AS INTEGER), was, now, CAST(:at AS TIMESTAMPTZ) FROM move_incoming
+ON CONFLICT (application_id) WHERE told_at IS NULL DO UPDATE SET now = excluded.now, plan_id = excluded.plan_id
+"""

@@ -58,7 +58,7 @@ def region_of(
         days,
         calendar,
         offered,
-        chips=plan_facts.chips_in_hand(session, profile),
+        chips=plan_facts.free_chips(session, known, profile),
         arrived=plan_facts.arrived(session),
     )
     _leave_to_batches(session, supply, days)

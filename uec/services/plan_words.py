@@ -3,12 +3,13 @@
 A page over 1.4 million people then reads one row.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 import numpy as np
 
-from issuance.planning.lateness import late_cards
+from issuance.planning.lateness import Late, late_cards
 from issuance.planning.optimiser import Plan
 from issuance.planning.relief import Bottleneck, bottlenecks, reliefs
 
@@ -27,6 +28,7 @@ def facts_of(plan: Plan) -> dict[str, Any]:
         "weeks": _weeks(plan),
         "points": _points(plan),
         "reliefs": [{"ru": one.ru, "en": one.en} for one in reliefs(plan, limit=SHOWN_RELIEFS)],
+        "reasons": _reasons(late),
         "late": [
             {
                 "point": one.point,
@@ -43,6 +45,20 @@ def facts_of(plan: Plan) -> dict[str, Any]:
         "late_cards": sum(one.count for one in late),
         "open_cards": sum(one.open for one in late),
     }
+
+
+def _reasons(late: Sequence[Late]) -> list[dict[str, Any]]:
+    """Late cards by class and reason, over all points, with the first sentence as what it would take there."""
+    found: dict[tuple[int, str], dict[str, Any]] = {}
+    for one in late:
+        row = found.setdefault(
+            (int(one.kind), one.reason.value),
+            {"kind": int(one.kind), "reason": one.reason.value, "count": 0, "open": 0, "points": set()},
+        )
+        row["count"] += one.count
+        row["open"] += one.open
+        row["points"].add(one.point)
+    return [row | {"points": len(row["points"])} for row in found.values()]
 
 
 def _weeks(plan: Plan) -> list[dict[str, Any]]:

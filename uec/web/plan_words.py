@@ -27,6 +27,18 @@ def bottlenecks() -> Mapping[str, str]:
     return {"lines": _("lines"), "chips": _("chips"), "windows": _("windows"), "none": _("nothing holds it back")}
 
 
+def reasons() -> Mapping[str, str]:
+    """Why a card is late."""
+    return {
+        "no_courier": _("no courier goes to the point"),
+        "clock_too_short": _("the clock ends before the first trip arrives"),
+        "no_chips": _("chips are short"),
+        "no_lines": _("the lines are short"),
+        "point_full": _("the point cannot store or hand over more"),
+        "beyond_horizon": _("the plan ends before"),
+    }
+
+
 def kinds() -> Mapping[int, str]:
     """The classes of demand."""
     return {Kind.REMAKE: _("remake"), Kind.CLOCK: _("on application"), Kind.COHORT: _("mass emission")}

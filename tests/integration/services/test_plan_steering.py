@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from issuance.planning.facts import PLENTY
+from issuance.planning.facts import PLENTY, Facts
 from tests.integration.services.test_plan_office import CALENDAR, TODAY, applicants
 from tests.support.office import NOW, RULES, Office, open_office
 from uec.domain.errors import InvalidInput, NotAllowed, NotFound, SamePerson
@@ -272,6 +272,16 @@ def test_whatever_is_missing_the_plan_comes_and_says_who_why_and_what_it_takes(
         assert all(one["ru"].endswith(".") and one["en"].endswith(".") for one in late)
 
 
+def test_chips_that_are_cut_into_batches_are_not_there_twice(sessions: sessionmaker[Session], office: Office) -> None:
+    with sessions() as session:
+        told(session, office, {"lines": [LINE], "chips": {"in_hand": 25}})
+        applicants(session, office, 60, route=Route.WINDOW)
+        assert batches.plan(session, actor=office.planner, rules=FEW, now=NOW).cards == 20
+        assert plan_facts.free_chips(session, plan_facts.current(session), "uec") == 5
+        made = batches.plan_anew(session, actor=office.planner, rules=RULES, now=NOW)
+        assert (made.cards, dict(made.unplaced)) == (5, {"no_chips": 35})
+
+
 def test_clocks_that_cannot_be_kept_are_late_and_first(sessions: sessionmaker[Session], office: Office) -> None:
     with sessions() as session:
         applicants(session, office, 40, route=Route.WINDOW)
@@ -395,7 +405,7 @@ def test_an_edit_leaves_the_table_it_was_made_from(sessions: sessionmaker[Sessio
     assert before["chips"]["deliveries"][0]["day"] == "2026-03-09"
     assert after["chips"]["deliveries"][0] == {"day": "2026-04-01", "count": 5}
     with sessions() as session:
-        assert plan_facts.chips_in_hand(session, "uec") == PLENTY, "nobody keeps books of chips"
+        assert plan_facts.free_chips(session, Facts(), "uec") == PLENTY, "nobody keeps books of chips"
         bad = plan_events.edited(before, "line", {"line": "L2", "machines": "1", "cards_per_hour": "1",
                                                   "shift_hours": "8", "line_kind": "wish"}, points=[])  # fmt: skip
         with pytest.raises(InvalidInput, match="kind"):

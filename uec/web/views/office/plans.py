@@ -67,6 +67,7 @@ def planning() -> ResponseReturnValue:
         lying=charts.curve([week.lying for week in weeks], names),
         bottleneck_words=plan_words.bottlenecks(),
         kind_words=plan_words.kinds(),
+        reason_words=plan_words.reasons(),
     )
 
 
@@ -137,7 +138,7 @@ def planning_facts() -> ResponseReturnValue:
     """Show lines, chips and couriers as the planner knows them; say what has happened."""
     table = plan_facts.table(reader())
     points = list(plan_region.office_points(reader()).values())
-    in_hand = plan_facts.chips_in_hand(reader(), office().settings.default_profile)
+    in_hand = plan_facts.free_chips(reader(), plan_facts.checked(table), office().settings.default_profile)
     return render_template(
         "office/planning_facts.html",
         lines=table.get("lines") or [plan_events.default_line(points)],
