@@ -3,13 +3,13 @@
 `look` is the generator, for a station's reader; `check_card` runs it over a local connection. Neither asks an office.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 from card_io.secret import Secret
 from issuance.production.anchors import Anchors
 from issuance.production.asking import Talk
-from issuance.production.bundle import Answers, Request, Send
+from issuance.production.drivers import send_all
 from issuance.production.job import Random
 from issuance.production.judge import CardReport, judge
 from issuance.production.observe import observe
@@ -20,7 +20,10 @@ from issuance.production.relay import Slot, play
 def look(
     profile: CardProfile, anchors: Anchors, *, now: datetime, random: Random, pins: Mapping[str, Secret] | None = None
 ) -> Talk[CardReport]:
-    """Read and judge the card; without `pins` only what is public. Raises `ForeignCard`, `CardRefused`, `CardLost`."""
+    """Read and judge the card; without `pins` only what is public.
+
+    Raises `CardLocked`, `ForeignCard`, `CardRefused`, `CardLost`.
+    """
     observation = yield from observe(profile, random=random, pins=pins)
     return judge(observation, profile, anchors, now=now)
 
@@ -36,20 +39,6 @@ def check_card(
 ) -> CardReport:
     """Check the card in a slot of this machine; `report.genuine` says the outcome, `report.findings` the checks."""
     try:
-        return run_look(look(profile, anchors, now=now, random=random, pins=pins), lambda bundle: play(slot, bundle))
+        return send_all(look(profile, anchors, now=now, random=random, pins=pins), lambda bundle: play(slot, bundle))
     finally:
         slot.close()
-
-
-def run_look(talk: Talk[CardReport], send: Callable[[Send], Answers]) -> CardReport:
-    """Run a look where nobody answers but the card."""
-    answer: Answers | None = None
-    try:
-        while True:
-            request: Request = talk.send(answer)
-            if not isinstance(request, Send):
-                raise TypeError(f"a terminal has no office to answer {type(request).__name__}")
-            answer = send(request)
-    except StopIteration as stop:
-        report: CardReport = stop.value
-        return report

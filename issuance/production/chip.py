@@ -14,7 +14,7 @@ from card_io.applets.uec import layout
 from card_io.errors import CardError
 from issuance.production.asking import Talk, body, bundle, status
 from issuance.production.bundle import SW_OK, Step
-from issuance.production.errors import CardRefused, ForeignCard
+from issuance.production.errors import CardLocked, CardRefused, ForeignCard
 from issuance.production.profile import CardProfile
 
 SW_ABSENT = (0x6A82, 0x6A88, 0x6999)
@@ -22,6 +22,10 @@ SW_ABSENT = (0x6A82, 0x6A88, 0x6999)
 SW_CLOSED = 0x6283
 """SELECT of the domain on a card that is locked or terminated (GlobalPlatform v2.3.1, 11.9.3.2)."""
 SW_NO_STATE = (*SW_ABSENT, 0x6A81, 0x6A86, 0x6D00, 0x6E00, 0x6985)
+
+
+CARD_LOCK = "card_lock"
+"""Label of the step, and name of the check, that finds a card locked: SELECT of its domain says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,12 @@ def life_cycle_of(response: bytes) -> int | None:
     """The applet's life cycle out of the answer to GET DATA `TAG_STATE`: layout version (2), life cycle (1)."""
     data = body(response)
     return data[2] if status(response) == SW_OK and len(data) == 3 else None
+
+
+def require_open(refused: CardRefused) -> None:
+    """Raise `CardLocked` when that is why a card refused to be looked at."""
+    if refused.label == CARD_LOCK and refused.sw == SW_CLOSED:
+        raise CardLocked from refused
 
 
 def chip_number(isd_aid: bytes) -> Talk[str]:

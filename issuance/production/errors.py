@@ -183,6 +183,16 @@ class CardLost(ProductionError):
         )
 
 
+class CardLocked(ProductionError):
+    """The card's life cycle is CARD_LOCKED or TERMINATED: it lets nobody at its applets."""
+
+    code = "card-locked"
+
+    def __init__(self) -> None:
+        """It has no facts beside itself."""
+        super().__init__("The card is locked, or was ended: it lets nobody at what is on it. Put it aside.")
+
+
 class CardScrapped(ProductionError):
     """The card cannot be finished; it is spoiled and a fresh one takes its place."""
 

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from issuance.production.anchors import Anchors
 from issuance.production.asking import Talk, note, pins, progress
 from issuance.production.bundle import PinsWanted, RecordKind
-from issuance.production.errors import CardRefused, InspectionFailed, WrongCard
+from issuance.production.chip import CARD_LOCK
+from issuance.production.errors import CardLocked, CardRefused, InspectionFailed, WrongCard
 from issuance.production.job import InspectionJob, Random
 from issuance.production.judge import CardReport, judge
 from issuance.production.observation import Observation
@@ -39,6 +40,8 @@ def inspect(
     transport = yield from pins(PinsWanted(job.card_number, names))
     try:
         observation = yield from observe(profile, random=random, pins=transport)
+    except CardLocked as error:
+        yield from _fail(job, CARD_LOCK, str(error))
     except CardRefused as error:
         yield from _fail(job, error.label, f"the card answers {error.sw:04X}")
         raise

@@ -21,6 +21,7 @@ from card_io.applets.uec import layout
 from issuance.errors import InvalidSecurityObject
 from issuance.pki.trust import Untrusted
 from issuance.production.anchors import Anchors
+from issuance.production.chip import CARD_LOCK
 from issuance.production.datagroups import Fact, read_data_group
 from issuance.production.errors import InvalidCardData
 from issuance.production.observation import Observation, Proof
@@ -67,6 +68,7 @@ def judge(observation: Observation, profile: CardProfile, anchors: Anchors, *, n
     """Make every check that what was read allows: applet, PINs, security object, data, certificates, proofs."""
     facts: dict[str, Fact] = {}
     findings = [
+        Finding(CARD_LOCK, ok=True),  # a locked card shows nothing that could be judged: `observe` ends with CardLocked
         _finding("applet", _applet, observation),
         _finding("pins", _pins, observation, profile),
         _finding("security_object", _security_object, observation, profile, anchors, facts),

@@ -22,7 +22,7 @@ from card_io.errors import CardError
 from card_io.secret import Secret
 from issuance.production.asking import Talk, body, bundle, status
 from issuance.production.bundle import SW_OK, Step
-from issuance.production.chip import applet_data, life_cycle_of
+from issuance.production.chip import CARD_LOCK, applet_data, life_cycle_of, require_open
 from issuance.production.errors import CardRefused, ForeignCard
 from issuance.production.job import Random
 from issuance.production.observation import CHALLENGE_BYTES, Observation, PinState, Proof
@@ -80,7 +80,7 @@ def _survey(
 ) -> Talk[tuple[str, int | None, dict[int, PinState], dict[int, int]]]:
     """The first trip."""
     head = [
-        Step(gp.select(profile.secure_channel.isd_aid).encode(), label="find_card"),
+        Step(gp.select(profile.secure_channel.isd_aid).encode(), label=CARD_LOCK),
         Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card"),
         Step(gp.select(profile.applet.aid).encode(), label="find_applet"),
         Step(applet_data(layout.TAG_STATE), label="find_applet"),
@@ -91,6 +91,7 @@ def _survey(
         responses = yield from bundle([*head, *tail], fresh=True)
         chip_id = gp.parse_cplc(body(responses[1])).chip_id.hex()
     except CardRefused as error:
+        require_open(error)
         raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
     except CardError as error:
         raise ForeignCard(str(error)) from error

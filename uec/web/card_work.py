@@ -95,6 +95,7 @@ def problem_of(operation: OperationView) -> tuple[str, str]:
         "foreign-card": (_("This is not a card that can be used here."), blank),
         "unknown-keys": (_("The card holds keys that this office does not know."), set_aside),
         "counterfeit": (_("The card cannot prove that it is genuine."), set_aside),
+        "card-locked": (_("The card is locked, or was ended."), set_aside),
         "card-scrapped": (_("The card is spoiled."), spoiled),
         "uec.print_not_matched": (
             _("The number on the plastic was not compared with the chip yet."),

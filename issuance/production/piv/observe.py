@@ -20,6 +20,7 @@ from card_io.errors import CardError
 from card_io.secret import Secret
 from issuance.production.asking import Talk, body, bundle, status
 from issuance.production.bundle import SW_OK, Step
+from issuance.production.chip import CARD_LOCK, require_open
 from issuance.production.errors import CardRefused, ForeignCard
 from issuance.production.job import Random
 from issuance.production.observation import CHALLENGE_BYTES, Observation, PinState, Proof
@@ -90,7 +91,7 @@ class _Reading:
         card_key = self._profile.card_key
         challenge, proof = prove(card_key, self._random)
         head = [
-            Step(gp.select(self._profile.secure_channel.isd_aid).encode(), label="find_card"),
+            Step(gp.select(self._profile.secure_channel.isd_aid).encode(), label=CARD_LOCK),
             Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card"),
             commands.select(),
             *(commands.ask_tries(pin.reference) for pin in asked),
@@ -100,6 +101,7 @@ class _Reading:
             responses = yield from bundle(steps, fresh=True)
             chip_id = gp.parse_cplc(body(responses[1])).chip_id.hex()
         except CardRefused as error:
+            require_open(error)
             raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
         except CardError as error:
             raise ForeignCard(str(error)) from error

@@ -10,8 +10,10 @@ import pytest
 from card_io.applets.uec import layout
 from card_io.secret import Secret
 from issuance.production.anchors import Anchors
-from issuance.production.check import check_card, run_look
-from issuance.production.errors import CardLost, CardRefused, ForeignCard
+from issuance.production.bundle import RecordKind
+from issuance.production.check import check_card
+from issuance.production.drivers import send_all
+from issuance.production.errors import CardLocked, CardLost, CardRefused, ForeignCard, InspectionFailed
 from issuance.production.job import InspectionJob
 from issuance.production.judge import CardReport, judge
 from issuance.production.observation import Observation, PinState, Proof
@@ -19,7 +21,7 @@ from issuance.production.observe import observe
 from issuance.production.relay import OpenedSlot, play
 from tests.support.line import HOLDER_PINS, Line, blank_card, make_line, slot_of
 
-CARD_KEY_CHECKS = {"applet", "pins", "security_object", "card_number", "proof:card"} | {
+CARD_KEY_CHECKS = {"card_lock", "applet", "pins", "security_object", "card_number", "proof:card"} | {
     f"certificate:{slot}" for slot in ("authentication", "signature", "agreement", "card")
 }
 
@@ -215,4 +217,22 @@ def test_a_terminal_has_no_office(line: Line) -> None:
     job = InspectionJob("1", "2", {}, {})
     talk = inspect(job, line.profile, line.anchors, now=line.office.clock(), random=line.randomness.randbytes)
     with pytest.raises(TypeError, match="no office"):
-        run_look(talk, lambda bundle: play(slot_of(blank_card(9005)), bundle))
+        send_all(talk, lambda bundle: play(slot_of(blank_card(9005)), bundle))
+
+
+CARD_LOCKED, TERMINATED = 0x7F, 0xFF
+
+
+@pytest.mark.parametrize("state", [CARD_LOCKED, TERMINATED])
+def test_a_locked_card_is_told_from_a_foreign_one(line: Line, state: int) -> None:
+    number, card = line.order(9006 + state), blank_card(9006 + state)
+    line.personalise(number, card)
+    card.platform.life_cycle = state
+    card._memory.commit()
+    with pytest.raises(CardLocked):
+        check_card(slot_of(card), line.profile, line.anchors, now=line.office.clock(), random=line.randomness.randbytes)
+    with pytest.raises(InspectionFailed, match="card_lock"):
+        line.inspect(number, card)
+    assert line.office.cards[number].state == "SPOILED", "its inspection failed, and says at which check"
+    scrapped = [record for record in line.office.cards[number].journal if record.kind is RecordKind.SCRAPPED]
+    assert str(scrapped[0].facts["reason"]).startswith("card_lock: ")

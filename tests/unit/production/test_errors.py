@@ -21,6 +21,7 @@ SAMPLES: tuple[IssuanceError, ...] = (
     errors.Counterfeit("challenge", "another key"),
     errors.CardRefused("write_data", 0x6A84),
     errors.CardLost("write_data", "card_removed"),
+    errors.CardLocked(),
     errors.CardScrapped("9643", "it was begun too often"),
     errors.InspectionFailed("data", "data group card is not the prepared one"),
     errors.PinRefused("pin1", 2),

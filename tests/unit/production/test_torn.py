@@ -25,7 +25,6 @@ from issuance.production.relay import play
 from issuance.production.transcript import Transcript
 from tests.support.line import HOLDER_PINS, Line, blank_card, slot_of
 
-
 SECURED = 0x0F
 
 
