@@ -86,9 +86,17 @@ def _answer(
     heading, advice = page_texts(status)
     heading = heading_of(code) or heading
     if request.path.startswith("/api/"):
+        # RFC 9457; `code` is for programs, `errors` names the fields.
         response = jsonify(
-            code=code, message=explanation or advice, status=HTTPStatus(status).phrase, errors=dict(fields or {})
+            type="about:blank",
+            title=HTTPStatus(status).phrase,
+            status=status,
+            detail=explanation or advice,
+            instance=request.path,
+            code=code,
+            errors=dict(fields or {}),
         )
+        response.content_type = "application/problem+json"
     elif request.headers.get("HX-Request"):
         response = make_response(
             render_template("parts/failure.html", heading=heading, explanation=explanation or advice)

@@ -3,6 +3,7 @@
 A sign-in ends after 30 minutes without a request and 12 hours in any case (OWASP Session Management Cheat Sheet).
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from flask import Flask, g, request, session
@@ -72,5 +73,9 @@ def _caller() -> Actor | None:
     token = tokens.presented()
     if token is None:
         return _visitor() if request.method in SAFE else None
-    staff_id = tokens.read(token, key=office().key, now=now())
-    return None if staff_id is None else staff.actor_of(reader(), staff_id)
+    bearer = tokens.read(token, key=office().key, now=now())
+    actor = None if bearer is None else staff.actor_of(reader(), bearer.staff_id)
+    if actor is None or bearer is None or bearer.scopes is None:
+        return actor
+    scopes = bearer.scopes
+    return replace(actor, permissions=frozenset(one for one in actor.permissions if one.value in scopes))

@@ -92,7 +92,7 @@ def sent(client: FlaskClient, address: str, body: object) -> Any:
 def test_any_json_is_refused_in_one_shape(client: FlaskClient, address: str, body: object) -> None:
     answer = sent(client, address, body)
     assert answer.status_code in REFUSED
-    assert set(answer.json) == {"code", "message", "status", "errors"}
+    assert set(answer.json) == {"type", "title", "status", "detail", "instance", "code", "errors"}
 
 
 @NEVER

@@ -9,9 +9,16 @@ from flask import Flask
 from flask_smorest import Api
 from flask_wtf.csrf import CSRFProtect
 
-from uec.web.api import routes
+from uec.web.api import resources as _resources  # noqa: F401 - its routes are registered by their import
+from uec.web.api import routes, schemas
 
 VERSION = "1.0"
+
+
+class _Api(Api):  # type: ignore[misc]
+    """The description names our own shape of a refusal."""
+
+    ERROR_SCHEMA = schemas.ProblemOutput
 
 
 def add_api(app: Flask, csrf: CSRFProtect) -> None:
@@ -27,6 +34,6 @@ def add_api(app: Flask, csrf: CSRFProtect) -> None:
             "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
         },
     )
-    api = Api(app)
+    api = _Api(app)
     api.register_blueprint(routes.blueprint)
     csrf.exempt(routes.blueprint)

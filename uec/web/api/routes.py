@@ -35,7 +35,8 @@ def _count_attempts(state: Any) -> None:
 blueprint.record_once(_count_attempts)
 
 
-def _count() -> None:
+def count_attempt() -> None:
+    """Count an attempt of this sender; raises `TooManyAttempts`."""
     attempts: SharedWindow = current_app.extensions["uec.api_attempts"]
     attempts.count(request.remote_addr or "", now())
 
@@ -74,10 +75,12 @@ def _asked(values: Values) -> dict[str, Any]:
 @public
 def open_session(values: Values) -> dict[str, object]:
     """Give a bearer token for login and password."""
-    _count()
+    count_attempt()
     actor = staff.sign_in(database(), values["login"], values["password"], now())
-    token, ends = tokens.issue(cast("int", actor.staff_id), key=office().key, now=now())
-    return {"token": token, "ends_at": ends, "display": actor.display, "permissions": sorted(actor.permissions)}
+    scopes = values["scopes"]
+    token, ends = tokens.issue(cast("int", actor.staff_id), key=office().key, now=now(), scopes=scopes)
+    carried = sorted(one for one in actor.permissions if scopes is None or one.value in scopes)
+    return {"token": token, "ends_at": ends, "display": actor.display, "permissions": carried}
 
 
 @at("/points")
@@ -94,7 +97,7 @@ def list_points() -> object:
 @public
 def submit(values: Values) -> object:
     """Take an application, as the citizen's form does."""
-    _count()
+    count_attempt()
     return intake.submit_application(
         database(),
         form=ApplicationForm(**values),
@@ -113,7 +116,7 @@ def submit(values: Values) -> object:
 @public
 def status(values: Values) -> object:
     """Say where an application stands, for its number and secret."""
-    _count()
+    count_attempt()
     return intake.application_status(database(), number=values["number"], secret=values["secret"], now=now())
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from uec.domain.lifecycle import ApplicationState, BatchState, CardState, Route
+from uec.domain.permissions import Permission
 from uec.web.paging import FARTHEST, LARGEST_ID
 
 
@@ -26,11 +27,29 @@ class Input(Schema):
         unknown = "raise"
 
 
+class ProblemOutput(Schema):
+    """A refusal (RFC 9457, application/problem+json); `code` is for programs, `errors` names the fields."""
+
+    type = fields.String()
+    title = fields.String()
+    status = fields.Integer()
+    detail = fields.String()
+    instance = fields.String()
+    code = fields.String()
+    errors = fields.Dict(keys=fields.String())
+
+
 class SignInInput(Input):
     """Login and password."""
 
     login = fields.String(required=True, validate=TEXT)
     password = fields.String(required=True, validate=TEXT, load_only=True)
+    scopes = fields.List(
+        fields.String(validate=validate.OneOf([one.value for one in Permission])),
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "the only permissions the token carries; without it all that the person has"},
+    )
 
 
 class TokenOutput(Schema):
@@ -170,6 +189,123 @@ class PointOutput(Schema):
     name_ru = fields.String()
     name_en = fields.String()
     address = fields.String()
+
+
+class RefusalInput(Input):
+    """A refusal asks for the SNILS and nothing else."""
+
+    snils = fields.String(required=True, validate=TEXT)
+
+
+class BankChoiceInput(Input):
+    """Whose card of the mass emission comes with which bank of the notice."""
+
+    snils = fields.String(required=True, validate=TEXT)
+    bank = fields.String(required=True, validate=TEXT)
+
+
+class ConfirmationOutput(Schema):
+    """The number of the confirmation."""
+
+    number = fields.String()
+
+
+class NoticeOutput(Schema):
+    """The public notice of mass emission in force; both last days belong to their windows."""
+
+    text = fields.String()
+    places = fields.List(fields.String())
+    banks = fields.List(fields.String())
+    published_on = fields.Date()
+    refusal_until = fields.Date()
+    bank_until = fields.Date()
+
+
+class RefusalsInput(PageInput):
+    """Which refusals: the number of a confirmation, or a SNILS."""
+
+    query = fields.String(load_default="", validate=TEXT)
+
+
+class RefusalOutput(Schema):
+    """One refusal to receive a card."""
+
+    number = fields.String()
+    snils = fields.String()
+    channel = fields.String()
+    filed_at = fields.AwareDateTime()
+    recognised = fields.Boolean()
+
+
+class BalancesInput(PageInput):
+    """Balances of what."""
+
+    by = fields.String(load_default="box", validate=validate.OneOf(["box", "batch", "point"]))
+
+
+class BalanceOutput(Schema):
+    """What became of the blanks of one box, batch or point."""
+
+    id = fields.Integer()
+    name = fields.String()
+    received = fields.Integer(attribute="balance.received")
+    good = fields.Integer(attribute="balance.good")
+    spoiled = fields.Integer(attribute="balance.spoiled")
+    returned = fields.Integer(attribute="balance.returned")
+    destroyed = fields.Integer(attribute="balance.destroyed")
+    in_hand = fields.Integer(attribute="balance.in_hand")
+    missing = fields.Integer(attribute="balance.missing")
+    sent = fields.Integer(attribute="balance.sent")
+    difference = fields.Integer(attribute="balance.difference")
+
+
+class PlanOutput(Schema):
+    """The newest plan of mass emission in figures."""
+
+    id = fields.Integer()
+    made_at = fields.AwareDateTime()
+    first_day = fields.Date()
+    last_day = fields.Date()
+    people = fields.Integer()
+    promised = fields.Integer()
+
+
+class JobOutput(Schema):
+    """A job: its rhythm in seconds, its last run and how long it took, and the next one (none while it is paused)."""
+
+    name = fields.String()
+    every_s = fields.Function(lambda row: int(row.every.total_seconds()), metadata={"type": "integer"})
+    started_at = fields.AwareDateTime(allow_none=True)
+    took_s = fields.Function(
+        lambda row: row.took.total_seconds() if row.took is not None else None, metadata={"type": ["number", "null"]}
+    )
+    outcome = fields.String()
+    next_at = fields.AwareDateTime(allow_none=True)
+    failures = fields.Integer()
+    late = fields.Boolean()
+    paused = fields.Function(lambda row: row.pause is not None, metadata={"type": "boolean"})
+
+
+class RunOutput(Schema):
+    """One run of a job."""
+
+    due_at = fields.AwareDateTime()
+    started_at = fields.AwareDateTime(allow_none=True)
+    outcome = fields.String()
+    failed = fields.Boolean()
+    asked_by = fields.String(allow_none=True)
+
+
+class RunsInput(Input):
+    """How many runs, the newest first."""
+
+    limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
+
+
+class AskedOutput(Schema):
+    """Whether the run is new; false when one waits for a worker already."""
+
+    new = fields.Boolean()
 
 
 class PublishedOutput(Schema):
