@@ -316,5 +316,6 @@ def test_any_order_of_everything(sqlite_template: Path) -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3600)
 def test_any_order_of_everything_at_length(sqlite_template: Path) -> None:
     assert play(sqlite_template, 200, 50) > 2000
