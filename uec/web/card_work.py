@@ -65,9 +65,14 @@ def marks_of(operation: OperationView) -> list[Mark]:
     ]
 
 
+def waits_for_card(operation: OperationView) -> bool:
+    """Return whether the work stands still until its card is put back."""
+    return operation.state is OperationState.RUNNING and operation.progress.get("label") == PUT_BACK
+
+
 def headline_of(operation: OperationView) -> str:
     """Return what is going on in one line."""
-    if operation.state is OperationState.RUNNING and operation.progress.get("label") == PUT_BACK:
+    if waits_for_card(operation):
         return _("Put the same card back into the reader")
     return {
         OperationState.REQUESTED: _("Waiting for the station"),

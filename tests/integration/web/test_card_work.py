@@ -90,3 +90,18 @@ def test_a_card_with_one_pin_asks_its_holder_for_one(sign_in: SignIn, office: Ca
     wrong = {"csrf_token": token_in(one), "reader": window, "holder_checked": "y", "pin1": "2846", "pin1_again": "2847"}
     refused = operator.post(page, data=wrong)
     assert refused.status_code == 400 and "2846" not in refused.text
+
+
+def test_the_live_page_of_a_pulled_card_asks_for_it_and_not_to_leave_it(sign_in: SignIn, office: CardOffice) -> None:
+    (card_id,) = office.make_cards(1205)
+    asked = office.request(OperationKind.INSPECT, card_id)
+    producer = sign_in("producer")
+    part = f"/window/operations/{asked}/part"
+    leave, put_back = "Не вынимайте карту", "верните ту же карту в течение полуминуты"
+    for label, told, untold in (("inspect", leave, put_back), ("put_card_back", put_back, leave)):
+        with office.sessions() as session:
+            operations.claim_operation(session, now=office.clock(), operation_id=asked)
+            operations.show_progress(session, asked, {"step": 0, "of": 0, "label": label})
+            session.commit()
+        shown = producer.get(part).text
+        assert told in shown and untold not in shown, label

@@ -12,7 +12,7 @@ from uec.domain.lifecycle import OperationKind, OperationState
 from uec.services.views import OperationView
 from uec.settings import Settings
 from uec.web.app import create_app
-from uec.web.card_work import COURSES, headline_of, marks_of, problem_of
+from uec.web.card_work import COURSES, headline_of, marks_of, problem_of, waits_for_card
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 CYRILLIC = re.compile("[а-яё]")
@@ -40,6 +40,9 @@ def test_a_pulled_card_is_asked_for(settings: Settings, office: CardOffice) -> N
     with create_app(settings, clock=office.clock).app_context(), force_locale("ru"):
         pulled = work(OperationKind.PERSONALISE, OperationState.RUNNING, "put_card_back")
         assert headline_of(pulled) == "Верните в считыватель ту же карту"
+        assert waits_for_card(pulled)
+        assert not waits_for_card(work(OperationKind.PERSONALISE, OperationState.RUNNING, "write_data"))
+        assert not waits_for_card(work(OperationKind.PERSONALISE, OperationState.DONE, "put_card_back"))
 
 
 def test_the_stage_of_a_hand_over_is_the_one_that_the_hub_reports(settings: Settings, office: CardOffice) -> None:
@@ -59,6 +62,14 @@ def test_the_stage_of_a_hand_over_is_the_one_that_the_hub_reports(settings: Sett
         "uec.card_moved_on",
         "vault-unavailable",
         "card-lost",
+        "card-locked",
+        "card-active",
+        "chip-taken",
+        "wrong-card",
+        "foreign-card",
+        "unknown-keys",
+        "counterfeit",
+        "uec.not_for_this_card",
     ],
 )
 def test_a_clerk_is_told_in_russian_what_to_do(settings: Settings, office: CardOffice, code: str) -> None:
