@@ -136,6 +136,7 @@ def explain(number: str, login: str, password_file: Path | None) -> None:
 
     with store(settings()) as sessions, sessions() as session:
         place = plan_office.explain(session, number, actor=signed_in(session, login, password_file))
+        story = plan_office.story(session, place, language="en")
     show_facts(
         {
             "application": place.application,
@@ -150,6 +151,8 @@ def explain(number: str, login: str, password_file: Path | None) -> None:
             "clock ends": place.due_on,
         }
     )
+    if story:
+        click.echo(story)
 
 
 @plan.command()

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, undefer
 
 from issuance.errors import IssuanceError
 from issuance.planning.archive import pack, unpack
+from issuance.planning.lateness import explain as explain_place
 from issuance.planning.optimiser import Plan, make_plan
 from issuance.planning.region import Kind, Region
 from issuance.planning.replan import renew as renew_plan
@@ -37,10 +38,14 @@ class Making(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where an application stands: its queue, its place in it, and the days that follow; None is "not in the plan"."""
+    """Where an application stands: its queue, its place in it, and the days that follow; None is "not in the plan".
+
+    `late_for` is why its day comes after its clock, or why it has none.
+    """
 
     application: str
     plan_id: int
+    point_id: int
     point: str
     kind: Kind
     place: int
@@ -49,6 +54,7 @@ class Place:
     departs_on: date | None
     promised_on: date | None
     due_on: date
+    late_for: str | None = None
 
 
 def make(session: Session, *, region: Region, actor: Actor, now: datetime) -> EmissionPlan:
@@ -195,6 +201,7 @@ def explain(session: Session, number: str, *, actor: Actor) -> Place:
     return Place(
         application=number,
         plan_id=plan.id,
+        point_id=stands.point_id,
         point=point,
         kind=stands.kind,
         place=stands.place,
@@ -203,4 +210,27 @@ def explain(session: Session, number: str, *, actor: Actor) -> Place:
         departs_on=batch.departs_on if batch else None,
         promised_on=slot.promised_on,
         due_on=application.due_on,
+        late_for=_late_for(session, plan, stands, slot.promised_on, application.due_on),
     )
+
+
+def _late_for(
+    session: Session, plan: EmissionPlan, stands: plan_people.SlotPlace, promised_on: date | None, due_on: date
+) -> str | None:
+    """The reason most people of its queue are late for, when it is late itself."""
+    if promised_on is not None and promised_on <= due_on:
+        return None
+    ids = list(session.scalars(select(IssuancePoint.id).order_by(IssuancePoint.id)))
+    mine = (ids.index(stands.point_id), int(stands.kind))
+    reasons = [str(one["reason"]) for one in plan.facts["late"] if (one["point"], one["kind"]) == mine]
+    return reasons[0] if reasons else None
+
+
+def story(session: Session, place: Place, *, language: str) -> str | None:
+    """The same in sentences, Russian (`ru`) or English, counted out of the kept plan; None where it is not kept."""
+    kept = archived(session)
+    point = session.scalar(select(func.count()).select_from(IssuancePoint).where(IssuancePoint.id < place.point_id))
+    if kept is None or kept[0].id != place.plan_id or point is None:
+        return None
+    told = explain_place(kept[1], point=point, kind=place.kind, variant=0, number=place.place)
+    return told.ru if language == "ru" else told.en

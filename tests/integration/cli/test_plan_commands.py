@@ -82,6 +82,7 @@ def test_a_plan_is_made_shown_and_explained(office: list[str], capsys: pytest.Ca
     shown = capsys.readouterr().out
     assert "cohort" in shown
     assert "can be collected from" in shown
+    assert "cards are ahead of this one in its queue." in shown
 
 
 def test_what_is_wrong_is_one_line(office: list[str], capsys: pytest.CaptureFixture[str]) -> None:

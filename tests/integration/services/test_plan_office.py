@@ -203,6 +203,10 @@ def test_an_application_is_explained(sessions: sessionmaker[Session]) -> None:
         assert told.made_on is not None
         assert told.made_on < told.promised_on
         assert 0 <= told.place < 30
+        assert told.late_for is None
+        story = plan_office.story(session, told, language="ru")
+        assert story is not None and f"{told.made_on:%d.%m.%Y}" in story and f"{told.promised_on:%d.%m.%Y}" in story
+        assert f"Перед этой картой в очереди {told.place}." in story
         with pytest.raises(NotFound, match="no place"):
             plan_office.explain(session, "2026-9999999", actor=office.planner)
         with pytest.raises(NotAllowed):
@@ -222,6 +226,8 @@ def test_without_lines_the_plan_comes_and_says_why(sessions: sessionmaker[Sessio
         assert plan.people == 12
         assert plan.facts["late_cards"] == 12
         assert {late["reason"] for late in plan.facts["late"]} == {"no_lines"}
+        one = plan_office.explain(session, "2026-0000005", actor=office.planner)
+        assert (one.promised_on, one.late_for) == (None, "no_lines")
 
 
 def test_an_office_without_points_or_with_no_day_cannot_plan(sessions: sessionmaker[Session]) -> None:

@@ -129,7 +129,8 @@ def planning_person() -> ResponseReturnValue:
     """Explain the place of one application."""
     asked = request.args.get("number", "").strip()
     place = plan_office.explain(reader(), asked, actor=current_actor())
-    return render_template("office/planning_person.html", place=place, kind_words=plan_words.kinds())
+    words = {"kind_words": plan_words.kinds(), "reason_words": plan_words.reasons()}
+    return render_template("office/planning_person.html", place=place, **words)
 
 
 @blueprint.get("/plan/facts")
