@@ -11,15 +11,14 @@ from uec.cli import bureau_partners, bureau_standin
 from uec.cli.bureau_acting import acting
 from uec.cli.options import ID, login_options, now, reading_store, settings
 from uec.cli.tables import show, show_facts, show_json
-from uec.domain.bureau import Certificates
-from uec.domain.errors import UecError
+from uec.domain.bureau import Certificates, FileRefused
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from issuance.keys.client import VaultClient
-    from uec.domain.actors import Actor
-    from uec.services.bureau_sending import Sender
+    from uec.services.bureau_exchange import Counter
+    from uec.services.bureau_taking import Taken
     from uec.settings import Settings
 
 _folder = click.option(
@@ -128,38 +127,18 @@ def send(folder: Path | None, login: str, password_file: Path | None) -> None:
 
     Needs `uec vault`: it wraps the cards' keys for each bureau; nobody here can read them.
     """
-    from uec.services import bureau_sending  # noqa: PLC0415
+    from uec.services import bureau_exchange  # noqa: PLC0415
 
     chosen, made = settings(), 0
-    place = folder or chosen.state_dir / "bureaux"
+    place = folder or chosen.state_dir / bureau_exchange.FOLDER
     with acting(login, password_file) as (session, actor), _vault(chosen) as vault:
-        for order_id, profile in bureau_sending.due(session):
-            sender = _sender(session, vault, chosen, profile)
-            path = bureau_sending.send(session, order_id, folder=place, sender=sender, actor=actor, now=now())
-            click.echo(f"{path}: made")
-            made += 1
-        made += _answer(session, chosen, vault, place, actor)
+        if bureau_exchange.anything_due(session):
+            counter = _counter(session, vault, chosen)
+            for path in bureau_exchange.send_due(session, counter, folder=place, actor=actor, clock=now):
+                click.echo(f"{path}: made")
+                made += 1
     if not made:
         click.echo("no order is approved, and no card waits for certificates")
-
-
-def _answer(session: "Session", chosen: "Settings", vault: "VaultClient", place: Path, actor: "Actor") -> int:
-    from secrets import token_bytes  # noqa: PLC0415
-    from zoneinfo import ZoneInfo  # noqa: PLC0415
-
-    from uec.services import authority, bureau_answers, bureau_orders  # noqa: PLC0415
-    from uec.services.certification import Issuer  # noqa: PLC0415
-
-    waiting = bureau_answers.due(session)
-    for order_id in waiting:
-        sender = _sender(session, vault, chosen, bureau_orders.profile_name(session, order_id))
-        opened = authority.open_authority(session, vault, settings=chosen)
-        issuer = Issuer(opened, sender.profile, now(), token_bytes, actor.reference, ZoneInfo(chosen.timezone))
-        path = bureau_answers.answer(
-            session, order_id, folder=place, sender=sender, issuer=issuer, actor=actor, now=now()
-        )
-        click.echo(f"{path}: made")
-    return len(waiting)
 
 
 @contextmanager
@@ -171,12 +150,21 @@ def _vault(chosen: "Settings") -> "Iterator[VaultClient]":
         yield vault
 
 
-def _sender(session: "Session", vault: "VaultClient", chosen: "Settings", profile: str) -> "Sender":
-    from uec.services import production_office, rules  # noqa: PLC0415
-    from uec.services.bureau_sending import Sender  # noqa: PLC0415
+def _counter(session: "Session", vault: "VaultClient", chosen: "Settings") -> "Counter":
+    from secrets import token_bytes  # noqa: PLC0415
+    from zoneinfo import ZoneInfo  # noqa: PLC0415
 
-    signer = production_office.document_signer(session, vault)
-    return Sender(vault, signer, rules.card_profile(chosen, profile))
+    from uec.services import authority, production_office, rules  # noqa: PLC0415
+    from uec.services.bureau_exchange import Counter  # noqa: PLC0415
+
+    return Counter(
+        vault,
+        production_office.document_signer(session, vault),
+        authority.open_authority(session, vault, settings=chosen),
+        lambda profile: rules.card_profile(chosen, profile),
+        token_bytes,
+        ZoneInfo(chosen.timezone),
+    )
 
 
 @bureau.command()
@@ -191,38 +179,47 @@ def take(
 
     A file counts whole or not at all. What is wrong with a refused one is said, and recorded; exit code 1 then.
     """
-    from uec.services import bureau_taking  # noqa: PLC0415
+    from functools import partial  # noqa: PLC0415
 
-    chosen = settings()
-    place, refused = folder or chosen.state_dir / "bureaux", 0
+    from uec.services import authority, bureau_exchange, bureau_taking, rules  # noqa: PLC0415
+
+    chosen, refused = settings(), 0
+    profiles, (weak_keys, _) = partial(rules.card_profile, chosen), authority.weak_keys(chosen)
     with acting(login, password_file) as (session, actor):
-        for path in [] if files else sorted(place.glob("*/out/*.p7s")):
-            if not bureau_taking.known(session, path):
-                with path.open("rb") as opened:
-                    refused += not _take(session, opened, path.name, chosen, actor)
         for stream in files:
-            refused += not _take(session, stream, stream.name, chosen, actor)
+            try:
+                said = bureau_taking.take(
+                    session,
+                    stream,  # type: ignore[arg-type]
+                    stream.name,
+                    profiles=profiles,
+                    weak_keys=weak_keys,
+                    actor=actor,
+                    now=now(),
+                )
+            except FileRefused as error:
+                said = error  # type: ignore[assignment]
+            refused += _say(said)
+        place = folder or chosen.state_dir / bureau_exchange.FOLDER
+        found = (
+            []
+            if files
+            else bureau_exchange.take_new(
+                session, folder=place, profiles=profiles, weak_keys=weak_keys, actor=actor, clock=now
+            )
+        )
+        refused += sum(_say(one) for one in found)
     ctx.exit(1 if refused else 0)
 
 
-def _take(session: "Session", stream: IO[bytes], name: str, chosen: "Settings", actor: "Actor") -> bool:
-    from uec.services import bureau_taking, rules  # noqa: PLC0415
-
-    try:
-        taken = bureau_taking.take(
-            session,
-            stream,  # type: ignore[arg-type]
-            name,
-            profiles=lambda profile: rules.card_profile(chosen, profile),
-            actor=actor,
-            now=now(),
-        )
-    except UecError as error:
-        click.echo(f"refused: {error}", err=True)
-        return False
+def _say(taken: "Taken | FileRefused") -> bool:
+    """Tell what became of a file; whether it was refused."""
+    if isinstance(taken, FileRefused):
+        click.echo(f"refused: {taken}", err=True)
+        return True
     facts = ", ".join(f"{count} {what}" for what, count in taken.facts.items() if count)
-    click.echo(f"{name}: {taken.kind} of order {taken.order} taken: {facts}")
-    return True
+    click.echo(f"{taken.kind} of order {taken.order} taken: {facts}")
+    return False
 
 
 @bureau.command()

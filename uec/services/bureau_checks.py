@@ -40,6 +40,14 @@ class OrderedCard:
     chip_id: str | None
 
 
+@dataclass(frozen=True)
+class Measure:
+    """What a card's keys are measured by: its profile, and the list of keys that a broken generator made."""
+
+    profile: CardProfile
+    weak_keys: WeakKeyList
+
+
 @dataclass
 class Report:
     """All that a results file says, by number and chip."""
@@ -142,7 +150,7 @@ def unfit_cards(
     report: Report,
     ordered: Mapping[str, OrderedCard],
     chips: Mapping[str, BureauChip],
-    profile: CardProfile,
+    measure: Measure,
 ) -> dict[str, str]:
     """Why each unfit card is unfit, by number: a word, a colon, a sentence."""
     found: dict[str, str] = {}
@@ -153,7 +161,7 @@ def unfit_cards(
             found[number] = "check-values: the chip's keys are not those that were sent for it"
         elif made.cplc[:4] + made.cplc[16:18] + made.cplc[12:16] != made.chip_id:
             found[number] = "production-record: the chip's production record is another chip's"
-        elif reason := _unfit_keys(made, row.digest or b"", profile):
+        elif reason := _unfit_keys(made, row.digest or b"", measure):
             found[number] = reason
     fit = {number: made for number, made in report.made.items() if number not in found}
     for number in _seen_before(session, fit):
@@ -161,13 +169,14 @@ def unfit_cards(
     return {number: reason[:REASON_LIMIT] for number, reason in found.items()}
 
 
-def _unfit_keys(made: Made, order_digest: bytes, profile: CardProfile) -> str:
+def _unfit_keys(made: Made, order_digest: bytes, measure: Measure) -> str:
+    profile = measure.profile
     if set(made.keys) != {key.name for key in profile.keys}:
         return "missing-key: the card has not the keys of its profile"
     for slot in profile.keys:
         key = made.keys[slot.name]
         try:
-            check_public_key(key.public_key, {KeyAlgorithm(slot.algorithm.value)}, weak_keys=WeakKeyList())
+            check_public_key(key.public_key, {KeyAlgorithm(slot.algorithm.value)}, weak_keys=measure.weak_keys)
             challenge = proof_challenge(order_digest, made.number, slot.name)
             check_proof(key.public_key, Proof(challenge, key.proof))
         except UnfitKey as error:

@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 from issuance.bureau.records import RecordReader
 from issuance.bureau.reply import Finished, Made
 from issuance.production.bundle import Record, RecordKind
-from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor
 from uec.domain.bureau import (
     ORDER,
@@ -33,6 +32,7 @@ from uec.domain.lifecycle import CardEvent, CardState, advance
 from uec.services import bureau_blanks, journal
 from uec.services.bureau_checks import (
     REASON_LIMIT,
+    Measure,
     OrderedCard,
     Report,
     free_chips,
@@ -60,7 +60,13 @@ MAKER_KVN = 0xFF
 
 
 def apply(
-    session: Session, row: BureauOrder, stream: BinaryIO, *, profile: CardProfile, actor: Actor, now: datetime
+    session: Session,
+    row: BureauOrder,
+    stream: BinaryIO,
+    *,
+    measure: Measure,
+    actor: Actor,
+    now: datetime,
 ) -> Mapping[str, Any]:
     """Write down what results say of an accepted order; returns counts. The caller commits.
 
@@ -72,7 +78,7 @@ def apply(
     ordered = {one.number: one for one in ordered_cards(session, row.id)}
     chips = free_chips(session, row.id)
     require_ordered(report, ordered, chips)
-    unfit = unfit_cards(session, row, report, ordered, chips, profile)
+    unfit = unfit_cards(session, row, report, ordered, chips, measure)
     good = [made for number, made in report.made.items() if number not in unfit]
     _write_down(session, row, good, ordered, actor, now)
     store_id = present(session, Bureau, row.bureau_id).store_id

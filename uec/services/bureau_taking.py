@@ -18,6 +18,7 @@ from issuance.bureau.errors import BureauFileRefused
 from issuance.bureau.records import FileKind, Header, RecordReader, checked
 from issuance.bureau.reply import Word
 from issuance.bureau.sealed import opened_reply, spool
+from issuance.pki.hygiene import WeakKeyList
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor
 from uec.domain.bureau import (
@@ -33,6 +34,7 @@ from uec.domain.bureau import (
 from uec.domain.lifecycle import ApplicationEvent, BatchEvent, BatchState, CardEvent, advance
 from uec.domain.permissions import Permission
 from uec.services import bureau_results, bureaux, stock_ledger
+from uec.services.bureau_checks import Measure
 from uec.services.bureau_orders import recall, tell
 from uec.services.moves import move, move_all
 from uec.services.rows import locked, present
@@ -41,6 +43,7 @@ from uec.store.tables import Application, Batch, Bureau, BureauCard, BureauCerti
 
 NAME_LIMIT, SENTENCE_LIMIT = 200, 500
 Profiles = Callable[[str], CardProfile]
+NO_LIST = WeakKeyList()
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,30 @@ class _File:
     header: Header | None = None
 
 
-def take(session: Session, stream: BinaryIO, name: str, *, profiles: Profiles, actor: Actor, now: datetime) -> Taken:
+@dataclass(frozen=True)
+class _Judge:
+    """What results are judged by."""
+
+    profiles: Profiles
+    weak_keys: WeakKeyList
+
+
+def take(
+    session: Session,
+    stream: BinaryIO,
+    name: str,
+    *,
+    profiles: Profiles,
+    weak_keys: WeakKeyList = NO_LIST,
+    actor: Actor,
+    now: datetime,
+) -> Taken:
     """Take an acknowledgement or results; raises `FileRefused`, recorded, when it is not what it should be."""
     actor.require(Permission.PRODUCE_CARD)
     with spool() as kept:
         file = _measure(stream, kept, name)
         try:
-            return _take(session, kept, file, profiles, actor, now)
+            return _take(session, kept, file, _Judge(profiles, weak_keys), actor, now)
         except (BureauFileRefused, BureauRefused) as error:
             session.rollback()
             sentence = str(error)[:SENTENCE_LIMIT]
@@ -96,7 +116,7 @@ def _measure(stream: BinaryIO, kept: BinaryIO, name: str) -> _File:
     return _File(Path(name).name[:NAME_LIMIT], digest.hexdigest(), size)
 
 
-def _take(session: Session, stream: BinaryIO, file: _File, profiles: Profiles, actor: Actor, now: datetime) -> Taken:
+def _take(session: Session, stream: BinaryIO, file: _File, judge: _Judge, actor: Actor, now: datetime) -> Taken:
     certificate = _signer_of(session, stream, file)
     file.bureau_id = certificate.bureau_id
     _require_in_use(certificate, now)
@@ -105,7 +125,7 @@ def _take(session: Session, stream: BinaryIO, file: _File, profiles: Profiles, a
         file.header = found.header
         row = _order_of(session, found.header, certificate.bureau_id, file)
         _require_new(session, row, file, actor)
-        facts = _do(session, row, found, records, profiles, actor, now)
+        facts = _do(session, row, found, records, judge, actor, now)
         _record(session, file, FileOutcome.TAKEN, actor, now, facts=facts)
         session.commit()
         return Taken(row.number, found.header.kind, facts)
@@ -174,15 +194,15 @@ def _do(
     row: BureauOrder,
     found: RecordReader,
     records: BinaryIO,
-    profiles: Profiles,
+    judge: _Judge,
     actor: Actor,
     now: datetime,
 ) -> Mapping[str, Any]:
     if found.header.kind is FileKind.ACKNOWLEDGEMENT:
         return _hear(session, row, RecordReader(records), actor, now)
     if found.header.kind is FileKind.RESULTS:
-        profile = profiles(found.header.profile)
-        return bureau_results.apply(session, row, records, profile=profile, actor=actor, now=now)
+        measure = Measure(judge.profiles(found.header.profile), judge.weak_keys)
+        return bureau_results.apply(session, row, records, measure=measure, actor=actor, now=now)
     raise BureauRefused(f"A file of the kind {found.header.kind} does not come from a bureau.", finding="other-kind")
 
 

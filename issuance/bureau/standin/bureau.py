@@ -23,6 +23,7 @@ from issuance.bureau.standin.faults import Fault, Results
 from issuance.bureau.standin.identity import Identity
 from issuance.bureau.standin.work import Workshop
 from issuance.errors import IssuanceError
+from issuance.production.errors import ProductionError
 from issuance.production.profile import CardProfile
 
 Clock = Callable[[], datetime]
@@ -127,7 +128,11 @@ class StandIn:
             if chip is None:
                 results.not_made.append(NotMade(card.number, "no-blanks", "all blanks of the order are used up"))
                 continue
-            results.made.append(shop.make(card, chip))
+            try:
+                results.made.append(shop.make(card, chip))
+            except ProductionError as error:
+                results.spoiled.append(shop.spoil(chip, "failed", card.number))
+                results.not_made.append(NotMade(card.number, "failed", str(error)))
         for fault in self.faults:
             faults.spoil(results, fault, order_digest=shop.digest)
         self._report(shop, results)

@@ -10,7 +10,16 @@ from uec.domain.bureau import BureauRefused, Certificates, CertificateUse
 from uec.domain.errors import InvalidInput, SamePerson, UecError
 from uec.domain.permissions import Permission
 from uec.domain.stock import StockRefused
-from uec.services import bureau_lists, bureau_orders, bureau_sending, bureau_taking, bureaux, rules, stock_lists
+from uec.services import (
+    authority,
+    bureau_lists,
+    bureau_orders,
+    bureau_sending,
+    bureau_taking,
+    bureaux,
+    rules,
+    stock_lists,
+)
 from uec.services.rows import present
 from uec.store.tables import Batch, Bureau
 from uec.web.access import current_actor, needs
@@ -119,12 +128,9 @@ def draw_order() -> ResponseReturnValue:
     """Draw up an order for a batch."""
     session, back = database(), url_for(".bureaux_list")
     try:
+        way = Certificates(request.form.get("certificates", Certificates.HAND_OVER))
         batch = present(session, Batch, number(request.form.get("batch", "")) or 0)
-        drawing = bureau_orders.Drawing(
-            batch.id,
-            number(request.form.get("bureau", "")) or 0,
-            Certificates(request.form.get("certificates", Certificates.HAND_OVER)),
-        )
+        drawing = bureau_orders.Drawing(batch.id, number(request.form.get("bureau", "")) or 0, way)
         profile = rules.card_profile(office().settings, batch.profile)
         made = bureau_orders.draw(session, drawing, profile=profile, actor=current_actor(), now=now())
     except ValueError:
@@ -208,6 +214,7 @@ def bring_bureau_file() -> ResponseReturnValue:
             upload.stream,  # type: ignore[arg-type]
             upload.filename,
             profiles=lambda name: rules.card_profile(settings, name),
+            weak_keys=authority.weak_keys(settings)[0],
             actor=current_actor(),
             now=now(),
         )
