@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uec.cli.ca_requests import certify, listed, revoke
 from uec.cli.options import now, reading_store, settings, store
 from uec.cli.tables import show_facts
 from uec.domain.actors import system_actor
@@ -21,7 +22,11 @@ OPERATOR = system_actor("command line")
 
 @click.group()
 def ca() -> None:
-    """The certification authority: make it, show it, publish its lists. Needs `uec vault` running."""
+    """The certification authority: make it, show it, certify stations and staff, publish its stop-list.
+
+    Its keys never leave the vault: whatever signs needs `uec vault` running. Cards get their certificates by themselves
+    while they are made; see `uec crl` for revocation lists and `uec ocsp` for answers about single certificates.
+    """
 
 
 @contextmanager
@@ -86,11 +91,15 @@ def show(out: Path | None) -> None:
 @ca.command("stop-list")
 def stop_list() -> None:
     """Sign and publish the stop-list now."""
-    from uec.services import production_office, publication  # noqa: PLC0415
+    from uec.services import phases, production_office, publication  # noqa: PLC0415
 
     chosen = settings()
     with store(chosen) as sessions, sessions() as session, _vault(chosen) as vault:
         signer = production_office.document_signer(session, vault)
-        policy = chosen.policy.at(now())
+        policy = phases.book(session, chosen.policy).at(now())
         number = publication.publish_stop_list(session, signer, policy=policy, now=now())
     click.echo(f"stop-list {number} published")
+
+
+for command in (certify, listed, revoke):
+    ca.add_command(command)

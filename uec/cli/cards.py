@@ -161,6 +161,7 @@ def replace(card_id: int, reason: str, login: str, password_file: Path | None) -
     from secrets import token_bytes  # noqa: PLC0415
 
     from uec.services import cards as service  # noqa: PLC0415
+    from uec.services import phases  # noqa: PLC0415
 
     chosen, moment = settings(), now()
     with store(chosen) as sessions, sessions() as session:
@@ -169,7 +170,7 @@ def replace(card_id: int, reason: str, login: str, password_file: Path | None) -
             card_id,
             actor=signed_in(session, login, password_file),
             reason=ApplicationReason(reason),
-            policy=chosen.policy.at(moment),
+            policy=phases.book(session, chosen.policy).at(moment),
             now=moment,
             random=token_bytes,
         )

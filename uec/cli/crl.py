@@ -41,12 +41,12 @@ def list_lists() -> None:
 @crl.command("next")
 def next_editions() -> None:
     """Show when each list is made again even if nothing changes, the soonest first."""
-    from uec.services import publication  # noqa: PLC0415
+    from uec.services import phases, publication  # noqa: PLC0415
 
     chosen, moment = settings(), now()
     with reading_store(chosen) as session:
         planned = publication.plan(session)
-        waits = publication.any_crl_due(session, policy=chosen.policy.on(moment.date()), now=moment)
+        waits = publication.any_crl_due(session, policy=phases.book(session, chosen.policy).at(moment), now=moment)
     planned.sort(key=lambda one: one.next_edition)
     show(
         ("name", "next edition", "ends", "state"),
@@ -64,7 +64,7 @@ def publish(everything: bool, root: bool) -> None:  # noqa: FBT001 - switches of
     """Sign and publish now what is due."""
     from issuance.keys.access import ClientKind  # noqa: PLC0415
     from issuance.keys.client import VaultClient  # noqa: PLC0415
-    from uec.services import authority, crl_entries, publication  # noqa: PLC0415
+    from uec.services import authority, crl_entries, phases, publication  # noqa: PLC0415
 
     chosen, moment = settings(), now()
     with (
@@ -76,7 +76,7 @@ def publish(everything: bool, root: bool) -> None:  # noqa: FBT001 - switches of
             click.echo(f"CRL root {authority.renew_root_crl(session, vault, now=moment)} published")
             return
         opened = authority.open_authority(session, vault, settings=chosen)
-        policy = chosen.policy.on(moment.date())
+        policy = phases.book(session, chosen.policy).at(moment)
         if everything:
             for part in crl_entries.parts(session):
                 number = publication.publish_crl(session, opened, policy=policy, now=moment, part=part)

@@ -73,7 +73,7 @@ def refresh() -> None:
     """Sign every answer that waits now, and renew the signer where it is time."""
     from issuance.keys.access import ClientKind  # noqa: PLC0415
     from issuance.keys.client import VaultClient  # noqa: PLC0415
-    from uec.services import ocsp_answers, ocsp_signers  # noqa: PLC0415
+    from uec.services import ocsp_answers, ocsp_signers, phases  # noqa: PLC0415
 
     chosen, moment = settings(), now()
     with (
@@ -84,7 +84,7 @@ def refresh() -> None:
         for until in ocsp_signers.renew_due(session, vault, settings=chosen, now=moment, random=token_bytes):
             click.echo(f"new signer until {until:%Y-%m-%d}")
         delegates = ocsp_signers.delegates(session, vault, now=moment)
-        life, signed = timedelta(hours=chosen.policy.at(moment).ocsp_hours), 0
+        life, signed = timedelta(hours=phases.book(session, chosen.policy).at(moment).ocsp_hours), 0
         while more := ocsp_answers.sign_due(session, delegates, life=life, now=moment):
             signed += more
     click.echo(f"{signed} answers signed")

@@ -109,3 +109,70 @@ def notices(login: str, password_file: Path | None) -> None:
             for n in rows
         ],
     )
+
+
+@phases.command("propose-notice")
+@click.argument("text_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--place", "places", multiple=True, required=True, help="Where it is published; may be repeated.")
+@click.option("--bank", "banks", multiple=True, required=True, help="A bank to choose; that of the tender first.")
+@click.option("--on", "day", type=_day, required=True, help="The day of publication.")
+@login_options
+def propose_notice(
+    text_file: Path, places: tuple[str, ...], banks: tuple[str, ...], day: datetime, login: str,
+    password_file: Path | None,
+) -> None:  # fmt: skip
+    """Propose the public notice whose text is in TEXT_FILE (UTF-8)."""
+    from uec.services import notices as service  # noqa: PLC0415
+    from uec.services import phases as rules_service  # noqa: PLC0415
+
+    chosen = settings()
+    try:
+        text = text_file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{text_file} is not UTF-8 text: save it anew.", field="text") from None
+    with store(chosen) as sessions, sessions() as session:
+        made = service.propose(
+            session,
+            text=text,
+            places=places,
+            banks=banks,
+            published_on=day.date(),
+            actor=signed_in(session, login, password_file),
+            policy=rules_service.book(session, chosen.policy).on(day.date()),
+            now=now(),
+        )
+    click.echo(f"notice {made.id} is proposed: refusals until {made.refusal_until}, banks until {made.bank_until}")
+
+
+@phases.command("confirm-notice")
+@click.argument("notice_id", type=ID)
+@login_options
+def confirm_notice(notice_id: int, login: str, password_file: Path | None) -> None:
+    """Confirm a proposed notice, as another person; its windows count from then on."""
+    from uec.services import notices as service  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        service.confirm(session, notice_id, actor=signed_in(session, login, password_file), now=now())
+    click.echo(f"notice {notice_id} is confirmed")
+
+
+@phases.command("choose-bank")
+@click.argument("snils")
+@click.argument("bank")
+@click.option("--channel", default="window", show_default=True, type=click.Choice(["window", "post", "portal"]))
+@login_options
+def choose_bank(snils: str, bank: str, channel: str, login: str, password_file: Path | None) -> None:
+    """File the choice of BANK by the resident with this SNILS, within the time for it."""
+    from uec.domain.permissions import Permission  # noqa: PLC0415
+    from uec.services import notices as service  # noqa: PLC0415
+    from uec.services import phases as rules_service  # noqa: PLC0415
+
+    chosen = settings()
+    with store(chosen) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        actor.require(Permission.TAKE_APPLICATION)
+        policy = rules_service.book(session, chosen.policy).at(now())
+        number = service.choose_bank(
+            session, snils=snils, bank=bank, channel=channel, actor=actor, policy=policy, now=now()
+        )
+    click.echo(f"choice {number}")

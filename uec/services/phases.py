@@ -3,7 +3,8 @@
 The settings hold the policy an installation begins with; the confirmed changes lie over it (`book`), and their list is
 its history. What a change moves is counted when it is proposed, shown, and counted again when it is confirmed: if it
 moved meanwhile, it is shown anew. Confirming re-counts at once what follows from the rules of past days: promised dates
-of applications, windows of notices; and voids lists that were computed by other rules.
+of applications (those people are told), windows of notices; voids lists that were computed by other rules; and asks for
+a run of the plan.
 """
 
 from collections.abc import Mapping
@@ -16,21 +17,23 @@ from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput, Stale
-from uec.domain.lifecycle import COHORT, CohortEvent, CohortState, advance
+from uec.domain.lifecycle import COHORT, CardState, CohortEvent, CohortState, advance
 from uec.domain.permissions import Permission
 from uec.domain.phases import CHANGE, ChangeEvent, ChangeState
 from uec.domain.policy import Policy, PolicyBook, rule_of
 from uec.domain.texts import typed
+from uec.services import messages, schedule
 from uec.services.cohort_rules import entitled
 from uec.services.intake import CLOSED
 from uec.services.notices import display_name, refuse_same
 from uec.services.rows import locked
 from uec.store import audit
 from uec.store.audit import Note
-from uec.store.tables import Application, Cohort, PolicyChange, PublicNotice, Resident
+from uec.store.tables import Application, Card, Cohort, PolicyChange, PublicNotice, Resident
 
 _CLOCKS = ("production_days", "replacement_days")
 _WINDOWS = ("refusal_window_days", "bank_choice_days")
+_PLANNED_BY = ("production_days", "replacement_days", "mass_emission_from", "on_application_from")
 _ENTITLING = ("entitled_age_years", "mass_emission_from")
 
 
@@ -150,6 +153,11 @@ def effects(
     notices = _notices(session, rules, valid_from, old)
     if notices:
         counted["notices"] = len(notices)
+    if rules.get("storage_days", old.storage_days) != old.storage_days:
+        lying = select(func.count()).select_from(Card).where(Card.state == CardState.PERSONALISED)
+        counted["stored"] = session.scalar(lying) or 0
+    if any(name in rules and rules[name] != getattr(old, name) for name in _PLANNED_BY):
+        counted["plan"] = True
     if any(name in rules and rules[name] != getattr(old, name) for name in _ENTITLING):
         day = max(valid_from, present.day(now), rules.get("mass_emission_from", valid_from))
         counted["people"] = {
@@ -210,6 +218,9 @@ def _apply(
         days = _days_moved(clock, rules, old)
         if days:
             _move_promises(session, clock, days, change, old, actor, now)
+    if any(name in rules and rules[name] != getattr(old, name) for name in _PLANNED_BY):
+        # The plan follows at once, by a worker; whose promised day it moves is told by it.
+        schedule.ask(session, "plan", asked_by=actor.reference, now=now)
     for cohort in _lists(session, rules, change.valid_from, old):
         cohort.state = advance(COHORT, cohort.state, CohortEvent.EDIT)
         details = {"number": cohort.number, "change": change.id}
@@ -229,14 +240,17 @@ def _move_promises(
     moved = update(Application).where(*_promises(clock, change.valid_from, old))
     moved = moved.values(due_on=later, version=Application.version + 1)
     rows = session.execute(
-        moved.returning(Application.id, Application.resident_id), execution_options={"synchronize_session": False}
+        moved.returning(Application.id, Application.resident_id, Application.due_on),
+        execution_options={"synchronize_session": False},
     ).all()
     details = {"change": change.id, "days": days}
+    told = ((row, due_on - timedelta(days=days), due_on) for row, _person, due_on in rows)
+    messages.promise_moved(session, told, occasion=f"policy:{change.id}", now=now)
     audit.record_many(
         session,
         [
             Note(actor.reference, "application.move-promise", "application", str(row), now, person, details)
-            for row, person in rows
+            for row, person, _due_on in rows
         ],
     )
 

@@ -59,6 +59,17 @@ def moved(effects: Mapping[str, object]) -> list[str]:
         said.append(
             ngettext("%(num)d notice gets new windows", "%(num)d notices get new windows", int(str(effects["notices"])))
         )
+    if isinstance(effects.get("stored"), int):
+        count = int(str(effects["stored"]))
+        said.append(
+            ngettext(
+                "%(num)d unclaimed card is stored until another day",
+                "%(num)d unclaimed cards are stored until another day",
+                count,
+            )
+        )
+    if effects.get("plan"):
+        said.append(_("The plan is made anew at once; whose day it moves is told"))
     people = effects.get("people")
     if isinstance(people, Mapping):
         day = date.fromisoformat(people["day"])

@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.office import (
@@ -23,10 +23,10 @@ from uec.domain.lifecycle import CohortState, Route
 from uec.domain.permissions import Role
 from uec.domain.phases import ChangeState
 from uec.domain.policy import Policy, PolicyBook
-from uec.services import cohort, notices, phases
+from uec.services import cohort, notice_windows, notices, phases, refusals, schedule
 from uec.services.intake import submit_application
 from uec.services.phases import ChangeView
-from uec.store.tables import Application, AuditEntry, Cohort, PublicNotice
+from uec.store.tables import Application, AuditEntry, Cohort, Message, PublicNotice
 
 BASE = PolicyBook(Policy())
 TODAY = NOW.date()
@@ -135,7 +135,7 @@ def test_a_change_shows_and_moves_the_promises(sessions: sessionmaker[Session], 
 
         withdraw(session, closed.id, actor=office.operator, reason="передумал", now=NOW)
         change = propose(session, office, production_days="20")
-        assert change.effects == {"production_days": {"applications": 2, "days": -10}}
+        assert change.effects == {"production_days": {"applications": 2, "days": -10}, "plan": True}
         later = propose(session, office, TODAY + timedelta(days=1), production_days="20")
         assert later.effects["production_days"]["applications"] == 0, "registered before the rule"
         confirm(session, office, change)
@@ -144,6 +144,72 @@ def test_a_change_shows_and_moves_the_promises(sessions: sessionmaker[Session], 
         assert due == [closed_due, TODAY + timedelta(days=20), TODAY + timedelta(days=20)]
         moved = select(AuditEntry.subject_id).where(AuditEntry.action == "application.move-promise")
         assert sorted(session.scalars(moved)) == ["2", "3"]
+        told = session.execute(select(Message.application_id, Message.key, Message.facts).order_by(Message.id)).all()
+        facts = {"before": closed_due.isoformat(), "after": (TODAY + timedelta(days=20)).isoformat()}
+        assert [tuple(row) for row in told] == [(number, f"promise:policy:{change.id}", facts) for number in (2, 3)]
+        run = schedule.claim(session, now=NOW)
+        assert run is not None and run.job == "plan", "what follows is planned anew at once"
+
+
+def test_a_longer_storage_counts_the_cards_that_lie_there_and_plans_nothing(
+    sessions: sessionmaker[Session], office: Office
+) -> None:
+    with sessions() as session:
+        assert propose(session, office, storage_days="90").effects == {"stored": 0}
+        confirm(session, office, propose(session, office, storage_days="80"))
+        assert schedule.claim(session, now=NOW) is None
+
+
+def test_when_its_windows_are_over_a_notice_is_counted_once_and_the_bank_of_the_tender_given(
+    sessions: sessionmaker[Session], office: Office
+) -> None:
+    with sessions() as session:
+        for number in (1, 2, 3, 4):
+            add_resident(session, number)
+        session.commit()
+        made = notice(session, office, TODAY - timedelta(days=10))
+        notices.confirm(session, made.id, actor=office.releaser, now=NOW)
+        ways = {"channel": "web", "actor": CITIZEN, "now": NOW}
+        refusals.file(session, snils=form(4, point_id=1).snils, **ways)
+        for bank in ("Банк региона", "Другой банк"):
+            notices.choose_bank(session, snils=form(1, point_id=1).snils, bank=bank, policy=POLICY, **ways)
+        assert notice_windows.close_due(session, policy=POLICY, now=NOW) == []
+        last = NOW + timedelta(days=POLICY.refusal_window_days - 10)
+        assert notice_windows.close_due(session, policy=POLICY, now=last) == [], "its last day belongs to it"
+        (closed,) = notice_windows.close_due(session, policy=POLICY, now=last + timedelta(days=1))
+        assert (closed.refusals, closed.bank_choices, closed.default_bank) == (1, 1, 0)
+        assert notice_windows.close_due(session, policy=POLICY, now=last + timedelta(days=2)) == []
+        (shown,) = notices.list_notices(session, actor=office.planner)
+        assert shown.closing["refusals"] == 1 and shown.closing["bank"] == "Банк региона"
+        later = last + timedelta(days=3)
+        listed = cohort.compute(session, actor=office.planner, as_of=later.date(), policy=POLICY, now=later)
+        cohort.propose(session, listed.id, actor=office.planner, now=later)
+        cohort.approve(session, listed.id, actor=office.releaser, digest=listed.digest, now=later)
+        cohort.open_applications(session, listed.id, actor=office.planner, policy=POLICY, now=later)
+        banks = session.scalars(select(Application.bank).order_by(Application.resident_id)).all()
+        assert banks == ["Другой банк", "Банк региона", "Банк региона"], "without a rule, that of the notice"
+
+
+def test_applications_that_were_open_before_get_the_bank_when_the_windows_close(
+    sessions: sessionmaker[Session], office: Office
+) -> None:
+    with sessions() as session:
+        for number in (1, 2):
+            add_resident(session, number)
+        session.commit()
+        publish_notice(session, office)
+        listed = cohort.compute(session, actor=office.planner, as_of=TODAY, policy=POLICY, now=NOW)
+        cohort.propose(session, listed.id, actor=office.planner, now=NOW)
+        cohort.approve(session, listed.id, actor=office.releaser, digest=listed.digest, now=NOW)
+        cohort.open_applications(session, listed.id, actor=office.planner, policy=POLICY, now=NOW)
+        session.execute(update(Application).values(bank=None))
+        session.commit()
+        (closed,) = notice_windows.close_due(session, policy=Policy(default_bank="Банк конкурса"), now=NOW)
+        assert closed.default_bank == 2
+        session.expire_all()
+        assert set(session.scalars(select(Application.bank))) == {"Банк конкурса"}
+        given = select(AuditEntry.subject_id).where(AuditEntry.action == "application.give-bank")
+        assert len(session.scalars(given).all()) == 2
 
 
 def test_what_moved_meanwhile_is_shown_again(sessions: sessionmaker[Session], office: Office) -> None:

@@ -11,7 +11,7 @@ from uec.services import rows, staff, stations, stock_lists
 from uec.services.quality_refusals import Quarantined
 from uec.store.tables import Quarantine
 from uec.web.access import current_actor, needs
-from uec.web.context import database, now, office, reader
+from uec.web.context import database, now, policy, reader
 from uec.web.texts import _
 from uec.web.views.office.room import blueprint
 from uec.web.views.office.stock_transfers import refused
@@ -55,7 +55,7 @@ def quality() -> ResponseReturnValue:
         rows=service.list_quarantines(session),
         stations=stations.list_stations(session, now=now()),
         people=staff.list_staff(session),
-        band=office().settings.policy.on(now().date()).quality_band,
+        band=policy().quality_band,
         kinds=SubjectKind,
     )
 
