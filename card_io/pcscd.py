@@ -160,7 +160,7 @@ class Pcscd:
         self._settings.write_text(settings)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the service
         self._process = subprocess.Popen(
-            [program, "--foreground", "--config", name],
+            [*_dying_with_us(), program, "--foreground", "--config", name],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -196,6 +196,11 @@ class Pcscd:
         if self._settings is not None:
             self._settings.unlink(missing_ok=True)
             self._settings = None
+
+
+def _dying_with_us() -> list[str]:
+    """What has the service end when the thread that starts it does, also by SIGKILL: nobody else would end it."""
+    return ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
 
 
 @contextlib.contextmanager

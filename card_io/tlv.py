@@ -6,6 +6,7 @@ Hides the byte layout of tags and lengths. A tag is an `int` that reads like the
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from card_io.errors import InvalidTlv
 
@@ -13,6 +14,7 @@ _MAX_TAG_BYTES = 4
 _MAX_LENGTH_BYTES = 4
 
 
+@lru_cache(maxsize=1024)
 def tag_bytes(tag: int) -> bytes:
     """The tag as it goes on the wire; `InvalidTlv` when no such tag can exist."""
     if tag < 0:

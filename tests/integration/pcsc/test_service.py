@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,4 +115,31 @@ def test_a_service_that_somebody_ended_is_started_again(pcsc: PcscService, how: 
     pcsc.ensure()
     assert pcsc.ours and pcscd._service_process() not in {None, before}
     with insert(1, answer):
+        pass
+
+
+STARTS_ONE = """
+import time
+from card_io.pcscd import Pcscd
+service = Pcscd()
+service.ensure()
+print(service.ours, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_service_does_not_outlive_a_program_that_is_killed(pcsc: PcscService) -> None:
+    """It would lie there with its readers, and nobody would know whose it is."""
+    if not pcsc.own():
+        assert reader_ports() == PORTS, "the running pcscd is not ours to end"
+        return
+    pcsc.stop()
+    wait_until(lambda: pcscd._service_process() is None, "our own service does not end")
+    with subprocess.Popen([sys.executable, "-c", STARTS_ONE], stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None and program.stdout.readline() == b"True\n"
+        assert pcscd._service_process() is not None
+        program.kill()
+    wait_until(lambda: pcscd._service_process() is None, "the service lives on")
+    pcsc.ensure()
+    with insert(0, answer):
         pass
