@@ -1,11 +1,13 @@
 """From a batch to cards handed over, made by an outside bureau: order, results, stock, the holder's card."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
+from issuance.bureau.records import RecordReader, Tag, checked
 from tests.support.bureau_office import BureauOffice, open_bureau_office
 from uec.domain.bureau import Certificates, OrderedState, OrderState
 from uec.domain.lifecycle import ApplicationState, BatchState, CardState, OperationKind, OperationState
@@ -13,6 +15,9 @@ from uec.services import bureau_answers, bureau_orders
 from uec.services.bureau_sending import Sender
 from uec.services.certification import Issuer
 from uec.store.tables import Batch
+
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -31,9 +36,33 @@ def finish_at_window(bureau: BureauOffice, card_id: int) -> None:
     assert operation.state is OperationState.DONE, operation.error_text
 
 
+def openssl(*arguments: object) -> None:
+    done = subprocess.run(["openssl", "cms", *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def as_openssl_reads_it(bureau: BureauOffice, order: Path) -> RecordReader:
+    """The order, decrypted with the bureau's key and verified against the office's certificate by `openssl cms`."""
+    keys, inner, content = bureau.folder / "bureau", bureau.folder / "inner.p7s", bureau.folder / "order.bin"
+    common = ("-binary", "-inform", "DER")
+    openssl(
+        "-decrypt", *common, "-in", order, "-inkey", keys / "encryption.key", "-recip", keys / "encryption.pem",
+        "-out", inner,
+    )  # fmt: skip
+    openssl(
+        "-verify", *common, "-in", inner, "-certfile", keys / "office.pem", "-CAfile", keys / "office.pem",
+        "-partial_chain", "-no_check_time", "-purpose", "any", "-out", content,
+    )  # fmt: skip
+    with content.open("rb") as stream:
+        return checked(stream)
+
+
 def test_a_batch_made_by_a_bureau(bureau: BureauOffice) -> None:
     office = bureau.office
     order_id = bureau.order(1, 2, 3, 4)
+    read = as_openssl_reads_it(bureau, bureau.desk / "in" / "BO-000001.p7m")
+    assert (read.counts[Tag.CARD], read.counts[Tag.CHIP]) == (4, 6)
+    assert read.digest == bureau.row(order_id).digest
     assert bureau.row(order_id).state is OrderState.SENT
     assert bureau.blanks() == {"STORE": 194, "HAND": 6}
     said = bureau.standin()

@@ -25,6 +25,9 @@ PEOPLE = {
 }  # fmt: skip
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def office(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BureauOffice]:
     """An office of today with a bureau, its vault on a socket, and people who may sign in."""

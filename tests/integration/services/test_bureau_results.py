@@ -26,6 +26,9 @@ from uec.store.tables import Application, AuditEntry, Batch, BureauKey, Card, Jo
 PEOPLE = (1, 2, 3)
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def bureau(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[BureauOffice]:
     opened = open_bureau_office(sessions, tmp_path)
