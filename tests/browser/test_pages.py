@@ -18,8 +18,8 @@ DESK = {"width": 1280, "height": 900}
 # Login (None: a visitor) -> pages; {card}, {ready}, {application}, {batch}, {operation} are filled from the office.
 PAGES: dict[str | None, tuple[str, ...]] = {
     None: (
-        "/", "/apply/person", "/apply/document", "/apply/contact", "/apply/choice", "/status", "/refuse", "/sign-in",
-        "/pki/", "/no-such-page",
+        "/", "/apply/person", "/apply/document", "/apply/contact", "/apply/choice", "/status", "/refuse", "/notice",
+        "/bank", "/sign-in", "/pki/", "/no-such-page",
     ),
     "officer": (
         "/office/", "/office/applications", "/office/applications?query=никого", "/office/applications/{application}",
@@ -39,13 +39,13 @@ PAGES: dict[str | None, tuple[str, ...]] = {
         "/window/", "/window/?query=никого", "/window/application", "/window/refusal",
         "/window/cards/{ready}/hand-over",
     ),
-    "auditor": ("/office/audit", "/office/shifts"),
+    "auditor": ("/office/audit", "/office/shifts", "/office/exports"),
     "keeper": (
         "/office/stock", "/office/stock/delivery", "/office/stock/boxes", "/office/stock/transfers",
         "/office/stock/balance/point", "/office/stock/destruction", "/office/shifts",
     ),
     "quality": ("/office/quality",),
-    "admin": ("/office/staff", "/office/staff/{member}"),
+    "admin": ("/office/staff", "/office/staff/{member}", "/office/jobs", "/office/jobs/plan"),
 }  # fmt: skip
 
 
