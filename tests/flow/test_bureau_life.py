@@ -16,7 +16,6 @@ from uec.services.bureau_sending import Sender
 from uec.services.certification import Issuer
 from uec.store.tables import Batch
 
-
 pytestmark = pytest.mark.slow
 
 
