@@ -61,7 +61,7 @@ class OrderEvent(StrEnum):
 
 
 class OrderedState(StrEnum):
-    """Where a card of an order stands: at the bureau, made, answered with certificates, finished, rejected, recalled."""
+    """Where a card of an order stands: at the bureau, made, answered with certificates, finished, rejected or back."""
 
     ORDERED = "ORDERED"
     MADE = "MADE"
