@@ -273,7 +273,11 @@ def test_a_certificate_too_large_is_named_and_the_card_goes_on() -> None:
     assert opened.certificate(Slot.AUTHENTICATION) is None
 
 
-@pytest.mark.parametrize("packed", [b"no gzip", gzip.compress(CERTIFICATE)[:-9], gzip.compress(bytes(1 << 20)), b""])
+@pytest.mark.parametrize(
+    "packed",
+    [b"no gzip", gzip.compress(CERTIFICATE)[:-9], gzip.compress(bytes(1 << 20)), b""],
+    ids=["no gzip", "cut short", "endless", "empty"],  # of the bytes they would be others in every worker
+)
 def test_a_damaged_or_endless_compressed_certificate_is_refused(packed: bytes) -> None:
     content = piv.encode_certificate(packed).replace(b"\x71\x01\x00", b"\x71\x01\x01")
     with pytest.raises(UnexpectedAnswer, match="write it again"):
