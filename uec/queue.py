@@ -128,7 +128,8 @@ async def _autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
 
 async def _alive(connection: psycopg.AsyncConnection[Any]) -> None:
     """Raise when the server has closed the connection; asks this machine alone, and not the server each time."""
-    connection.pgconn.consume_input()
+    for _ in ("its last words", "that it has hung up"):
+        connection.pgconn.consume_input()
 
 
 def run_due(tools: Tools, job: str, due_at: datetime) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.production.datagroups import read_data_group
@@ -114,6 +114,48 @@ def test_two_workers_prepare_one_batch_each_card_once(office: CardOffice, monkey
         told = session.scalars(select(AuditEntry.details).where(AuditEntry.action == "batch.prepare")).all()
         assert sum(details["cards"] for details in told) == 19
         assert session.scalar(select(func.count()).select_from(CardData)) == 19
+
+
+def test_a_card_annulled_while_its_data_are_made_is_left_out(
+    office: CardOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The move finds fewer cards than were read: all is looked at again, and nothing is signed or told twice."""
+    batch_id, reads = released(office, 1, 2, 3), 0
+    read = preparation._planned
+
+    def slow(session: Session, part: preparation.Part) -> object:
+        nonlocal reads
+        found, reads = read(session, part), reads + 1
+        if reads == 1:
+            change = update(Card).where(Card.id == found[0].id).values(state=CardState.ANNULLED)
+            session.execute(change, execution_options={"synchronize_session": False})
+            session.commit()  # as if by somebody else
+        return found
+
+    monkeypatch.setattr(preparation, "_planned", slow)
+    assert prepare(office, batch_id) == 2 and reads == 2
+    assert states(office) == [CardState.ANNULLED, CardState.PREPARED, CardState.PREPARED]
+    with office.sessions() as session:
+        assert session.scalar(select(func.count()).select_from(CardData)) == 2
+        told = session.scalars(select(AuditEntry.details).where(AuditEntry.action == "batch.prepare")).all()
+        assert [details["cards"] for details in told] == [2]
+
+
+def test_preparing_touches_no_index_of_the_cards(office: CardOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL writes the new version of each card beside the old one."""
+    batch_id, moved = released(office, *range(1, 31)), []
+    move = preparation._move
+
+    def counted(session: Session, part: preparation.Part, **given: object) -> int:
+        done = move(session, part, **given)  # type: ignore[arg-type]
+        if session.get_bind().dialect.name == "postgresql":
+            told = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'card'"
+            moved.append(tuple(session.execute(text(told)).one()))
+        return done
+
+    monkeypatch.setattr(preparation, "_move", counted)
+    assert prepare(office, batch_id) == 30
+    assert moved in ([], [(30, 30)])
 
 
 KILLED = """

@@ -4,6 +4,7 @@ The nodes are processes of their own and die by SIGKILL. Whatever happens, every
 number is used twice, and what was signed fits what will be written.
 """
 
+import asyncio
 import random
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -25,7 +27,7 @@ from tests.support.desk import SETTINGS, CardOffice, open_card_office
 from tests.support.outage import frail_server
 from uec.domain.errors import StoreUnavailable
 from uec.domain.lifecycle import CardState
-from uec.queue import Hands
+from uec.queue import Hands, _pool
 from uec.services import authority, batches, card_jobs, preparation, schedule
 from uec.store import queue
 from uec.store.engine import make_engine, session_factory
@@ -244,6 +246,22 @@ def test_parts_nobody_has_are_handed_over_by_the_rhythm(nodes: Nodes) -> None:
         session.commit()
         assert preparation.hand_over(session, batch_id) == 1
         session.rollback()
+
+
+def test_a_connection_the_server_has_closed_is_not_taken_from_the_pool(postgres_url: str) -> None:
+    async def look() -> None:
+        async with _pool(conninfo=postgres_url, min_size=1, max_size=1, open=False) as pool:
+            async with pool.connection() as connection:
+                assert connection.autocommit
+                await connection.execute("SELECT 1")
+                first = connection.info.backend_pid
+            with psycopg.connect(postgres_url, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
+            async with pool.connection() as connection:
+                found = await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
+                assert found is not None and found[0] != first
+
+    asyncio.run(look())
 
 
 def test_a_living_worker_gives_back_what_is_not_in_its_hands(nodes: Nodes) -> None:
