@@ -31,6 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what tests have counted (`record_property("counted", ...)`), like how often a process was killed."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "counted":
+                terminalreporter.write_line(f"{report.nodeid}: {value}")
+
+
 def shares_with_its_module(item: pytest.Item) -> bool:
     """Whether a fixture of the test lives as long as its module: what one test leaves there, the next one finds."""
     info = getattr(item, "_fixtureinfo", None)

@@ -8,12 +8,15 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.errors import IssuanceError
 from issuance.keys.port import Vault
 from uec.domain.actors import system_actor
+from uec.domain.bureau import FileRefused
 from uec.domain.errors import UecError
 from uec.domain.policy import Policy
 from uec.gateways.mail import open_post
@@ -21,6 +24,7 @@ from uec.services import (
     attempts,
     authority,
     batches,
+    bureau_exchange,
     cards,
     checks,
     key_rotation,
@@ -40,6 +44,7 @@ from uec.services import (
     reminders,
     rules,
     schedule,
+    vault_memory,
 )
 from uec.services.applicant_secret import RandomBytes
 from uec.services.audit import sign_head
@@ -47,6 +52,7 @@ from uec.settings import Settings
 from uec.store import queue
 
 _log = logging.getLogger(__name__)
+WORKER = system_actor("bureaux")
 
 
 @dataclass(frozen=True)
@@ -159,9 +165,10 @@ def sign_answers(tools: Tools) -> str:
 
 
 def sign_audit(tools: Tools) -> str:
-    """Put a signature under the present ends of the audit chains."""
+    """Put a signature under the present ends of the audit chains, and count on with the vault."""
     with tools.sessions() as session:
         head = sign_head(session, tools.vault, now=tools.clock())
+        vault_memory.meet(session, tools.vault)
     return "nothing new" if head is None else f"head {head.id}"
 
 
@@ -289,6 +296,32 @@ def judge_quality(tools: Tools) -> str:
     return f"{len(made)} quarantined"
 
 
+def exchange_with_bureaux(tools: Tools) -> str:
+    """Put due orders and answers into the bureaux' folders, and take what they brought."""
+    folder, made, taken, refused = tools.settings.state_dir / bureau_exchange.FOLDER, 0, 0, 0
+    profiles, (weak_keys, _) = partial(rules.card_profile, tools.settings), authority.weak_keys(tools.settings)
+    with tools.sessions() as session:
+        if bureau_exchange.anything_due(session):
+            counter = bureau_exchange.Counter(
+                tools.vault,
+                production_office.document_signer(session, tools.vault),
+                authority.open_authority(session, tools.vault, settings=tools.settings),
+                profiles,
+                tools.random,
+                ZoneInfo(tools.settings.timezone),
+            )
+            sent = bureau_exchange.send_due(session, counter, folder=folder, actor=WORKER, clock=tools.clock)
+            made = sum(1 for _ in sent)
+        for one in bureau_exchange.take_new(
+            session, folder=folder, profiles=profiles, weak_keys=weak_keys, actor=WORKER, clock=tools.clock
+        ):
+            refused += isinstance(one, FileRefused)
+            taken += not isinstance(one, FileRefused)
+    if not made + taken + refused:
+        return "nothing new"
+    return f"made {made} files, took {taken}, refused {refused}"
+
+
 JOBS: Mapping[str, Job] = {
     "checks": Job(timedelta(seconds=5), "ask the registers about applications", run_checks),
     "prepare": Job(timedelta(seconds=5), "make the data of released batches", prepare_batches),
@@ -305,6 +338,7 @@ JOBS: Mapping[str, Job] = {
     "expire": Job(timedelta(days=1), "end cards whose validity is over", expire),
     "keys": Job(timedelta(hours=1), "note what the vault tells about its keys", note_keys),
     "key-sweep": Job(timedelta(days=1), "look over every certified key", sweep_keys),
+    "bureaux": Job(timedelta(minutes=1), "exchange files with outside bureaux", exchange_with_bureaux),
     "sweep": Job(timedelta(days=1), "forget old runs", sweep),
 }
 

@@ -26,6 +26,7 @@ class Request(StrEnum):
     """What can be asked over the socket: the methods of the port."""
 
     IDENTITY = "identity"
+    STEP = "step"
     GENERATE = "generate"
     DESCRIBE = "describe"
     ACTIVE = "active"
@@ -66,6 +67,8 @@ GRANTS: dict[ClientKind, tuple[Grant, ...]] = {
     ),
     # The worker publishes: revocation lists, answers about certificates, stop-lists, signed heads of the audit chains.
     ClientKind.WORKER: (
+        # Office and vault count on together.
+        Grant(frozenset({Request.STEP}), frozenset(KeyPurpose)),
         Grant(
             _SIGNING,
             frozenset({KeyPurpose.CA_ISSUING, KeyPurpose.DOCUMENT_SIGNER, KeyPurpose.AUDIT, KeyPurpose.OCSP}),

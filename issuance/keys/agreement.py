@@ -1,8 +1,9 @@
 """Do the office and the vault still belong together? After one of them was restored from an older copy, they do not.
 
-The office remembers the vault it last worked with and the newest version of each key it relied on. A vault that knows
-less has been restored; an office that remembers less has been. Either way nothing may be issued before a person has
-decided, because serial numbers, card numbers or key versions could be given a second time.
+The office remembers the vault it last worked with and the newest version of each key it relied on. Both count on by one
+every minute that they work (the vault's generation), whether a key changes or not: so a copy that is a minute old is
+known. A vault that knows less has been restored; an office that remembers less has been. Either way nothing may be
+issued before a person has decided, because serial numbers, card numbers or key versions could be given a second time.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,10 +33,14 @@ class Disagreement(VaultError):
 
 @dataclass(frozen=True)
 class Memory:
-    """What the office remembers: the vault as it was last, and each key's check value by purpose and version."""
+    """What the office remembers: the vault as it was last, and each key's check value by purpose and version.
+
+    `step` is the generation that the vault was about to be asked for: it may have got there or not.
+    """
 
     identity: VaultIdentity
     check_values: Mapping[tuple[KeyPurpose, int], str]
+    step: int = 0
 
 
 def remember(identity: VaultIdentity, keys: Iterable[KeyInfo]) -> Memory:
@@ -58,7 +63,7 @@ def require_agreement(memory: Memory, identity: VaultIdentity, keys: Iterable[Ke
             raise _disagree(
                 Finding.CHANGED_KEY, f"{purpose} version {version} is another key than the office remembers"
             )
-    if identity.generation > memory.identity.generation:
+    if identity.generation not in (memory.identity.generation, memory.step):
         raise _disagree(Finding.OLDER_OFFICE, "the vault has changed since the office last heard of it")
 
 

@@ -59,6 +59,10 @@ class VaultClient:
         """Return which vault this is and its generation."""
         return wire.read_identity(self._ask({"request": Request.IDENTITY.value})[0])
 
+    def step(self, generation: int) -> VaultIdentity:
+        """Count the generation on by one if it is this one, for the office to remember; returns what it is then."""
+        return wire.read_identity(self._ask({"request": Request.STEP.value, "generation": generation})[0])
+
     def generate(self, purpose: KeyPurpose, algorithm: KeyAlgorithm, *, now: datetime) -> KeyRef:
         """Make a new key version, active at once; the version that was active is retired."""
         asked = {"purpose": purpose.value, "algorithm": algorithm.value, "now": now.isoformat()}

@@ -75,6 +75,18 @@ class VaultEngine:
         with self._open():
             return self._identity
 
+    def step(self, generation: int) -> VaultIdentity:
+        """Count the generation on by one if it is this one, for the office to remember; returns what it is then."""
+        with self._open():
+            if self._identity.generation == generation:
+                self._change(lambda: None)
+            return self._identity
+
+    def count_lost(self, ref: KeyRef, algorithm: KeyAlgorithm, check_value: str, *, now: datetime) -> None:
+        """Know a version as destroyed that this copy of the vault does not hold, so that it is never given again."""
+        with self._open():
+            self._change(lambda: self._ring.add_lost(ref, algorithm, check_value, now))
+
     def generate(self, purpose: KeyPurpose, algorithm: KeyAlgorithm, *, now: datetime) -> KeyRef:
         """Make a new key version, active at once; the version that was active is retired."""
         return self._add(purpose, algorithm, now, self._chest.make, KeyState.ACTIVE)

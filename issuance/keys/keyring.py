@@ -82,6 +82,12 @@ class KeyRing:
         until = now + PERIODS[ref.purpose]
         self._infos[ref] = KeyInfo(ref, algorithm, KeyState.PRE_ACTIVE, now, check_value, uses=0, expires_at=until)
 
+    def add_lost(self, ref: KeyRef, algorithm: KeyAlgorithm, check_value: str, now: datetime) -> None:
+        """Add a version whose material was lost; raises `UnusableKey` for one that is there."""
+        if ref in self._infos:
+            raise _unusable(ref, f"key {ref.purpose} version {ref.version} is not lost: it is in this vault")
+        self._infos[ref] = KeyInfo(ref, algorithm, KeyState.DESTROYED, now, check_value, uses=0)
+
     def set_period(self, ref: KeyRef, until: datetime) -> None:
         """Let a key's period end at another moment; raises `UnusableKey` for one that is not used any more."""
         info = self.get(ref)

@@ -171,6 +171,10 @@ class Vault(Protocol):
         """Return which vault this is and its generation."""
         ...
 
+    def step(self, generation: int) -> VaultIdentity:
+        """Count the generation on by one if it is this one, for the office to remember; returns what it is then."""
+        ...
+
     def generate(self, purpose: KeyPurpose, algorithm: KeyAlgorithm, *, now: datetime) -> KeyRef:
         """Make a new key version, active at once; the version that was active is retired."""
         ...

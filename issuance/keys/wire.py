@@ -145,6 +145,12 @@ def _identity(vault: Vault, _client: ClientKind, _header: Header, _blobs: Blobs)
     return {"vault_id": identity.vault_id, "generation": identity.generation}, []
 
 
+def _step(vault: Vault, client: ClientKind, header: Header, _blobs: Blobs) -> Frame:
+    require(client, Request.STEP, frozenset())
+    identity = vault.step(int(header["generation"]))
+    return {"vault_id": identity.vault_id, "generation": identity.generation}, []
+
+
 def read_identity(header: Header) -> VaultIdentity:
     """Read which vault answered."""
     return VaultIdentity(header["vault_id"], header["generation"])
@@ -236,6 +242,7 @@ def _random(vault: Vault, _client: ClientKind, header: Header, _blobs: Blobs) ->
 
 _ANSWERS: dict[Request, Callable[[Vault, ClientKind, Header, Blobs], Frame]] = {
     Request.IDENTITY: _identity,
+    Request.STEP: _step,
     Request.GENERATE: _generate,
     Request.DESCRIBE: _describe,
     Request.ACTIVE: _active,

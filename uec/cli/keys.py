@@ -219,17 +219,24 @@ def agree(skip: int, passphrase_files: tuple[Path, ...]) -> None:
     Example: uec keys agree --skip 200000
     Find out first which one it was. The next numbers of cards, lists and
     receipts are left out, so that none given after the copy was made is given
-    twice. A vault that has lost a key needs its backup, not this. It also ends
-    the vault's doubt about a clock that was ahead and has been set right.
+    twice. A key version that an older vault has lost is known as destroyed
+    from then on, and never given again: its cards can be opened only with the
+    newer copy of the vault, so look for that first. It also ends the vault's
+    doubt about a clock that was ahead and has been set right.
     """
     from uec.services import key_rotation, vault_memory  # noqa: PLC0415
 
     with store(settings()) as sessions, sessions() as session, open_vault(passphrase_files) as vault:
         vault.trust_clock()
-        vault_memory.agree(session, vault, skip=skip)
+        lost = vault_memory.agree(session, vault, skip=skip, now=now())
         key_rotation.note(session, vault.describe(), now=now())
         record(session, "key.agree", "vault", skip=skip, generation=vault.identity().generation)
         session.commit()
+        for ref in lost:
+            record(session, "key.agree", ref.purpose.value, version=ref.version)
+        session.commit()
+    for ref in lost:
+        click.echo(f"{ref.purpose} version {ref.version} is lost with the newer copy, and never given again")
     click.echo(f"office and vault agree again; {skip} numbers of each series are left out")
 
 

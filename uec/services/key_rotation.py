@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from issuance.keys import periods
+from issuance.keys.agreement import Finding
 from issuance.keys.periods import Period
 from issuance.keys.port import KeyAlgorithm, KeyInfo, KeyPurpose, KeyRef, KeyState, Vault
 from issuance.production.rekey import RekeyJob
@@ -19,7 +20,7 @@ from uec.domain.actors import Actor
 from uec.domain.errors import NotFound, UecError
 from uec.domain.lifecycle import CardState
 from uec.domain.permissions import Permission
-from uec.services import journal
+from uec.services import journal, vault_memory
 from uec.services.rows import present
 from uec.store.tables import Card, KeyVersion
 
@@ -51,12 +52,16 @@ class KeyRow:
 
 @dataclass(frozen=True)
 class KeyPage:
-    """All key versions, when the vault last told about them, and how the move to the newest card master stands."""
+    """All key versions, when the vault last told about them, and how the move to the newest card master stands.
+
+    `doubt` says how the vault and this database disagree, when one of them was restored from an older copy.
+    """
 
     rows: tuple[KeyRow, ...]
     noted_at: datetime | None
     moving: int
     moved: int
+    doubt: Finding | None
 
 
 def note(session: Session, keys: Sequence[KeyInfo], *, now: datetime) -> None:
@@ -112,6 +117,7 @@ def page(session: Session, *, actor: Actor, now: datetime) -> KeyPage:
         noted_at=max((key.noted_at for key in known), default=None),
         moving=moving,
         moved=cards.get(active, 0) if active else 0,
+        doubt=vault_memory.doubt(session),
     )
 
 

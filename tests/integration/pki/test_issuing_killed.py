@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -145,20 +145,24 @@ def reconcile(scene: Scene, last: int) -> None:
         assert {row.id for row in rows} <= expected
 
 
-def run(scene: Scene, kills: int) -> None:
+def run(scene: Scene, kills: int, tell: Callable[[str, object], None]) -> None:
     last, found = kill_again_and_again(scene, kills)
     reconcile(scene, last)
-    print(f"{kills} kills, {last + 1} requests told as done; left behind: {dict(found)}")
+    tell("counted", f"{kills} kills, {last + 1} requests told as done; left behind: {dict(found)}")
     assert sum(found.values()) == kills
     assert found["nothing begun"] < kills, "it was never killed at work"
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_moments_nothing_is_unknown_and_nothing_twice(scene: Scene) -> None:
-    run(scene, 20)
+def test_killed_at_twenty_moments_nothing_is_unknown_and_nothing_twice(
+    scene: Scene, record_property: Callable[[str, object], None]
+) -> None:
+    run(scene, 20, record_property)
 
 
 @pytest.mark.nightly
 @pytest.mark.slow
-def test_killed_at_many_moments_nothing_is_unknown_and_nothing_twice(scene: Scene) -> None:
-    run(scene, 150)
+def test_killed_at_many_moments_nothing_is_unknown_and_nothing_twice(
+    scene: Scene, record_property: Callable[[str, object], None]
+) -> None:
+    run(scene, 150, record_property)

@@ -76,7 +76,7 @@ def test_an_older_database_is_noticed_and_after_the_decision_no_number_comes_twi
     engine = make_engine(settings.database_url)
     with FileVault.unlock(settings.vault_path, PASSPHRASES) as vault, session_factory(engine)() as session:
         before = numbering.peek(session, "crl-root")
-        vault_memory.agree(session, vault, skip=100)
+        vault_memory.agree(session, vault, skip=100, now=NOW)
         session.commit()
         assert numbering.peek(session, "crl-root") == before + 100
     engine.dispose()

@@ -10,7 +10,7 @@ from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef
 from tests.integration.web.conftest import SignIn
 from tests.support.desk import CardOffice
 from uec.services import key_rotation
-from uec.store.tables import KeyVersion
+from uec.store.tables import KeyVersion, NumberSeries
 
 
 @pytest.fixture
@@ -77,3 +77,18 @@ def test_before_the_vault_has_told_the_page_says_what_to_start(office: CardOffic
         session.query(KeyVersion).delete()
         session.commit()
     assert "uec worker" in page(sign_in("security"), "en")
+
+
+@pytest.mark.parametrize(("language", "words"), [("ru", "восстановлено из старой копии"), ("en", "an older copy")])
+def test_it_says_that_vault_and_database_disagree(
+    told: None, office: CardOffice, sign_in: SignIn, language: str, words: str
+) -> None:
+    client = sign_in("security")
+    assert words not in page(client, language)
+    with office.sessions() as session:
+        session.add(NumberSeries(name="vault-doubt:older-office", next=1))
+        session.commit()
+    assert words in page(client, language)
+    with office.sessions() as session:
+        session.query(NumberSeries).filter_by(name="vault-doubt:older-office").delete()
+        session.commit()

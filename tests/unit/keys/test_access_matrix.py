@@ -22,6 +22,7 @@ ALLOWED: dict[C, dict[R, set[P]]] = {
         **{request: {P.CA_ISSUING, P.DOCUMENT_SIGNER, P.STATION} for request in SIGNING},
     },
     C.WORKER: {
+        R.STEP: set(P),
         **{request: {P.CA_ISSUING, P.DOCUMENT_SIGNER, P.AUDIT, P.OCSP} for request in SIGNING},
         R.BUREAU_KEYS: {P.BUREAU_TRANSPORT, P.BLANK_TRANSPORT, P.CARD_MASTER},
         R.BUREAU_PINS: {P.BUREAU_TRANSPORT, P.PIN_MASTER},
