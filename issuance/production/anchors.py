@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from issuance.errors import InvalidSecurityObject
-from issuance.pki import security_object
+from issuance.pki import chuid_signature, security_object
 from issuance.pki.profiles import Profile, shipped_profiles
 from issuance.pki.security_object import SecurityObject
 from issuance.pki.trust import Trust, Untrusted
@@ -55,6 +55,16 @@ class Anchors:
         for trust in self._trusts(DOCUMENT_SIGNER):
             try:
                 return security_object.verify(content, trust)
+            except InvalidSecurityObject as error:
+                refusal = error
+        raise refusal or InvalidSecurityObject("no issuing authority comes from the trusted root; check the anchors")
+
+    def require_identifier(self, signature: bytes, content: bytes) -> None:
+        """Raise `InvalidSecurityObject` unless the issuer signed these objects of a CHUID."""
+        refusal: InvalidSecurityObject | None = None
+        for trust in self._trusts(DOCUMENT_SIGNER):
+            try:
+                return chuid_signature.verify(signature, content, trust)
             except InvalidSecurityObject as error:
                 refusal = error
         raise refusal or InvalidSecurityObject("no issuing authority comes from the trusted root; check the anchors")

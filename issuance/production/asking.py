@@ -13,6 +13,7 @@ from issuance.production.bundle import (
     AdminKeyWanted,
     Answers,
     CertificatesWanted,
+    IdentifierSignatureWanted,
     KnownChip,
     PinsWanted,
     Progress,
@@ -102,6 +103,11 @@ def certificates(wanted: CertificatesWanted) -> Talk[dict[str, bytes]]:
 
 def security_object(wanted: SecurityObjectWanted) -> Talk[bytes]:
     """The signed security object."""
+    return _expect(bytes, (yield wanted))
+
+
+def identifier_signature(wanted: IdentifierSignatureWanted) -> Talk[bytes]:
+    """The signature in the card's CHUID."""
     return _expect(bytes, (yield wanted))
 
 

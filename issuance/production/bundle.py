@@ -13,6 +13,7 @@ they know nothing of readers, links, databases or clocks. One `Send` is one roun
 | `AdminKeyWanted` | `Secret` |
 | `CertificatesWanted` | mapping of key slot name to certificate (DER) |
 | `SecurityObjectWanted` | the signed security object (CMS, DER) |
+| `IdentifierSignatureWanted` | the signature in a PIV card's CHUID (CMS, DER) |
 | `PinsWanted` | mapping of PIN name to `Secret` (the card's transport PINs) |
 | `Progress` | `None` |
 """
@@ -170,6 +171,14 @@ class SecurityObjectWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentifierSignatureWanted:
+    """The issuer's signature over the objects of a PIV card's CHUID."""
+
+    card_number: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class PinsWanted:
     """The card's transport PINs: `digits` names each (`pin1`, `pin2`, `krp`) and how many digits it has."""
 
@@ -195,6 +204,7 @@ Request = (
     | AdminKeyWanted
     | CertificatesWanted
     | SecurityObjectWanted
+    | IdentifierSignatureWanted
     | PinsWanted
     | Progress
 )

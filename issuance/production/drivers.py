@@ -14,6 +14,7 @@ from issuance.production.bundle import (
     AdminKeyWanted,
     Answers,
     CertificatesWanted,
+    IdentifierSignatureWanted,
     PinsWanted,
     Progress,
     PutKeyWanted,
@@ -122,6 +123,8 @@ def _answer(request: Request, send: Callable[[Send], Answers], office: OfficePor
             return dict(office.certificates(request))
         case SecurityObjectWanted():
             return office.security_object(request)
+        case IdentifierSignatureWanted():
+            return office.identifier_signature(request)
         case PinsWanted():
             return dict(office.pins(request))
         case Progress():

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from card_io.applets.piv import ObjectId
+from card_io.applets.piv import ObjectId, parse_chuid
 from card_io.applets.uec import layout
+from card_io.errors import CardError
 from issuance.errors import InvalidSecurityObject
 from issuance.pki.trust import Untrusted
 from issuance.production.anchors import Anchors
@@ -81,6 +82,8 @@ def judge(observation: Observation, profile: CardProfile, anchors: Anchors, *, n
         for key in profile.keys
         if key.name in observation.proofs
     ]
+    if profile.piv is not None:
+        findings.append(_finding("card_identifier", _card_identifier, observation, anchors))
     findings.append(_finding("card_number", _card_number, observation, profile, facts))
     return CardReport(observation.chip_id, facts, tuple(findings))
 
@@ -159,6 +162,16 @@ def proves(key: KeySlot, public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKe
         return proof.ephemeral is not None and proof.ephemeral.exchange(ec.ECDH(), public_key) == proof.answer
     der = public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return signed_by(der, proof.asked, proof.answer)
+
+
+def _card_identifier(observation: Observation, anchors: Anchors) -> None:
+    """The CHUID is signed by the issuer as it stands."""
+    content = observation.files.get(ObjectId.CHUID, b"")
+    try:
+        signature = parse_chuid(content).signature
+        anchors.require_identifier(signature, objects.signed_part(content))
+    except (CardError, InvalidSecurityObject) as error:
+        raise _Doubt(str(error)) from error
 
 
 def _card_number(observation: Observation, profile: CardProfile, facts: Mapping[str, Fact]) -> None:

@@ -13,13 +13,14 @@ from card_io.keyset import SessionKeys
 from card_io.secret import Secret
 from issuance.errors import IssuanceError
 from issuance.keys.port import KeyPurpose, PutKeyData, Vault
-from issuance.pki import security_object
+from issuance.pki import chuid_signature, security_object
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
 from issuance.pki.possession import check_proofs
 from issuance.pki.signing import Signer
 from issuance.production.bundle import (
     AdminKeyWanted,
     CertificatesWanted,
+    IdentifierSignatureWanted,
     KnownChip,
     PinsWanted,
     Progress,
@@ -200,6 +201,10 @@ class Desk:
         """Signed by the document signer."""
         signer, now = self._office.document_signer, self._office.clock()
         return security_object.sign(signer, [dict(request.digests)], now=now)[0]
+
+    def identifier_signature(self, request: IdentifierSignatureWanted) -> bytes:
+        """Signed by the document signer."""
+        return chuid_signature.sign(self._office.document_signer, request.content, now=self._office.clock())
 
     def pins(self, request: PinsWanted) -> dict[str, Secret]:
         """Derived by the vault."""

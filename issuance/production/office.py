@@ -9,6 +9,7 @@ from issuance.keys.port import PutKeyData
 from issuance.production.bundle import (
     AdminKeyWanted,
     CertificatesWanted,
+    IdentifierSignatureWanted,
     KnownChip,
     PinsWanted,
     Progress,
@@ -56,6 +57,9 @@ class OfficePort(Protocol):
 
     def security_object(self, request: SecurityObjectWanted) -> bytes:
         """The signed security object (CMS, DER) over the digests."""
+
+    def identifier_signature(self, request: IdentifierSignatureWanted) -> bytes:
+        """The issuer's signature over a CHUID's objects (CMS without its content, DER)."""
 
     def pins(self, request: PinsWanted) -> Mapping[str, Secret]:
         """The card's transport PINs, by name."""

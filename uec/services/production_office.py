@@ -19,12 +19,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from card_io.scp03 import SessionKeys
 from card_io.secret import Secret
 from issuance.keys.port import KeyPurpose, KeyRef, PutKeyData, Vault
-from issuance.pki import security_object
+from issuance.pki import chuid_signature, security_object
 from issuance.pki.ca import CertificateAuthority
 from issuance.pki.signing import Signer
 from issuance.production.bundle import (
     AdminKeyWanted,
     CertificatesWanted,
+    IdentifierSignatureWanted,
     KnownChip,
     PinsWanted,
     Progress,
@@ -228,6 +229,11 @@ class DatabaseOffice:
             return prepared
         (signed,) = security_object.sign(self._bench.document_signer, [request.digests], now=self._bench.clock())
         return signed
+
+    def identifier_signature(self, request: IdentifierSignatureWanted) -> bytes:
+        """Have the document signer sign what the card's identifier says."""
+        bench = self._bench
+        return chuid_signature.sign(bench.document_signer, request.content, now=bench.clock())
 
     def pins(self, request: PinsWanted) -> Mapping[str, Secret]:
         """The card's transport PINs, of the PIN master that they were or will be set from."""

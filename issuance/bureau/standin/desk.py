@@ -19,6 +19,7 @@ from issuance.keys.port import KeyPurpose, KeyRef, PutKeyData
 from issuance.production.bundle import (
     AdminKeyWanted,
     CertificatesWanted,
+    IdentifierSignatureWanted,
     KnownChip,
     PinsWanted,
     Progress,
@@ -126,6 +127,10 @@ class Desk:
     def security_object(self, request: SecurityObjectWanted) -> bytes:
         """That of the order or of the answer."""
         return (self._closing.security_object if self._closing else b"") or self._order.security_object
+
+    def identifier_signature(self, request: IdentifierSignatureWanted) -> bytes:
+        """Orders hold none: PIV cards are not made at bureaux."""
+        raise IssuanceError("a bureau's order holds no signature for a PIV card's identifier")
 
     def pins(self, request: PinsWanted) -> Mapping[str, Secret]:
         """Those of the order."""

@@ -17,6 +17,7 @@ from issuance.production.profile import CardProfile
 EDC = tlv.encode(0xFE, b"")
 CONTAINER = 0x53
 MAPPING, SIGNED = 0xBA, 0xBB
+CHUID_SIGNATURE = 0x3E
 GUIDS = uuid.UUID("8f0b6f4e-6b57-5f2c-9f0d-5d1f5f6f9c11")
 """Name space of this project's card numbers (RFC 9562, 5.5): the same number gives the same GUID on every terminal."""
 CONTAINER_IDS = {
@@ -39,10 +40,18 @@ def guid(card_number: str) -> bytes:
     return uuid.uuid5(GUIDS, card_number).bytes
 
 
-def chuid(profile: CardProfile, card_number: str, expires_on: date) -> bytes:
-    """Card holder unique identifier, without an issuer's signature: the security object signs what the card says."""
+def chuid(profile: CardProfile, card_number: str, expires_on: date) -> Chuid:
+    """Card holder unique identifier, still without the issuer's signature."""
     fasc_n = profile.piv.fasc_n if profile.piv else b""
-    return Chuid(fasc_n, guid(card_number), expires_on).encode()
+    return Chuid(fasc_n, guid(card_number), expires_on)
+
+
+def signed_part(content: bytes) -> bytes:
+    """The objects of a CHUID that its signature covers: all but the signature (part 1, 3.1.2.1).
+
+    Raises `CardError` for what is no CHUID.
+    """
+    return b"".join(tlv.encode(one.tag, one.value) for one in tlv.parse(content) if one.tag != CHUID_SIGNATURE)
 
 
 def capability_container(card_number: str) -> bytes:

@@ -13,6 +13,7 @@ whether it is that already, for at most one of its tries, which the change to co
 the PUK, so that its present value does not matter.
 """
 
+from dataclasses import replace
 from datetime import date
 
 from cryptography import x509
@@ -27,6 +28,7 @@ from issuance.production.bundle import (
     SW_OK,
     AdminKeyWanted,
     CertificatesWanted,
+    IdentifierSignatureWanted,
     PinsWanted,
     RecordKind,
     SecurityObjectWanted,
@@ -161,10 +163,13 @@ def _finish(
     security_object = yield from asking.security_object(SecurityObjectWanted(job.card_number, signed))
     pins = yield from asking.pins(PinsWanted(job.card_number, {pin.name: pin.transport_digits for pin in profile.pins}))
     ours = journal.has(RecordKind.FINISH_INTENT) and (yield from _puk_is_ours(job, profile, chip, pins))
+    identifier = objects.chuid(profile, job.card_number, _expiry(certificates[profile.card_key.name]))
+    covered = objects.signed_part(identifier.encode())
+    signature = yield from asking.identifier_signature(IdentifierSignatureWanted(job.card_number, covered))
     contents = objects.certificates(profile, certificates) | {
         profile.security_object_fid: objects.security_object(profile, job.data_groups, security_object),
         ObjectId.CARD_CAPABILITY_CONTAINER: objects.capability_container(job.card_number),
-        ObjectId.CHUID: objects.chuid(profile, job.card_number, _expiry(certificates[profile.card_key.name])),
+        ObjectId.CHUID: replace(identifier, signature=signature).encode(),
     }
     steps = [step for tag, content in contents.items() for step in commands.put_object(tag, content, "finish")]
     yield from note(

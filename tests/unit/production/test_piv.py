@@ -1,11 +1,12 @@
 """PIV cards by SP 800-73: few round trips, any cipher of the admin key, EC and RSA, and refused by name."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from card_io.applets.piv import AdminAlgorithm, ObjectId, PivSession, WrongAdminKey, WrongPin
+from card_io.applets.piv import AdminAlgorithm, ObjectId, PivSession, WrongAdminKey, WrongPin, parse_chuid
 from card_io.secret import Secret
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
 from issuance.production.bundle import RecordKind, Send
@@ -66,6 +67,31 @@ def test_a_blank_becomes_a_holders_card_in_few_trips(piv: Line) -> None:
     with pytest.raises(WrongPin):
         session.verify_pin(transport_pins(piv, number)["pin1"])
     session.verify_pin(HOLDER_PIN)
+
+
+def test_the_identifier_is_signed_by_the_issuer_and_no_other_will_do(piv: Line) -> None:
+    number, card = piv.order(31), blank_card(31, kind="piv")
+    whole_way(piv, number, card)
+
+    def identifier_holds() -> bool:
+        report = check_card(
+            slot_of(card), piv.profile, piv.anchors, now=piv.office.clock(), random=piv.randomness.randbytes
+        )
+        return {finding.check: finding.ok for finding in report.findings}["card_identifier"]
+
+    assert identifier_holds()
+    session = PivSession(fresh_connection(card))
+    kept = parse_chuid(session.get_object(ObjectId.CHUID) or b"")
+    key, cipher = admin_key(piv, number), piv.profile.piv
+    assert cipher is not None and len(kept.signature) > 500
+    session.authenticate_admin(key, cipher.cipher.algorithm, bytes(16))
+    later = replace(kept, expires_on=kept.expires_on.replace(year=kept.expires_on.year + 5))
+    session.put_object(ObjectId.CHUID, later.encode())
+    assert not identifier_holds(), "its last day is another than what was signed"
+    session = PivSession(fresh_connection(card))
+    session.authenticate_admin(key, cipher.cipher.algorithm, bytes(16))
+    session.put_object(ObjectId.CHUID, replace(kept, signature=b"").encode())
+    assert not identifier_holds()
 
 
 def test_makers_secrets_open_nothing_afterwards(piv: Line) -> None:
