@@ -16,14 +16,14 @@ def test_columns_stand_on_the_floor_in_proportion(values: list[int], limit: int)
     assert [one.value for one in chart.columns] == values
     for one in chart.columns:
         assert one.y + one.height == pytest.approx(HEIGHT - BOTTOM)
-        assert LEFT <= one.x and one.x + one.width <= WIDTH
+        assert one.x >= LEFT and one.x + one.width <= WIDTH
         assert one.height >= 0 and one.y >= 0
         assert one.over == (one.value > limit)
     tallest = max(chart.columns, key=lambda one: one.value)
     assert all(one.height * tallest.value == pytest.approx(tallest.height * one.value) for one in chart.columns)
     assert len(chart.names) <= 12
     assert len(chart.line.split()) == 2 * len(values)
-    assert [tick.label for tick in chart.scale][0] == "0"
+    assert next(tick.label for tick in chart.scale) == "0"
 
 
 @given(counts)
