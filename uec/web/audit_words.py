@@ -171,6 +171,7 @@ KINDS: Mapping[str, Text] = {
 }
 
 PARTS: Mapping[str, Text] = {
+    "bureaux": _l("exchange with bureaux"),
     "checks": _l("checks"),
     "clock": _l("clock"),
     "command line": _l("command line"),

@@ -23,6 +23,7 @@ TITLES: Mapping[str, Text] = {
     "expire": _l("End cards whose validity is over"),
     "keys": _l("Note what the vault tells about its keys"),
     "key-sweep": _l("Look over every certified key"),
+    "bureaux": _l("Exchange files with outside bureaux"),
     "sweep": _l("Forget old runs"),
 }
 
@@ -35,6 +36,7 @@ _SAID: Mapping[str, Text] = {
     "nothing changed": _l("nothing changed"),
     "nothing due": _l("nothing was due"),
     "nothing new": _l("nothing new"),
+    "made # files, took #, refused #": _l("%(a)s files made, %(b)s taken, %(c)s refused"),
     "signed #": _l("%(a)s answers signed"),
     "head #": _l("head %(a)s signed"),
     "CRL #": _l("revocation list %(a)s"),

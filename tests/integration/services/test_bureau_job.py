@@ -1,0 +1,50 @@
+"""The exchange with bureaux by itself: what is due goes out, what came is taken, and a second run finds nothing."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from issuance.bureau.standin.faults import Fault
+from tests.support.bureau_office import BureauOffice, open_bureau_office
+from tests.support.desk import SETTINGS
+from uec.domain.bureau import Certificates, OrderState
+from uec.jobs import JOBS, Tools, do
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def bureau(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[BureauOffice]:
+    opened = open_bureau_office(sessions, tmp_path)
+    opened.exchange.mkdir()
+    (tmp_path / "bureaux").symlink_to(opened.exchange)
+    yield opened
+    opened.office.desk.bench.vault.close()
+
+
+def tools(bureau: BureauOffice) -> Tools:
+    bench = bureau.office.desk.bench
+    settings = replace(SETTINGS, state_dir=bureau.folder)
+    nobody: Any = None  # this job asks no register
+    return Tools(settings, bureau.office.sessions, bench.vault, nobody, bureau.office.clock, bench.random)
+
+
+def test_orders_and_answers_by_themselves(bureau: BureauOffice) -> None:
+    worker = tools(bureau)
+    assert do("bureaux", worker) == "nothing new"
+    order_id = bureau.draw(bureau.batch(1, 2), Certificates.ANSWER)
+    assert do("bureaux", worker) == "nothing new", "nobody approved it"
+    bureau.approve(order_id)
+    assert do("bureaux", worker) == "made 1 files, took 0, refused 0"
+    bureau.standin(Fault.TWICE)
+    assert do("bureaux", worker) == "made 0 files, took 2, refused 1"
+    assert do("bureaux", worker) == "made 1 files, took 0, refused 0"
+    bureau.standin()
+    assert do("bureaux", worker) == "made 0 files, took 1, refused 0"
+    assert do("bureaux", worker) == "nothing new"
+    assert bureau.row(order_id).state is OrderState.COMPLETE
+    assert "bureaux" in JOBS
