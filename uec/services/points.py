@@ -12,7 +12,7 @@ from uec.domain.permissions import Permission
 from uec.services.rows import present
 from uec.services.views import PointView
 from uec.store import audit
-from uec.store.tables import IssuancePoint
+from uec.store.tables import IssuancePoint, Municipality
 
 WINDOWS_LIMIT = 1000
 CAPACITY_LIMIT = 1_000_000
@@ -36,7 +36,7 @@ def point_view(row: IssuancePoint) -> PointView:
 
 
 def add(session: Session, *, point: PointView, oktmo: str, actor: Actor, now: datetime) -> int:
-    """Enter a point (its `id` is ignored) in a municipality; returns its id. Raises `InvalidInput` for a taken code."""
+    """Enter a point (its `id` is ignored) in a municipality; returns its id. `InvalidInput` names the field."""
     actor.require(Permission.MANAGE_STAFF)
     if not 1 <= point.windows <= WINDOWS_LIMIT or not 0 <= point.daily_capacity <= CAPACITY_LIMIT:
         raise InvalidInput(
@@ -47,6 +47,11 @@ def add(session: Session, *, point: PointView, oktmo: str, actor: Actor, now: da
         text = getattr(point, field)
         if not text.strip() or len(text) > limit or not text.isprintable():
             raise InvalidInput(f"A point's {field} has 1 to {limit} printable characters.", field=field)
+    if session.get(Municipality, oktmo) is None:
+        raise InvalidInput(
+            f"The office knows no municipality {oktmo}: import them first (uec register municipalities FILE).",
+            field="oktmo",
+        )
     row = IssuancePoint(
         code=point.code,
         name_ru=point.name_ru,
@@ -61,9 +66,7 @@ def add(session: Session, *, point: PointView, oktmo: str, actor: Actor, now: da
         session.flush()
     except IntegrityError as error:
         session.rollback()
-        raise InvalidInput(
-            f"There is a point {point.code} already, or no municipality {oktmo}: look at both lists.", field="code"
-        ) from error
+        raise InvalidInput(f"There is a point {point.code} already: choose another code.", field="code") from error
     audit.record(
         session,
         actor=actor.reference,

@@ -39,22 +39,24 @@ def test_points_are_listed_by_code_and_added_by_an_administrator(
 
 
 @pytest.mark.parametrize(
-    ("changes", "oktmo"),
+    ("changes", "oktmo", "field"),
     [
-        ({"code": "P1"}, "71701000"),
-        ({}, "00000000"),
-        ({"windows": 0}, "71701000"),
-        ({"daily_capacity": -1}, "71701000"),
+        ({"code": "P1"}, "71701000", "code"),
+        ({}, "00000000", "oktmo"),
+        ({"windows": 0}, "71701000", "windows"),
+        ({"daily_capacity": -1}, "71701000", "windows"),
+        ({"address": " "}, "71701000", "address"),
     ],
 )
 def test_a_point_that_cannot_be(
-    sessions: sessionmaker[Session], office: Office, changes: dict[str, object], oktmo: str
+    sessions: sessionmaker[Session], office: Office, changes: dict[str, object], oktmo: str, field: str
 ) -> None:
     with sessions() as session:
         admin = add_staff(session, "admin", Role.ADMIN)
         session.commit()
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInput) as refused:
             points.add(session, point=point(**changes), oktmo=oktmo, actor=admin, now=NOW)
+        assert refused.value.field == field
         with pytest.raises(NotAllowed):
             points.add(session, point=point(), oktmo="71701000", actor=office.operator, now=NOW)
         with pytest.raises(NotFound):
