@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from scripts.benchmarks.figure import Figure, seconds
+from scripts.benchmarks.figure import Figure, medians, seconds
 from tests.support.postgres import DURABLE, PREFIX, Server, server_programs
 from uec.domain.actors import system_actor
 from uec.domain.policy import Policy
@@ -49,16 +49,21 @@ assert told.imported == told.rows and not told.rejected, "a clean file"
 
 def figures(*, quick: bool) -> Iterator[Figure | str]:
     """Import of a clean file with all checks and its memory; who is entitled, how many, of which kind; the root."""
+    with register_file(QUICK_RESIDENTS if quick else RESIDENTS) as (url, file):
+        yield from import_figures(url, file)
+        yield from cohort_figures(url)
+
+
+@contextmanager
+def register_file(residents: int) -> Iterator[tuple[str, Path]]:
+    """A server with a migrated database, and the file of a register beside it."""
     programs = server_programs()
     if programs is None:
         raise SystemExit("PostgreSQL is needed: apt-get install postgresql")
     home = Path(tempfile.mkdtemp(prefix=PREFIX))  # on a disk: fsync is part of what is measured
     server = Server(programs, home, durability=DURABLE)
     try:
-        url = server.dsn(server.migrated())
-        file = _register(home, QUICK_RESIDENTS if quick else RESIDENTS)
-        yield from import_figures(url, file)
-        yield from cohort_figures(url)
+        yield server.dsn(server.migrated()), _register(home, residents)
     finally:
         server.stop()
         shutil.rmtree(home, ignore_errors=True)
@@ -114,14 +119,10 @@ def _copied(url: str, file: Path) -> float:
 def cohort_figures(url: str) -> Iterator[Figure | str]:
     """Who is entitled, stored by kind, with count and breakdown; beside the scan that any answer needs."""
     engine = make_engine(url)
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True) as connection, session_factory(engine)() as session:
         connection.execute("VACUUM ANALYZE resident")
         scan = b"SELECT count(*), max(address) FROM resident"
-        connection.execute(scan)
-        floor = statistics.median(seconds(lambda: connection.execute(scan).fetchall()) for _ in range(RUNS))
-    with session_factory(engine)() as session:
-        _compute(session)
-        took = statistics.median(seconds(lambda: _compute(session)) for _ in range(RUNS))
+        floor, took = medians([lambda: connection.execute(scan).fetchall(), lambda: _compute(session)], runs=RUNS)
     yield Figure("emission.cohort", "s", took, floor, AT_MOST, at_most=True)
     yield from _root(engine)
     engine.dispose()

@@ -1,10 +1,8 @@
-"""Mass emission: the plan of a region and its gap, a new plan, a simulated year, places for everybody, the cohort."""
+"""Mass emission: plan of a region and its gap, new plan, simulated year, register, cohort, places, pages."""
 
 from __future__ import annotations
 
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,22 +24,21 @@ from issuance.planning.relaxation import relax
 from issuance.planning.replan import replan
 from issuance.planning.sample import sample_region
 from issuance.planning.twin import simulate
-from scripts.benchmarks import cohort
-from scripts.benchmarks.figure import Figure, seconds
-from tests.support.postgres import DURABLE, PREFIX, Server, server_programs
-from uec.services import plan_office, plan_people, plan_scenarios
+from scripts.benchmarks import cohort, pages
+from scripts.benchmarks.figure import Figure, medians, seconds
+from uec.services import plan_people, plan_scenarios, plan_writer
 from uec.store.engine import make_engine, session_factory
 from uec.store.tables import Application, EmissionPlan
 
 CALENDAR = Path(__file__).parents[2] / "config" / "calendar" / "russia.toml"
 START = date(2026, 1, 12)
 OPTIMUM_S, TRIPS_S, TRIPS_GAP, REPLAN, TWIN_S, PLACES = 3.0, 60.0, 0.05, 0.3, 10.0, 3.0
-PEOPLE, QUICK_PEOPLE, POINTS, LINES, DAYS = 1_400_000, 100_000, 150, 30, 250
+POINTS, LINES, DAYS = 150, 30, 250
 RUNS = 3
 
 
 def figures(*, quick: bool) -> Iterator[Figure | str]:
-    """The planner's rows, the twin's, the places' on PostgreSQL, then the register's and the cohort's."""
+    """The planner's rows, the twin's; on PostgreSQL the register's, the cohort's, the places' and the pages'."""
     region = sample_region(calendar=calendar.load(CALENDAR), start=START, days=DAYS, lines=LINES, points=POINTS)
     yield from _optimum(region)
     plan, full = _timed(lambda: make_plan(region))
@@ -49,8 +46,11 @@ def figures(*, quick: bool) -> Iterator[Figure | str]:
     yield Figure("emission.plan.trips.gap", "share of the bound", plan.gap, goal=TRIPS_GAP, at_most=True)
     yield from _replan(plan, full)
     yield from _twin(region, plan)
-    yield from _places(QUICK_PEOPLE if quick else PEOPLE)
-    yield from cohort.figures(quick=quick)
+    with cohort.register_file(cohort.QUICK_RESIDENTS if quick else cohort.RESIDENTS) as (url, file):
+        yield from cohort.import_figures(url, file)
+        yield from cohort.cohort_figures(url)
+        yield from _places(url)
+        yield from pages.page_figures(url)
 
 
 def _timed(work: Callable[[], Plan]) -> tuple[Plan, float]:
@@ -86,56 +86,48 @@ def _replan(plan: Plan, full: float) -> Iterator[Figure | str]:
 def _twin(region: Region, plan: Plan) -> Iterator[Figure | str]:
     """One year by chance, in seconds of one core, with the trips of the plan."""
     started = time.process_time()
-    outcome = simulate(region, seed=3, setting=plan_scenarios.setting(), trips=plan.trips)
+    outcome = simulate(region, seed=3, setting=plan_scenarios.setting(), plan=plan)
     took = time.process_time() - started
     yield f"twin: {outcome.handed:,} cards handed over, {outcome.plans} plans, {outcome.kept:.1%} of promises kept"
     yield Figure("emission.twin.year", "s", took, goal=TWIN_S, at_most=True)
 
 
-def _places(people: int) -> Iterator[Figure | str]:
+def _places(url: str) -> Iterator[Figure | str]:
     """Batches, slots and everybody's place, beside one window SELECT over the same people."""
-    programs = server_programs()
-    if programs is None:
-        raise SystemExit("PostgreSQL is needed: apt-get install postgresql")
-    home = Path(tempfile.mkdtemp(prefix=PREFIX))
-    server = Server(programs, home, durability=DURABLE)
-    try:
-        url = server.dsn(server.migrated())
-        with psycopg.connect(url, autocommit=True) as connection:
-            for statement in _people_sql(people):
-                connection.execute(statement.encode())
-        engine = make_engine(url)
-        with session_factory(engine)() as session:
-            yield from _written(session, people)
-        engine.dispose()
-    finally:
-        server.stop()
-        shutil.rmtree(home, ignore_errors=True)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in _people_sql():
+            connection.execute(statement.encode())
+    engine = make_engine(url)
+    with session_factory(engine)() as session:
+        yield from _written(session)
+    engine.dispose()
 
 
-def _written(session: Session, people: int) -> Iterator[Figure | str]:
-    region = _region(session, people)
-    plan = make_plan(region)
-    floors, took = [], []
-    for _ in range(RUNS):
-        started = time.perf_counter()
-        session.execute(_bare_window()).all()
-        floors.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        row = EmissionPlan(made_at=datetime.now(UTC), first_day=START, last_day=START, people=0, promised=0, facts={})
-        session.add(row)
-        session.flush()
-        plan_office.write(session, row.id, plan, list(range(1, POINTS + 1)))
-        placed = plan_people.give_places(session, row.id)
-        session.commit()
-        took.append(time.perf_counter() - started)
-        if placed != people:
-            raise LookupError(f"{placed} of {people} have a place")
-    yield Figure("emission.places", "s", statistics.median(took), statistics.median(floors), PLACES, at_most=True)
+def _written(session: Session) -> Iterator[Figure | str]:
+    plan = make_plan(_region(session))
+    people = int(plan.region.demand.known.sum())
+    placed: list[int] = []
+    floor, took = medians(
+        [lambda: session.execute(_bare_window()).all(), lambda: placed.append(_write(session, plan))], runs=RUNS
+    )
+    if set(placed) != {people}:
+        raise LookupError(f"{placed} of {people} have a place")
+    yield f"{people:,} people of {int(plan.walk.made.sum()):,} cards planned have a place"
+    yield Figure("emission.places", "s", took, floor, PLACES, at_most=True)
 
 
-def _region(session: Session, people: int) -> Region:
-    """The places' region: one queue for each point, known on the first day."""
+def _write(session: Session, plan: Plan) -> int:
+    row = EmissionPlan(made_at=datetime.now(UTC), first_day=START, last_day=START, people=0, promised=0, facts={})
+    session.add(row)
+    session.flush()
+    placed = plan_writer.write(session, row.id, plan, list(range(1, POINTS + 1)))
+    session.commit()
+    return placed
+
+
+def _region(session: Session) -> Region:
+    """The places' region: the queues of every point, known on the first day."""
+    people = session.scalar(select(func.count()).select_from(Application)) or 0
     base = sample_region(calendar=calendar.load(CALENDAR), start=START, days=DAYS, points=POINTS, cohort=people)
     known = np.zeros((POINTS, len(Kind), 1, DAYS), dtype=np.int64)
     due = np.zeros((POINTS, len(Kind), 1, DAYS + 1), dtype=np.int64)
@@ -167,25 +159,26 @@ def _bare_window() -> Any:
     return select(func.sum(window.c.place), func.max(window.c.id))
 
 
-def _people_sql(people: int) -> Iterator[str]:
-    """Points, a list, and approved applications of it, made by the server itself; sizes of points as in a region."""
-    yield "INSERT INTO municipality VALUES ('71000000', 'Город', 'Town')"
+def _people_sql() -> Iterator[str]:
+    """Points, a list, and an approved application of it for everybody alive; sizes of points as in a region."""
+    oktmo = "(SELECT min(oktmo) FROM municipality)"
     yield (
         "INSERT INTO issuance_point (id, code, name_ru, name_en, address, oktmo, windows, daily_capacity) "
-        f"SELECT n, 'P' || n, 'Пункт ' || n, 'Point ' || n, '-', '71000000', 5, 100 FROM generate_series(1, {POINTS}) n"
+        f"SELECT n, 'P' || n, 'Пункт ' || n, 'Point ' || n, '-', {oktmo}, 5, 100 FROM generate_series(1, {POINTS}) n"
     )
     yield (
         "INSERT INTO cohort (id, number, state, as_of, count, digest, created_at) "
-        f"VALUES (1, 'C-1', 'DRAFT', '{START}', {people}, '', now())"
+        f"VALUES (1000, 'C-1', 'DRAFT', '{START}', 0, '', now())"
     )
     yield (
-        "INSERT INTO application (id, number, route, reason, state, surname, name, birth_date, birth_place, sex, "
-        "snils, doc_type, doc_series, doc_number, doc_date, doc_issuer, address, point_id, secret_hash, submitted_at, "
-        "due_on, cohort_id, remake, version) SELECT n, '2026-' || n, 'MASS', 'FIRST', 'APPROVED', 'Иванов', 'Иван', "
-        "'1980-01-01', 'г. Тюмень', 'M', lpad(n::text, 11, '0'), 'passport', '7110', '123456', '2010-01-01', "
-        "'УФМС России по Тюменской области', 'г. Тюмень, ул. Ленина, д. 1, кв. 1', "
-        f"1 + floor({POINTS} * power((n::bigint * 7919 % 100003) / 100003.0, 2))::int, '', "
-        "timestamptz '2026-01-01' + (n % 86400) * interval '1 second', '2026-12-31', 1, false, 1 "
-        f"FROM generate_series(1, {people}) n"
+        "INSERT INTO application (id, number, route, reason, state, resident_id, surname, name, birth_date, "
+        "birth_place, sex, snils, doc_type, doc_series, doc_number, doc_date, doc_issuer, address, point_id, "
+        "secret_hash, submitted_at, due_on, cohort_id, remake, version) SELECT id, "
+        "'2026-' || lpad(id::text, 7, '0'), 'MASS', 'FIRST', 'APPROVED', id, "
+        "surname, name, birth_date, birth_place, sex, snils, doc_type, doc_series, "
+        "doc_number, doc_date, doc_issuer, address, "
+        f"1 + floor({POINTS} * power((id::bigint * 7919 % 100003) / 100003.0, 2))::int, '', "
+        "timestamptz '2026-01-01' + (id % 86400) * interval '1 second', '2026-12-31', 1000, false, 1 "
+        "FROM resident WHERE death_date IS NULL"
     )
     yield "VACUUM ANALYZE application"

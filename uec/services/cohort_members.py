@@ -86,11 +86,12 @@ def choose(
         first = select(Resident.id).where(*wanted).order_by(Resident.id).limit(limit)
         wanted = [Resident.id.in_(first)]
     with steered(session, ROOMY):
-        session.execute(_chosen(session, cohort_id, as_of, wanted))
+        session.execute(chosen(session, cohort_id, as_of, wanted))
     return session.scalar(select(func.sum(CohortPart.count)).where(CohortPart.cohort_id == cohort_id)) or 0
 
 
-def _chosen(session: Session, cohort_id: int, as_of: date, wanted: list[ColumnElement[bool]]) -> Insert:
+def chosen(session: Session, cohort_id: int, as_of: date, wanted: list[ColumnElement[bool]]) -> Insert:
+    """The statement that puts residents who fulfil the conditions on an empty list, by kinds of the day `as_of`."""
     gather = func.array_agg if postgresql(session) else func.json_group_array
     # Age and sex as one number: a million rows are grouped by two values, not by three.
     person = age_band(as_of) * len(SEXES) + case((Resident.sex == SEXES[0], 0), else_=1)

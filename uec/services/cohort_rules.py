@@ -6,6 +6,7 @@ an anti-join by one column, so that the database hashes the small side once and 
 
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select, union_all
@@ -24,8 +25,14 @@ GONE = (CardState.ANNULLED, CardState.REPLACED, CardState.EXPIRED, CardState.SPO
 
 def conditions(as_of: date, policy: Policy) -> Mapping[str, ColumnElement[bool]]:
     """The conditions on a resident by name; whoever fulfils all of them on the day is entitled."""
+    return _conditions(add_years(as_of, -policy.entitled_age_years))
+
+
+@lru_cache(maxsize=64)
+def _conditions(born_until: date) -> Mapping[str, ColumnElement[bool]]:
+    # Making the expressions takes longer than the database takes to answer them for a page.
     return {
-        "age": Resident.birth_date <= add_years(as_of, -policy.entitled_age_years),
+        "age": Resident.birth_date <= born_until,
         "residence": _lives_here(),
         "alive": and_(Resident.death_date.is_(None), ~_dead_by_another_record()),
         "no_application": and_(
