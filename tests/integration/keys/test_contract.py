@@ -261,3 +261,15 @@ def test_random_bytes_differ_and_have_the_asked_size(vaults: Vaults) -> None:
     for size in (-1, 1 << 30):
         with pytest.raises(VaultError):
             hub.random(size)
+
+
+def test_office_and_vault_count_on_together(vaults: Vaults) -> None:
+    worker = vaults[ClientKind.WORKER]
+    before = worker.identity()
+    after = worker.step(before.generation)
+    assert (after.vault_id, after.generation) == (before.vault_id, before.generation + 1)
+    assert worker.step(before.generation) == after, "whoever asks late changes nothing"
+    assert worker.identity() == after
+    told = [info.check_value for info in worker.describe()]
+    assert worker.step(after.generation).generation == after.generation + 1
+    assert [info.check_value for info in worker.describe()] == told

@@ -127,3 +127,17 @@ def test_a_copy_does_not_follow_its_original() -> None:
     copy = ring.copy()
     ring.move(first, KeyEvent.RETIRE)
     assert copy.get(first).state is KeyState.ACTIVE
+
+
+def test_a_lost_version_is_known_as_destroyed_and_never_given_again() -> None:
+    ring, first = ring_with_card_master()
+    lost = KeyRef(KeyPurpose.CARD_MASTER, first.version + 1)
+    ring.add_lost(lost, AES, "ABCDEF", NOW)
+    assert ring.get(lost).state is KeyState.DESTROYED and ring.active(KeyPurpose.CARD_MASTER) == first
+    assert ring.next_ref(KeyPurpose.CARD_MASTER, AES).version == lost.version + 1
+    with pytest.raises(UnusableKey):
+        ring.add_lost(first, AES, "ABCDEF", NOW)
+    with pytest.raises(UnusableKey):
+        ring.use(lost, Work.OPEN_CARD, 1, None)
+    again = KeyRing.from_json([item for _, item in ring.to_json()], None)
+    assert (again.get(lost).state, again.get(lost).check_value) == (KeyState.DESTROYED, "ABCDEF")
