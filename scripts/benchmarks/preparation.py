@@ -2,7 +2,7 @@
 
 The nodes are processes that take parts of 500 cards from the queue on PostgreSQL (fsync on), as `uec worker` does; the
 vault is a process of its own. Cards are those of the mass profile: no photo. Rates are taken from the queue's own
-record of when jobs began and ended.
+record of when jobs began and ended, and what it takes to number the cards and to derive their keys is added.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from card_io.ciphers import AES_BLOCK
+from card_io.secret import Secret
+from issuance.keys import diversification, material
 from issuance.keys.file_vault import FileVault
+from issuance.keys.port import KeyAlgorithm
 from issuance.keys.service import VaultService
 from issuance.production.groups_writer import read_groupings
 from scripts.benchmarks.figure import Figure
@@ -34,6 +38,7 @@ from tests.support.office import open_office, seeded_random
 from tests.support.outage import FrailServer
 from tests.support.postgres import PREFIX, server_programs
 from uec.domain.actors import system_actor
+from uec.domain.numbers import make_card_number
 from uec.queue import run_node
 from uec.services import authority, preparation
 from uec.services.preparation import PART
@@ -43,6 +48,7 @@ from uec.worker import tools_of
 
 RATIO_GOAL = 0.35
 NODES_GOAL = 1.8
+AES_KEY_BYTES = 16
 _spawn = multiprocessing.get_context("spawn")
 
 
@@ -158,7 +164,23 @@ def _prepared(office: Office, cards: int, *, nodes: int) -> float:
     stop.set()
     for node in running:
         node.join(20)
-    return cards / office.seconds(batch_id)
+    return cards / (office.seconds(batch_id) + _numbers_and_keys(cards) / nodes)
+
+
+def _numbers_and_keys(cards: int) -> float:
+    """Seconds for what other services do of a card's preparation: its number (planning) and its keys (the vault).
+
+    Keys are derived from what the chip says of itself, so in an office not before the chip is there.
+    """
+    key = bytes(range(AES_KEY_BYTES))
+    master = diversification.Master(
+        AES_KEY_BYTES, AES_BLOCK, lambda _: [], material.encryptor(Secret(key), KeyAlgorithm.AES_128)
+    )
+    started = time.perf_counter()
+    for first in range(0, cards, PART):
+        numbers = [make_card_number("964360", serial) for serial in range(first, first + PART)]
+        diversification.static_keys(master, diversification.KDF3, [number[-10:].encode() for number in numbers])
+    return time.perf_counter() - started
 
 
 def _jobs_left(office: Office) -> int:

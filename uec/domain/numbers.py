@@ -82,12 +82,14 @@ def is_luhn16(digits: str) -> bool:
     return (sums[digits[:4]] + sums[digits[4:8]] + sums[digits[8:12]] + sums[digits[12:]]) % 10 == 0
 
 
+_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
+
+
 def luhn_check(base: str) -> str:
     """Return the Luhn digit to append to a string of digits."""
-    total = 0
-    for index, digit in enumerate(reversed(base)):
-        value = int(digit) * (2 if index % 2 == 0 else 1)
-        total += value - 9 if value > 9 else value
+    digits = base.encode()
+    # Codes stand for digits, so 48 goes off again for each; what is doubled beyond nine has lost its nine in the table.
+    total = sum(digits[-2::-2]) + sum(digits[-1::-2].translate(_DOUBLED)) - ord("0") * len(digits)
     return str(-total % 10)
 
 

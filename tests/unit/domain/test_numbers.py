@@ -192,3 +192,8 @@ def test_parsers_give_a_canonical_form_or_refuse(text: str) -> None:
         else:
             assert value.isascii()
             assert parse(value) == value
+
+
+@given(st.text("0123456789", min_size=1, max_size=19))
+def test_luhn_digit_is_that_of_another_library(base: str) -> None:
+    assert numbers.luhn_check(base) == luhn.calc_check_digit(base)
