@@ -85,6 +85,19 @@ def approve(cohort_id: int, root: str, login: str, password_file: Path | None) -
         _told(cohort.approve(session, cohort_id, actor=actor, digest=root, now=now()))
 
 
+@cohorts.command("take-off")
+@click.argument("cohort_id", type=ID)
+@click.argument("register_id")
+@login_options
+def take_off(cohort_id: int, register_id: str, login: str, password_file: Path | None) -> None:
+    """Take the resident REGISTER_ID off a list; a list that was proposed or approved is void from then on."""
+    from uec.services import cohort  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        _told(cohort.take_off(session, cohort_id, register_id, actor=actor, now=now()))
+
+
 @cohorts.command("open")
 @click.argument("cohort_id", type=ID)
 @login_options

@@ -105,11 +105,6 @@ def parse_oms(text: str) -> str:
     return digits
 
 
-def format_oms(digits: str) -> str:
-    """Return the OMS number in groups of four."""
-    return " ".join(digits[i : i + 4] for i in range(0, 16, 4))
-
-
 def parse_passport(series: str, number: str) -> tuple[str, str]:
     """Return (4 digits, 6 digits) of an internal passport."""
     checked = _plain("passport series", series, 4)
@@ -152,12 +147,6 @@ def parse_document(doc_type: str, series: str, number: str) -> tuple[str, str]:
             "document type", "unknown", f"The document type must be one of: {', '.join(DOCUMENTS)}."
         ) from None
     return parse(series, number)
-
-
-def parse_issuer_code(text: str) -> str:
-    """Return the code of the passport's issuer as `NNN-NNN`."""
-    digits = _plain("issuer code", text, 6)
-    return f"{digits[:3]}-{digits[3:]}"
 
 
 def parse_oktmo(text: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
-from uec.domain.errors import InvalidInput, SamePerson, UecError
+from uec.domain.errors import InvalidInput, NotFound, SamePerson, UecError
 from uec.domain.lifecycle import COHORT, CohortEvent, CohortState, advance
 from uec.domain.permissions import Permission
 from uec.domain.policy import Policy
@@ -21,7 +21,7 @@ from uec.services.cohort_rules import entitled
 from uec.services.rows import locked, present
 from uec.services.views import CohortView
 from uec.store import audit
-from uec.store.tables import Cohort, Staff
+from uec.store.tables import Cohort, Resident, Staff
 
 
 class CohortChanged(UecError):
@@ -87,14 +87,20 @@ def approve(session: Session, cohort_id: int, *, actor: Actor, digest: str, now:
     return _committed(session, cohort)
 
 
-def remove_member(session: Session, cohort_id: int, resident_id: int, *, actor: Actor, now: datetime) -> CohortView:
-    """Take somebody off the list; a proposed or approved list is void from then on."""
+def take_off(session: Session, cohort_id: int, register_id: str, *, actor: Actor, now: datetime) -> CohortView:
+    """Take somebody off the list; a proposed or approved one is void from then on. Raises `NotFound` for a stranger."""
     actor.require(Permission.MANAGE_COHORT)
     cohort = locked(session, Cohort, cohort_id)
+    resident_id = session.scalar(select(Resident.id).where(Resident.register_id == register_id))
+    if resident_id is None or not cohort_members.take_off(session, cohort_id, resident_id):
+        raise NotFound(
+            f"{register_id} is not on list {cohort.number}: give the register id of somebody who is.",
+            kind="resident",
+            id=register_id,
+        )
     if cohort.state is not CohortState.DRAFT:
         cohort.state = advance(COHORT, cohort.state, CohortEvent.EDIT)
-    if cohort_members.take_off(session, cohort_id, resident_id):
-        cohort.count -= 1
+    cohort.count -= 1
     cohort.digest = cohort_members.root(session, cohort_id)
     _tell(session, cohort, "remove-member", actor, now, resident_id=resident_id)
     return _committed(session, cohort)

@@ -31,7 +31,7 @@ def test_a_rule_changes_from_the_command_line(
     change = ["phases", "propose", "production_days=20", "--from", "2030-01-01", "--act", "Указ № 7"]
     assert run([*change, *petr]) == 0
     moved = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert moved == {"production_days": {"applications": 0, "days": -10}}
+    assert moved == {"production_days": {"applications": 0, "days": -10}, "plan": True}
     assert run(["phases", "confirm", "1", "--yes", *petr]) != 0
     assert "lacks the permission" in capsys.readouterr().err
     assert run(["phases", "confirm", "1", "--yes", *raisa]) == 0
@@ -87,3 +87,39 @@ def test_a_list_tells_its_breakdown(clerks: tuple[list[str], list[str]], capsys:
     assert run(["cohorts", "breakdown", facts["id"], *petr]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()[1:]]
     assert sum(int(row[-1]) for row in rows) == int(facts["people"])
+    assert run(["cohorts", "take-off", facts["id"], "R99999999", *petr]) != 0
+    assert "not on list" in capsys.readouterr().err
+
+
+def test_a_notice_is_proposed_confirmed_and_banks_are_chosen_by_command(
+    clerks: tuple[list[str], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    petr, raisa = clerks
+    Path("notice.txt").write_text("Каждый житель получит карту.", encoding="utf-8")
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    ways = ["--place", "Газета", "--bank", "Банк региона", "--bank", "Другой банк", "--on", day]
+    assert run(["phases", "propose-notice", "notice.txt", *ways, *petr]) == 0
+    assert "notice 1 is proposed" in capsys.readouterr().out
+    assert run(["phases", "confirm-notice", "1", *petr]) == 1, "nobody confirms their own"
+    assert run(["phases", "confirm-notice", "1", *raisa]) == 0
+    Path("notice.txt").write_bytes(b"\xff\xfe\x00")
+    assert run(["phases", "propose-notice", "notice.txt", *ways, *petr]) == 2
+    assert "not UTF-8" in capsys.readouterr().err
+    assert run(["phases", "choose-bank", "112-233-445 95", "Банк региона", *petr]) == 1
+    assert "TAKE_APPLICATION" in capsys.readouterr().err
+
+
+def test_jobs_are_paused_run_and_shown_by_command(
+    clerks: tuple[list[str], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    admin = list(ADMIN)
+    assert run(["jobs", "pause", "plan", "--reason", "праздники", *clerks[0]]) == 1, "a planner stops no job"
+    assert run(["jobs", "pause", "plan", "--reason", "праздники", *admin]) == 0
+    assert run(["jobs", "run", "plan", *admin]) == run(["jobs", "run", "plan", *admin]) == 0
+    said = capsys.readouterr().out
+    assert "plan is paused" in said and "is asked for" in said and "waits for a worker already" in said
+    assert run(["jobs", "show", "plan"]) == run(["jobs", "list"]) == 0
+    said = capsys.readouterr().out
+    assert "праздники" in said and "asked by" in said
+    assert run(["jobs", "resume", "plan", *admin]) == 0
+    assert run(["jobs", "show", "nonsense"]) == 1 and "There is no job nonsense" in capsys.readouterr().err

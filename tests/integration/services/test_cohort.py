@@ -18,7 +18,7 @@ from tests.support.office import (
     seeded_random,
 )
 from uec.domain.actors import CITIZEN
-from uec.domain.errors import IllegalMove, InvalidInput, NotAllowed, SamePerson
+from uec.domain.errors import IllegalMove, InvalidInput, NotAllowed, NotFound, SamePerson
 from uec.domain.lifecycle import ApplicationState, CohortState, Route
 from uec.domain.permissions import Role
 from uec.services import cohort, cohort_members, numbering, refusals
@@ -152,8 +152,7 @@ def test_who_refuses_between_approval_and_opening_stays_out(sessions: sessionmak
 def test_any_edit_voids_an_approval(sessions: sessionmaker[Session], office: Office) -> None:
     made = approved(sessions, office)
     with sessions() as session:
-        first = session.scalars(select(Resident.id).order_by(Resident.id)).first()
-        view = cohort.remove_member(session, made.id, first, actor=office.planner, now=NOW)
+        view = cohort.take_off(session, made.id, "R00000001", actor=office.planner, now=NOW)
         assert (view.state, view.count) == (CohortState.VOID, 2) and view.digest != made.digest
         with pytest.raises(InvalidInput, match="VOID"):
             cohort.open_applications(session, made.id, actor=office.planner, policy=POLICY, now=NOW)
@@ -175,8 +174,13 @@ def test_an_edit_behind_the_services_back_is_found_and_voids_the_list(
 def test_a_draft_may_be_edited(sessions: sessionmaker[Session], office: Office) -> None:
     drafted = compute(sessions, office)
     with sessions() as session:
-        view = cohort.remove_member(session, drafted.id, 1, actor=office.planner, now=NOW)
-    assert (view.state, view.count) == (CohortState.DRAFT, 2)
+        view = cohort.take_off(session, drafted.id, "R00000001", actor=office.planner, now=NOW)
+        assert (view.state, view.count) == (CohortState.DRAFT, 2)
+        for stranger in ("R00000001", "R00000004", "nobody"):
+            with pytest.raises(NotFound, match="not on list"):
+                cohort.take_off(session, drafted.id, stranger, actor=office.planner, now=NOW)
+            session.rollback()
+        assert cohort.show(session, drafted.id, actor=office.planner).count == 2
 
 
 def test_a_refusal_has_a_number_and_takes_a_mass_application_back(

@@ -76,7 +76,7 @@ def test_quick_luhn_agrees_with_stdnum(number: str) -> None:
 @given(digits_of(15).filter(lambda base: int(base) > 0))
 def test_oms_round_trip(base: str) -> None:
     number = base + numbers.luhn_check(base)
-    assert numbers.parse_oms(numbers.format_oms(number)) == number
+    assert numbers.parse_oms(" ".join(number[n : n + 4] for n in range(0, 16, 4))) == number
     with pytest.raises(InvalidNumber, match="check digit"):
         numbers.parse_oms(base + str((int(number[-1]) + 1) % 10))
 
@@ -117,8 +117,7 @@ def test_unknown_document() -> None:
         numbers.parse_document("visa", "1", "2")
 
 
-def test_issuer_code_oktmo_and_fias() -> None:
-    assert numbers.parse_issuer_code("720 001") == "720-001"
+def test_oktmo_and_fias() -> None:
     assert numbers.parse_oktmo("71701000") == "71701000"
     assert numbers.parse_oktmo("71 701 000 001") == "71701000001"
     for text in ("7170100", "717010000", "7170100a", ""):
@@ -184,7 +183,7 @@ def test_card_number_refuses() -> None:
 @given(st.text(max_size=30))
 def test_parsers_give_a_canonical_form_or_refuse(text: str) -> None:
     parsers = [numbers.parse_snils, numbers.parse_oms, numbers.parse_oktmo, numbers.parse_fias, numbers.parse_phone]
-    for parse in [*parsers, numbers.parse_email, numbers.parse_issuer_code, numbers.parse_card_number]:
+    for parse in [*parsers, numbers.parse_email, numbers.parse_card_number]:
         try:
             value = parse(text)
         except InvalidNumber as error:
