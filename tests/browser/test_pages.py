@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from issuance.bureau.standin.faults import Fault
 from tests.browser.conftest import watched
 from tests.browser.pages import apply_on_the_web, ask_status, enter, fill_contact, fill_document, fill_person, proceed
 from tests.browser.site import Site, open_site
+from tests.support.bureau_office import open_bureau_office
 from uec.domain.lifecycle import OperationKind
 from uec.store.tables import Batch, Staff
 
@@ -27,14 +29,14 @@ PAGES: dict[str | None, tuple[str, ...]] = {
     "planner": (
         "/office/calendar", "/office/batches", "/office/batches/{batch}", "/office/cohorts", "/office/plan",
         "/office/plan/lines", "/office/plan/points", "/office/plan/facts", "/office/plan/scenarios",
-        "/office/plan/moved", "/office/batches/{batch}/move",
+        "/office/plan/moved", "/office/batches/{batch}/move", "/office/bureaux",
     ),
     "releaser": ("/office/batches/{batch}",),
     "producer": (
         "/office/batches/{batch}", "/office/stations", "/window/operations/{operation}",
         "/window/operations/{waiting}",
     ),
-    "security": ("/office/cards", "/office/cards/{card}", "/office/stations"),
+    "security": ("/office/cards", "/office/cards/{card}", "/office/stations", "/office/bureaux/{bureau}"),
     "operator2": (
         "/window/", "/window/?query=никого", "/window/application", "/window/refusal",
         "/window/cards/{ready}/hand-over",
@@ -42,7 +44,7 @@ PAGES: dict[str | None, tuple[str, ...]] = {
     "auditor": ("/office/audit", "/office/shifts", "/office/exports"),
     "keeper": (
         "/office/stock", "/office/stock/delivery", "/office/stock/boxes", "/office/stock/transfers",
-        "/office/stock/balance/point", "/office/stock/destruction", "/office/shifts",
+        "/office/stock/balance/point", "/office/stock/destruction", "/office/shifts", "/office/bureaux/orders/{order}",
     ),
     "quality": ("/office/quality",),
     "admin": ("/office/staff", "/office/staff/{member}", "/office/jobs", "/office/jobs/plan"),
@@ -57,8 +59,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def things(site: Site) -> dict[str, int]:
+def things(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     """Ids that fill the addresses."""
+    bureau = open_bureau_office(site.office.sessions, tmp_path_factory.mktemp("bureau"), office=site.office)
+    order = bureau.order(91, 92)
+    bureau.standin(Fault.WEAK_KEY)
+    bureau.take_all()
     card, ready = site.office.make_cards(1, 2)
     handed = site.office.hand_over(card)
     (application, *_rest) = site.office.approve_applicants(3, 4)
@@ -68,7 +74,7 @@ def things(site: Site) -> dict[str, int]:
     waiting = site.office.request(OperationKind.INSPECT, ready)
     return {
         "card": card, "ready": ready, "application": application, "batch": batch, "operation": handed.id,
-        "member": member, "waiting": waiting,
+        "member": member, "waiting": waiting, "order": order, "bureau": bureau.bureau_id,
     }  # fmt: skip
 
 
