@@ -14,7 +14,7 @@ from issuance.errors import VaultProtocolError
 
 MAX_FRAME_BYTES = 64 << 20
 _PREFIX_BYTES = 4
-_AT_ONCE_BYTES, _AT_MOST_BYTES = 1 << 16, 1 << 20
+_AT_MOST_BYTES = 1 << 20
 Frame = tuple[dict[str, Any], list[bytes]]
 
 
@@ -54,23 +54,19 @@ def send(connection: socket.socket, header: Mapping[str, Any], blobs: Sequence[b
 def receive(connection: socket.socket) -> Frame | None:
     """Receive one frame; None when the peer has closed between frames; raises `VaultProtocolError`.
 
-    Nobody sends a second frame before the first is answered, so one call of the system mostly brings it all.
+    Reads no byte beyond it: the next frame may be there already.
     """
-    data = connection.recv(_AT_ONCE_BYTES)
-    if not data:
+    prefix = connection.recv(_PREFIX_BYTES)
+    if not prefix:
         return None
-    while len(data) < _PREFIX_BYTES:
-        data += _more(connection, _PREFIX_BYTES)
-    size = int.from_bytes(data[:_PREFIX_BYTES], "big")
+    while len(prefix) < _PREFIX_BYTES:
+        prefix += _more(connection, _PREFIX_BYTES - len(prefix))
+    size = int.from_bytes(prefix, "big")
     if not 4 <= size <= MAX_FRAME_BYTES:
         raise VaultProtocolError("the frame's length is impossible")
-    missing = _PREFIX_BYTES + size - len(data)
-    if missing < 0:
-        raise VaultProtocolError("a second frame came before the first was answered")
-    parts = [data[_PREFIX_BYTES:]]
-    while missing:
+    parts = [_more(connection, size)]
+    while missing := size - sum(map(len, parts)):
         parts.append(_more(connection, missing))
-        missing -= len(parts[-1])
     return decode(b"".join(parts))
 
 

@@ -65,6 +65,16 @@ def test_a_close_between_frames_is_the_end() -> None:
         assert frames.receive(right) is None
 
 
+def test_frames_that_lie_behind_each_other_are_read_one_by_one() -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        for number in range(3):
+            frames.send(left, {"number": number}, [bytes([number]) * number])
+        assert [frames.receive(right) for _ in range(3)] == [
+            ({"number": number}, [bytes([number]) * number]) for number in range(3)
+        ]
+
+
 def test_a_too_long_frame_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "MAX_FRAME_BYTES", 100)
     with pytest.raises(VaultProtocolError):
