@@ -113,13 +113,13 @@ def test_jobs_are_paused_run_and_shown_by_command(
     clerks: tuple[list[str], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     admin = list(ADMIN)
-    assert run(["jobs", "pause", "plan", "--reason", "праздники", *clerks[0]]) == 1, "a planner stops no job"
-    assert run(["jobs", "pause", "plan", "--reason", "праздники", *admin]) == 0
-    assert run(["jobs", "run", "plan", *admin]) == run(["jobs", "run", "plan", *admin]) == 0
+    assert run(["jobs", "pause", "expire", "--reason", "праздники", *clerks[0]]) == 1, "a planner stops no job"
+    assert run(["jobs", "pause", "expire", "--reason", "праздники", *admin]) == 0
+    assert run(["jobs", "run", "expire", *admin]) == run(["jobs", "run", "expire", *admin]) == 0
     said = capsys.readouterr().out
-    assert "plan is paused" in said and "is asked for" in said and "waits for a worker already" in said
-    assert run(["jobs", "show", "plan"]) == run(["jobs", "list"]) == 0
+    assert "expire is paused" in said and "is asked for" in said and "waits for a worker already" in said
+    assert run(["jobs", "show", "expire"]) == run(["jobs", "list"]) == 0
     said = capsys.readouterr().out
     assert "праздники" in said and "asked by" in said
-    assert run(["jobs", "resume", "plan", *admin]) == 0
+    assert run(["jobs", "resume", "expire", *admin]) == 0
     assert run(["jobs", "show", "nonsense"]) == 1 and "There is no job nonsense" in capsys.readouterr().err
