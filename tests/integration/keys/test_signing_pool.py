@@ -51,6 +51,7 @@ def test_threads_sign_at_once_and_every_signature_verifies(pooled_vault: Pkcs11V
     ref = pooled_vault.active(KeyPurpose.CA_ISSUING)
     public = pooled_vault.public_key(ref)
     made: list[tuple[bytes, bytes]] = []
+    processes = pool_of(pooled_vault).process_ids()
 
     def work(number: int) -> None:
         for turn in range(10):
@@ -64,6 +65,7 @@ def test_threads_sign_at_once_and_every_signature_verifies(pooled_vault: Pkcs11V
     for thread in threads:
         thread.join()
     assert len(made) == 6 * 10 * 20
+    assert pool_of(pooled_vault).process_ids() == processes, "none ended under the load"
     for message, signature in made:
         verify(public, signature, message)
     assert pooled_vault.describe(KeyPurpose.CA_ISSUING)[0].uses == len(made)
