@@ -218,7 +218,7 @@ def _late_for(
     session: Session, plan: EmissionPlan, stands: plan_people.SlotPlace, promised_on: date | None, due_on: date
 ) -> str | None:
     """The reason most people of its queue are late for, when it is late itself."""
-    if promised_on is not None and promised_on <= due_on:
+    if promised_on is not None and (promised_on <= due_on or stands.kind is Kind.COHORT):
         return None
     ids = list(session.scalars(select(IssuancePoint.id).order_by(IssuancePoint.id)))
     mine = (ids.index(stands.point_id), int(stands.kind))

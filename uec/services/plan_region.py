@@ -130,7 +130,8 @@ def _demand(
         known[point, kind, 0, 0] += count
         # The last planned day on or before the due day; what was due before the plan is due on its first day.
         last = int(np.searchsorted(ordinals, due_on.toordinal(), side="right")) - 1
-        beyond = due_on > days[-1]
+        # Mass emission has an order but no clock: the law's 30 days run from an application.
+        beyond = due_on > days[-1] or kind == Kind.COHORT
         due[point, kind, 0, len(days) if beyond else max(0, last)] += count
     return Demand(known, due, stock, np.zeros(shape, dtype=np.int64))
 
