@@ -72,6 +72,8 @@ class ApplicationForm:
     photo: bytes | None = None
     representative_name: str | None = None
     reason: ApplicationReason = ApplicationReason.FIRST
+    # Of the pages it was made on: messages about it speak it; empty: that of the office.
+    language: str = ""
 
     def validate(self, *, today: date, policy: Policy) -> "ApplicationForm":
         """Return the form with spaces trimmed and numbers in their stored shape, or raise `InvalidForm`."""

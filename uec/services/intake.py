@@ -158,7 +158,7 @@ def _register(
 
 
 def _stored_fields(form: ApplicationForm) -> dict[str, object]:
-    optional = ("patronymic", "oms", "phone", "email", "bank", "representative_name", "photo")
+    optional = ("patronymic", "oms", "phone", "email", "bank", "representative_name", "photo", "language")
     fields: dict[str, object] = {name: getattr(form, name) for name in form.__dataclass_fields__}
     return fields | {name: fields[name] or None for name in optional}
 

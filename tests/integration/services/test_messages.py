@@ -88,8 +88,7 @@ def test_a_letter_goes_out_once_in_the_language_of_the_application(
 ) -> None:
     box, settings = mailbox
     first = applied(session, office, 1, email="a@region.example")
-    second = applied(session, office, 2, email="b@region.example")
-    session.execute(update(Application).where(Application.id == second).values(language="en"))
+    second = applied(session, office, 2, email="b@region.example", language="en")
     moves = [(first, DAY, DAY + timedelta(days=3)), (second, DAY, None)]
     assert messages.promise_moved(session, moves, occasion="plan:1", now=NOW) == 2
     assert messages.promise_moved(session, moves, occasion="plan:1", now=NOW) == 0, "one message for each occasion"

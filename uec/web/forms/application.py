@@ -16,7 +16,7 @@ from uec.services.forms import PASSPORT, ApplicationForm, InvalidForm
 from uec.services.views import PointView
 from uec.web.faces import no_room
 from uec.web.forms.fields import DayField, PageForm, options
-from uec.web.language import pick
+from uec.web.language import language, pick
 from uec.web.texts import _l
 from uec.web.uploads import is_damaged
 
@@ -166,6 +166,7 @@ def application_form(answers: Mapping[str, str], *, photo: bytes | None, today: 
         point_id=typed["point_id"] or 0,
         photo=photo,
         representative_name=typed.get("representative_name") or None,
+        language=language(),
     )
 
 
