@@ -100,9 +100,7 @@ class EmissionSlot(Table):
     count: Mapped[int] = mapped_column(comment="how many places")
     position: Mapped[int | None] = mapped_column(comment="batch within the plan; empty: not within the plan")
     promised_on: Mapped[date | None] = mapped_column(comment="first day it can be collected; empty: after the plan")
-    people: Mapped[list[int]] = mapped_column(
-        IDS, comment="ids of applications, in the order of the queue"
-    )
+    people: Mapped[list[int]] = mapped_column(IDS, comment="ids of applications, in the order of the queue")
 
 
 class PlanScenario(Table):

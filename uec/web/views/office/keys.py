@@ -18,6 +18,7 @@ PURPOSES: Mapping[KeyPurpose, object] = {
     KeyPurpose.CARD_MASTER: _l("Card master"),
     KeyPurpose.BLANK_TRANSPORT: _l("Transport key of blanks"),
     KeyPurpose.PIN_MASTER: _l("PIN master"),
+    KeyPurpose.BUREAU_TRANSPORT: _l("Transport keys of bureaux"),
     KeyPurpose.CA_ROOT: _l("Root authority"),
     KeyPurpose.CA_ISSUING: _l("Issuing authority"),
     KeyPurpose.DOCUMENT_SIGNER: _l("Document signer"),
