@@ -13,6 +13,7 @@ pytest_plugins = ["tests.support.postgres", "tests.support.databases", "tests.su
 
 ROOT = Path(__file__).parent
 KINDS = ("unit", "integration", "flow", "browser", "device")
+LONGEST_ID_BYTES = 32
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name, and would come first
@@ -45,3 +46,8 @@ def shares_with_its_module(item: pytest.Item) -> bool:
     return info is not None and any(
         one.scope == "module" for definitions in info.name2fixturedefs.values() for one in definitions
     )
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long data by its argument: data made with the clock or at random would be another test in each worker."""
+    return argname if isinstance(val, bytes) and len(val) > LONGEST_ID_BYTES else None

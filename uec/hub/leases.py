@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Protocol
 
-from sqlalchemy import Connection, Engine, delete, or_, select, text, update
+from sqlalchemy import Connection, Engine, delete, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.production.sealing import SealingKey
@@ -203,7 +203,9 @@ class Lease:
             if dead:
                 session.execute(delete(HubInstance).where(HubInstance.id.in_(dead)))
             alive = select(HubInstance.id)
-            nobodys = (CardOperation.state == OperationState.RUNNING, or_(owner.is_(None), owner.not_in(alive)))
+            # A process that is no hub (a rehearsal, a bench) works without a lease: only what is older than us is left.
+            leaseless = owner.is_(None) & (CardOperation.started_at < self._started_at)
+            nobodys = (CardOperation.state == OperationState.RUNNING, leaseless | owner.not_in(alive))
             left = list(session.scalars(select(CardOperation.id).where(*nobodys).with_for_update(skip_locked=True)))
             if left:
                 log.info("operations %s were left by a hub that is gone; their journals say where they go on", left)

@@ -116,6 +116,13 @@ def test_work_of_nobody_is_settled_by_whoever_starts(engine: Engine, office: Car
         assert state_of(office, mine) == (OperationState.REQUESTED, None)
 
 
+def test_a_process_that_is_no_hub_keeps_what_it_began_meanwhile(engine: Engine, office: CardOffice) -> None:
+    lease = lease_of(engine, office, 1, Watch())
+    with lease.held():
+        mine = running(office, None)
+        assert lease.reap() == 0 and state_of(office, mine) == (OperationState.RUNNING, None)
+
+
 def test_a_killed_hub_is_known_by_its_lock_and_a_silent_one_by_its_lease(engine: Engine, office: CardOffice) -> None:
     watch = Watch()
     dead, silent, alive = (lease_of(engine, office, seed, watch) for seed in (1, 2, 3))

@@ -90,7 +90,11 @@ def test_a_request_signed_by_another_key_is_refused() -> None:
     assert caught.value.finding == "no-possession"
 
 
-@pytest.mark.parametrize("data", [b"", b"0", bytes(300), request(P256)[:-1], request(P256) + b"x"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"0", bytes(300), request(P256)[:-1], request(P256) + b"x"],
+    ids=["nothing", "one byte", "zeros", "cut off", "with a tail"],
+)
 def test_what_is_no_request_is_refused(data: bytes) -> None:
     with pytest.raises(UnfitKey) as caught:
         requested_key(data)
