@@ -35,6 +35,12 @@ class Wanted:
     id: int
     card_id: int | None
     reader: str | None
+    kind: OperationKind = OperationKind.PERSONALISE
+
+    @property
+    def waits_for_own(self) -> bool:
+        """Whether another card in the reader is waited out, as on a line; at a window the clerk is told at once."""
+        return self.kind is OperationKind.PERSONALISE or self.reader is None
 
 
 def assign(
@@ -52,7 +58,7 @@ def assign(
         own = f"{link.station_id}:"
         barred = {name.removeprefix(own) for _, name in quarantined if name.startswith(own)}
         for wanted in _requested(sessions, link.station_id, link.cards):
-            reader = link.take(wanted.reader, wanted.card_id, barred=barred)
+            reader = link.take(wanted.reader, wanted.card_id, barred=barred, waits_for_own=wanted.waits_for_own)
             if reader is None:
                 continue
             try:
@@ -99,7 +105,7 @@ def _requested(sessions: sessionmaker[Session], station_id: int, cards_here: Col
         CardOperation.id,
     )
     waiting = (
-        select(CardOperation.id, CardOperation.card_id, CardOperation.reader)
+        select(CardOperation.id, CardOperation.card_id, CardOperation.reader, CardOperation.kind)
         .outerjoin(Card, Card.id == CardOperation.card_id)
         .where(CardOperation.state == OperationState.REQUESTED, here, anywhere)
     )

@@ -38,11 +38,12 @@ ATTEST_TIMEOUT_S = 5.0
 
 @dataclass(slots=True)
 class _Use:
-    """What was done with a reader's card: the insertion it was, and the card of ours it was used for."""
+    """What was done with a reader's card: the insertion it was, and the card of ours it was used for, or says it is."""
 
     insertion: int
     card_id: int | None
     busy: bool
+    only_asked: bool = False
 
 
 class StationLink:
@@ -121,11 +122,14 @@ class StationLink:
             free = [name for name, reader in self._readers.items() if reader.card]
             return self.open and any(name not in self._uses or not self._uses[name].busy for name in free)
 
-    def take(self, reader: str | None, card_id: int | None, *, barred: Collection[str] = ()) -> str | None:
+    def take(
+        self, reader: str | None, card_id: int | None, *, barred: Collection[str] = (), waits_for_own: bool = True
+    ) -> str | None:
         """Take a reader for a card's work: the one named, or the first that is free and holds a card; None if none.
 
         A reader that holds this very card comes before all others. The `barred` ones are left alone, and so are those
-        whose card nobody has met yet, unless they are named.
+        whose card nobody has met yet, unless they are named. Work that does not wait for its own card is given another
+        one that lies in the named reader, so that it can refuse it in words; one that was just worked on is waited out.
         """
         with self._guard:
             if reader is not None:
@@ -134,7 +138,9 @@ class StationLink:
                 own = [name for name, use in self._uses.items() if card_id and self._holds(name, use, card_id)]
                 names = own or [name for name in self._readers if not self._is_strange(name)]
             for name in names:
-                if name not in barred and self._may_take(name, card_id):
+                use = self._uses.get(name)
+                any_card = not waits_for_own and use is not None and use.only_asked
+                if name not in barred and self._may_take(name, None if any_card else card_id):
                     self._before[name] = self._uses.get(name)
                     self._uses[name] = _Use(self._readers[name].insertion, self._bound(name, card_id), busy=True)
                     return name
@@ -190,7 +196,7 @@ class StationLink:
         """The card of that insertion is known now: `card_id`, or none of ours. The reader is free again."""
         with self._guard:
             if insertion is not None:
-                self._uses[reader] = _Use(insertion, card_id, busy=False)
+                self._uses[reader] = _Use(insertion, card_id, busy=False, only_asked=True)
             else:
                 self._uses.pop(reader, None)
             self._strange.pop(reader, None)

@@ -43,6 +43,9 @@ PUBLIC = {
     "api.submit",
     "api.status",
     "api.published",
+    "api.notice",
+    "api.refuse",
+    "api.choose_bank",
 }
 
 

@@ -117,7 +117,7 @@ def test_plan_release_cancel(colleague, office: CardOffice) -> None:  # type: ig
     planner, releaser = colleague("planner"), colleague("releaser")
     planned = press(planner, "/office/batches/plan", "/office/batches")
     assert "Запланировано 2 карты в 1 партии." in planned.text
-    assert "Планировать было нечего." in press(planner, "/office/batches/plan", "/office/batches").text
+    assert "На ближайшие дни планировать нечего." in press(planner, "/office/batches/plan", "/office/batches").text
     with office.sessions() as session:
         batch = session.query(Batch.id).order_by(Batch.id.desc()).first()[0]
     page = f"/office/batches/{batch}"

@@ -72,6 +72,18 @@ def test_a_named_reader_is_waited_for(loop: asyncio.AbstractEventLoop) -> None:
     assert link.take("a", 7) == "a"
 
 
+def test_work_that_refuses_in_words_gets_another_card_that_was_only_asked_for_its_name(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    link, _ = linked(loop, Reader("a", card=True, insertion=1))
+    link.introduce("a", 1, 9)
+    assert link.take("a", 7) is None, "a line waits for its own card"
+    assert link.take("a", 7, waits_for_own=False) == "a"
+    assert link.take("a", 8, waits_for_own=False) is None, "it is busy"
+    link.give_back("a")
+    assert link.take("a", 8, waits_for_own=False) is None, "it was worked on: the clerk is changing it"
+
+
 def test_a_used_card_serves_its_own_number_until_it_is_taken_out(loop: asyncio.AbstractEventLoop) -> None:
     link, _ = linked(loop, Reader("a", card=True, insertion=1))
     assert link.take(None, 7) == "a"
