@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from card_io.errors import CardError
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.faults import FaultPlan
 from issuance.keys.engine import VaultEngine
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
 from issuance.production.bundle import RecordKind
 from issuance.production.check import check_card
-from issuance.production.errors import ForeignCard
+from issuance.production.errors import CardLocked
 from tests.support.desk import PINS, CardOffice, open_card_office
 from tests.support.line import blank_card, slot_of
 from uec.domain.errors import NotAllowed
@@ -141,7 +140,7 @@ def test_a_returned_card_is_made_mute_for_good(office: CardOffice) -> None:
     assert kinds(office, card_id)[-3:-1] == [RecordKind.TERMINATE_INTENT, RecordKind.TERMINATED]
     chip = office.chips[card_id]
     assert chip.platform.life_cycle == TERMINATED
-    with pytest.raises((CardError, ForeignCard)):
+    with pytest.raises(CardLocked):
         check_card(
             slot_of(chip),
             office.desk.bench.profile,
