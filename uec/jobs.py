@@ -37,7 +37,6 @@ from uec.services import (
     plan_region,
     plan_scenarios,
     preparation,
-    production_office,
     publication,
     quality,
     release_by_policy,
@@ -130,7 +129,7 @@ def prepare_batches(tools: Tools) -> str:
 def recipe_of(session: Session, tools: Tools, batch_id: int) -> preparation.Recipe:
     """What a batch is prepared by: its profile, the issuer's name, and the document signer."""
     name = preparation.profile_of(session, batch_id)
-    signer = production_office.document_signer(session, tools.vault)
+    signer = authority.document_signer(session, tools.vault)
     return preparation.Recipe(rules.card_profile(tools.settings, name), tools.settings.pki.organisation, signer)
 
 
@@ -143,7 +142,7 @@ def publish(tools: Tools) -> str:
             ca = authority.open_authority(session, tools.vault, settings=tools.settings)
             said += publication.publish_due(session, ca, policy=policy, now=now)
         if publication.stop_list_due(session, policy=policy, now=now):
-            signer = production_office.document_signer(session, tools.vault)
+            signer = authority.document_signer(session, tools.vault)
             said.append(f"stop-list {publication.publish_stop_list(session, signer, policy=policy, now=now)}")
     return ", ".join(said) or "nothing changed"
 
@@ -304,7 +303,7 @@ def exchange_with_bureaux(tools: Tools) -> str:
         if bureau_exchange.anything_due(session):
             counter = bureau_exchange.Counter(
                 tools.vault,
-                production_office.document_signer(session, tools.vault),
+                authority.document_signer(session, tools.vault),
                 authority.open_authority(session, tools.vault, settings=tools.settings),
                 profiles,
                 tools.random,

@@ -140,7 +140,7 @@ class Line:
                 sessions=self.sessions,
                 vault=self.vault,
                 ca=authority.open_authority(session, self.vault, settings=self.settings),
-                document_signer=production_office.document_signer(session, self.vault),
+                document_signer=authority.document_signer(session, self.vault),
                 profile=rules.card_profile(self.settings),
                 clock=now,
                 random=secrets.token_bytes,

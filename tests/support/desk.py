@@ -172,7 +172,7 @@ def open_card_office(
     with sessions() as session:
         authority.create(session, vault, settings=SETTINGS, actor=system_actor("test"), now=clock(), random=randomness)
         ca = authority.open_authority(session, vault, settings=SETTINGS)
-        signer = production_office.document_signer(session, vault)
+        signer = authority.document_signer(session, vault)
         session.rollback()
     profile = rules.card_profile(SETTINGS)
     bench = production_office.Bench(sessions, vault, ca, signer, profile, clock, randomness)

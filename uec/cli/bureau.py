@@ -154,12 +154,12 @@ def _counter(session: "Session", vault: "VaultClient", chosen: "Settings") -> "C
     from secrets import token_bytes  # noqa: PLC0415
     from zoneinfo import ZoneInfo  # noqa: PLC0415
 
-    from uec.services import authority, production_office, rules  # noqa: PLC0415
+    from uec.services import authority, rules  # noqa: PLC0415
     from uec.services.bureau_exchange import Counter  # noqa: PLC0415
 
     return Counter(
         vault,
-        production_office.document_signer(session, vault),
+        authority.document_signer(session, vault),
         authority.open_authority(session, vault, settings=chosen),
         lambda profile: rules.card_profile(chosen, profile),
         token_bytes,

@@ -91,11 +91,11 @@ def show(out: Path | None) -> None:
 @ca.command("stop-list")
 def stop_list() -> None:
     """Sign and publish the stop-list now."""
-    from uec.services import phases, production_office, publication  # noqa: PLC0415
+    from uec.services import authority, phases, publication  # noqa: PLC0415
 
     chosen = settings()
     with store(chosen) as sessions, sessions() as session, _vault(chosen) as vault:
-        signer = production_office.document_signer(session, vault)
+        signer = authority.document_signer(session, vault)
         policy = phases.book(session, chosen.policy).at(now())
         number = publication.publish_stop_list(session, signer, policy=policy, now=now())
     click.echo(f"stop-list {number} published")

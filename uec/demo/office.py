@@ -87,7 +87,7 @@ def open_hands(office: DemoOffice, tray: Tray, transport: str, stack: ExitStack)
             sessions=office.sessions,
             vault=vault,
             ca=authority.open_authority(session, vault, settings=office.settings),
-            document_signer=production_office.document_signer(session, vault),
+            document_signer=authority.document_signer(session, vault),
             profile=rules.card_profile(office.settings),
             clock=office.now,
             random=token_bytes,

@@ -32,7 +32,7 @@ from uec.services import authority, operations
 from uec.services.applicant_secret import RandomBytes
 from uec.services.card_sessions import Desk, anchors_of, do_operation
 from uec.services.journal_writer import JournalWriter
-from uec.services.production_office import Bench, document_signer
+from uec.services.production_office import Bench
 from uec.services.rules import card_profile
 from uec.services.views import OperationView
 from uec.settings import Settings
@@ -89,7 +89,7 @@ class Workshop:
                 sessions=self.sessions,
                 vault=self.vault,
                 ca=authority.open_authority(session, self.vault, settings=self.settings),
-                document_signer=document_signer(session, self.vault),
+                document_signer=authority.document_signer(session, self.vault),
                 profile=profile,
                 clock=self.clock,
                 random=self.random,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -213,3 +214,15 @@ def _store(session: Session, profile: str, der: bytes, actor: Actor, now: dateti
         details={"profile": profile, "serial": row.serial},
         now=now,
     )
+
+
+def document_signer(session: Session, vault: Vault) -> Signer:
+    """The key and certificate that security objects are signed with; raises `NoAuthority`."""
+    keeper: Any = vault  # a protocol does not say that its objects can be keys of a cache
+    return _signer(keeper, certificates(session).document_signer)
+
+
+@lru_cache(maxsize=2)
+def _signer(vault: Any, certificate: bytes) -> Signer:
+    """Found once: each search asks the vault for all its keys of the kind."""
+    return Signer.find(vault, KeyPurpose.DOCUMENT_SIGNER, certificate)

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import select
@@ -39,7 +38,7 @@ from issuance.production.bundle import (
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import NotFound, Stale, StoreUnavailable
-from uec.services import authority, card_jobs, certification, journal, operations, stock_cards
+from uec.services import card_jobs, certification, journal, operations, stock_cards
 from uec.services.applicant_secret import RandomBytes
 from uec.services.journal_writer import JournalWriter, Page
 from uec.services.views import OperationView
@@ -66,18 +65,6 @@ class Bench:
     random: RandomBytes
     writer: JournalWriter | None = None
     zone: tzinfo = UTC
-
-
-def document_signer(session: Session, vault: Vault) -> Signer:
-    """The key and certificate that security objects are signed with; raises `NoAuthority`."""
-    keeper: Any = vault  # a protocol does not say that its objects can be keys of a cache
-    return _signer(keeper, authority.certificates(session).document_signer)
-
-
-@lru_cache(maxsize=2)
-def _signer(vault: Any, certificate: bytes) -> Signer:
-    """Found once: each search asks the vault for all its keys of the kind."""
-    return Signer.find(vault, KeyPurpose.DOCUMENT_SIGNER, certificate)
 
 
 class DatabaseOffice:
