@@ -157,7 +157,9 @@ class _Link(StationLink):
     def ready(self) -> bool:
         return self._free
 
-    def take(self, reader: str | None, card_id: int | None, *, barred: Collection[str] = ()) -> str | None:
+    def take(
+        self, reader: str | None, card_id: int | None, *, barred: Collection[str] = (), waits_for_own: bool = True
+    ) -> str | None:
         taken, self._free = self._free, False
         return reader if taken else None
 
