@@ -1,5 +1,6 @@
 """Marks every test by the folder it stands in, so that `-m unit` and the like need no decorator."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ from hypothesis import HealthCheck, settings
 
 # Machines are shared: how long one example takes says nothing about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+# The loop that a developer keeps running asks less of each property; the whole run asks all.
+settings.register_profile("loop", settings.get_profile("untimed"), max_examples=10)
+settings.load_profile(os.environ.get("UEC_TEST_PROFILE", "untimed"))
 
 pytest_plugins = ["tests.support.postgres", "tests.support.databases", "tests.support.pcsc"]
 

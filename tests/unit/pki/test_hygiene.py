@@ -110,6 +110,7 @@ def test_small_factors_are_found(factor: int) -> None:
     assert finding(rsa_spki(modulus)) == "small-factor"
 
 
+@pytest.mark.slow
 def test_primes_too_close_to_each_other_are_found() -> None:
     numbers = RSA.private_numbers()
     other = next_prime(numbers.p + 4)

@@ -24,6 +24,7 @@ POINTS = (OfficePoint("P1", "Один", "One", "71000000", 5), OfficePoint("P2",
 DAYS = tuple(date(2026, 3, day) for day in (2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 16, 17))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(regions)
 def test_a_plan_comes_back_whole(one: Region) -> None:
