@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _thread
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -67,6 +68,13 @@ def stop_event() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _thread.start_new_thread(stop.set, ()))
     return stop
+
+
+def log_to_stderr() -> None:
+    """Write what happens to standard error, one line each; warnings of libraries too."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("apscheduler", "httpx", "httpcore", "websockets"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 class ProcessGroup:

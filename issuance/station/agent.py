@@ -9,10 +9,12 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import random
 import secrets
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
@@ -125,6 +127,7 @@ class _Agent:
         self._changed = asyncio.Event()
         self._slots: dict[str, tuple[Slot, asyncio.Lock]] = {}
         self._blind: Exception | None = None
+        self._told: dict[str, str] = {}
 
     async def run(self, stop: threading.Event) -> None:
         """Until `stop`; a refusal by the hub ends it too."""
@@ -161,30 +164,32 @@ class _Agent:
     async def _live(self) -> None:
         """Link after link."""
         pause = self._settings.retry_s
-        told = ""
         pin = self._settings.pin or self._identity.hub_pin
         for url in itertools.cycle(_addresses(self._settings)):
             begun = time.monotonic()
             try:
                 async with hub(url, pin) as link:
-                    await self._session(link, url)
+                    await self._session(link, url, pin)
             except HubAway as error:
-                if str(error) != told:  # an hour without the hub is one line
-                    told = str(error)
+                if self._told.get(url) != error.cause:  # an hour without the hub is one line
+                    self._told[url] = error.cause
                     log.warning("%s", error)
             finally:
                 await self._let_all_go()
             if time.monotonic() - begun > self._settings.retry_max_s:
                 pause = self._settings.retry_s
-            await asyncio.sleep(pause)
+            # Not in step: hundreds of stations lose a hub that is restarted in one moment.
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, self._settings.retry_max_s)
 
-    async def _session(self, link: ClientConnection, url: str) -> None:
+    async def _session(self, link: ClientConnection, url: str, pin: str) -> None:
         nonce, own = await _challenge(link), secrets.token_bytes(NONCE_BYTES)
         words = to_sign("sign-in", nonce, own, self._identity.station_id.to_bytes(8, "big"))
         await _send(link, SignIn(self._identity.station_id, own.hex(), self._identity.key.sign(words).hex()))
         if not isinstance(_accepted(decode(await link.recv())), Welcome):
             raise BadMessage("no welcome")
+        self._keep(pin)
+        self._told.clear()
         log.info("station %s is linked to %s", self._identity.name, url)
         self._changed.set()
         telling = asyncio.ensure_future(self._tell(link))
@@ -198,7 +203,14 @@ class _Agent:
             telling.cancel()
             # A bundle that a reader is busy with is played to its end: a thread cannot be called off.
             await asyncio.gather(telling, *work, return_exceptions=True)
-        raise HubAway(url, "the link was closed")
+        raise HubAway(url, "closed")
+
+    def _keep(self, pin: str) -> None:
+        """Pin from now on what the hub has just been found to answer with: it was given a new key, or a second one."""
+        if pin != self._identity.hub_pin:
+            self._identity = replace(self._identity, hub_pin=pin)
+            with contextlib.suppress(OSError):  # a full disk costs no link: the next start wants --pin again
+                self._identity.save(self._settings.folder)
 
     async def _tell(self, link: ClientConnection) -> None:
         """Send the readers whenever they change, and once at the beginning."""

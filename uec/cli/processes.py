@@ -1,6 +1,5 @@
 """`uec serve`, `hub`, `vault`, `scheduler`, `worker`: the office's processes, in the foreground until stopped."""
 
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,17 +9,10 @@ import click
 
 from uec.cli.options import now, passphrase_files_option, read_passphrases, settings
 from uec.domain.settings_rules import split_address
-from uec.processes import stop_event
+from uec.processes import log_to_stderr, stop_event
 from uec.settings import ENVIRONMENT, Settings
 
 WORKER_STOP_TIMEOUT_S = 4  # less than whoever started `uec serve` allows it
-
-
-def log_to_stderr() -> None:
-    """Write what happens to standard error, one line each; warnings of libraries too."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("apscheduler", "httpx", "httpcore", "websockets"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def _run(process: Callable[[Settings, Event], None], name: str) -> None:

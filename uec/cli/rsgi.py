@@ -5,10 +5,9 @@ from urllib.parse import urlsplit
 from issuance.keys.access import ClientKind
 from issuance.keys.client import VaultClient
 from uec.cli.options import now
-from uec.cli.processes import log_to_stderr
 from uec.ocsp.app import Responder
 from uec.ocsp.desk import Desk
-from uec.processes import die_with_parent
+from uec.processes import die_with_parent, log_to_stderr
 from uec.settings import load_settings
 from uec.store.engine import make_engine, session_factory
 

@@ -1,12 +1,37 @@
 """`uec station`: the agent at a window. Imports neither web framework nor database."""
 
+import re
 from pathlib import Path
 
 import click
 
-from uec.processes import stop_event
+from uec.processes import log_to_stderr, stop_event
 
 DEFAULT_FOLDER = Path.home() / ".uec-station"
+PIN = re.compile(r"[0-9a-f]{64}(,[0-9a-f]{64})*")
+
+
+def _addresses(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Refuse at once what can never be a hub's address; one that does not answer now is waited for."""
+    from issuance.station.errors import BadAddress, HubAway, HubUnsafe  # noqa: PLC0415
+    from issuance.station.link import check_address  # noqa: PLC0415
+
+    for url in value.split(","):
+        try:
+            check_address(url.strip())
+        except (BadAddress, HubUnsafe) as error:
+            raise click.BadParameter(str(error), context, parameter) from error
+        except HubAway:
+            continue
+    return value
+
+
+def _pins(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    pins = "".join(value.split()).lower()
+    if pins and not PIN.fullmatch(pins):
+        raise click.BadParameter("A pin has 64 hexadecimal digits, as the hub's log tells it.", context, parameter)
+    return pins
+
 
 _folder = click.option(
     "--folder",
@@ -17,12 +42,20 @@ _folder = click.option(
     help="Where the station keeps its key.",
 )
 _hub = click.option(
-    "--hub", "hub_url", required=True, envvar="UEC_HUB_URL", help="Address of the hub, wss://HOST:PORT."
+    "--hub",
+    "hub_url",
+    required=True,
+    envvar="UEC_HUB_URL",
+    callback=_addresses,
+    help="Address of the hub, wss://HOST:PORT; several parted by commas stand in for each other.",
 )
-
-
 _pin = click.option(
-    "--pin", default="", help="The hub's key as its log tells it; needed where no public authority certified the hub."
+    "--pin",
+    default="",
+    envvar="UEC_HUB_PIN",
+    callback=_pins,
+    help="The hub's key as its log tells it; needed where no public authority certified the hub. It is kept: give it "
+    "again only when the hub gets a new key. Several are parted by commas.",
 )
 
 
@@ -57,13 +90,15 @@ def enrol(code: str, hub_url: str, folder: Path, pin: str) -> None:
 )
 @_hub
 @_folder
-def run(readers: str, hub_url: str, folder: Path) -> None:
+@_pin
+def run(readers: str, hub_url: str, folder: Path, pin: str) -> None:
     """Keep the link and serve the readers until stopped; mends itself when reader, network or office go away."""
     from issuance.station.agent import run_station  # noqa: PLC0415
     from issuance.station.identity import StationIdentity  # noqa: PLC0415
     from issuance.station.settings import StationSettings  # noqa: PLC0415
 
     StationIdentity.load(folder)  # says at once when this station is not enrolled
+    log_to_stderr()
     stop = stop_event()
     click.echo("station runs; stop it with Ctrl-C", err=True)
-    run_station(StationSettings(folder, hub_url, readers), stop=stop)
+    run_station(StationSettings(folder, hub_url, readers, pin), stop=stop)

@@ -100,7 +100,7 @@ def test_a_machine_without_identity_says_what_to_do(network: Network) -> None:
 
 def test_a_hub_that_is_away_is_one_clear_error(network: Network) -> None:
     network.stop_hub()
-    with pytest.raises(HubAway, match="Check the address"):
+    with pytest.raises(HubAway, match="nothing listens there"):
         enrol(network.station_settings("one"), "CODE")
 
 

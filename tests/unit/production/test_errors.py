@@ -30,6 +30,7 @@ SAMPLES: tuple[IssuanceError, ...] = (
     station_errors.AlreadyEnrolled("/folder"),
     station_errors.HubRefused("This station has been revoked: ask security."),
     station_errors.HubAway("wss://hub", "refused"),
+    station_errors.BadAddress("hub"),
     station_errors.HubUnsafe("ws://hub"),
     station_errors.HubImpostor("wss://office.example", "00" * 32),
     station_errors.BadReaders("usb"),
