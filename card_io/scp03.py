@@ -33,7 +33,7 @@ S8 = 8
 S16 = 16
 _CARD_CRYPTOGRAM, _HOST_CRYPTOGRAM, _CARD_CHALLENGE = 0x00, 0x01, 0x02
 _S_ENC, _S_MAC, _S_RMAC = 0x04, 0x06, 0x07
-_I_R_MAC, _I_R_ENC, _I_PSEUDO_RANDOM, _I_S16 = 0x20, 0x40, 0x10, 0x01
+_I_R_MAC, _I_R_ENC, PSEUDO_RANDOM = 0x20, 0x40, 0x10
 _SHORT_MAX = 255
 _R_MAC_DATA_MAX = 24
 
@@ -68,6 +68,11 @@ class InitializeUpdateResponse:
     def s_mode(self) -> int:
         """Length in bytes of challenges, cryptograms and MACs: 8 or 16."""
         return len(self.card_challenge)
+
+    @property
+    def foretellable(self) -> bool:
+        """Whether the card's next challenges follow from its keys and its counter (§6.2.2.1)."""
+        return bool(self.i & PSEUDO_RANDOM) and self.sequence_counter is not None
 
 
 def parse_initialize_update(data: bytes) -> InitializeUpdateResponse:

@@ -34,6 +34,7 @@ class Request(StrEnum):
     SIGN = "sign"
     SIGN_DIGESTS = "sign_digests"
     CARD_SESSIONS = "card_sessions"
+    FORETELL_SESSION = "foretell_session"
     PUT_KEY_DATA = "put_key_data"
     TRANSPORT_PINS = "transport_pins"
     ADMIN_KEY = "admin_key"
@@ -55,7 +56,7 @@ class Grant:
 
 
 _SIGNING = frozenset({Request.SIGN, Request.SIGN_DIGESTS})
-_CARDS = frozenset({Request.CARD_SESSIONS, Request.PUT_KEY_DATA})
+_CARDS = frozenset({Request.CARD_SESSIONS, Request.FORETELL_SESSION, Request.PUT_KEY_DATA})
 
 GRANTS: dict[ClientKind, tuple[Grant, ...]] = {
     # The hub holds the card's session: it opens it, certifies the keys the chip made, and signs the data groups.

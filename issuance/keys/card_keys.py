@@ -15,11 +15,20 @@ from card_io.keyset import KeySet, SessionKeys
 from card_io.secret import Secret
 from issuance.errors import BadComponent, VaultError, WrongCardKeys
 from issuance.keys.diversification import KDF3, Master
-from issuance.keys.port import AesForm, CardSessionRequest, PutKeyData, PutKeyRequest
+from issuance.keys.port import (
+    AesForm,
+    CardSessionRequest,
+    ForetellRequest,
+    ForetoldSession,
+    PutKeyData,
+    PutKeyRequest,
+)
 
 _AES_KEY_TYPE, _DES_KEY_TYPE = 0x88, 0x80
 _BLOCK_BYTES = 16
+_KDD_BYTES, _SCP03 = 10, 0x03
 _MAX_PIN_DIGITS = 12
+_COUNTER_MAX = 0xFFFFFF
 _PIN_LABEL = b"uec transport pin"
 _ADMIN_LABEL = b"uec applet admin key"
 
@@ -66,6 +75,23 @@ def _scp02(keys: KeySet, request: CardSessionRequest) -> tuple[SessionKeys, int,
 
 # By protocol, and whether the card's keys are AES keys.
 _SESSIONS = {("03", True): _scp03, ("02", False): _scp02}
+
+
+def foretold_session(keys: KeySet, request: ForetellRequest) -> ForetoldSession:
+    """Compute what a card with these static keys will answer, and the session keys; `VaultError` where it cannot be."""
+    if request.derivation != KDF3 or not request.i & scp03.PSEUDO_RANDOM:
+        raise VaultError("a card that draws its challenges cannot be foretold: open its channel by its answer")
+    if not 1 <= request.sequence_counter <= _COUNTER_MAX or len(request.kdd) != _KDD_BYTES:
+        raise VaultError("no card counts to that number, or has such diversification data: check the card's journal")
+    challenge_bytes = len(request.host_challenge)
+    try:
+        card = scp03.calculate_card_challenge(keys.enc, request.sequence_counter, request.aid, challenge_bytes)
+        session = scp03.derive_session_keys(keys, request.host_challenge, card, challenge_bytes)
+    except CardError as error:
+        raise VaultError(f"no session keys: {error}") from error
+    proof = scp03.card_cryptogram(session, request.host_challenge, card)
+    head = request.kdd + bytes([request.kvn, _SCP03, request.i])
+    return ForetoldSession(session, head + card + proof + request.sequence_counter.to_bytes(3, "big"))
 
 
 def put_key_data(current: KeySet, new: KeySet, request: PutKeyRequest) -> PutKeyData:

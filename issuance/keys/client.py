@@ -21,6 +21,8 @@ from issuance.keys.port import (
     BureauKeyRequest,
     BureauKeys,
     CardSessionRequest,
+    ForetellRequest,
+    ForetoldSession,
     KeyAlgorithm,
     KeyInfo,
     KeyPurpose,
@@ -100,6 +102,10 @@ class VaultClient:
     def card_session(self, request: CardSessionRequest) -> SessionKeys:
         """Derive session keys for one card; see `card_sessions`."""
         return self.card_sessions([request])[0]
+
+    def foretell_session(self, request: ForetellRequest) -> ForetoldSession:
+        """Compute a card's next session before the card is there."""
+        return wire.read_foretell_session(self._ask(*wire.ask_foretell_session(request))[1])
 
     def put_key_data(self, requests: Sequence[PutKeyRequest]) -> list[PutKeyData]:
         """Wrap each card's new static keys under its current DEK."""

@@ -95,67 +95,72 @@ _NOTHING: Columns = (memoryview(b""), memoryview(b""), memoryview(b""))
 def _kdf3(master: Master, kdds: bytes) -> Columns:
     """KDF3's message is one block, so its CMAC is AES over that block plus the subkey K1 (RFC 4493 section 2.4)."""
     cards, halves = len(kdds) // KDD_SIZE, -(-master.size_bytes // AES_BLOCK)
-    column = cards * halves * AES_BLOCK
+    column, at_once = cards * halves * AES_BLOCK, _BLOCKS_AT_ONCE // halves
     made = np.empty(3 * column + AES_BLOCK, np.uint8)
-    keys, patterns = made.data, _patterns(_subkey(master), halves)
-    space, at_once = _workspace(min(cards, _BLOCKS_AT_ONCE // halves) * halves), _BLOCKS_AT_ONCE // halves
+    subkey = _subkey(master)
+    keys, pattern, space = made.data, _pattern(subkey, halves), _workspace(min(cards, at_once) * halves)
+    kdds = _BEFORE + kdds
     for first in range(0, cards, at_once):
         count = min(at_once, cards - first)
-        seeds = space.lay_out(kdds, first, count, halves)
-        for key, pattern in enumerate(patterns):
-            master.encrypt(space.over(seeds, pattern), keys[key * column + first * halves * AES_BLOCK :])
-    return _cut(made[: 3 * column].reshape(3, cards, halves * AES_BLOCK), master.size_bytes)
+        space.lay_out(kdds, first, count, halves)
+        space.add(count * halves, pattern)
+        for key, number in enumerate(_KEY_NUMBERS):
+            blocks = space.numbered(count * halves, number ^ subkey[_KEY_NUMBER_AT])
+            master.encrypt(blocks, keys[key * column + first * halves * AES_BLOCK :])
+    if master.size_bytes % AES_BLOCK:
+        return _cut(made[: 3 * column].reshape(3, cards, halves * AES_BLOCK), master.size_bytes)
+    return keys[:column], keys[column : 2 * column], keys[2 * column : 3 * column]
 
 
-def _patterns(subkey: bytes, halves: int) -> list[NDArray[np.uint64]]:
-    """What is added to every card's blocks, for each of its three keys: counter, the key's number, and K1."""
-    added, fixed = int.from_bytes(subkey * halves, "big"), bytes(AES_BLOCK - 5)
-    blocks = (b"".join(bytes((half, 0, 0, 0, key)) + fixed for half in range(1, halves + 1)) for key in (1, 2, 3))
-    return [_row((int.from_bytes(block, "big") ^ added).to_bytes(len(block), "big")) for block in blocks]
+def _pattern(subkey: bytes, halves: int) -> NDArray[np.uint64]:
+    """What is added to every card's blocks: the counter of each half, and K1. The key's number comes later."""
+    counted = b"".join(bytes([half]) + bytes(AES_BLOCK - 1) for half in range(1, halves + 1))
+    added = int.from_bytes(counted, "big") ^ int.from_bytes(subkey * halves, "big")
+    return _row(added.to_bytes(len(counted), "big"))
 
 
 def _row(pattern: bytes) -> NDArray[np.uint64]:
     return np.frombuffer(pattern * (_ROW_WORDS * _WORD.itemsize // len(pattern)), _WORD)
 
 
-# A block holds its card's ten bytes last; what was read before them belongs to the card before.
-_LAST_TEN = _row(bytes(AES_BLOCK - KDD_SIZE) + b"\xff" * KDD_SIZE)
+# A block holds its card's ten bytes last; what is read before them belongs to the card before.
+_BEFORE = bytes(AES_BLOCK - KDD_SIZE)
+_LAST_TEN = _row(_BEFORE + b"\xff" * KDD_SIZE)
+# The blocks of a card's three keys differ in this byte only.
+_KEY_NUMBERS, _KEY_NUMBER_AT = (1, 2, 3), 4
 
 
 class _Workspace:
-    """Arrays that are used again by every call of a thread, so that no call waits for fresh memory."""
+    """Blocks that are used again by every call of a thread, so that no call waits for fresh memory."""
 
     def __init__(self, blocks: int) -> None:
         rows = -(-blocks * _BLOCK_WORDS // _ROW_WORDS)
         self.blocks = rows * _ROW_WORDS // _BLOCK_WORDS
-        self._seeds = np.zeros((rows, _ROW_WORDS), _WORD)
-        self._plain = np.empty((rows, _ROW_WORDS), _WORD)
-        self._seed_blocks = self._seeds.reshape(-1).view(_BLOCK)
-        self._plain_bytes = self._plain.reshape(-1).view(np.uint8).data
+        self._rows = np.zeros((rows, _ROW_WORDS), _WORD)
+        self._whole = self._rows.reshape(-1).view(_BLOCK)
+        self._bytes = self._rows.reshape(-1).view(np.uint8)
 
-    def lay_out(self, kdds: bytes, first: int, count: int, halves: int) -> int:
-        """Put `count` cards' KDDs, from the card `first`, at the ends of `halves` blocks each; returns how many."""
-        blocks = self._seed_blocks[: count * halves].reshape(count, halves)
-        # Whole blocks are copied, from six bytes before each KDD; only the very first card has none before it.
-        start = 0 if first else 1
-        if count > start:
-            offset = (first + start) * KDD_SIZE - (AES_BLOCK - KDD_SIZE)
-            windows = np.ndarray((count - start, 1), _BLOCK, kdds, offset, (KDD_SIZE, 0))
-            blocks[start:] = windows
-        if start:
-            blocks[0] = np.frombuffer(bytes(AES_BLOCK - KDD_SIZE) + kdds[:KDD_SIZE], _BLOCK)
-        rows = self._rows(count * halves)
-        np.bitwise_and(self._seeds[:rows], _LAST_TEN, out=self._seeds[:rows])
-        return count * halves
+    def lay_out(self, kdds: bytes, first: int, count: int, halves: int) -> None:
+        """Put `count` cards' KDDs, from the card `first`, at the ends of `halves` blocks each.
 
-    def over(self, blocks: int, pattern: NDArray[np.uint64]) -> memoryview:
-        """The first so many blocks, with a pattern added to them."""
-        rows = self._rows(blocks)
-        np.bitwise_xor(self._seeds[:rows], pattern, out=self._plain[:rows])
-        return self._plain_bytes[: blocks * AES_BLOCK]
+        `kdds` begin after `_BEFORE`: whole blocks are copied, with the six bytes that lie before each KDD.
+        """
+        cards = np.ndarray(count, _BLOCK, kdds, first * KDD_SIZE, (KDD_SIZE,))
+        if halves == 1:
+            self._whole[:count] = cards
+        else:
+            self._whole[: count * halves].reshape(count, halves)[:] = cards[:, None]
 
-    def _rows(self, blocks: int) -> int:
-        return -(-blocks * _BLOCK_WORDS // _ROW_WORDS)
+    def add(self, blocks: int, pattern: NDArray[np.uint64]) -> None:
+        """Make of the first so many blocks what the cipher gets, but for the key's number."""
+        rows = self._rows[: -(-blocks * _BLOCK_WORDS // _ROW_WORDS)]
+        np.bitwise_and(rows, _LAST_TEN, out=rows)
+        np.bitwise_xor(rows, pattern, out=rows)
+
+    def numbered(self, blocks: int, number: int) -> memoryview:
+        """The first so many blocks, with a key's number in each."""
+        self._bytes[_KEY_NUMBER_AT : blocks * AES_BLOCK : AES_BLOCK].fill(number)
+        return self._bytes.data[: blocks * AES_BLOCK]
 
 
 _kept = threading.local()

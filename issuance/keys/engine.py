@@ -22,6 +22,8 @@ from issuance.keys.port import (
     BureauKeyRequest,
     BureauKeys,
     CardSessionRequest,
+    ForetellRequest,
+    ForetoldSession,
     KeyAlgorithm,
     KeyInfo,
     KeyPurpose,
@@ -231,6 +233,11 @@ class VaultEngine:
     def card_session(self, request: CardSessionRequest) -> SessionKeys:
         """Derive session keys for one card; see `card_sessions`."""
         return self.card_sessions([request])[0]
+
+    def foretell_session(self, request: ForetellRequest) -> ForetoldSession:
+        """Compute a card's next session before the card is there."""
+        (keys,) = self._static_keys([(request.master, request.derivation, request.kdd)], Work.OPEN_CARD)
+        return card_keys.foretold_session(keys, request)
 
     def put_key_data(self, requests: Sequence[PutKeyRequest]) -> list[PutKeyData]:
         """Wrap each card's new static keys under its current DEK."""

@@ -109,6 +109,35 @@ class CardSessionRequest:
     scp: str = "03"
 
 
+@dataclass(frozen=True)
+class ForetellRequest:
+    """The session wanted that a card will open when it has counted to `sequence_counter` (Amendment D, 6.2.2.1).
+
+    `kdd`, `kvn` and `i` are what the card answers INITIALIZE UPDATE with; `host_challenge` is 8 bytes (16 in S16 mode);
+    `aid` is that of its security domain. Only cards with pseudo-random challenges can be foretold.
+    """
+
+    master: KeyRef
+    kdd: bytes
+    kvn: int
+    host_challenge: bytes
+    i: int
+    sequence_counter: int
+    aid: bytes
+    derivation: str = "kdf3"
+
+
+@dataclass(frozen=True)
+class ForetoldSession:
+    """Session keys, and the answer data to INITIALIZE UPDATE (no status word) that they go with: no other one opens it.
+
+    The keys are of use with the card alone that gives this answer: the host's challenge is in them.
+    """
+
+    keys: SessionKeys
+    initialize_update_response: bytes
+
+
 class AesForm(StrEnum):
     """AES keys in PUT KEY: with Amendment D's inner length byte (`88 11 10 ...`), or without (`88 10 ...`)."""
 
@@ -205,6 +234,10 @@ class Vault(Protocol):
 
     def card_session(self, request: CardSessionRequest) -> SessionKeys:
         """Derive session keys for one card; see `card_sessions`."""
+        ...
+
+    def foretell_session(self, request: ForetellRequest) -> ForetoldSession:
+        """Compute a card's next session before the card is there."""
         ...
 
     def put_key_data(self, requests: Sequence[PutKeyRequest]) -> list[PutKeyData]:

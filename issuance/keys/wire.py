@@ -18,6 +18,8 @@ from issuance.keys.port import (
     BureauKeyRequest,
     BureauKeys,
     CardSessionRequest,
+    ForetellRequest,
+    ForetoldSession,
     KeyAlgorithm,
     KeyInfo,
     KeyPurpose,
@@ -80,6 +82,19 @@ def ask_card_sessions(requests: Sequence[CardSessionRequest]) -> Frame:
 def read_card_sessions(blobs: Blobs) -> list[SessionKeys]:
     """Three keys a card: ENC, MAC, RMAC."""
     return [SessionKeys(*(Secret(key) for key in blobs[at : at + 3])) for at in range(0, len(blobs), 3)]
+
+
+def ask_foretell_session(request: ForetellRequest) -> Frame:
+    """Three byte strings: KDD, host challenge, AID."""
+    asked = [*ref_out(request.master), request.kvn, request.i, request.sequence_counter, request.derivation]
+    blobs = [request.kdd, request.host_challenge, request.aid]
+    return {"request": Request.FORETELL_SESSION.value, "card": asked}, blobs
+
+
+def read_foretell_session(blobs: Blobs) -> ForetoldSession:
+    """Four byte strings: ENC, MAC, RMAC, the answer to INITIALIZE UPDATE."""
+    enc, mac, rmac, response = blobs
+    return ForetoldSession(SessionKeys(Secret(enc), Secret(mac), Secret(rmac)), response)
 
 
 def ask_put_key_data(requests: Sequence[PutKeyRequest]) -> Frame:
@@ -193,6 +208,16 @@ def _card_sessions(vault: Vault, client: ClientKind, header: Header, blobs: Blob
     return {}, [key.reveal() for s in vault.card_sessions(requests) for key in (s.enc, s.mac, s.rmac)]
 
 
+def _foretell_session(vault: Vault, client: ClientKind, header: Header, blobs: Blobs) -> Frame:
+    purpose, version, kvn, i, counter, derivation = header["card"]
+    kdd, challenge, aid = blobs
+    request = ForetellRequest(ref_in((purpose, version)), kdd, kvn, challenge, i, counter, aid, derivation)
+    require(client, Request.FORETELL_SESSION, frozenset({request.master.purpose}))
+    told = vault.foretell_session(request)
+    keys = [key.reveal() for key in (told.keys.enc, told.keys.mac, told.keys.rmac)]
+    return {}, [*keys, told.initialize_update_response]
+
+
 def _put_key_data(vault: Vault, client: ClientKind, header: Header, blobs: Blobs) -> Frame:
     requests = [
         PutKeyRequest(ref_in(current), ref_in(new), kdd, new_kvn, derivation, AesForm(form), counter)
@@ -250,6 +275,7 @@ _ANSWERS: dict[Request, Callable[[Vault, ClientKind, Header, Blobs], Frame]] = {
     Request.SIGN: _sign,
     Request.SIGN_DIGESTS: _sign,
     Request.CARD_SESSIONS: _card_sessions,
+    Request.FORETELL_SESSION: _foretell_session,
     Request.PUT_KEY_DATA: _put_key_data,
     Request.TRANSPORT_PINS: _transport_pins,
     Request.ADMIN_KEY: _admin_key,

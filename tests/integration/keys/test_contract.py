@@ -18,6 +18,7 @@ from issuance.keys.access import ClientKind
 from issuance.keys.periods import PERIODS
 from issuance.keys.port import (
     CardSessionRequest,
+    ForetellRequest,
     KeyAlgorithm,
     KeyPurpose,
     KeyRef,
@@ -141,6 +142,16 @@ def test_session_keys_are_those_of_the_card(vaults: Vaults) -> None:
     expected = derive_session_keys(kdf3(Secret(TRANSPORT_MASTER), KDD), HOST_CHALLENGE, card_challenge)
     assert (session.enc, session.mac, session.rmac) == (expected.enc, expected.mac, expected.rmac)
     assert session.dek is None
+
+
+def test_a_session_told_ahead_is_the_one_that_the_cards_answer_opens(vaults: Vaults) -> None:
+    hub = vaults[ClientKind.HUB]
+    isd = bytes.fromhex("A000000151000000")
+    told = hub.foretell_session(ForetellRequest(BLANK, KDD, 0xFF, HOST_CHALLENGE, 0x70, 3, isd))
+    asked = replace(REQUEST, initialize_update_response=told.initialize_update_response)
+    assert hub.card_session(asked) == told.keys
+    with pytest.raises(VaultError):
+        hub.foretell_session(ForetellRequest(BLANK, KDD, 0xFF, HOST_CHALLENGE, 0x60, 3, isd))
 
 
 def test_many_cards_in_one_call_keep_their_order(vaults: Vaults) -> None:

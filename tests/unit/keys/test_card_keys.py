@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from card_io import scp02
+from card_io import scp02, scp03
 from card_io.ciphers import des3_ecb_decrypt, kcv_aes, kcv_des3
 from card_io.diversification import diversify
 from card_io.keyset import KeySet, SessionKeys
@@ -14,7 +14,15 @@ from card_io.secret import Secret
 from issuance.errors import BadComponent, VaultError, WrongCardKeys
 from issuance.keys import card_keys
 from issuance.keys.diversification import Master, static_keys
-from issuance.keys.port import AesForm, CardSessionRequest, KeyPurpose, KeyRef, PutKeyData, PutKeyRequest
+from issuance.keys.port import (
+    AesForm,
+    CardSessionRequest,
+    ForetellRequest,
+    KeyPurpose,
+    KeyRef,
+    PutKeyData,
+    PutKeyRequest,
+)
 from tests.support.keys import (
     HOST_CHALLENGE,
     KDD,
@@ -227,3 +235,54 @@ def test_components_give_their_xor(parts: list[bytes]) -> None:
 def test_bad_components_are_refused(parts: tuple[bytes, ...]) -> None:
     with pytest.raises(BadComponent):
         card_keys.combine(tuple(Secret(part) for part in parts), 16)
+
+
+def foretell(**changes: object) -> ForetellRequest:
+    values = {
+        "master": BLANK,
+        "kdd": KDD,
+        "kvn": 0x31,
+        "host_challenge": HOST_CHALLENGE,
+        "i": 0x70,
+        "sequence_counter": 7,
+        "aid": bytes.fromhex("A000000151000000"),
+        **changes,
+    }
+    return ForetellRequest(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("host_challenge", [HOST_CHALLENGE, HOST_CHALLENGE * 2])
+def test_a_foretold_session_is_the_one_that_the_card_will_open(host_challenge: bytes) -> None:
+    (keys,) = static_keys(MASTER, "kdf3", [KDD])
+    told = card_keys.foretold_session(keys, foretell(host_challenge=host_challenge))
+    answer = scp03.parse_initialize_update(told.initialize_update_response)
+    assert (answer.kdd, answer.kvn, answer.i, answer.sequence_counter) == (KDD, 0x31, 0x70, 7)
+    assert answer.foretellable and answer.s_mode == len(host_challenge)
+    asked = session_request(told.initialize_update_response, host_challenge=host_challenge, s_mode=len(host_challenge))
+    assert open_session(asked) == told.keys, "the vault takes the answer for a card's, and gives the same keys"
+
+
+def test_every_count_has_its_own_challenge() -> None:
+    (keys,) = static_keys(MASTER, "kdf3", [KDD])
+    told = {
+        card_keys.foretold_session(keys, foretell(sequence_counter=count)).initialize_update_response
+        for count in (1, 2, 255, 256, 0xFFFFFF)
+    }
+    assert len({answer[13:21] for answer in told}) == 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"i": 0x60},
+        {"derivation": "emv"},
+        {"sequence_counter": 0},
+        {"sequence_counter": 0x1000000},
+        {"kdd": KDD[:9]},
+        {"host_challenge": HOST_CHALLENGE[:7]},
+    ],
+)
+def test_what_cannot_be_foretold_is_refused(changes: dict[str, object]) -> None:
+    (keys,) = static_keys(MASTER, "kdf3", [KDD])
+    with pytest.raises(VaultError):
+        card_keys.foretold_session(keys, foretell(**changes))
