@@ -8,7 +8,7 @@ import click
 from card_io.errors import CardError
 from uec.cli.options import now
 from uec.cli.tables import show, show_facts, show_json
-from uec.domain.errors import InvalidFile
+from uec.domain.errors import InvalidFile, UecError
 
 if TYPE_CHECKING:
     from card_io.connection import Connection
@@ -17,6 +17,26 @@ if TYPE_CHECKING:
 PROFILE = Path(__file__).parents[2] / "config" / "profiles" / "uec.toml"
 # The key set that GlobalPlatform samples and public test vectors use; blanks of a real maker have their own.
 TEST_MASTER = bytes(range(0x40, 0x50))
+
+
+class NotOfProfile(UecError):
+    """A card that cannot be judged by the profile it was held against. Facts: `profile`, `reason`, `applets`."""
+
+    code = "uec.not_of_profile"
+
+    def __init__(self, profile: str, reason: str, applets: tuple[str, ...]) -> None:
+        """Say what the card is, and what the check needs."""
+        found = (
+            f"The card's applications are {', '.join(applets)}" if applets else "It has no application of a known name"
+        )
+        super().__init__(
+            f"This is no finished card of profile {profile} ({reason}). {found}. Put in a card that was made by this "
+            "profile, or name the profile it was made by with --profile; `uec card read` tells more about this one.",
+            profile=profile,
+            reason=reason,
+            applets=applets,
+        )
+
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _reader = click.option("--reader", default="0", show_default=True, help="Number or name of the reader.")
@@ -127,7 +147,7 @@ def check(
 ) -> None:
     """Tell whether the card in a reader is genuine: offline, from the card and the issuer's certificates alone.
 
-    Exit code 1 when any check fails.
+    Exit code 1 when any check fails, or when the card is none of the profile's.
     """
     from secrets import token_bytes  # noqa: PLC0415
 
@@ -135,12 +155,17 @@ def check(
     from issuance.pki.config import CaConfig  # noqa: PLC0415
     from issuance.production.anchors import Anchors  # noqa: PLC0415
     from issuance.production.check import check_card  # noqa: PLC0415
+    from issuance.production.errors import ForeignCard  # noqa: PLC0415
     from issuance.production.profile import load_profile  # noqa: PLC0415
     from issuance.production.relay import OpenedSlot  # noqa: PLC0415
 
     anchors = Anchors.of(_certificate(root), tuple(map(_certificate, issuing)), policy_arc or CaConfig.policy_arc)
+    profile = load_profile(profile_file)
     slot = OpenedSlot(lambda: open_reader(_chosen(reader)))
-    report = check_card(slot, load_profile(profile_file), anchors, now=now(), random=token_bytes)
+    try:
+        report = check_card(slot, profile, anchors, now=now(), random=token_bytes)
+    except ForeignCard as error:
+        raise NotOfProfile(profile.name, error.reason, _applets_in(reader)) from error
     facts = {name: value for name, value in report.facts.items() if not isinstance(value, bytes)}
     if as_json:
         findings = [{"check": one.check, "ok": one.ok, "reason": one.reason} for one in report.findings]
@@ -153,6 +178,18 @@ def check(
         )
         click.echo("genuine" if report.genuine else "NOT genuine: keep the card and report it")
     ctx.exit(0 if report.genuine else 1)
+
+
+def _applets_in(reader: str) -> tuple[str, ...]:
+    """The applets of known names on the card in a reader."""
+    from card_io.pcsc import open_reader  # noqa: PLC0415
+    from card_io.survey import survey  # noqa: PLC0415
+
+    connection = open_reader(_chosen(reader))
+    try:
+        return survey(connection).applets
+    finally:
+        connection.close()
 
 
 def _certificate(file: Path) -> bytes:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from card_io.virtual.card import VirtualCard
 from tests.support.keys import make_vault
 from tests.support.pki import make_authority
+from tests.unit.virtual.cards import aes_keys
 from uec.cli import run
 
 pytestmark = pytest.mark.pcsc
@@ -19,8 +21,8 @@ pytestmark = pytest.mark.pcsc
 
 @contextmanager
 def card_in_reader(file: Path) -> Iterator[subprocess.Popen[str]]:
-    """`uec card virtual` in a process of its own, once the reader shows the card."""
-    command = [sys.executable, "-m", "uec", "card", "virtual", str(file), "--blank"]
+    """`uec card virtual` in a process of its own, once the reader shows the card; a new blank where FILE is none."""
+    command = [sys.executable, "-m", "uec", "card", "virtual", str(file), *([] if file.exists() else ["--blank"])]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None and "lies in virtual reader 0" in process.stderr.readline()
         try:
@@ -54,18 +56,35 @@ def test_a_blank_is_put_in_listed_read_judged_and_taken_out(
     assert capsys.readouterr().err.startswith("uec: ")
 
 
-def test_a_blank_is_no_genuine_card(pcsc: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def known(tmp_path: Path) -> list[str]:
+    """The options that name an issuer's certificates."""
     with make_vault(tmp_path / "vault") as vault:
         ca = make_authority(vault).ca
-        (tmp_path / "root.cer").write_bytes(ca.root)
-        (tmp_path / "issuing.cer").write_bytes(ca.issuing)
-    known = ["--root", str(tmp_path / "root.cer"), "--issuing", str(tmp_path / "issuing.cer")]
-    with card_in_reader(tmp_path / "blank.card"):
+    (tmp_path / "root.cer").write_bytes(ca.root)
+    (tmp_path / "issuing.cer").write_bytes(ca.issuing)
+    return ["--root", str(tmp_path / "root.cer"), "--issuing", str(tmp_path / "issuing.cer")]
+
+
+@pytest.mark.parametrize(
+    ("profile", "told"),
+    [("uec", "It has no application of a known name"), ("piv", "The card's applications are PIV (SP 800-73)")],
+)
+def test_a_card_of_another_kind_is_told_by_what_it_is(
+    pcsc: object, tmp_path: Path, capsys: pytest.CaptureFixture[str], known: list[str], profile: str, told: str
+) -> None:
+    VirtualCard.blank(b"a stranger", initial_keys=aes_keys(), profile=profile).save(tmp_path / "stranger.card")
+    with card_in_reader(tmp_path / "stranger.card"):
         until_listed(capsys, "3B")
         assert run(["card", "check", *known]) == 1
-        assert capsys.readouterr().err.startswith("uec: ")
-    wrong = ["--root", str(tmp_path / "blank.card"), "--issuing", str(tmp_path / "issuing.cer")]
-    assert run(["card", "check", *wrong]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("uec: This is no finished card of profile uec (") and error.count("\n") == 1
+    assert told in error and "--profile" in error and "blank" not in error
+
+
+def test_what_is_no_certificate_judges_no_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "noise").write_bytes(b"no certificate")
+    assert run(["card", "check", "--root", str(tmp_path / "noise"), "--issuing", str(tmp_path / "noise")]) == 2
     assert "no certificate" in capsys.readouterr().err
 
 
