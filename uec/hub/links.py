@@ -116,6 +116,12 @@ class StationLink:
             return tuple(self._readers.values())
 
     @property
+    def reported(self) -> bool:
+        """Whether the station is connected and has told of its readers."""
+        with self._guard:
+            return self.open and self._met
+
+    @property
     def ready(self) -> bool:
         """Whether any reader holds a card that nothing is done with just now."""
         with self._guard:

@@ -48,7 +48,7 @@ from uec.hub.leases import BEAT_S, Lease
 from uec.hub.links import StationLink, plain_readers
 from uec.hub.strangers import introduce, introductions
 from uec.hub.tls import server_context
-from uec.hub.work import HubStopping, StationMoved, Workshop, perform
+from uec.hub.work import HubStopping, StationGone, Workshop, perform
 from uec.services import operations
 from uec.services.journal_writer import JournalWriter
 from uec.services.views import OperationView
@@ -336,8 +336,8 @@ def _performed(
         perform(workshop, operation, link, reader)
     except HubStopping:
         log.info("operation %d is left to the next start", operation.id)
-    except StationMoved:
-        log.info("operation %d goes on at the hub that has station %s now", operation.id, link.name)
+    except StationGone:
+        log.info("operation %d waits for station %s, here or at another hub", operation.id, link.name)
         stranded.put(operation.id)
     except StoreUnavailable as error:
         log.warning("operation %d is settled when the database is back: %s", operation.id, error)

@@ -1,8 +1,9 @@
 """One card operation in a station's reader, from its claim to its end.
 
-When the card, the reader or the link goes away in the middle, the operation asks for the card and waits a little for
-the same reader to hold one again, then goes on from the journal; after that it fails with a sentence for the person at
-the window. What is done to the card is `uec.services.card_sessions`; here is only the way to it.
+When the card, the reader or the link goes away in the middle, the operation says what is missing and waits a little for
+the same reader to hold a card again, then goes on from the journal. After that it fails with a sentence for the person
+at the window; but where only the link is missing, which is nobody's fault there, it goes back into the queue and waits
+for its station. What is done to the card is `uec.services.card_sessions`; here is only the way to it.
 """
 
 import logging
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from issuance.errors import IssuanceError
 from issuance.keys.port import Vault
 from issuance.production.asking import Talk
-from issuance.production.bundle import Answers, Progress, Send
+from issuance.production.bundle import Answers, Fault, Progress, Send
 from issuance.production.drivers import drive
 from issuance.production.errors import CardLost
 from issuance.production.office import OfficePort
@@ -44,7 +45,8 @@ RETURN_WAIT_S = 30.0
 SETTLE_S = 2.0
 """How long a station may take to notice that a card, which a command missed already, is out."""
 LOOK_S = 0.1
-PUT_BACK = "put_card_back"
+PUT_BACK, PLUG_IN, LINK_AWAY = "put_card_back", "plug_reader_in", "link_away"
+"""What a waiting operation asks for: the card, the reader, the station's network."""
 WRITING = frozenset(OperationKind) - {OperationKind.READ}
 """Work in which secrets of the card cross the station where no secure channel hides them."""
 
@@ -62,8 +64,14 @@ class HubStopping(Exception):
     """The hub ends in the middle of an operation, which is left to the next one as if this one had been killed."""
 
 
-class StationMoved(Exception):
-    """The station is linked to another hub by now, which goes on with its cards."""
+class StationAway(UecError):
+    """The station lost its link to the hub in the middle of work that cannot wait. Facts: `station`."""
+
+    code = "uec.station_away"
+
+
+class StationGone(Exception):
+    """The station is linked to another hub by now, or to none: its work goes back into the queue."""
 
 
 @dataclass(frozen=True)
@@ -102,19 +110,33 @@ class Workshop:
 def perform(workshop: Workshop, operation: OperationView, link: StationLink, reader: str) -> None:
     """Do an operation in a reader that was taken for it, and close it, well or not.
 
-    Raises `HubStopping` when the hub ends first, `StationMoved` when the station went to another one,
+    Raises `HubStopping` when the hub ends first, `StationGone` when the station went to another one or nowhere,
     `StoreUnavailable` when the database goes; the operation then stays running, to be settled.
     """
+
+    def fail(error: IssuanceError | UecError) -> None:
+        with workshop.sessions() as session:
+            operations.fail_operation(session, operation.id, code=error.code, text=str(error), now=workshop.clock())
+
     try:
         desk = workshop.desk(operation.card_id)
         _require_trust(desk, operation, link)
         ended = do_operation(desk, operation, _InReader(workshop, link, reader))
     except StoreUnavailable:
         raise
+    except StationGone:
+        if operation.kind is not OperationKind.HAND_OVER:
+            raise
+        # The holder waits at the window, and the PINs are sealed to this hub.
+        fail(
+            StationAway(
+                f"Station {link.name} lost its link to the office: let the holder enter the PINs again.",
+                station=link.name,
+            )
+        )
     except (IssuanceError, UecError) as error:
         # No session was begun: the vault is locked, or there is no authority or no such profile.
-        with workshop.sessions() as session:
-            operations.fail_operation(session, operation.id, code=error.code, text=str(error), now=workshop.clock())
+        fail(error)
     else:
         log.info("operation %d is %s %s", ended.id, ended.state, ended.error_code or "")
     finally:
@@ -152,27 +174,42 @@ class _InReader:
                 if self._workshop.stop.is_set():
                     raise HubStopping from lost
                 returns += 1
-                if returns > RETURNS_MAX or not self._card_returns(office, insertion):
+                by_link = lost.fault == Fault.LINK_LOST.value
+                if returns > RETURNS_MAX and by_link:
+                    raise StationAway(
+                        f"The link to station {self._link.name} broke off again and again: see to its network.",
+                        station=self._link.name,
+                    ) from lost
+                if returns > RETURNS_MAX or not self._card_returns(office, None if by_link else insertion):
                     raise
 
     def _exchange(self, bundle: Send) -> Answers:
         return self._link.exchange(self._reader, bundle)
 
     def _card_returns(self, office: OfficePort, insertion: int | None) -> bool:
-        """Ask for the card and wait for it; `insertion` is the one it was lost from.
+        """Ask for what is missing and wait for a card; `insertion` is the one it was lost from, if it was the card.
 
         The station notices a pulled card a moment after the command that missed it, so the same insertion counts as a
-        card that lies there only after that moment.
+        card that lies there only after that moment. Raises `StationGone` when the link was still away at the end.
         """
-        office.progress(Progress(0, 0, PUT_BACK))
-        begun = time.monotonic()
+        begun, told = time.monotonic(), ""
         while time.monotonic() - begun < self._workshop.return_wait_s:
             if self._workshop.stop.is_set():
                 raise HubStopping
             if self._link.moved:
-                raise StationMoved
+                raise StationGone
             there = self._link.insertion(self._reader)
             if there is not None and (there != insertion or time.monotonic() - begun > SETTLE_S):
                 return True
+            if told != (missing := self._missing()):
+                told = missing
+                office.progress(Progress(0, 0, missing))
             time.sleep(LOOK_S)
+        if not self._link.reported:
+            raise StationGone
         return False
+
+    def _missing(self) -> str:
+        if not self._link.reported:
+            return LINK_AWAY
+        return PUT_BACK if any(one.name == self._reader for one in self._link.readers) else PLUG_IN

@@ -33,4 +33,5 @@ def seconds_left(session: Session, operation: OperationView, *, now: datetime) -
     usual = statistics.median(
         (finished - started).total_seconds() for started, finished in latest if started and finished
     )
-    return max(0, round(usual - (now - operation.started_at).total_seconds()))
+    spent = max(0.0, (now - operation.started_at).total_seconds())  # a clock may have been set back meanwhile
+    return max(0, round(usual - spent))

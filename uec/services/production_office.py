@@ -86,6 +86,7 @@ class DatabaseOffice:
         self._pending: list[Record] = []
         self._seq: int | None = None
         self._shown: dict[str, Any] | None = None
+        self._reached = 0, ""
 
     def who_is(self, request: WhoIs) -> KnownChip | None:
         """The card that the chip is bound to among those still alive, else the last one it ever was."""
@@ -235,7 +236,15 @@ class DatabaseOffice:
         """Show it on the operation's page with the next commit; what a person has to do is shown at once."""
         if self._operation_id is None:
             return
-        self._shown = {"step": progress.step, "of": progress.of, "label": progress.label}
+        if progress.of and progress.step >= self._reached[0]:
+            self._reached = progress.step, progress.label
+        # A card that comes back is recognised from the first step on; the page goes on where it was.
+        self._shown = {
+            "step": progress.step,
+            "of": progress.of,
+            "label": progress.label,
+            "reached": self._reached[1],
+        }
         if not progress.of:
             self._show()
 

@@ -29,7 +29,6 @@ COURSES: Mapping[OperationKind, tuple[str, ...]] = {
 
 # Labels between two stages of a course.
 SAME_STAGE = {"written": "inspect", "judge": "inspect", "choose_pins": "change_pins"}
-PUT_BACK = "put_card_back"
 
 
 def words_of(label: str) -> str:
@@ -53,9 +52,10 @@ def words_of(label: str) -> str:
 def marks_of(operation: OperationView) -> list[Mark]:
     """Return the stages of the work with where it stands."""
     labels = COURSES[operation.kind]
-    reported = str(operation.progress.get("label", ""))
-    reported = SAME_STAGE.get(reported, reported)
-    place = labels.index(reported) if reported in labels else 0
+    # Both where the work is and how far it came: a card that was put back is recognised from the first stage on.
+    said = (str(operation.progress.get(key, "")) for key in ("label", "reached"))
+    stages = (SAME_STAGE.get(one, one) for one in said)
+    place = max((labels.index(one) for one in stages if one in labels), default=0)
     if operation.state is OperationState.DONE:
         place = len(labels)
     running = operation.state is OperationState.RUNNING
@@ -65,15 +65,45 @@ def marks_of(operation: OperationView) -> list[Mark]:
     ]
 
 
-def waits_for_card(operation: OperationView) -> bool:
-    """Return whether the work stands still until its card is put back."""
-    return operation.state is OperationState.RUNNING and operation.progress.get("label") == PUT_BACK
+@dataclass(frozen=True)
+class Wait:
+    """What running work stands still for, and what the clerk does about it."""
+
+    headline: str
+    advice: str
+
+
+def wait_of(operation: OperationView) -> Wait | None:
+    """Return what the work waits for: its card, its reader, its station's network; None while it goes on."""
+    if operation.state is not OperationState.RUNNING:
+        return None
+    waits = {
+        "put_card_back": Wait(
+            _("Put the same card back into the reader"),
+            _(
+                "The reader has lost the card. Nothing is spoiled: put the same card in again within half a minute, "
+                "and the work goes on by itself where it stopped."
+            ),
+        ),
+        "plug_reader_in": Wait(
+            _("The reader is gone"),
+            _(
+                "Look at its cable and plug it in again, and leave the card in it. Nothing is spoiled: the work goes "
+                "on by itself where it stopped."
+            ),
+        ),
+        "link_away": Wait(
+            _("The station has lost its link to the office"),
+            _("Leave the card in the reader. Nothing is spoiled: the work goes on by itself when the network is back."),
+        ),
+    }
+    return waits.get(str(operation.progress.get("label", "")))
 
 
 def headline_of(operation: OperationView) -> str:
     """Return what is going on in one line."""
-    if waits_for_card(operation):
-        return _("Put the same card back into the reader")
+    if (wait := wait_of(operation)) is not None:
+        return wait.headline
     return {
         OperationState.REQUESTED: _("Waiting for the station"),
         OperationState.RUNNING: _("Working with the card"),
@@ -110,6 +140,10 @@ def problem_of(operation: OperationView) -> tuple[str, str]:
         "uec.card_not_ready": (_("The card was taken off this work meanwhile."), _("Take it out and set it aside.")),
         "uec.card_moved_on": (_("The card was taken off this work meanwhile."), _("Take it out and set it aside.")),
         "uec.card_taken_over": (_("The card service was restarted."), put_back),
+        "uec.station_away": (
+            _("The station has lost its link to the office."),
+            _("See to the network of the station, leave the card in the reader and try again; nothing is lost."),
+        ),
         "uec.station_not_trusted": (
             _("This station is not trusted with the keys of this card."),
             _("Take the card to a trusted station."),

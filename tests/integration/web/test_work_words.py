@@ -9,10 +9,11 @@ from flask_babel import force_locale
 from issuance.production.handover import hand_over
 from tests.support.desk import CardOffice
 from uec.domain.lifecycle import OperationKind, OperationState
+from uec.hub.work import LINK_AWAY, PLUG_IN, PUT_BACK
 from uec.services.views import OperationView
 from uec.settings import Settings
 from uec.web.app import create_app
-from uec.web.card_work import COURSES, headline_of, marks_of, problem_of, waits_for_card
+from uec.web.card_work import COURSES, headline_of, marks_of, problem_of, wait_of
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 CYRILLIC = re.compile("[а-яё]")
@@ -36,13 +37,34 @@ def work(kind: OperationKind, state: OperationState, label: str = "", error_code
     )
 
 
-def test_a_pulled_card_is_asked_for(settings: Settings, office: CardOffice) -> None:
+@pytest.mark.parametrize(
+    ("label", "headline"),
+    [
+        (PUT_BACK, "Верните в считыватель ту же карту"),
+        (PLUG_IN, "Считыватель не отвечает"),
+        (LINK_AWAY, "Станция потеряла связь с офисом"),
+    ],
+)
+def test_what_is_missing_is_asked_for(settings: Settings, office: CardOffice, label: str, headline: str) -> None:
     with create_app(settings, clock=office.clock).app_context(), force_locale("ru"):
-        pulled = work(OperationKind.PERSONALISE, OperationState.RUNNING, "put_card_back")
-        assert headline_of(pulled) == "Верните в считыватель ту же карту"
-        assert waits_for_card(pulled)
-        assert not waits_for_card(work(OperationKind.PERSONALISE, OperationState.RUNNING, "write_data"))
-        assert not waits_for_card(work(OperationKind.PERSONALISE, OperationState.DONE, "put_card_back"))
+        waiting = work(OperationKind.PERSONALISE, OperationState.RUNNING, label)
+        wait = wait_of(waiting)
+        assert wait is not None and CYRILLIC.search(wait.advice)
+        assert headline_of(waiting) == wait.headline == headline
+        assert wait_of(work(OperationKind.PERSONALISE, OperationState.RUNNING, "write_data")) is None
+        assert wait_of(work(OperationKind.PERSONALISE, OperationState.DONE, label)) is None
+
+
+@pytest.mark.parametrize("label", [PUT_BACK, PLUG_IN, LINK_AWAY, "find_card", "written"])
+def test_progress_never_goes_back_while_a_card_is_awaited_or_recognised_again(
+    settings: Settings, office: CardOffice, label: str
+) -> None:
+    kind, far = OperationKind.PERSONALISE, work(OperationKind.PERSONALISE, OperationState.RUNNING, label)
+    far.progress["reached"] = "certificates"  # type: ignore[index]
+    with create_app(settings, clock=office.clock).app_context(), force_locale("ru"):
+        marks = marks_of(far)
+    stage = COURSES[kind].index("inspect" if label == "written" else "certificates")
+    assert [mark.now for mark in marks].index(True) == stage == sum(mark.done for mark in marks)
 
 
 def test_the_stage_of_a_hand_over_is_the_one_that_the_hub_reports(settings: Settings, office: CardOffice) -> None:
@@ -70,6 +92,7 @@ def test_the_stage_of_a_hand_over_is_the_one_that_the_hub_reports(settings: Sett
         "unknown-keys",
         "counterfeit",
         "uec.not_for_this_card",
+        "uec.station_away",
     ],
 )
 def test_a_clerk_is_told_in_russian_what_to_do(settings: Settings, office: CardOffice, code: str) -> None:

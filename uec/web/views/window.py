@@ -15,7 +15,7 @@ from uec.services.card_numbers import card_number_of
 from uec.services.views import CardDetail, OperationView
 from uec.web import confirmations, receipts
 from uec.web.access import current_actor, needs
-from uec.web.card_work import headline_of, marks_of, problem_of, waits_for_card
+from uec.web.card_work import headline_of, marks_of, problem_of, wait_of
 from uec.web.context import database, now, office, policy, reader, today
 from uec.web.forms.application import WindowForm, answers_of, application_form, problems
 from uec.web.forms.fields import PageForm
@@ -192,7 +192,7 @@ def _shown(work: OperationView) -> dict[str, object]:
         "of": len(marks),
         "step": sum(mark.done for mark in marks),
         "seconds_left": left,
-        "waits_for_card": waits_for_card(work),
+        "wait": wait_of(work),
         "problem": problem,
         "advice": advice,
         "again": again,
