@@ -1,7 +1,8 @@
 """The signing processes of a token: started with the vault, asked one batch at a time each, replaced when one dies.
 
-Hides the processes and their sockets. A batch goes to whichever process is free. Each is sent the next batch while it
-is at one, so that it never waits; beyond that a batch waits here. Asking again after a death is safe: a signature that
+Hides the processes and their sockets. A batch goes to whichever process is free. Each is sent the next two batches
+while it is at one, so that it does not wait even where a busy machine lets the vault wait; beyond that a batch waits
+here. Asking again after a death is safe: a signature that
 nobody received has no effect.
 """
 
@@ -20,7 +21,7 @@ from issuance.keys.access import Request
 from issuance.keys.port import KeyAlgorithm, KeyRef
 from issuance.keys.tokens import Token
 
-_BATCHES_A_SIGNER = 2
+_BATCHES_A_SIGNER = 3
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
 
@@ -65,11 +66,6 @@ class SigningPool:
             raise ValueError(header["value_error"])
         return signatures
 
-    def process_ids(self) -> list[int]:
-        """The processes there are now."""
-        with self._guard:
-            return [one.process.pid for one in self._all]
-
     def close(self) -> None:
         """End every process; one that is signing finishes its batch first."""
         with self._guard:
@@ -109,7 +105,8 @@ class _Signer:
     """One process and the socket to it."""
 
     def __init__(self, greeting: frames.Frame) -> None:
-        self._sending, self._receiving = threading.Lock(), threading.Lock()
+        # Held until the answer to the request sent last is read: whoever sends the next one waits for it.
+        self._sending, self._read = threading.Lock(), threading.Lock()
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(_START_TIMEOUT_S)
         try:
@@ -129,15 +126,18 @@ class _Signer:
     def exchange(self, asked: bytes) -> tuple[dict[str, Any], list[bytes]]:
         """Send a request and return its answer; raises `OSError` or `VaultProtocolError` when the process is gone.
 
-        The next request may be sent before this one is answered; answers come in the order of the requests.
+        More requests may be sent before this one is answered; answers come in the order of the requests.
         """
+        read = threading.Lock()
+        read.acquire()
         with self._sending:
             self._socket.sendall(asked)
-            self._receiving.acquire()
-        try:
-            return self._receive()
-        finally:
-            self._receiving.release()
+            read_before, self._read = self._read, read
+        with read_before:
+            try:
+                return self._receive()
+            finally:
+                read.release()
 
     def _receive(self) -> frames.Frame:
         answer = frames.receive(self._socket)

@@ -32,6 +32,7 @@ from tests.support.tokens import PIN_HALVES, new_token
 RUNS = 7
 CARD_KEYS_GOAL, TOKEN_GOAL = 0.7, 0.9
 CARDS_A_CALL = 10_000
+CLIENTS_A_SIGNER = 3
 
 
 def figures(*, quick: bool) -> Iterator[Figure | str]:
@@ -82,8 +83,8 @@ def token_figures(folder: Path, batches: int) -> Iterator[Figure]:
     """P-256 signatures by SoftHSM2, a hundred a request over the socket of a vault that is a process of its own.
 
     The floor is `python-pkcs11` alone over the same messages, hashed the same way: first one process beside one signing
-    process, then two beside two. Each signing process has two clients, as hub and workers are several: while one reads
-    its answer, the other's batch is signed. Rounds take turns, so that a busy machine is busy for both.
+    process, then two beside two. Each signing process has three clients, as hubs and workers are several: while one
+    reads its answer, another's batch is signed. Rounds take turns, so that a busy machine is busy for both.
     """
     messages = _messages(batches)
     token = new_token(folder / "token")
@@ -94,8 +95,10 @@ def token_figures(folder: Path, batches: int) -> Iterator[Figure]:
         command = [sys.executable, "-c", _VAULT, str(token.module), token.label, str(token.lock_path), str(path)]
         with _process([*command, str(signers)]) as serving, ExitStack() as stack:
             bare = [stack.enter_context(_Bare(token, ref, batches)) for _ in range(signers)]
-            clients = [stack.enter_context(VaultClient(path, ClientKind.HUB)) for _ in range(2 * signers)]
-            asking = [partial(_ask, client, ref, messages[at % 2 :: 2]) for at, client in enumerate(clients)]
+            count = CLIENTS_A_SIGNER * signers
+            clients = [stack.enter_context(VaultClient(path, ClientKind.HUB)) for _ in range(count)]
+            shares = [messages[at % CLIENTS_A_SIGNER :: CLIENTS_A_SIGNER] for at in range(count)]
+            asking = [partial(_ask, client, ref, share) for client, share in zip(clients, shares, strict=True)]
             started = sum(one.cpu_seconds() for one in bare), _cpu_of(serving.pid)
             floor, served = wall_seconds(
                 partial(_at_once, [one.run for one in bare]),
@@ -103,9 +106,9 @@ def token_figures(folder: Path, batches: int) -> Iterator[Figure]:
             )
             bare_cpu = sum(one.cpu_seconds() for one in bare) - started[0]
             vault_cpu = _cpu_of(serving.pid) - started[1]
-        count, all_rounds = 100 * batches * signers, 100 * batches * signers * (RUNS + 1)
+        made, all_rounds = 100 * batches * signers, 100 * batches * signers * (RUNS + 1)
         name = f"pki.vault.softhsm2.batches-of-100.{signers}-signers"
-        yield Figure(name, "1/s", count / served, count / floor, TOKEN_GOAL)
+        yield Figure(name, "1/s", made / served, made / floor, TOKEN_GOAL)
         yield Figure(f"{name}.cpu", "1/cpu-s", all_rounds / vault_cpu, all_rounds / bare_cpu)
 
 

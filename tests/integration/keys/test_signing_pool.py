@@ -24,10 +24,10 @@ from tests.support.keys import NOW
 from tests.support.tokens import PIN_HALVES
 
 
-def pool_of(vault: Pkcs11Vault) -> SigningPool:
+def processes_of(vault: Pkcs11Vault) -> list[int]:
     pool = vault._chest._signers  # type: ignore[attr-defined]
     assert isinstance(pool, SigningPool)
-    return pool
+    return [one.process.pid for one in pool._all]
 
 
 def alive(process: int) -> bool:
@@ -38,7 +38,7 @@ def alive(process: int) -> bool:
 
 
 def test_every_signer_is_a_process_of_its_own_and_ends_with_the_vault(pooled_vault: Pkcs11Vault) -> None:
-    processes = pool_of(pooled_vault).process_ids()
+    processes = processes_of(pooled_vault)
     assert len(set(processes)) == 2 and os.getpid() not in processes
     assert all(alive(process) for process in processes)
     pooled_vault.close()
@@ -51,7 +51,7 @@ def test_threads_sign_at_once_and_every_signature_verifies(pooled_vault: Pkcs11V
     ref = pooled_vault.active(KeyPurpose.CA_ISSUING)
     public = pooled_vault.public_key(ref)
     made: list[tuple[bytes, bytes]] = []
-    processes = pool_of(pooled_vault).process_ids()
+    processes = processes_of(pooled_vault)
 
     def work(number: int) -> None:
         for turn in range(10):
@@ -65,7 +65,7 @@ def test_threads_sign_at_once_and_every_signature_verifies(pooled_vault: Pkcs11V
     for thread in threads:
         thread.join()
     assert len(made) == 6 * 10 * 20
-    assert pool_of(pooled_vault).process_ids() == processes, "none ended under the load"
+    assert processes_of(pooled_vault) == processes, "none ended under the load"
     for message, signature in made:
         verify(public, signature, message)
     assert pooled_vault.describe(KeyPurpose.CA_ISSUING)[0].uses == len(made)
@@ -93,14 +93,39 @@ def test_many_processes_ask_a_token_with_several_signers(pooled_vault: Pkcs11Vau
 
 def test_a_killed_signer_is_replaced_and_nobody_notices(pooled_vault: Pkcs11Vault) -> None:
     ref = pooled_vault.active(KeyPurpose.OCSP)
-    public, before = pooled_vault.public_key(ref), pool_of(pooled_vault).process_ids()
+    public, before = pooled_vault.public_key(ref), processes_of(pooled_vault)
     for process in before:
         os.kill(process, signal.SIGKILL)
     for number in range(4):
         message = b"%d" % number
         verify(public, pooled_vault.sign(ref, [message])[0], message)
-    after = pool_of(pooled_vault).process_ids()
+    after = processes_of(pooled_vault)
     assert len(after) == 2 and not set(after) & set(before)
+
+
+def test_signers_killed_while_many_batches_are_with_them_lose_none(pooled_vault: Pkcs11Vault) -> None:
+    ref = pooled_vault.active(KeyPurpose.CA_ISSUING)
+    public, begun = pooled_vault.public_key(ref), threading.Semaphore(0)
+    made: list[tuple[bytes, bytes]] = []
+
+    def work(number: int) -> None:
+        for turn in range(6):
+            messages = [b"%d-%d-%d" % (number, turn, at) for at in range(20)]
+            begun.release()
+            made.extend(zip(messages, pooled_vault.sign(ref, messages), strict=True))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for _ in range(12):
+        begun.acquire()
+    for process in processes_of(pooled_vault):
+        os.kill(process, signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    assert len({message for message, _ in made}) == 8 * 6 * 20
+    for message, signature in made:
+        verify(public, signature, message)
 
 
 def test_keys_made_later_are_known_to_the_signers_and_destroyed_ones_sign_nothing(pooled_vault: Pkcs11Vault) -> None:
@@ -120,7 +145,7 @@ def test_signers_do_not_outlive_a_killed_vault(token: Token, tmp_path: Path) -> 
         "import os, sys; from pathlib import Path; from issuance.keys.pkcs11_vault import Pkcs11Vault\n"
         "from issuance.keys.tokens import Token; from tests.support.tokens import PIN_HALVES\n"
         "vault = Pkcs11Vault.unlock(Token(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])), PIN_HALVES, signers=2)\n"
-        "print(*vault._chest._signers.process_ids(), flush=True)\n"
+        "print(*(one.process.pid for one in vault._chest._signers._all), flush=True)\n"
         "os.kill(os.getpid(), 9)"
     )
     arguments = [sys.executable, "-c", program, str(token.module), token.label, str(token.lock_path)]
@@ -135,7 +160,7 @@ def test_signers_do_not_outlive_a_killed_vault(token: Token, tmp_path: Path) -> 
 
 def test_the_pin_is_in_no_command_line_and_no_environment(pooled_vault: Pkcs11Vault) -> None:
     pin = b"".join(half.reveal() for half in PIN_HALVES)
-    for process in pool_of(pooled_vault).process_ids():
+    for process in processes_of(pooled_vault):
         for name in ("cmdline", "environ"):
             told = Path(f"/proc/{process}/{name}").read_bytes()
             assert not any(part in told for part in (pin, *(half.reveal() for half in PIN_HALVES)))
