@@ -1,53 +1,117 @@
-"""One round trip for a whole card: a session computed before the card is there, all of it sent in a single bundle.
+"""Sessions computed before the card has answered: what would take a trip to open a channel goes along with its work.
 
 GlobalPlatform Amendment D, 6.2.2.1: with the pseudo-random card challenge (bit 10 of `i`) the card's challenge follows
-from its static Key-ENC and a sequence counter, so that whoever keeps the static keys can foretell the answer to
-INITIALIZE UPDATE. What needs an answer of the card, such as the certificate of a key pair it makes, cannot go this way.
+from its static Key-ENC and a counter of the key set, which PUT KEY sets to zero and each INITIALIZE UPDATE moves by
+one. So the vault can foretell the whole answer where it is known how far the card has counted: for keys that are just
+put there, and for a card whose last session the journal has. The station compares that answer and goes on by itself.
 
-A counter that has moved on makes the card refuse EXTERNAL AUTHENTICATE, where the station stops: nothing was written.
+A card that answers otherwise (its counter moved on, or it is another card) is stopped at right there, before EXTERNAL
+AUTHENTICATE: nothing was changed, no failed authentication counted, and its answer opens a channel the ordinary way.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from card_io import globalplatform as gp
-from card_io.errors import CardError
-from card_io.keyset import SessionKeys
-from card_io.scp03 import InitializeUpdateResponse, Scp03Session, card_cryptogram, parse_initialize_update
-from issuance.production.asking import Talk, body, bundle
-from issuance.production.bundle import Step
-from issuance.production.errors import Counterfeit, UnknownKeys
-from issuance.production.profile import SecureChannelProfile
-from issuance.production.writing import Write
+from card_io.errors import SecureChannelError
+from card_io.scp03 import InitializeUpdateResponse, Scp03Session, parse_initialize_update
+from issuance.keys.port import ForetellRequest, KeyPurpose, KeyRef
+from issuance.production import asking
+from issuance.production.asking import Talk
+from issuance.production.bundle import ForetoldSessionWanted, Step
+from issuance.production.chip import Chip, chip_of, look, recognise
+from issuance.production.errors import CardRefused, Unforeseen
+from issuance.production.job import Random
+from issuance.production.journal import Journal
+from issuance.production.profile import CardProfile, SecureChannelProfile
+from issuance.production.secured import SecureChannel
+
+FIRST = 1
+"""What a new key set has counted to when it is first used."""
+LOOKING = ("find_card", "find_applet", "open_channel")
 
 
-def write_ahead(
-    writes: Sequence[Write],
-    *,
-    keys: SessionKeys,
-    foretold: InitializeUpdateResponse,
-    host_challenge: bytes,
-    profile: SecureChannelProfile,
-    chip_id: str,
-) -> Talk[list[bytes]]:
-    """Open the channel and send every command in one trip; the plain answers.
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A channel that the card is yet to open: its steps lead up to INITIALIZE UPDATE, which must answer `answer`."""
 
-    `keys` are the session keys for `host_challenge` and the foretold card challenge. Raises `UnknownKeys` when the card
-    answered another challenge or cryptogram, `Counterfeit` when an answer's MAC is wrong, `CardRefused` for a command
-    that was refused, which is EXTERNAL AUTHENTICATE where the counter has moved on.
-    """
-    session = Scp03Session(keys, profile.level, host_challenge=host_challenge, card=foretold)
-    opening = [
-        Step(gp.select(profile.isd_aid).encode(), label="find_card"),
-        Step(gp.initialize_update(foretold.kvn, host_challenge).encode(), label="open_channel"),
-        Step(session.external_authenticate(), label="open_channel"),
-    ]
-    wrapped = [Step(session.wrap(item.command), item.expect, item.label) for item in writes]
-    responses = yield from bundle([*opening, *wrapped], fresh=True)
+    host_challenge: bytes
+    answer: bytes
+    channel: SecureChannel
+
+    def behind(self, steps: Sequence[Step]) -> SecureChannel:
+        """The channel, opened by these steps; the last one is INITIALIZE UPDATE with the host's challenge."""
+        known = replace(steps[-1], answer=self.answer)
+        self.channel.opening = [*steps[:-1], known, *self.channel.opening]
+        return self.channel
+
+
+def foretell(request: ForetellRequest, secure: SecureChannelProfile) -> Talk[Ahead | None]:
+    """Have the vault compute a session; None for a card that cannot do the profile's level anyway."""
+    told = yield from asking.foretold_session(ForetoldSessionWanted(request))
+    card = parse_initialize_update(told.initialize_update_response)
     try:
-        answered = parse_initialize_update(body(responses[1]))
-        proof = card_cryptogram(keys, host_challenge, answered.card_challenge)
-        if answered.card_challenge != foretold.card_challenge or answered.card_cryptogram != proof:
-            raise UnknownKeys(chip_id, answered.kvn)
-        return [body(session.unwrap(response)) for response in responses[len(opening) :]]
-    except CardError as error:
-        raise Counterfeit("secure channel", str(error)) from error
+        session = Scp03Session(told.keys, secure.level, host_challenge=request.host_challenge, card=card)
+    except SecureChannelError:
+        return None
+    opening = [Step(session.external_authenticate(), label="open_channel")]
+    return Ahead(request.host_challenge, told.initialize_update_response, SecureChannel(session, card, opening))
+
+
+def first_session(
+    card: InitializeUpdateResponse, master: KeyRef, profile: CardProfile, *, host_challenge: bytes
+) -> Talk[Ahead | None]:
+    """The first session with keys of `master` that are about to be put on a card; None where it cannot be foretold.
+
+    `card` is what it answered with its present keys.
+    """
+    if not card.foretellable:
+        return None
+    secure = profile.secure_channel
+    request = ForetellRequest(
+        master=master,
+        kdd=card.kdd,
+        kvn=secure.kvn(master.version),
+        host_challenge=host_challenge,
+        i=card.i,
+        sequence_counter=FIRST,
+        aid=secure.isd_aid,
+        derivation=secure.derivation,
+    )
+    return (yield from foretell(request, secure))
+
+
+def next_session(journal: Journal, profile: CardProfile, *, random: Random) -> Talk[Ahead | None]:
+    """The next session of a card in use, with the look at it in front; None where the journal does not know enough."""
+    seen, secure = journal.last_session, profile.secure_channel
+    version = None if seen is None else journal.key_version_of(seen.kvn)
+    if seen is None or version is None:
+        return None
+    challenge = random(secure.challenge_bytes)
+    request = ForetellRequest(
+        master=KeyRef(KeyPurpose.CARD_MASTER, version),
+        kdd=seen.kdd,
+        kvn=seen.kvn,
+        host_challenge=challenge,
+        i=seen.i,
+        sequence_counter=seen.counter + 1,
+        aid=secure.isd_aid,
+        derivation=secure.derivation,
+    )
+    ahead = yield from foretell(request, secure)
+    if ahead is not None:
+        ahead.channel.fresh = True
+        ahead.behind(look(profile, challenge))
+    return ahead
+
+
+def found(unforeseen: Unforeseen | CardRefused, ahead: Ahead, profile: CardProfile, random: Random) -> Talk[Chip]:
+    """The card that answered otherwise than foretold, to go on with it the ordinary way.
+
+    One that refused to be looked at is looked at again, which names what is wrong with it; a refusal of anything that
+    comes after is raised as it is.
+    """
+    if isinstance(unforeseen, Unforeseen):
+        return chip_of(unforeseen.responses, ahead.host_challenge)
+    if unforeseen.label not in LOOKING:
+        raise unforeseen
+    return (yield from recognise(profile, random(profile.secure_channel.challenge_bytes)))

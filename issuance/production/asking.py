@@ -8,11 +8,12 @@ from typing import TypeVar
 
 from card_io.keyset import SessionKeys
 from card_io.secret import Secret
-from issuance.keys.port import PutKeyData
+from issuance.keys.port import ForetoldSession, PutKeyData
 from issuance.production.bundle import (
     AdminKeyWanted,
     Answers,
     CertificatesWanted,
+    ForetoldSessionWanted,
     IdentifierSignatureWanted,
     KnownChip,
     PinsWanted,
@@ -27,7 +28,7 @@ from issuance.production.bundle import (
     Step,
     WhoIs,
 )
-from issuance.production.errors import CardLost, CardRefused
+from issuance.production.errors import CardLost, CardRefused, Unforeseen
 
 T = TypeVar("T")
 Talk = Generator[Request, object, T]
@@ -49,16 +50,22 @@ def body(response: bytes) -> bytes:
 def bundle(steps: Sequence[Step], *, fresh: bool = False) -> Talk[tuple[bytes, ...]]:
     """Send the steps in one round trip; the raw response to each.
 
-    Raises `CardRefused` for a status word that a step does not expect (whatever the station made of it), and `CardLost`
-    when card, reader or link went away.
+    Raises `CardRefused` for a status word that a step does not expect (whatever the station made of it), `Unforeseen`
+    for other data than it must answer with, and `CardLost` when card, reader or link went away.
     """
     answers = _expect(Answers, (yield Send(tuple(steps), fresh)))
-    for step, response in zip(steps, answers.responses, strict=False):
+    for number, (step, response) in enumerate(zip(steps, answers.responses, strict=False), 1):
         if len(response) < SW_BYTES or status(response) not in step.expect:
-            raise CardRefused(step.label, status(response))
+            refused = CardRefused(step.label, status(response))
+            refused.responses = answers.responses[:number]
+            raise refused
+        if step.answer is not None and body(response) != step.answer:
+            raise Unforeseen(step.label, answers.responses[:number])
     if len(answers.responses) < len(steps):
         fault = answers.fault.value if answers.fault else "answers missing"
-        raise CardLost(steps[len(answers.responses)].label, fault, answers.detail)
+        lost = CardLost(steps[len(answers.responses)].label, fault, answers.detail)
+        lost.responses = answers.responses
+        raise lost
     return answers.responses
 
 
@@ -81,6 +88,11 @@ def who_is(chip_id: str) -> Talk[KnownChip | None]:
 def session_keys(wanted: SessionKeysWanted) -> Talk[SessionKeys]:
     """Session keys, once the vault has checked the card's cryptogram."""
     return _expect(SessionKeys, (yield wanted))
+
+
+def foretold_session(wanted: ForetoldSessionWanted) -> Talk[ForetoldSession]:
+    """A session with a card that has not answered yet."""
+    return _expect(ForetoldSession, (yield wanted))
 
 
 def put_key_data(wanted: PutKeyWanted) -> Talk[PutKeyData]:

@@ -9,6 +9,7 @@ they know nothing of readers, links, databases or clocks. One `Send` is one roun
 | `Record` | `None`; it is durably stored before the next `Send` or `CertificatesWanted` is answered |
 | `WhoIs` | `KnownChip` or `None` |
 | `SessionKeysWanted` | `card_io.scp03.SessionKeys`; `issuance.errors.WrongCardKeys` is thrown in on a mismatch |
+| `ForetoldSessionWanted` | `issuance.keys.port.ForetoldSession` |
 | `PutKeyWanted` | `issuance.keys.port.PutKeyData` |
 | `AdminKeyWanted` | `Secret` |
 | `CertificatesWanted` | mapping of key slot name to certificate (DER) |
@@ -22,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from issuance.keys.port import CardSessionRequest, KeyRef, PutKeyRequest
+from issuance.keys.port import CardSessionRequest, ForetellRequest, KeyRef, PutKeyRequest
 from issuance.pki.possession import Proof
 
 SW_OK = 0x9000
@@ -30,15 +31,17 @@ SW_OK = 0x9000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command APDU and the status words that let the bundle go on.
+    """One command APDU, and the status words and data that let the bundle go on.
 
     `command` is the whole APDU (wrapped already, where a secure channel is open). The station follows 61xx and 6Cxx by
-    itself; any other status word outside `expect` ends the bundle. `label` is what an operator may read.
+    itself; any other status word outside `expect` ends the bundle, and so do other data than `answer`, where the host
+    knows them ahead. `label` is what an operator may read.
     """
 
     command: bytes
     expect: tuple[int, ...] = (SW_OK,)
     label: str = ""
+    answer: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,13 @@ class SessionKeysWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class ForetoldSessionWanted:
+    """An SCP03 session computed before the card has answered; no cryptogram is there to check yet."""
+
+    request: ForetellRequest
+
+
+@dataclass(frozen=True, slots=True)
 class PutKeyWanted:
     """Key data that replace one key set by another on one card."""
 
@@ -200,6 +210,7 @@ Request = (
     | Record
     | WhoIs
     | SessionKeysWanted
+    | ForetoldSessionWanted
     | PutKeyWanted
     | AdminKeyWanted
     | CertificatesWanted

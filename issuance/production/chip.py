@@ -5,6 +5,7 @@ UPDATE, GlobalPlatform Amendment D, 6.2.2): the vault checks it before EXTERNAL 
 is refused without a failed authentication on its counter.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from card_io import globalplatform as gp
@@ -87,8 +88,17 @@ def chip_number(isd_aid: bytes) -> Talk[str]:
 
 def recognise(profile: CardProfile, host_challenge: bytes) -> Talk[Chip]:
     """Look at a freshly powered card; `ForeignCard` when it is no chip for this profile."""
+    try:
+        responses = yield from bundle(look(profile, host_challenge), fresh=True)
+    except CardRefused as error:
+        raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
+    return chip_of(responses, host_challenge)
+
+
+def look(profile: CardProfile, host_challenge: bytes) -> tuple[Step, ...]:
+    """The steps of a look at a card; the last one is INITIALIZE UPDATE with the keys it offers."""
     isd, applet = profile.secure_channel.isd_aid, profile.applet.aid
-    steps = (
+    return (
         Step(gp.select(isd).encode(), label="find_card"),
         Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card"),
         Step(gp.select(applet).encode(), (SW_OK, 0x6283, *SW_ABSENT), "find_applet"),
@@ -96,10 +106,11 @@ def recognise(profile: CardProfile, host_challenge: bytes) -> Talk[Chip]:
         Step(gp.select(isd).encode(), label="find_card"),
         Step(gp.initialize_update(0, host_challenge).encode(), label="open_channel"),
     )
-    try:
-        _, cplc, found, state, _, update = yield from bundle(steps, fresh=True)
-    except CardRefused as error:
-        raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
+
+
+def chip_of(responses: Sequence[bytes], host_challenge: bytes) -> Chip:
+    """What the answers to `look` say; `ForeignCard` when it is no chip for this profile."""
+    _, cplc, found, state, _, update = responses
     try:
         chip_id = gp.parse_cplc(body(cplc)).chip_id.hex()
         parsed = scp03.parse_initialize_update(body(update))

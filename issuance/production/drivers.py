@@ -14,6 +14,7 @@ from issuance.production.bundle import (
     AdminKeyWanted,
     Answers,
     CertificatesWanted,
+    ForetoldSessionWanted,
     IdentifierSignatureWanted,
     PinsWanted,
     Progress,
@@ -114,6 +115,8 @@ def _answer(request: Request, send: Callable[[Send], Answers], office: OfficePor
             return office.who_is(request)
         case SessionKeysWanted():
             return office.session_keys(request)
+        case ForetoldSessionWanted():
+            return office.foretold_session(request)
         case PutKeyWanted():
             return office.put_key_data(request)
         case AdminKeyWanted():

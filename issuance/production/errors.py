@@ -151,11 +151,12 @@ class Counterfeit(ProductionError):
 
 
 class CardRefused(ProductionError):
-    """The card answered a command with a status word that ends the work."""
+    """The card answered a command with a status word that ends the work; `responses` end with that one."""
 
     code = "card-refused"
     label: str
     sw: int
+    responses: tuple[bytes, ...] = ()
 
     def __init__(self, label: str, sw: int) -> None:
         """Name the step and the status word."""
@@ -167,12 +168,29 @@ class CardRefused(ProductionError):
         )
 
 
+class Unforeseen(ProductionError):
+    """The card answered otherwise than was computed ahead; nothing was sent behind that. `responses` end with it."""
+
+    code = "unforeseen-answer"
+    label: str
+    responses: tuple[bytes, ...]
+
+    def __init__(self, label: str, responses: tuple[bytes, ...]) -> None:
+        """Name the step."""
+        super().__init__(f"The card answered the step “{label}” otherwise than it must. Put it in again.", label=label)
+        self.responses = responses
+
+
 class CardLost(ProductionError):
-    """The card, the reader or the link went away in the middle; the journal knows how far it came."""
+    """The card, the reader or the link went away in the middle; the journal knows how far it came.
+
+    `responses` are those that the bundle still had.
+    """
 
     code = "card-lost"
     label: str
     fault: str
+    responses: tuple[bytes, ...] = ()
 
     def __init__(self, label: str, fault: str, detail: str = "") -> None:
         """Name the step after whose predecessor nothing is known; `detail` is the reader's own sentence."""

@@ -1,8 +1,19 @@
 """What the journal of one card says: the only memory a personalisation has of what was begun before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from issuance.production.bundle import Record, RecordKind
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSession:
+    """What a card answered when it last opened a channel; `counter` is how often this key set had been asked to."""
+
+    kdd: bytes
+    kvn: int
+    i: int
+    counter: int
 
 
 class Journal:
@@ -32,6 +43,14 @@ class Journal:
             if record.kind is RecordKind.KEY_CHANGE_INTENT and record.facts["kvn"] == kvn:
                 return int(str(record.facts["key_version"]))
         return None
+
+    @property
+    def last_session(self) -> SeenSession | None:
+        """The last channel that a card with foretellable challenges opened, if any was noted."""
+        facts = next((record.facts["session"] for record in reversed(self._records) if "session" in record.facts), None)
+        if not isinstance(facts, Mapping):
+            return None
+        return SeenSession(bytes.fromhex(facts["kdd"]), int(facts["kvn"]), int(facts["i"]), int(facts["counter"]))
 
     @property
     def public_keys(self) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""A blank in, an inspected card out: personalisation and inspection as one piece of work, six round trips."""
+"""A blank in, an inspected card out: personalisation and inspection as one piece of work, five round trips."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from card_io.keyset import SessionKeys
 from card_io.secret import Secret
 from issuance.errors import IssuanceError
-from issuance.keys.port import KeyPurpose, PutKeyData, Vault
+from issuance.keys.port import ForetoldSession, KeyPurpose, PutKeyData, Vault
 from issuance.pki import chuid_signature, security_object
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
 from issuance.pki.possession import check_proofs
@@ -20,6 +20,7 @@ from issuance.pki.signing import Signer
 from issuance.production.bundle import (
     AdminKeyWanted,
     CertificatesWanted,
+    ForetoldSessionWanted,
     IdentifierSignatureWanted,
     KnownChip,
     PinsWanted,
@@ -160,6 +161,10 @@ class Desk:
     def session_keys(self, request: SessionKeysWanted) -> SessionKeys:
         """From the vault."""
         return self._office.vault.card_session(request.request)
+
+    def foretold_session(self, request: ForetoldSessionWanted) -> ForetoldSession:
+        """From the vault."""
+        return self._office.vault.foretell_session(request.request)
 
     def put_key_data(self, request: PutKeyWanted) -> PutKeyData:
         """From the vault."""

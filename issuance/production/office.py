@@ -5,10 +5,11 @@ from typing import Protocol
 
 from card_io.keyset import SessionKeys
 from card_io.secret import Secret
-from issuance.keys.port import PutKeyData
+from issuance.keys.port import ForetoldSession, PutKeyData
 from issuance.production.bundle import (
     AdminKeyWanted,
     CertificatesWanted,
+    ForetoldSessionWanted,
     IdentifierSignatureWanted,
     KnownChip,
     PinsWanted,
@@ -45,6 +46,9 @@ class OfficePort(Protocol):
 
     def session_keys(self, request: SessionKeysWanted) -> SessionKeys:
         """Ask the vault; `WrongCardKeys` when the card cryptogram does not match."""
+
+    def foretold_session(self, request: ForetoldSessionWanted) -> ForetoldSession:
+        """Ask the vault for a session that the card is yet to open."""
 
     def put_key_data(self, request: PutKeyWanted) -> PutKeyData:
         """Ask the vault for the key data blocks and their check values."""

@@ -1,59 +1,74 @@
-"""Writing a card: four round trips from a blank to a finished card, and from any tear back to it.
+"""Writing a card: three round trips from a blank to a finished card, and from any tear back to it.
 
     1  recognise: chip, applet state, INITIALIZE UPDATE with the keys the card has
-    2  EXTERNAL AUTHENTICATE, PUT KEY (the card's own production keys), INITIALIZE UPDATE with them
-    3  EXTERNAL AUTHENTICATE, the applet's instance, data groups, key pairs made on the card and proved to be there
-    4  certificates, security object, ISO 7816-15 files, PINs, FINISH; the card SECURED, where the profile says so
+    2  EXTERNAL AUTHENTICATE, PUT KEY (the card's own production keys), a channel with them; the applet's instance, data
+       groups, key pairs made on the card and proved to be there
+    3  certificates, security object, ISO 7816-15 files, PINs, FINISH; the card SECURED, where the profile says so
 
-Everything inside a trip is wrapped ahead (SCP03). Before a bundle that changes the card for good leaves, its intent is
-recorded; after its answers, the outcome. A card that comes back is known by its chip, its key version and its applet
-state; with the journal that says where to go on:
+Everything inside a trip is wrapped ahead (SCP03). The second holds two sessions where the card's challenge can be
+foretold (`ahead`); with a card that draws its challenges it is two trips, the new channel being opened by the card's
+answer. Before a bundle that changes the card for good leaves, its intent is recorded; after its answers, the outcome.
+A card that comes back is known by its chip, its key version and its applet state; with the journal that says where to
+go on:
 
 | the card answers | journal | so |
 |---|---|---|
 | a blank's key version | - | from the beginning (the key change did not happen) |
-| a production version | its key change was intended | the key change happened: on with trip 3 |
-| the same | keys made | on with trip 3, keeping the key pairs: certificates may exist for them |
+| a production version | its key change was intended | the key change happened: on with the data |
+| the same | keys made | on with the data, keeping the key pairs: certificates may exist for them |
 | the same, applet finished | finish was intended | done |
 | anything else | | refused by name, nothing sent that could count as a failed authentication |
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from card_io import globalplatform as gp
 from card_io import tlv
 from card_io.errors import CardError
-from issuance.keys.port import KeyPurpose, KeyRef, PutKeyRequest
+from issuance.keys.port import KeyPurpose, KeyRef
 from issuance.pki.possession import CHALLENGE_BYTES, Proof
-from issuance.production import asking, cia, securing, writing
+from issuance.production import asking, cia, keying, securing, writing
 from issuance.production.admission import admit, begin, scrap
-from issuance.production.asking import Talk, body, note, progress
+from issuance.production.ahead import first_session
+from issuance.production.asking import Talk, bundle, note, progress
 from issuance.production.bundle import (
     CertificatesWanted,
     PinsWanted,
-    PutKeyWanted,
     RecordKind,
     SecurityObjectWanted,
-    Step,
 )
 from issuance.production.chip import Chip, recognise
 from issuance.production.datagroups import digests
-from issuance.production.errors import Counterfeit, ForeignCard, UnknownKeys
+from issuance.production.errors import CardLost, CardRefused, Counterfeit, ForeignCard, Unforeseen, UnknownKeys
 from issuance.production.job import CardJob, PersonalisedCard, Random
 from issuance.production.journal import Journal
+from issuance.production.keying import KeyChange, KeysNotTaken
 from issuance.production.piv import personalise as piv
 from issuance.production.profile import CardProfile, KeyAlgorithm
 from issuance.production.secured import SecureChannel, open_channel, write
 from issuance.production.writing import Write
 
 STAGES = 4
-MAKER_KVN = 0xFF
-"""The key version of chips as made; it goes away when a set is added (PUT KEY with P1 00), not replaced by number."""
+MUTE_KEYS = "its new keys do not answer as they should"
 CURVES: dict[KeyAlgorithm, ec.EllipticCurve] = {
     KeyAlgorithm.EC_P256: ec.SECP256R1(),
     KeyAlgorithm.EC_P384: ec.SECP384R1(),
 }
+
+
+@dataclass(slots=True)
+class _Session:
+    """One card on its way. A `pending` change of keys goes to the card with the first writes of the channel."""
+
+    job: CardJob
+    profile: CardProfile
+    journal: Journal
+    chip: Chip
+    channel: SecureChannel
+    pending: KeyChange | None = None
 
 
 def personalise(job: CardJob, profile: CardProfile, *, random: Random, stages: int = STAGES) -> Talk[PersonalisedCard]:
@@ -76,28 +91,27 @@ def personalise(job: CardJob, profile: CardProfile, *, random: Random, stages: i
         profile=profile.secure_channel,
         chip_id=chip.chip_id,
     )
+    session = _Session(job, profile, journal, chip, channel)
     if chip.finished:
         public_keys = journal.public_keys
         if not journal.has(RecordKind.FINISHED):
             yield from securing.secure(profile, channel)
-            yield from note(RecordKind.FINISHED, chip_id=chip.chip_id, kvn=chip.kvn, resumed=True)
+            yield from note(RecordKind.FINISHED, chip_id=chip.chip_id, kvn=chip.kvn, resumed=True, **channel.seen)
     else:
         yield from begin(job, journal, chip.chip_id)
         if master.purpose is KeyPurpose.BLANK_TRANSPORT:
             yield from progress(1, stages, "change_keys")
-            channel = yield from _change_keys(job, profile, chip, channel, random)
+            yield from _change_keys(session, random)
             master = job.card_master
         yield from progress(2, stages, "write_data")
-        challenges = {key.name: random(CHALLENGE_BYTES) for key in profile.keys}
-        public_keys, proofs = yield from _write_data(job, profile, journal, chip, channel, challenges)
+        public_keys, proofs = yield from _write_data(session, random)
         yield from progress(3, stages, "certificates")
-        wanted = CertificatesWanted(job.card_number, chip.chip_id, public_keys, proofs)
-        yield from _finish(job, profile, channel, wanted)
+        yield from _finish(session, CertificatesWanted(job.card_number, chip.chip_id, public_keys, proofs))
     yield from progress(STAGES, stages, "written")
     return PersonalisedCard(
         card_number=job.card_number,
         chip_id=chip.chip_id,
-        kvn=channel.kvn,
+        kvn=session.channel.kvn,
         key_version=master.version,
         public_keys=public_keys,
         resumed=bool(job.journal),
@@ -122,73 +136,82 @@ def _admit(job: CardJob, profile: CardProfile, journal: Journal, chip: Chip) -> 
     return KeyRef(KeyPurpose.CARD_MASTER, version)
 
 
-def _change_keys(
-    job: CardJob, profile: CardProfile, chip: Chip, channel: SecureChannel, random: Random
-) -> Talk[SecureChannel]:
-    """Replace the blank's keys by the card's own, and open a channel with these before anything else is done."""
-    kvn = profile.secure_channel.kvn(job.card_master.version)
-    kdd = chip.initialize_update.kdd
-    request = PutKeyRequest(
-        current=job.blank_master,
-        new=job.card_master,
-        kdd=kdd,
-        new_kvn=kvn,
-        derivation=profile.secure_channel.derivation,
-        aes_form=profile.secure_channel.aes_form,
+def _change_keys(session: _Session, random: Random) -> Talk[None]:
+    """Replace the blank's keys by the card's own, and open a channel with these before anything else is done.
+
+    Where the card's first challenge under them can be foretold, that is done in the trip that writes the data.
+    """
+    job, secure = session.job, session.profile.secure_channel
+    change = yield from keying.intend(
+        job.blank_master,
+        job.card_master,
+        chip_id=session.chip.chip_id,
+        channel=session.channel,
+        secure=secure,
+        challenge=random(secure.challenge_bytes),
     )
-    data = yield from asking.put_key_data(PutKeyWanted(request))
-    facts = {"chip_id": chip.chip_id, "kvn": kvn, "key_version": job.card_master.version}
-    yield from note(RecordKind.KEY_CHANGE_INTENT, **facts, from_kvn=chip.kvn)
-    replaced = 0 if chip.kvn == MAKER_KVN else chip.kvn
-    host_challenge = random(profile.secure_channel.challenge_bytes)
-    (answer,), (_, update) = yield from write(
-        channel,
-        [Write(gp.put_key_data(replaced, 1, data.key_data, count=len(data.check_values)), "change_keys")],
-        then=(
-            Step(gp.select(profile.secure_channel.isd_aid).encode(), label="open_channel"),
-            Step(gp.initialize_update(kvn, host_challenge).encode(), label="open_channel"),
-        ),
+    ahead = yield from first_session(
+        session.channel.card, job.card_master, session.profile, host_challenge=change.host_challenge
     )
+    if ahead is None:
+        yield from _enter(session, change, (yield from bundle(change.steps)))
+    else:
+        session.channel, session.pending = ahead.behind(change.steps), change
+
+
+def _enter(session: _Session, change: KeyChange, responses: Sequence[bytes]) -> Talk[None]:
+    """Go on in a channel with the new keys, from the answers to the steps of their change."""
     try:
-        gp.check_put_key_answer(answer, kvn, data.check_values)
-        opened = yield from open_channel(
-            body(update),
-            host_challenge=host_challenge,
-            master=job.card_master,
-            profile=profile.secure_channel,
-            chip_id=chip.chip_id,
-        )
-    except (CardError, UnknownKeys):
-        yield from scrap(job, chip.chip_id, "its new keys do not answer as they should")
+        session.channel = yield from keying.enter(change, responses, session.profile.secure_channel)
+    except (KeysNotTaken, UnknownKeys):
+        yield from scrap(session.job, session.chip.chip_id, MUTE_KEYS)
+    yield from keying.changed(change)
+
+
+def _confirm(session: _Session, change: KeyChange, responses: Sequence[bytes]) -> Talk[None]:
+    """The card has taken its new keys, and answered with them what was foretold."""
+    try:
+        keying.check(change, responses)
+    except KeysNotTaken:
+        yield from scrap(session.job, session.chip.chip_id, MUTE_KEYS)
+    yield from keying.changed(change)
+
+
+def _send(session: _Session, writes: Sequence[Write]) -> Talk[list[bytes]]:
+    """Write, with a change of keys in front if one is pending; a card that did not answer as foretold costs a trip."""
+    change, session.pending = session.pending, None
+    if change is None:
+        return (yield from write(session.channel, writes))[0]
+    try:
+        answers, opened = yield from write(session.channel, writes)
+    except Unforeseen as other:
+        yield from _enter(session, change, other.responses)
+        return (yield from write(session.channel, writes))[0]
+    except (CardLost, CardRefused) as torn:
+        if len(torn.responses) >= len(change.steps):
+            yield from _confirm(session, change, torn.responses)
         raise
-    check_values = [value.hex() for value in data.check_values]
-    yield from note(RecordKind.KEY_CHANGED, **facts, check_values=check_values)
-    return opened
+    yield from _confirm(session, change, opened)
+    return answers
 
 
-def _write_data(
-    job: CardJob,
-    profile: CardProfile,
-    journal: Journal,
-    chip: Chip,
-    channel: SecureChannel,
-    challenges: dict[str, bytes],
-) -> Talk[tuple[dict[str, bytes], dict[str, Proof]]]:
+def _write_data(session: _Session, random: Random) -> Talk[tuple[dict[str, bytes], dict[str, Proof]]]:
     """Write all that is known ahead and have the card make its key pairs; public keys and proofs of them by slot.
 
     Key pairs that the journal knows are kept: certificates for them may exist. They are proved again.
     """
-    known = journal.public_keys
+    profile, chip, known = session.profile, session.chip, session.journal.public_keys
     wanted = [] if known else profile.keys
-    block_bytes = channel.session.data_max
-    groupings = writing.file_groupings(writing.data_files(profile, job.data_groups), block_bytes)
+    challenges = {key.name: random(CHALLENGE_BYTES) for key in profile.keys}
+    block_bytes = session.channel.session.data_max
+    groupings = writing.file_groupings(writing.data_files(profile, session.job.data_groups), block_bytes)
     asked = writing.make_keys(profile, wanted) + writing.prove_keys(profile, challenges)
     writes = [] if chip.life_cycle is not None else [writing.install(profile)]
     writes += writing.sessions(profile, groupings, block_bytes=block_bytes, label="write_data", asked=asked)
     writes += securing.ask(profile)
     yield from note(RecordKind.WRITE_INTENT, chip_id=chip.chip_id, makes_keys=[key.name for key in wanted])
-    answers, _ = yield from write(channel, writes)
-    channel.moves = securing.moves(profile, answers)
+    answers = yield from _send(session, writes)
+    session.channel.moves = securing.moves(profile, answers)
     answered = list(zip(writes, answers, strict=True))
     proofs = {item.proves: Proof(challenges[item.proves], answer) for item, answer in answered if item.proves}
     if known:
@@ -201,8 +224,9 @@ def _write_data(
     return made, proofs
 
 
-def _finish(job: CardJob, profile: CardProfile, channel: SecureChannel, wanted: CertificatesWanted) -> Talk[None]:
+def _finish(session: _Session, wanted: CertificatesWanted) -> Talk[None]:
     """Certificates, security object, ISO 7816-15 files and PINs; then the applet is closed for good."""
+    job, profile, channel = session.job, session.profile, session.channel
     signed = digests(job.data_groups)
     certificates = yield from asking.certificates(wanted)
     security_object = yield from asking.security_object(SecurityObjectWanted(job.card_number, signed))
@@ -227,7 +251,7 @@ def _finish(job: CardJob, profile: CardProfile, channel: SecureChannel, wanted: 
         pins=sorted(pins),
     )
     yield from write(channel, writes)
-    yield from note(RecordKind.FINISHED, chip_id=wanted.chip_id, kvn=channel.kvn, resumed=False)
+    yield from note(RecordKind.FINISHED, chip_id=wanted.chip_id, kvn=channel.kvn, resumed=False, **channel.seen)
 
 
 def _public_key(algorithm: KeyAlgorithm, answer: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """Playing a bundle to a card: what a station does, and the local drivers too.
 
-Follows 61xx and 6Cxx, stops at the first status word a step does not expect, times every command. No key and no
+Follows 61xx and 6Cxx, stops at the first answer that a step does not expect, times every command. No key and no
 knowledge of what the bytes mean is needed here.
 """
 
@@ -11,7 +11,7 @@ from typing import Protocol
 from card_io.connection import Connection, exchange
 from card_io.errors import CardError
 from card_io.reader_errors import CardMute, CardRemoved, CardReset, NoCard, ReaderError
-from issuance.production.asking import SW_BYTES, status
+from issuance.production.asking import SW_BYTES, body, status
 from issuance.production.bundle import Answers, Fault, Send, Step
 
 CARD_LOST = "card.lost"
@@ -81,7 +81,9 @@ def play(slot: Slot, bundle: Send, *, on_step: Callable[[int, str], None] | None
 
 def expected(step: Step, response: bytes) -> bool:
     """Whether the response lets the bundle go on."""
-    return len(response) >= SW_BYTES and status(response) in step.expect
+    if len(response) < SW_BYTES or status(response) not in step.expect:
+        return False
+    return step.answer is None or body(response) == step.answer
 
 
 def _fault(error: CardError) -> Fault:

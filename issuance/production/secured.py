@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from card_io.errors import CardError, SecureChannelError
-from card_io.scp03 import Scp03Session, parse_initialize_update
+from card_io.scp03 import InitializeUpdateResponse, Scp03Session, parse_initialize_update
 from issuance.errors import WrongCardKeys
 from issuance.keys.port import CardSessionRequest, KeyRef
 from issuance.production.asking import Talk, body, bundle, session_keys
@@ -21,13 +21,28 @@ from issuance.production.writing import Write
 class SecureChannel:
     """A channel whose EXTERNAL AUTHENTICATE goes in front of the first bundle.
 
-    `moves` are what is left of the card's own life cycle, once it has told its state.
+    `card` is the answer to INITIALIZE UPDATE. A `fresh` one begins with a new connection. `moves` are what is left of
+    the card's own life cycle, once it has told its state.
     """
 
     session: Scp03Session
-    kvn: int
+    card: InitializeUpdateResponse
     opening: list[Step] = field(default_factory=list)
+    fresh: bool = False
     moves: list[Write] = field(default_factory=list)
+
+    @property
+    def kvn(self) -> int:
+        """The version of the keys it is opened with."""
+        return self.card.kvn
+
+    @property
+    def seen(self) -> dict[str, object]:
+        """What the journal keeps of it, so that the card's next session can be computed ahead; else nothing."""
+        card = self.card
+        if not card.foretellable:
+            return {}
+        return {"session": {"kdd": card.kdd.hex(), "kvn": card.kvn, "i": card.i, "counter": card.sequence_counter}}
 
 
 def open_channel(
@@ -55,23 +70,19 @@ def open_channel(
         raise UnknownKeys(chip_id, card.kvn) from error
     except SecureChannelError as error:
         raise ForeignCard(f"its secure channel does not fit ({error})") from error
-    return SecureChannel(session, card.kvn, [Step(session.external_authenticate(), label="open_channel")])
+    return SecureChannel(session, card, [Step(session.external_authenticate(), label="open_channel")])
 
 
-def write(
-    channel: SecureChannel, writes: Sequence[Write], *, then: Sequence[Step] = ()
-) -> Talk[tuple[list[bytes], ...]]:
-    """Send the commands wrapped, in one trip, and then the plain steps `then`.
+def write(channel: SecureChannel, writes: Sequence[Write]) -> Talk[tuple[list[bytes], tuple[bytes, ...]]]:
+    """Send the commands wrapped, in one trip; the plain response data, and the raw answers to what opened the channel.
 
-    Answers two lists: the plain response data of the writes, and the raw responses of the steps after them.
-    `Counterfeit` when an answer's MAC is wrong.
+    `Counterfeit` when an answer's MAC is wrong, `Unforeseen` when a channel computed ahead was not opened.
     """
     opening, channel.opening = channel.opening, []
     wrapped = [Step(channel.session.wrap(item.command), item.expect, item.label) for item in writes]
-    responses = yield from bundle([*opening, *wrapped, *then])
-    end = len(opening) + len(wrapped)
+    responses = yield from bundle([*opening, *wrapped], fresh=channel.fresh and bool(opening))
     try:
-        answers = [body(channel.session.unwrap(response)) for response in responses[len(opening) : end]]
+        answers = [body(channel.session.unwrap(response)) for response in responses[len(opening) :]]
     except CardError as error:
         raise Counterfeit("secure channel", str(error)) from error
-    return answers, list(responses[end:])
+    return answers, responses[: len(opening)]

@@ -1,7 +1,7 @@
-"""Making a card that came back mute for good: two round trips, and no way back (GlobalPlatform v2.3.1, 5.1.1.5).
+"""Making a card that came back mute for good: one round trip, and no way back (GlobalPlatform v2.3.1, 5.1.1.5).
 
-    1  recognise, INITIALIZE UPDATE with the keys the card has (the vault checks its cryptogram)
-    2  EXTERNAL AUTHENTICATE, SET STATUS of the whole card: TERMINATED
+The trip holds: a look at the card, INITIALIZE UPDATE with the keys it has, EXTERNAL AUTHENTICATE, SET STATUS of the
+whole card: TERMINATED. It is two, the second from EXTERNAL AUTHENTICATE on, where the session cannot be foretold.
 
 The intent is recorded before SET STATUS leaves. A terminated card still tells its number (GET DATA) and opens no
 channel: with the intent in the journal that is the proof that the step was done.
@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from card_io import globalplatform as gp
 from card_io.errors import CardError
 from issuance.keys.port import KeyPurpose, KeyRef
+from issuance.production.ahead import found, next_session
 from issuance.production.asking import Talk, body, bundle, note, progress, status
 from issuance.production.bundle import SW_OK, RecordKind, Step
 from issuance.production.chip import SW_CLOSED, SW_NO_STATE, recognise
-from issuance.production.errors import CardRefused, ForeignCard, UnknownKeys, WrongCard
+from issuance.production.errors import CardRefused, ForeignCard, Unforeseen, UnknownKeys, WrongCard
 from issuance.production.job import Random
 from issuance.production.journal import Journal
 from issuance.production.profile import CardProfile
 from issuance.production.rekey import RekeyJob
-from issuance.production.secured import open_channel, write
+from issuance.production.secured import SecureChannel, open_channel, write
 from issuance.production.writing import Write
 
 STAGES = 2
@@ -46,7 +47,14 @@ def terminate(job: RekeyJob, profile: CardProfile, *, blank_master: KeyRef, rand
     if journal.has(RecordKind.TERMINATE_INTENT) and (yield from _is_mute(job, profile, random)):
         yield from note(RecordKind.TERMINATED, chip_id=job.chip_id, resumed=True)
         return Terminated(job.card_number, job.chip_id, resumed=True)
-    chip = yield from recognise(profile, random(profile.secure_channel.challenge_bytes))
+    ahead = yield from next_session(journal, profile, random=random)
+    if ahead is None:
+        chip = yield from recognise(profile, random(profile.secure_channel.challenge_bytes))
+    else:
+        try:
+            return (yield from _end(job, profile, ahead.channel))
+        except (Unforeseen, CardRefused) as error:
+            chip = yield from found(error, ahead, profile, random)
     if chip.chip_id != job.chip_id:
         raise WrongCard(job.chip_id, chip.chip_id)
     version = journal.key_version_of(chip.kvn)
@@ -59,11 +67,16 @@ def terminate(job: RekeyJob, profile: CardProfile, *, blank_master: KeyRef, rand
         profile=profile.secure_channel,
         chip_id=chip.chip_id,
     )
+    return (yield from _end(job, profile, channel))
+
+
+def _end(job: RekeyJob, profile: CardProfile, channel: SecureChannel) -> Talk[Terminated]:
+    """Set the card's state in this channel."""
     yield from progress(1, STAGES, "terminate")
-    yield from note(RecordKind.TERMINATE_INTENT, chip_id=chip.chip_id, kvn=chip.kvn)
+    yield from note(RecordKind.TERMINATE_INTENT, chip_id=job.chip_id, kvn=channel.kvn)
     end = gp.set_card_status(gp.CardLifeCycle.TERMINATED, profile.secure_channel.isd_aid)
     yield from write(channel, [Write(end, "terminate")])
-    yield from note(RecordKind.TERMINATED, chip_id=chip.chip_id, resumed=False)
+    yield from note(RecordKind.TERMINATED, chip_id=job.chip_id, resumed=False)
     yield from progress(STAGES, STAGES, "terminated")
     return Terminated(job.card_number, job.chip_id, resumed=False)
 

@@ -18,7 +18,7 @@ from issuance.production.bundle import Answers, Fault, Send, Step
 
 MESSAGE_MAX_BYTES = 16 << 20
 NONCE_BYTES = 32
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 class BadMessage(IssuanceError):
@@ -205,8 +205,7 @@ def decode(text: str | bytes) -> Message:
 def _plain(value: object) -> object:
     match value:
         case Send():
-            steps = [[step.command.hex(), list(step.expect), step.label] for step in value.steps]
-            return {"steps": steps, "fresh": value.fresh}
+            return {"steps": [_step(step) for step in value.steps], "fresh": value.fresh}
         case Answers():
             return {
                 "responses": [response.hex() for response in value.responses],
@@ -219,6 +218,11 @@ def _plain(value: object) -> object:
         case tuple():
             return [{"name": item.name, "card": item.card, "insertion": item.insertion} for item in value]
     return value
+
+
+def _step(step: Step) -> list[object]:
+    answer = None if step.answer is None else step.answer.hex()
+    return [step.command.hex(), list(step.expect), step.label, answer]
 
 
 def _typed(hint: object, value: Any) -> Any:
@@ -241,8 +245,13 @@ def _exact(kind: object, value: Any) -> Any:
 
 def _bundle(value: Mapping[str, Any]) -> Send:
     steps = tuple(
-        Step(bytes.fromhex(command), tuple(_exact(int, sw) for sw in expect), _exact(str, label))
-        for command, expect, label in value["steps"]
+        Step(
+            bytes.fromhex(command),
+            tuple(_exact(int, sw) for sw in expect),
+            _exact(str, label),
+            None if answer is None else bytes.fromhex(answer),
+        )
+        for command, expect, label, answer in value["steps"]
     )
     return Send(steps, _exact(bool, value["fresh"]))
 

@@ -17,13 +17,14 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from card_io.scp03 import SessionKeys
 from card_io.secret import Secret
-from issuance.keys.port import KeyPurpose, KeyRef, PutKeyData, Vault
+from issuance.keys.port import ForetoldSession, KeyPurpose, KeyRef, PutKeyData, Vault
 from issuance.pki import chuid_signature, security_object
 from issuance.pki.ca import CertificateAuthority
 from issuance.pki.signing import Signer
 from issuance.production.bundle import (
     AdminKeyWanted,
     CertificatesWanted,
+    ForetoldSessionWanted,
     IdentifierSignatureWanted,
     KnownChip,
     PinsWanted,
@@ -189,6 +190,10 @@ class DatabaseOffice:
         """Ask the vault."""
         wanted = request.request
         return self._bench.vault.card_session(replace(wanted, master=self._as_boxed(wanted.master)))
+
+    def foretold_session(self, request: ForetoldSessionWanted) -> ForetoldSession:
+        """Ask the vault."""
+        return self._bench.vault.foretell_session(request.request)
 
     def put_key_data(self, request: PutKeyWanted) -> PutKeyData:
         """Ask the vault."""

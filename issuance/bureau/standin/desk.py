@@ -15,10 +15,11 @@ from issuance.bureau.answer import Closing
 from issuance.bureau.order import CardOrder
 from issuance.errors import IssuanceError
 from issuance.keys import card_keys
-from issuance.keys.port import KeyPurpose, KeyRef, PutKeyData
+from issuance.keys.port import ForetoldSession, KeyPurpose, KeyRef, PutKeyData
 from issuance.production.bundle import (
     AdminKeyWanted,
     CertificatesWanted,
+    ForetoldSessionWanted,
     IdentifierSignatureWanted,
     KnownChip,
     PinsWanted,
@@ -108,6 +109,10 @@ class Desk:
     def session_keys(self, request: SessionKeysWanted) -> SessionKeys:
         """From the chip's own static keys."""
         return card_keys.session_keys(self._secrets.of(request.request.master), request.request)
+
+    def foretold_session(self, request: ForetoldSessionWanted) -> ForetoldSession:
+        """From the chip's own static keys."""
+        return card_keys.foretold_session(self._secrets.of(request.request.master), request.request)
 
     def put_key_data(self, request: PutKeyWanted) -> PutKeyData:
         """From the chip's own two key sets."""

@@ -1,121 +1,227 @@
-"""A card whose keys need no answer takes one round trip: every command computed before the card is in the reader."""
+"""Sessions computed ahead: a card in use is worked on in one round trip, a blank becomes a card in three.
+
+The station compares what the vault foretold with what the card answers. Where they differ nothing has happened to the
+card, no try of its keys is spent, and the work goes on the ordinary way with the answer that came.
+"""
+
+from collections.abc import Callable
 
 import pytest
 
 from card_io import globalplatform as gp
-from card_io import scp03
-from card_io.applets.uec import layout
-from card_io.applets.uec.session import UecSession
 from card_io.diversification import kdf3
-from card_io.keyset import KeySet as HostKeys
 from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.chip import cplc_for, diversification_data
 from card_io.virtual.connection import InProcessConnection
+from card_io.virtual.faults import FaultPlan
 from card_io.virtual.keysets import KeySet
-from issuance.production import writing
-from issuance.production.ahead import write_ahead
-from issuance.production.asking import Talk
-from issuance.production.bundle import Answers, Send
-from issuance.production.datagroups import build_data_groups
-from issuance.production.errors import CardRefused, UnknownKeys
-from issuance.production.profile import load_profile
+from issuance.keys.engine import VaultEngine
+from issuance.keys.port import KeyAlgorithm, KeyPurpose
+from issuance.production.asking import Talk, bundle
+from issuance.production.bundle import Answers, Fault, RecordKind, Send, Step
+from issuance.production.drivers import drive, run_local
+from issuance.production.errors import CardLost, CardRefused, Unforeseen, UnknownKeys, WrongCard
+from issuance.production.journal import Journal
+from issuance.production.rekey import RekeyedCard, RekeyJob, rekey
 from issuance.production.relay import play
-from tests.support.line import UEC_PROFILE, card_number, facts_for, slot_of
+from issuance.production.terminate import Terminated, terminate
+from issuance.production.transcript import Transcript
+from tests.support.keys import NOW, TRANSPORT_MASTER
+from tests.support.line import Line, blank_card, slot_of
 
-SEED = b"one trip"
-MASTER = Secret(bytes(range(0x40, 0x50)))
-HOST_CHALLENGE = bytes(range(0xA0, 0xA8))
-PSEUDO_RANDOM_I = 0x70
-KVN = 0xFF
-
-
-def static_keys(master: Secret = MASTER) -> HostKeys:
-    return kdf3(master, diversification_data(cplc_for(SEED)))
+Serial = Callable[[], int]
+DRAWS = 0x60
+"""`i` of a card that draws its challenges; it encrypts its answers as the pseudo-random one does."""
+TERMINATED = 0xFF
 
 
-def card() -> VirtualCard:
-    keys = static_keys()
-    initial = KeySet(keys.enc, keys.mac, keys.dek, version=KVN)
-    return VirtualCard.blank(SEED, initial_keys=initial, scp03_i=PSEUDO_RANDOM_I)
+def drawing_card(serial: int) -> VirtualCard:
+    """A blank whose challenges nobody can foretell."""
+    chip_seed = b"chip" + serial.to_bytes(4, "big")
+    keys = kdf3(Secret(TRANSPORT_MASTER), diversification_data(cplc_for(chip_seed)))
+    initial = KeySet(keys.enc, keys.mac, keys.dek)
+    return VirtualCard.blank(chip_seed, initial_keys=initial, profile="uec", scp03_i=DRAWS)
 
 
-def foretell(counter: int, master: Secret = MASTER) -> tuple[scp03.InitializeUpdateResponse, scp03.SessionKeys]:
-    """What a keeper of the keys knows of the card's next session, without the card."""
-    keys = static_keys(master)
-    challenge = scp03.calculate_card_challenge(keys.enc, counter, gp.ISD_AID)
-    session = scp03.derive_session_keys(keys, HOST_CHALLENGE, challenge)
-    proof = scp03.card_cryptogram(session, HOST_CHALLENGE, challenge)
-    kdd = diversification_data(cplc_for(SEED))
-    return scp03.InitializeUpdateResponse(kdd, KVN, 3, PSEUDO_RANDOM_I, challenge, proof, counter), session
+def made(line: Line, serial: int, card: VirtualCard | None = None) -> tuple[str, VirtualCard, Transcript]:
+    number, chip, transcript = line.order(serial), card or blank_card(serial), Transcript()
+    line.personalise(number, chip, transcript)
+    line.inspect(number, chip)
+    return number, chip, transcript
 
 
-def talk_of(counter: int, master: Secret = MASTER) -> tuple[Talk[list[bytes]], dict[int, bytes]]:
-    profile = load_profile(UEC_PROFILE)
-    groups = build_data_groups(profile, facts_for(card_number(1)))
-    foretold, keys = foretell(counter, master)
-    block = scp03.Scp03Session(
-        keys, profile.secure_channel.level, host_challenge=HOST_CHALLENGE, card=foretold
-    ).data_max
-    files = writing.file_groupings(writing.data_files(profile, groups), block)
-    writes = [writing.install(profile), *writing.sessions(profile, files, block_bytes=block, label="write_data")]
-    talk = write_ahead(
-        writes,
-        keys=keys,
-        foretold=foretold,
-        host_challenge=HOST_CHALLENGE,
-        profile=profile.secure_channel,
-        chip_id="00",
-    )
-    return talk, {group.fid: groups[group.number] for group in profile.data_groups}
+def order(line: Line, number: str) -> RekeyJob:
+    kept = line.office.cards[number]
+    master = line.office.vault.active(KeyPurpose.CARD_MASTER)
+    return RekeyJob(number, kept.chip_id, master, tuple(kept.journal))
 
 
-def run(talk: Talk[list[bytes]], chip: VirtualCard) -> tuple[list[bytes], int]:
-    """The result and how many round trips it took."""
-    trips, slot = 0, slot_of(chip)
-    answer: Answers | None = None
-    try:
-        while True:
-            request = talk.send(answer)
-            assert isinstance(request, Send)
-            answer = play(slot, request)
-            trips += 1
-    except StopIteration as stop:
-        answers: list[bytes] = stop.value
-        return answers, trips
+def rotate(line: Line) -> None:
+    vault = line.office.vault
+    assert isinstance(vault, VaultEngine)
+    vault.generate(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, now=NOW)
 
 
-def next_counter(chip: VirtualCard) -> int:
-    """Where the card's counter stands, seen by a session that is never opened."""
-    connection = InProcessConnection(chip)
+def move(line: Line, number: str, card: VirtualCard) -> tuple[RekeyedCard, int]:
+    """Move the card to the newest master; how many round trips it took."""
+    transcript = Transcript()
+    talk = rekey(order(line, number), line.profile, random=line.randomness.randbytes)
+    return run_local(talk, slot_of(card), line.office.desk(number), transcript=transcript), transcript.round_trips
+
+
+def end(line: Line, number: str, card: VirtualCard) -> tuple[Terminated, int]:
+    transcript = Transcript()
+    blank = line.office.vault.active(KeyPurpose.BLANK_TRANSPORT)
+    talk = terminate(order(line, number), line.profile, blank_master=blank, random=line.randomness.randbytes)
+    return run_local(talk, slot_of(card), line.office.desk(number), transcript=transcript), transcript.round_trips
+
+
+def count_on(card: VirtualCard, times: int = 1) -> None:
+    """Another terminal asks the card to open a channel, and leaves it."""
+    card.power_on()
+    connection = InProcessConnection(card)
     connection.transmit(gp.select(gp.ISD_AID).encode())
-    update = scp03.parse_initialize_update(connection.transmit(gp.initialize_update(KVN, bytes(8)).encode())[:-2])
-    assert update.sequence_counter is not None
-    return update.sequence_counter + 1
+    for _ in range(times):
+        assert connection.transmit(gp.initialize_update(0, bytes(8)).encode())[-2:] == b"\x90\x00"
 
 
-def test_a_whole_card_in_one_round_trip() -> None:
-    chip = card()
-    talk, files = talk_of(next_counter(chip))
-    answers, trips = run(talk, chip)
-    assert trips == 1 and len(answers) > 8
-    chip.power_on()
-    session = UecSession(InProcessConnection(chip))
-    assert session.read_file(layout.Fid.DG1) == files[layout.Fid.DG1]
+def test_a_blank_becomes_a_card_in_three_trips_and_one_that_draws_in_four(line: Line, serial: Serial) -> None:
+    number, _, transcript = made(line, serial())
+    assert transcript.round_trips == 3
+    seen = Journal(line.office.cards[number].journal).last_session
+    assert seen is not None and (seen.kvn & 0xF0, seen.counter) == (0x30, 1)
+    one = serial()
+    number, _, transcript = made(line, one, drawing_card(one))
+    assert transcript.round_trips == 4
+    assert Journal(line.office.cards[number].journal).last_session is None
+    assert line.office.cards[number].state == "PERSONALISED"
 
 
-def test_a_counter_that_moved_on_writes_nothing() -> None:
-    chip = card()
-    talk, _ = talk_of(next_counter(chip) + 1)
-    with pytest.raises(CardRefused) as caught:
-        run(talk, chip)
-    assert caught.value.label == "open_channel"
-    again, _ = talk_of(next_counter(chip))
-    assert run(again, chip)[1] == 1, "the card is none the worse for it"
+def test_keys_are_moved_in_one_trip_and_again_in_one(line: Line, serial: Serial) -> None:
+    number, card, _ = made(line, serial())
+    for _ in range(3):
+        rotate(line)
+        moved, trips = move(line, number, card)
+        assert (moved.changed, moved.key_version, trips) == (True, order(line, number).card_master.version, 1)
+    assert line.inspect(number, card).genuine, "data, keys and PINs are as they were"
+    moved, trips = move(line, number, card)
+    assert (moved.changed, trips) == (False, 1), "it is seen that there is nothing to do"
 
 
-def test_other_keys_are_refused() -> None:
-    chip = card()
-    talk, _ = talk_of(next_counter(chip), Secret(bytes(16)))
-    with pytest.raises((CardRefused, UnknownKeys)):
-        run(talk, chip)
+def test_a_card_is_made_mute_in_one_trip(line: Line, serial: Serial) -> None:
+    number, card, _ = made(line, serial())
+    done, trips = end(line, number, card)
+    assert (done.resumed, trips, card.platform.life_cycle) == (False, 1, TERMINATED)
+    again, _ = end(line, number, card)
+    assert again.resumed
+
+
+@pytest.mark.parametrize("times", [1, 2, 300])
+def test_a_counter_that_moved_on_costs_a_trip_and_nothing_else(line: Line, serial: Serial, times: int) -> None:
+    number, card, _ = made(line, serial())
+    count_on(card, times)
+    rotate(line)
+    moved, trips = move(line, number, card)
+    assert (moved.changed, trips) == (True, 2)
+    rotate(line)
+    assert move(line, number, card)[1] == 1, "the journal knows the new counter"
+    count_on(card, times)
+    assert end(line, number, card)[1] == 2
+    assert card.platform.life_cycle == TERMINATED
+
+
+def test_a_card_that_draws_its_challenges_is_worked_on_the_ordinary_way(line: Line, serial: Serial) -> None:
+    one = serial()
+    number, card, _ = made(line, one, drawing_card(one))
+    rotate(line)
+    assert move(line, number, card)[1] == 2
+    assert end(line, number, card)[1] == 2
+
+
+def test_another_card_in_the_reader_is_refused_by_name_and_none_the_worse(line: Line, serial: Serial) -> None:
+    """A blank, another of our cards: stopped at what they answer, before a failed authentication."""
+    number, card, _ = made(line, serial())
+    other_number, other, _ = made(line, serial())
+    rotate(line)
+    for wrong in (blank_card(serial()), other):
+        with pytest.raises(WrongCard):
+            move(line, number, wrong)
+        with pytest.raises(WrongCard):
+            end(line, number, wrong)
+        assert wrong.platform.life_cycle != TERMINATED
+    assert move(line, other_number, other)[0].changed
+    assert move(line, number, card)[0].changed
+    assert line.inspect(other_number, other).genuine and line.inspect(number, card).genuine
+
+
+def test_a_forged_answer_with_the_foretold_challenge_is_stopped(line: Line, serial: Serial) -> None:
+    """A card of a copied number, with other keys, cannot give the answer that the vault foretold."""
+    one = serial()
+    number, _, _ = made(line, one)
+    rotate(line)
+    copy = blank_card(one, bytes(16))
+    for work in (move, end):
+        with pytest.raises(UnknownKeys):
+            work(line, number, copy)
+    assert copy.platform.life_cycle != TERMINATED
+
+
+@pytest.mark.parametrize("when", ["tear_before", "tear_after"])
+@pytest.mark.parametrize("kind", ["rekey", "terminate"])
+def test_torn_at_every_command_of_the_one_trip(line: Line, serial: Serial, kind: str, when: str) -> None:
+    work = move if kind == "rekey" else end
+    number, card, _ = made(line, serial())
+    rotate(line)
+    card.faults = FaultPlan()
+    assert work(line, number, card)[1] == 1
+    commands = card.faults.commands
+    for k in range(1, commands + 1):
+        number, card, _ = made(line, serial())
+        rotate(line)
+        card.faults = FaultPlan(**{when: k})
+        with pytest.raises(CardLost):
+            work(line, number, card)
+        card.faults = FaultPlan()
+        _, trips = work(line, number, card)
+        assert trips <= 3
+        version = order(line, number).card_master.version
+        if kind == "terminate":
+            assert card.platform.life_cycle == TERMINATED
+        else:
+            assert Journal(line.office.cards[number].journal).key_version_of(line.profile.secure_channel.kvn(version))
+            assert line.inspect(number, card).genuine
+            assert move(line, number, card)[0].key_version == version
+    print(f"torn test, {kind} in one trip: {commands} commands torn {when}, each finished the next time")
+
+
+def test_the_link_drops_after_the_one_trip(line: Line, serial: Serial) -> None:
+    number, card, _ = made(line, serial())
+    rotate(line)
+    talk = rekey(order(line, number), line.profile, random=line.randomness.randbytes)
+    slot = slot_of(card)
+
+    def lost(request: Send) -> Answers:
+        play(slot, request)
+        return Answers((), complete=False, fault=Fault.LINK_LOST)
+
+    with pytest.raises(CardLost):
+        drive(talk, lost, line.office.desk(number))
+    card.power_off()
+    moved, _ = move(line, number, card)
+    assert not moved.changed, "it was done, and the journal explains the keys it has"
+    kinds = [record.kind for record in line.office.cards[number].journal]
+    assert kinds[-2] is RecordKind.KEY_CHANGED
+
+
+def test_a_known_answer_that_comes_out_otherwise_ends_a_bundle() -> None:
+    steps = (Step(b"\x00\xa4\x04\x00", answer=b"\x01"), Step(b"\x00\xca\x00\x00", label="next"))
+    talk: Talk[tuple[bytes, ...]] = bundle(steps)
+    next(talk)
+    with pytest.raises(Unforeseen) as caught:
+        talk.send(Answers((b"\x02\x90\x00", b"\x90\x00"), complete=True))
+    assert caught.value.responses == (b"\x02\x90\x00",), "what a station sent behind it does not count"
+    talk = bundle(steps)
+    next(talk)
+    with pytest.raises(CardRefused):
+        talk.send(Answers((b"\x01\x69\x82",), complete=False))

@@ -22,6 +22,7 @@ SAMPLES: tuple[IssuanceError, ...] = (
     errors.CardRefused("write_data", 0x6A84),
     errors.CardLost("write_data", "card_removed"),
     errors.CardLocked(),
+    errors.Unforeseen("open_channel", ()),
     errors.CardScrapped("9643", "it was begun too often"),
     errors.InspectionFailed("data", "data group card is not the prepared one"),
     errors.PinRefused("pin1", 2),

@@ -20,7 +20,7 @@ from issuance.production.transcript import Transcript, is_whole
 from tests.support.line import HOLDER_PINS, UEC_PROFILE, Line, blank_card, make_line, slot_of
 
 Serial = Callable[[], int]
-TRIPS = (4, 2, 2)
+TRIPS = (3, 2, 2)
 """Personalise, inspect, hand over; the promise is at most five, and three for the inspection."""
 
 
@@ -56,7 +56,7 @@ def test_more_than_256_blocks_take_several_sessions_in_the_same_trips(tmp_path: 
     number, card = own.order(1, photo=b"\x5a" * 32_000, scan=b"\xa5" * 32_000), blank_card(1)
     transcript = Transcript()
     own.personalise(number, card, transcript)
-    assert transcript.round_trips == 4 and transcript.commands > 256
+    assert transcript.round_trips == 3 and transcript.commands > 256
     facts = own.inspect(number, card).facts
     assert (facts["photo"], facts["scan"]) == (b"\x5a" * 32_000, b"\xa5" * 32_000)
     own.office.vault.close()
@@ -69,7 +69,7 @@ def test_make_is_both_in_one(line: Line, serial: Serial) -> None:
         line.office.job(number), line.profile, line.anchors, clock=line.office.clock, random=line.randomness.randbytes
     )
     assert run_local(talk, slot_of(card), desk, transcript=transcript).genuine
-    assert transcript.round_trips == 6
+    assert transcript.round_trips == 5
     steps = [progress.step for progress in desk.shown]
     assert steps == sorted(steps) and {progress.of for progress in desk.shown} == {6}
     assert desk.shown[-1].label == "inspected"
@@ -81,8 +81,8 @@ def test_every_intent_stands_before_its_outcome(line: Line, serial: Serial) -> N
     assert [record.kind for record in line.office.cards[number].journal] == [
         RecordKind.CHIP_CLAIMED,
         RecordKind.KEY_CHANGE_INTENT,
-        RecordKind.KEY_CHANGED,
         RecordKind.WRITE_INTENT,
+        RecordKind.KEY_CHANGED,
         RecordKind.KEYS_MADE,
         RecordKind.FINISH_INTENT,
         RecordKind.FINISHED,

@@ -141,11 +141,9 @@ def test_intents_are_kept_before_their_bundle_and_outcomes_before_the_next(
     line.office.on_commit = lambda number, records: None
     assert happened == [
         "send",
-        "chip_claimed+key_change_intent",
+        "chip_claimed+key_change_intent+write_intent",
         "send",
-        "key_changed+write_intent",
-        "send",
-        "keys_made",
+        "key_changed+keys_made",
         "finish_intent",
         "send",
         "finished",

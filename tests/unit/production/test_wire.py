@@ -16,6 +16,7 @@ STEPS = st.builds(
     command=st.binary(max_size=300),
     expect=st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=4).map(tuple),
     label=st.text(max_size=20),
+    answer=st.none() | st.binary(max_size=60),
 )
 BUNDLES = st.builds(Send, steps=st.lists(STEPS, max_size=5).map(tuple), fresh=st.booleans())
 ANSWERS = st.builds(
