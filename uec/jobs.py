@@ -24,6 +24,7 @@ from uec.services import (
     attempts,
     authority,
     batches,
+    bureau_drawing,
     bureau_exchange,
     cards,
     checks,
@@ -296,7 +297,7 @@ def judge_quality(tools: Tools) -> str:
 
 
 def exchange_with_bureaux(tools: Tools) -> str:
-    """Put due orders and answers into the bureaux' folders, and take what they brought."""
+    """Draw up orders of batches planned for bureaux; put due orders and answers into their folders, take what came."""
     folder, made, taken, refused = tools.settings.state_dir / bureau_exchange.FOLDER, 0, 0, 0
     profiles, (weak_keys, _) = partial(rules.card_profile, tools.settings), authority.weak_keys(tools.settings)
     with tools.sessions() as session:
@@ -308,17 +309,22 @@ def exchange_with_bureaux(tools: Tools) -> str:
                 profiles,
                 tools.random,
                 ZoneInfo(tools.settings.timezone),
+    today, said = tools.settings.policy.day(tools.clock()), []
             )
             sent = bureau_exchange.send_due(session, counter, folder=folder, actor=WORKER, clock=tools.clock)
+        drawn = bureau_drawing.draw_due(session, profiles=profiles, actor=WORKER, today=today, clock=tools.clock)
+        said += [
+            f"drew up the order of {one.batch}" if one.order_id else f"{one.batch}: {one.refusal}" for one in drawn
+        ]
             made = sum(1 for _ in sent)
-        for one in bureau_exchange.take_new(
+        for file in bureau_exchange.take_new(
             session, folder=folder, profiles=profiles, weak_keys=weak_keys, actor=WORKER, clock=tools.clock
         ):
-            refused += isinstance(one, FileRefused)
-            taken += not isinstance(one, FileRefused)
-    if not made + taken + refused:
-        return "nothing new"
-    return f"made {made} files, took {taken}, refused {refused}"
+            refused += isinstance(file, FileRefused)
+            taken += not isinstance(file, FileRefused)
+    if made + taken + refused:
+        said.append(f"made {made} files, took {taken}, refused {refused}")
+    return "; ".join(said) or "nothing new"
 
 
 JOBS: Mapping[str, Job] = {
@@ -337,7 +343,7 @@ JOBS: Mapping[str, Job] = {
     "expire": Job(timedelta(days=1), "end cards whose validity is over", expire),
     "keys": Job(timedelta(hours=1), "note what the vault tells about its keys", note_keys),
     "key-sweep": Job(timedelta(days=1), "look over every certified key", sweep_keys),
-    "bureaux": Job(timedelta(minutes=1), "exchange files with outside bureaux", exchange_with_bureaux),
+    "bureaux": Job(timedelta(minutes=1), "order from outside bureaux, exchange files with them", exchange_with_bureaux),
     "sweep": Job(timedelta(days=1), "forget old runs", sweep),
 }
 

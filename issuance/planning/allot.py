@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from issuance.planning.region import Counts, Supply
+from issuance.planning.region import Counts, Reals, Supply
 
 
 def in_order(wanted: Counts, limit: Counts) -> Counts:
@@ -75,10 +75,14 @@ def _up_to(wanted: Counts, served: Counts, order: Counts) -> Counts:
 
 @dataclass(frozen=True)
 class LineGroups:
-    """Lines that can make the same card variants count as one: `masks` says which, `member` [L] who belongs where."""
+    """Lines that make the same card variants at the same price count as one.
+
+    `masks` says which variants, `prices` [G] what a card costs more there, `member` [L] who belongs where.
+    """
 
     masks: tuple[frozenset[int], ...]
     member: Counts
+    prices: Reals
 
     def capacity(self, by_line: Counts) -> Counts:
         """[G, ...] the groups' capacity from that of the lines [L, ...]."""
@@ -87,9 +91,19 @@ class LineGroups:
         return total
 
     def makers(self, variant: int) -> list[int]:
-        """The groups that make a variant, the most specialised first, so that the others stay free."""
+        """The groups that make a variant: the cheapest, then the most specialised, so that the others stay free."""
         able = [number for number, mask in enumerate(self.masks) if variant in mask]
-        return sorted(able, key=lambda number: len(self.masks[number]))
+        return sorted(able, key=lambda number: (self.prices[number], len(self.masks[number])))
+
+    def carried(self, used: Counts, before: "LineGroups") -> Counts:
+        """[D, G, V] what other groups made, as these; what none of these is like, by the first that can make it."""
+        places = {kind: number for number, kind in enumerate(zip(self.masks, self.prices.tolist(), strict=True))}
+        found = np.zeros((len(used), len(self.masks), used.shape[2]), dtype=np.int64)
+        for number, kind in enumerate(zip(before.masks, before.prices.tolist(), strict=True)):
+            for variant in range(used.shape[2]):
+                takers = [places[kind]] if kind in places else self.makers(variant)[:1]
+                found[:, takers, variant] += used[:, [number], variant]
+        return found
 
     def take(self, floor: "Floor", wanted: Counts) -> Counts:
         """[V] how many of `wanted` [V] can be made with what is free on the floor, which is noted there."""
@@ -112,7 +126,12 @@ class Floor:
 
 
 def line_groups(supply: Supply) -> LineGroups:
-    """Group the lines of a supply by what they make."""
-    masks = sorted({frozenset(line.makes) for line in supply.lines}, key=sorted)
-    place = {mask: number for number, mask in enumerate(masks)}
-    return LineGroups(tuple(masks), np.array([place[frozenset(line.makes)] for line in supply.lines], dtype=np.int64))
+    """Group the lines of a supply by what they make, and for what price."""
+    kinds = [(line.price, frozenset(line.makes)) for line in supply.lines]
+    groups = sorted(set(kinds), key=lambda kind: (kind[0], sorted(kind[1])))
+    place = {kind: number for number, kind in enumerate(groups)}
+    return LineGroups(
+        tuple(mask for _, mask in groups),
+        np.array([place[kind] for kind in kinds], dtype=np.int64),
+        np.array([price for price, _ in groups], dtype=float),
+    )

@@ -23,7 +23,7 @@ _SUPPLY = ("capacity", "chips", "deliveries")
 _DELIVERY = tuple(field.name for field in fields(Delivery))
 _DEMAND = tuple(field.name for field in fields(Demand))
 _WALK = tuple(field.name for field in fields(Walk))
-_RELAXED = ("targets", "lines", "chips", "windows", "clusters")
+_RELAXED = ("targets", "paid", "lines", "chips", "windows", "clusters")
 
 
 def pack(plan: Plan) -> bytes:

@@ -1,20 +1,23 @@
-"""What a plan costs, by the same count as its bound: waiting and lateness until cards leave the centre, and trips."""
+"""What a plan costs, by the same count as its bound: waiting and lateness until cards leave the centre, trips, and what
+outside bureaux ask for a card."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from issuance.planning.allot import line_groups
 from issuance.planning.forward import Walk
 from issuance.planning.region import CLASSES, Region, last_departures
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Waiting, lateness and trips, each in the currency of `Prices`."""
+    """Waiting, lateness, trips and cards made for a price, each in the currency of `Prices`."""
 
     waiting: float
     lateness: float
     trips: float
+    making: float = 0.0
 
     @property
     def people(self) -> float:
@@ -24,7 +27,7 @@ class Cost:
     @property
     def total(self) -> float:
         """All of it."""
-        return self.people + self.trips
+        return self.people + self.trips + self.making
 
 
 def cost_of(region: Region, walk: Walk) -> Cost:
@@ -40,4 +43,5 @@ def cost_of(region: Region, walk: Walk) -> Cost:
         waiting=sum(prices.wait[kind] * float(spans @ waiting[:, kind]) for kind in range(CLASSES)),
         lateness=sum(prices.late[kind] * float(spans @ late[:, kind]) for kind in range(CLASSES)),
         trips=float((used * region.delivery.cost).sum()),
+        making=float(walk.used.sum(axis=(0, 2)) @ line_groups(region.supply).prices),
     )

@@ -5,13 +5,13 @@ hand over, chips without end, a courier to every point on every working day, the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
 
 from issuance.planning.calendar import WorkingCalendar
-from issuance.planning.region import Counts, Delivery, Flags, Line, Place, Supply
+from issuance.planning.region import BUREAU, Counts, Delivery, Flags, Line, Place, Supply
 from issuance.planning.timetable import LineHours, PointHours, Round, mobile_hand_over, visits
 
 WORKING_WEEK = frozenset(range(5))
@@ -20,6 +20,8 @@ PLENTY = 10**9
 # A delivery that is overdue is believed to come so many planning days from now, until somebody knows better.
 OVERDUE_DAYS = 10
 SAFE_DAYS = 20
+# Working days from an order to the cards back at the centre, where nobody has said.
+BUREAU_DAYS = 10
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,35 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Partner:
+    """A bureau that can take orders now, by the office's own tables; it promises `daily` cards a working day."""
+
+    code: str
+    name: str
+    daily: int
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the office says of a bureau: whether the plan may `use` it, and for how much.
+
+    `daily` cards at most (None: what it promises), each for `price` more than at home; after an order they are back in
+    `days` working days.
+    """
+
+    use: bool = True
+    daily: int | None = None
+    price: float = 0.0
+    days: int = BUREAU_DAYS
+
+
+@dataclass(frozen=True)
 class Facts:
     """The checked table: lines with their hours, chips, and the couriers' rounds by point code.
 
     `in_hand` is None where the stock's own books are to be believed; `intake` times the applications that came lately
-    are expected to come every day (0: nobody is expected); `windows` times what points can hand over.
+    are expected to come every day (0: nobody is expected); `windows` times what points can hand over. `bureaux` says
+    how each bureau may be used; those that can take orders join by `joined`.
     """
 
     lines: tuple[tuple[Line, LineHours], ...] = ()
@@ -88,6 +114,16 @@ class Facts:
     points: Mapping[str, Service] = field(default_factory=dict)
     intake: float = 0.0
     windows: float = 1.0
+    bureaux: Mapping[str, Outside] = field(default_factory=dict)
+    partners: tuple[Partner, ...] = ()
+
+    def joined(self, partners: Sequence[Partner]) -> "Facts":
+        """With the bureaux that can take orders now, as lines beside the own ones, as far as the office uses them."""
+        return replace(self, partners=tuple(partners))
+
+    def outside(self, code: str) -> Outside:
+        """What is said of the bureau with a code."""
+        return self.bureaux.get(code, Outside())
 
     @property
     def free_chips(self) -> int:
@@ -104,7 +140,7 @@ class Facts:
         arrived: frozenset[str] = frozenset(),
     ) -> Supply:
         """Lines and chips by day; `chips` that are free by the office's books, `arrived` delivery notes in them."""
-        lines = self.lines or (_default_line(points),)
+        lines = self.all_lines(points)
         deliveries = np.zeros((1, len(days)), dtype=np.int64)
         for coming in self.deliveries:
             if coming.note not in arrived:
@@ -115,6 +151,17 @@ class Facts:
             np.array([self.free_chips if chips is None else chips], dtype=np.int64),
             deliveries,
         )
+
+    def all_lines(self, points: Sequence[OfficePoint]) -> tuple[tuple[Line, LineHours], ...]:
+        """Own lines, one where none is told, and bureaux; one that is forbidden or takes no orders makes nothing."""
+        partners = {one.code for one in self.partners}
+        told = {line.code: hours for line, hours in self.lines if line.kind == BUREAU}
+        own = tuple(
+            (line, replace(hours, machines=0) if line.kind == BUREAU else hours)
+            for line, hours in self.lines or (_default_line(points),)
+            if line.code not in partners
+        )
+        return (*own, *(_bureau_line(one, self.outside(one.code), told.get(one.code)) for one in self.partners))
 
     def delivery(self, days: Sequence[date], calendar: WorkingCalendar, points: Sequence[OfficePoint]) -> Delivery:
         """Couriers and windows by day."""
@@ -167,6 +214,14 @@ def _hand_over(service: Service, daily: int, days: Sequence[date], calendar: Wor
     if service.hours:
         return service.hours.hand_over(days, calendar)
     return np.array([daily if calendar.is_working(day) else 0 for day in days], dtype=np.int64)
+
+
+def _bureau_line(partner: Partner, said: Outside, hours: LineHours | None) -> tuple[Line, LineHours]:
+    daily = partner.daily if said.daily is None else min(partner.daily, said.daily)
+    usual = hours or LineHours(machines=1, cards_per_hour=daily, shift_hours=1)
+    used = usual if said.use else replace(usual, machines=0)
+    line = Line(partner.code, partner.name, partner.name, (0,), used.shift_cards, BUREAU, said.price, said.days)
+    return line, used
 
 
 def _default_line(points: Sequence[OfficePoint]) -> tuple[Line, LineHours]:

@@ -8,6 +8,8 @@
                      stops = [days] and stop_minutes for a mobile office
 [intake]             factor: times the applications of late that are expected to come every day (0: none)
 [windows]            factor: times what all points can hand over
+[bureaux.CODE]       use (false: the plan sends it nothing), daily (cards at most), price (a card, beyond own lines),
+                     days (working days, from the order to the cards back); bureaux are entered by `uec bureau`
 """
 
 from collections.abc import Mapping
@@ -15,14 +17,14 @@ from datetime import date
 from typing import Any
 
 from issuance.planning.errors import PlanningError
-from issuance.planning.facts import Coming, Facts, Service
+from issuance.planning.facts import BUREAU_DAYS, Coming, Facts, Outside, Service
 from issuance.planning.region import BUREAU, OWN, Line
 from issuance.planning.timetable import LineHours, Maintenance, PointHours
 
 HOURS = frozenset({"windows", "minutes", "minutes_a_card", "share_percent"})
 ROUND = frozenset({"weekdays", "volume", "cost", "transit"})
 KNOWN: Mapping[str, frozenset[str]] = {
-    "": frozenset({"lines", "chips", "courier", "points", "intake", "windows"}),
+    "": frozenset({"lines", "chips", "courier", "points", "intake", "windows", "bureaux"}),
     "lines": frozenset(
         {"code", "name_ru", "name_en", "kind", "machines", "cards_per_hour", "shift_hours", "shifts", "maintenance"}
     ),
@@ -33,6 +35,7 @@ KNOWN: Mapping[str, frozenset[str]] = {
     "points": ROUND | HOURS | {"storage", "stops", "stop_minutes"},
     "intake": frozenset({"factor"}),
     "windows": frozenset({"factor"}),
+    "bureaux": frozenset({"use", "daily", "price", "days"}),
 }
 
 
@@ -57,6 +60,8 @@ def _facts(table: Mapping[str, Any]) -> Facts:
         raise PlanningError("Two lines have one code: give each line its own.")
     for code, entry in table.get("points", {}).items():
         _only(entry, "points", code)
+    for code, entry in table.get("bureaux", {}).items():
+        _only(entry, "bureaux", code)
     in_hand = chips.get("in_hand")
     return Facts(
         lines=lines,
@@ -66,6 +71,7 @@ def _facts(table: Mapping[str, Any]) -> Facts:
         points={code: _service(entry) for code, entry in table.get("points", {}).items()},
         intake=_amount(table.get("intake", {}).get("factor", 0)),
         windows=_amount(table.get("windows", {}).get("factor", 1)),
+        bureaux={code: _outside(entry) for code, entry in table.get("bureaux", {}).items()},
     )
 
 
@@ -119,6 +125,18 @@ def _service(entry: Mapping[str, Any]) -> Service:
         hours=hours,
         stops=tuple(sorted({_day(one) for one in entry.get("stops", ())})),
         stop_minutes=_count(entry.get("stop_minutes", 0)),
+    )
+
+
+def _outside(entry: Mapping[str, Any]) -> Outside:
+    use = entry.get("use", True)
+    if not isinstance(use, bool):
+        raise PlanningError("Whether a bureau is used is true or false: correct it.")
+    return Outside(
+        use=use,
+        daily=None if "daily" not in entry else _count(entry["daily"]),
+        price=_amount(entry.get("price", 0)),
+        days=_count(entry.get("days", BUREAU_DAYS)),
     )
 
 

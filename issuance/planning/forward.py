@@ -51,6 +51,7 @@ class Walk:
 class Course:
     """What stays the same on every day of a walk.
 
+    `capacity` [G, D] is what groups of lines can make, `paid` [G, D] what of it may be asked of those with a price.
     With `kept_plan` [D, P, V], the cohort cards to be made by each day, cumulatively, none of them is made earlier.
     `queue_ages` [P, C, V, T] are the ages by which points hand over, and `handed_before` [P, C, V] how many places of
     their queues were handed over before the first day; negative where other cards lay there that go first.
@@ -71,14 +72,21 @@ class Course:
     queue_ages: Counts
     handed_before: Counts
     kept_plan: Counts | None = None
+    paid: Counts | None = None
 
 
 def course_of(
-    region: Region, *, targets: Counts, trips: Flags | None = None, kept_plan: Counts | None = None
+    region: Region,
+    *,
+    targets: Counts,
+    trips: Flags | None = None,
+    kept_plan: Counts | None = None,
+    paid: Counts | None = None,
 ) -> Course:
     """Prepare the walk; `targets` [P, V, D] is what of each cohort should have left by each day, cumulatively.
 
-    `trips` [P, D] are the couriers' departures that are used; all by default.
+    `trips` [P, D] are the couriers' departures that are used, `paid` [G, D] the cards that lines with a price are asked
+    for; all they can by default.
     """
     used = region.delivery.departs if trips is None else trips
     ages = np.cumsum(region.demand.due, axis=-1)
@@ -101,6 +109,7 @@ def course_of(
         queue_ages=ages,
         handed_before=-region.demand.stock,
         kept_plan=kept_plan,
+        paid=paid,
     )
 
 
@@ -222,16 +231,25 @@ def make(course: Course, state: State, day: int, floor: Floor, wanted: Counts | 
     if wanted is not None:
         _make_stage(course, state, floor, made, np.minimum(wanted, waiting))
     else:
+        able = floor.free + floor.used.sum(axis=1)
+        _hold_to_price(course, day, floor)
         for kind in (Kind.REMAKE, Kind.CLOCK):
             stage = np.zeros_like(waiting)
             stage[:, kind] = waiting[:, kind]
             _make_stage(course, state, floor, made, stage)
-        if course.kept_plan is None:
-            _make_cohort(course, state, day, floor, made)
-        else:
+        if course.kept_plan is not None:
+            # A day that was promised is worth any price.
+            floor.free[:] = able - floor.used.sum(axis=1)
             _keep_cohort(course, state, day, floor, made, course.kept_plan)
-            _make_cohort(course, state, day, floor, made)
+        _make_cohort(course, state, day, floor, made)
     return made
+
+
+def _hold_to_price(course: Course, day: int, floor: Floor) -> None:
+    """Leave of lines with a price no more free than is worth it."""
+    if course.paid is not None:
+        worth = np.maximum(course.paid[:, day] - floor.used.sum(axis=1), 0)
+        floor.free[:] = np.where(course.groups.prices > 0, np.minimum(floor.free, worth), floor.free)
 
 
 def make_ahead(course: Course, state: State, day: int, floor: Floor, made: Counts) -> None:
@@ -278,13 +296,14 @@ def _make_cohort(course: Course, state: State, day: int, floor: Floor, made: Cou
 
 
 def _keep_cohort(course: Course, state: State, day: int, floor: Floor, made: Counts, kept: Counts) -> None:
-    """Make what another plan would have made by now, and then those it had no day for."""
+    """Make what another plan would have made by now, and then, where it is worth its price, those it had no day for."""
     days = course.targets.shape[2]
     trip = course.next_trip[:, day]
     cohort = (slice(None), Kind.COHORT)
     behind = np.minimum(kept[day] - state.made[cohort], state.known[cohort] - state.made[cohort])
     behind[~course.region.reachable] = 0
     _by_departure(course, state, day, floor, made, np.maximum(behind, 0), trip)
+    _hold_to_price(course, day, floor)
     waiting = np.where(state.made[cohort] >= kept[-1], state.known[cohort] - state.made[cohort], 0)
     waiting[(trip >= days) | ~course.region.reachable] = 0
     finished = (state.made - state.left)[cohort].sum(axis=1)

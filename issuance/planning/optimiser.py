@@ -5,13 +5,15 @@
 The plan always comes, whatever the input: what cannot be made in time is late or open in it, and `lateness` says why.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from issuance.planning.allot import line_groups
 from issuance.planning.cost import Cost, cost_of
 from issuance.planning.forward import Walk, course_of, walk
 from issuance.planning.lots import bound_with_trips, trips_worth_running
-from issuance.planning.region import Flags, Region
+from issuance.planning.region import Counts, Flags, Region
 from issuance.planning.relaxation import CLUSTERS, Relaxed, relax
 from issuance.planning.slots import Batches, Slots, slots_of
 
@@ -44,11 +46,33 @@ class Plan:
 def make_plan(region: Region, *, clusters: int = CLUSTERS) -> Plan:
     """Plan a region with its couriers' trip costs; without any, every trip runs and the linear bound is the bound."""
     relaxed = relax(region, clusters=clusters)
-    every = walk(course_of(region, targets=relaxed.targets))
+
+    def walked(trips: Flags) -> Walk:
+        return cheapest(
+            region, relaxed, lambda paid: walk(course_of(region, targets=relaxed.targets, trips=trips, paid=paid))
+        )
+
+    every = walked(region.delivery.departs)
     if not region.delivery.cost.any():
         return Plan(region, region.delivery.departs, every, cost_of(region, every), relaxed.bound, relaxed)
     trips = trips_worth_running(region, every)
-    lots = walk(course_of(region, targets=relaxed.targets, trips=trips))
+    lots = walked(trips)
     bound = bound_with_trips(region, clusters=clusters)
     chosen = min(((lots, trips), (every, region.delivery.departs)), key=lambda one: cost_of(region, one[0]).total)
     return Plan(region, chosen[1], chosen[0], cost_of(region, chosen[0]), bound, relaxed)
+
+
+def worth_paying(region: Region, relaxed: Relaxed) -> Counts | None:
+    """[G, D] cards that lines with a price are worth it for; None where none has one, or other lines were priced."""
+    groups = line_groups(region.supply)
+    return relaxed.paid if groups.prices.any() and len(relaxed.paid) == len(groups.masks) else None
+
+
+def cheapest(region: Region, relaxed: Relaxed, go: Callable[[Counts | None], Walk]) -> Walk:
+    """The walk that asks outside lines for what the programme thinks them worth, or for all they can: what costs less.
+
+    The programme has fractions of cards and of points; where it is too hopeful, whole cards would come late.
+    """
+    paid = worth_paying(region, relaxed)
+    tried = [go(paid)] if paid is None else [go(paid), go(None)]
+    return min(tried, key=lambda one: cost_of(region, one).total)

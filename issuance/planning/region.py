@@ -36,7 +36,8 @@ CLASSES = len(Kind)
 class Line:
     """A production line or an outside bureau (`kind`): `makes` are the indexes of the card variants it can write.
 
-    `shift` is how many cards one more shift would make.
+    `shift` is how many cards one more shift would make. A card costs `price` more than on a line without one, in the
+    couriers' currency; `lead` planning days pass from the order to the day on which cards count as made.
     """
 
     code: str
@@ -45,6 +46,8 @@ class Line:
     makes: tuple[int, ...]
     shift: int = 0
     kind: str = OWN
+    price: float = 0.0
+    lead: int = 0
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Relaxed:
     """`bound` is what any plan costs at least, `clock_base` of it that clocks wait for their first
     trip whatever is done; `targets` [P, V, D] cohort cards to have left by each day.
 
+    `paid` [G, D] are the cards that groups of lines with a price are worth it for, and all that the others can make.
     `lines` [G, D], `chips` [V, D] and `windows` [K, D] are what one more card of capacity that day saves; `clusters`
     [P] says which cluster a point is in.
     """
@@ -34,6 +35,7 @@ class Relaxed:
     bound: float
     clock_base: float
     targets: Counts
+    paid: Counts
     lines: Reals
     chips: Reals
     windows: Reals
@@ -49,6 +51,7 @@ def relax(region: Region, *, clusters: int = CLUSTERS) -> Relaxed:
         bound,
         model.clock_base,
         model.targets(solved),
+        model.paid(solved),
         -np.minimum(solved.duals[model.line_rows], 0.0),
         np.abs(solved.duals[model.chip_rows]),
         np.abs(solved.duals[model.room_rows]),
@@ -75,10 +78,10 @@ class _Model:
     def _lines_and_chips(self) -> None:
         lp, shape = self.programme, (self.variants, self.days)
         supply, demand = self.region.supply, self.region.demand
-        groups = line_groups(supply)
-        capacity = groups.capacity(supply.capacity)
+        self.groups = groups = line_groups(supply)
+        self.capacity = capacity = groups.capacity(supply.capacity)
         self.line_rows = lp.add_rows(capacity.shape, low=-INFINITY, high=capacity)
-        made = lp.add_columns((len(groups.masks), *shape))
+        made = lp.add_columns((len(groups.masks), *shape), cost=groups.prices[:, None, None])
         for group, mask in enumerate(groups.masks):
             unable = [variant for variant in range(self.variants) if variant not in mask]
             lp.put(self.line_rows[group], made[group], 1.0)
@@ -158,6 +161,12 @@ class _Model:
         known = region.demand.known[~self.reachable, kind].sum(axis=(0, 1)).astype(float)
         known[0] += region.demand.finished[~self.reachable, kind].sum()
         self.base += region.prices.wait[kind] * float((np.cumsum(known) * region.spans).sum())
+
+    def paid(self, solved: Solved) -> Counts:
+        """What the programme has lines with a price make, in whole cards; the capacity of those without."""
+        wanted = np.ceil(solved.columns[self.made].sum(axis=1) - 1e-6).astype(np.int64)
+        found: Counts = np.where(self.groups.prices[:, None] > 0, np.minimum(wanted, self.capacity), self.capacity)
+        return found
 
     def targets(self, solved: Solved) -> Counts:
         """Each point's part of its cluster's departures, by its part of the cluster's people."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from issuance.planning.allot import line_groups
 from issuance.planning.optimiser import Plan
-from issuance.planning.region import Kind, Reals
+from issuance.planning.region import OWN, Kind, Line, Reals
 
 MONTHS_RU = (
     "январе",
@@ -120,7 +120,8 @@ def _shifts(plan: Plan) -> Iterator[Relief]:
         months.setdefault((day.year, day.month), []).append(index)
     # Lines that make the same have one price: the one with the largest shift speaks for them.
     best = {
-        int(group): max(np.flatnonzero(member == group), key=lambda n: region.supply.lines[n].shift) for group in member
+        int(group): max(np.flatnonzero(member == group), key=lambda n: _speaks(region.supply.lines[n]))
+        for group in member
     }
     worth = _days_forward(plan, plan.relaxed.lines)
     for group, number in best.items():
@@ -132,15 +133,26 @@ def _shifts(plan: Plan) -> Iterator[Relief]:
             forward = float(worth[group, days].mean()) if days else 0.0
             if not cards or forward < NOTICEABLE_DAYS:
                 continue
+            more_ru, more_en = _more(line)
             yield Relief(
                 Bottleneck.LINES,
                 cards,
                 forward,
-                f"Ещё одна смена ({line.name_ru}) в {MONTHS_RU[month - 1]} {year}: карт раньше — {_spaced(cards)}, "
-                f"дней — {forward:.0f}.",
-                f"One more shift on {line.name_en} in {MONTHS_EN[month - 1]} {year} brings {cards:,} cards forward by "
-                f"{forward:.0f} days.",
+                f"{more_ru} в {MONTHS_RU[month - 1]} {year}: карт раньше — {_spaced(cards)}, дней — {forward:.0f}.",
+                f"{more_en} in {MONTHS_EN[month - 1]} {year} brings {cards:,} cards forward by {forward:.0f} days.",
             )
+
+
+def _speaks(line: Line) -> tuple[bool, int]:
+    """Of lines that make the same, an own one with the largest shift speaks for all."""
+    return line.kind == OWN, line.shift
+
+
+def _more(line: Line) -> tuple[str, str]:
+    """More of a line in words: a shift of an own one, as much again of a bureau."""
+    if line.kind == OWN:
+        return f"Ещё одна смена ({line.name_ru})", f"One more shift on {line.name_en}"
+    return f"Вдвое больше карт в день ({line.name_ru})", f"Twice the cards a day from {line.name_en}"
 
 
 def _days_forward(plan: Plan, prices: Reals) -> Reals:

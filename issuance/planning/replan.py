@@ -11,10 +11,11 @@ from datetime import date
 
 import numpy as np
 
+from issuance.planning.allot import line_groups
 from issuance.planning.cost import cost_of
 from issuance.planning.errors import PlanningError
-from issuance.planning.forward import course_of, walk
-from issuance.planning.optimiser import Plan
+from issuance.planning.forward import Walk, course_of, walk
+from issuance.planning.optimiser import Plan, cheapest
 from issuance.planning.region import Counts, Flags, Kind, Region
 from issuance.planning.relaxation import relax
 
@@ -66,8 +67,14 @@ def replan(plan: Plan, region: Region, *, day: int, frozen: int = 0) -> Replanne
     if not 0 <= day < len(region.days):
         raise PlanningError("The day of the event lies outside the plan: make a new plan instead.")
     kept = np.cumsum(plan.walk.made[:, :, Kind.COHORT], axis=0) + plan.region.demand.finished[:, Kind.COHORT]
-    course = course_of(region, targets=plan.relaxed.targets, trips=plan.trips, kept_plan=kept)
-    walked = walk(course, before=plan.walk, first=day, frozen=day + frozen)
+    groups = line_groups(region.supply)
+    before = replace(plan.walk, used=groups.carried(plan.walk.used, line_groups(plan.region.supply)))
+
+    def go(paid: Counts | None) -> Walk:
+        course = course_of(region, targets=plan.relaxed.targets, trips=plan.trips, kept_plan=kept, paid=paid)
+        return walk(course, before=before, first=day, frozen=day + frozen)
+
+    walked = cheapest(region, plan.relaxed, go)
     new = replace(plan, region=region, walk=walked, cost=cost_of(region, walked))
     return Replanned(new, tuple(_moved(plan, new, day)))
 
@@ -83,19 +90,41 @@ def renew(old: Plan, region: Region, *, frozen_until: date | None) -> Plan:
         raise PlanningError("Points or card variants have changed: make a new plan instead.")
     relaxed = relax(region)
     trips = region.delivery.departs & _trips_kept(old, region)
-    course = course_of(region, targets=relaxed.targets, trips=trips, kept_plan=_kept(old, region, frozen_until))
-    walked = walk(course)
+    kept = _kept(old, region, frozen_until)
+    walked = cheapest(
+        region,
+        relaxed,
+        lambda paid: walk(course_of(region, targets=relaxed.targets, trips=trips, kept_plan=kept, paid=paid)),
+    )
     return Plan(region, trips, walked, cost_of(region, walked), relaxed.bound, relaxed)
 
 
 def _kept(old: Plan, region: Region, frozen_until: date | None) -> Counts:
     """[D, P, V] cohort cards of the old plan to be made by each day of the new one, without those in batches."""
-    made = np.cumsum(old.walk.made[:, :, Kind.COHORT], axis=0)
     gone = sum(1 for day in old.region.days if frozen_until is not None and day <= frozen_until)
-    rest = made - (made[gone - 1] if gone else 0)
+    left = old.walk.made[:, :, Kind.COHORT].copy()
+    left[:gone] = 0
+    if gone:
+        left -= _cut_ahead(old, gone)
+    rest = np.cumsum(left, axis=0)
     by = np.searchsorted(_ordinals(old.region), _ordinals(region), side="right") - 1
     # What was to be made on days that have passed, and was not put into batches, comes as soon as it can.
     return np.maximum(np.where((by >= 0)[:, None, None], rest[np.maximum(by, 0)], 0), 0)
+
+
+def _cut_ahead(old: Plan, gone: int) -> Counts:
+    """[D, P, V] cohort cards of lines with a lead that are in batches, though their day is `gone` or later."""
+    days, shape = len(old.region.days), old.region.demand.finished.shape
+    found = np.zeros((days, shape[0], shape[2]), dtype=np.int64)
+    leads = np.array([line.lead for line in old.region.supply.lines], dtype=np.int64)
+    if not leads.any():
+        return found
+    slots, _ = old.pieces
+    point, kind, variant = np.unravel_index(slots.stream, shape)
+    within = (slots.made >= gone) & (slots.made < np.minimum(days, gone + leads[slots.line]))
+    rows = np.flatnonzero((kind == Kind.COHORT) & (slots.line >= 0) & within)
+    np.add.at(found, (slots.made[rows], point[rows], variant[rows]), slots.count[rows])
+    return found
 
 
 def _trips_kept(old: Plan, region: Region) -> Flags:
@@ -123,7 +152,8 @@ def _moved(old: Plan, new: Plan, day: int) -> list[Moved]:
     for stream in np.flatnonzero((before != after).any(axis=1)):
         cuts = np.unique(np.minimum(np.concatenate([before[stream], after[stream], [told[stream]]]), told[stream]))
         cuts = cuts[cuts > 0]
-        starts = np.concatenate([[0], cuts[:-1]])
+        # Where nobody was told a day yet there is no cut at all.
+        starts = np.concatenate([[0], cuts])[: len(cuts)]
         was, now = (np.searchsorted(curve[stream], starts, side="right") for curve in (before, after))
         point, kind, variant = (int(part) for part in np.unravel_index(stream, shape))
         found += [

@@ -17,7 +17,7 @@ from issuance.planning.allot import Floor
 from issuance.planning.chances import Chances, draw
 from issuance.planning.forward import Course, State, Walk, begin, course_of, hand_over, make, make_ahead, send, walk
 from issuance.planning.ledger import Ledger, Moves
-from issuance.planning.optimiser import Plan, make_plan
+from issuance.planning.optimiser import Plan, make_plan, worth_paying
 from issuance.planning.region import Counts, Demand, Kind, Reals, Region
 from issuance.planning.rooms import Rooms
 
@@ -154,7 +154,8 @@ class _Year:
         self.state = begin(region)
         ledger.enter("PERSONALISED", int(self.known.sum()))
         self.kept = np.cumsum(plan.walk.made[:, :, Kind.COHORT], axis=0) + region.demand.finished[:, Kind.COHORT]
-        course = course_of(region, targets=plan.relaxed.targets, trips=plan.trips)
+        self.paid = worth_paying(region, plan.relaxed)
+        course = course_of(region, targets=plan.relaxed.targets, trips=plan.trips, paid=self.paid)
         self.rooms = course.rooms
         self._follow(course, plan.walk, 0)
 
@@ -216,7 +217,11 @@ class _Year:
         self._note_promises(day)
         rest = self._as_known(day)
         course = course_of(
-            rest, targets=self._old_targets(day), trips=self.trips[:, day:], kept_plan=self._kept_days(day)
+            rest,
+            targets=self._old_targets(day),
+            trips=self.trips[:, day:],
+            kept_plan=self._kept_days(day),
+            paid=None if self.paid is None else self.paid[:, day:],
         )
         course = self._continued(course, day)
         self.state = self._carried_over(rest, self.state)

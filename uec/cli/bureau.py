@@ -42,7 +42,9 @@ def bureau() -> None:
 
     \b
     The way of a batch:
-      uec bureau order B-000007 --bureau NORTH              a planner, once the batch is released and prepared
+      uec plan make                                         the plan gives a batch to the bureau where that pays
+      uec bureau order B-000007                             by itself every minute once it is released and prepared;
+                                                            --bureau NORTH for a batch of another line
       uec bureau approve-order BO-000001                    a releaser
       uec bureau send                                       the file lies in CODE/in, signed and encrypted
       uec bureau take                                       acknowledgement and results out of CODE/out
@@ -52,7 +54,7 @@ def bureau() -> None:
 
 @bureau.command()
 @click.argument("batch")
-@click.option("--bureau", "code", required=True, help="Its code.")
+@click.option("--bureau", "code", help="Its code. Default: the bureau that the plan gave the batch to.")
 @click.option(
     "--certificates",
     type=click.Choice([way.value for way in Certificates]),
@@ -61,17 +63,21 @@ def bureau() -> None:
 @click.option("--spare", type=click.IntRange(0), help="Blanks beside one a card. Default: 5 %, at least 2.")
 @login_options
 def order(
-    batch: str, code: str, certificates: str | None, spare: int | None, login: str, password_file: Path | None
+    batch: str, code: str | None, certificates: str | None, spare: int | None, login: str, password_file: Path | None
 ) -> None:
-    """Draw up an order for a released and prepared BATCH (its number)."""
-    from uec.services import bureau_orders, bureaux, rules  # noqa: PLC0415
+    """Draw up an order for a released and prepared BATCH (its number).
+
+    For a batch that the plan gave to a bureau, the job `bureaux` does the same by itself.
+    """
+    from uec.services import bureau_drawing, bureau_orders, bureaux, rules  # noqa: PLC0415
 
     chosen = settings()
     with acting(login, password_file) as (session, actor):
         row = bureau_orders.find_batch(session, batch)
         profile = rules.card_profile(chosen, row.profile)
         way = Certificates(certificates) if certificates else bureau_orders.usual_way(profile)
-        drawing = bureau_orders.Drawing(row.id, bureaux.find(session, code).id, way, spare)
+        by = bureaux.find(session, code) if code else bureau_drawing.required(session, row)
+        drawing = bureau_orders.Drawing(row.id, by.id, way, spare)
         made = bureau_orders.draw(session, drawing, profile=profile, actor=actor, now=now())
         number = bureau_orders.number_of(session, made)
     click.echo(f"order {number}: drawn up; another person approves it")

@@ -64,7 +64,7 @@ def consider(
         raise InvalidInput("Only a batch that is planned and not yet released can be moved.", field="day")
     if not today <= day or not rules.calendar.is_working(day):
         raise InvalidInput("Choose a working day from today on.", field="day")
-    facts = plan_facts.current(session)
+    facts = plan_facts.current(session, today=today)
     wanted = line or batch.line
     departs, promised = _journey(session, batch, day, facts, rules.calendar)
     of_batch = (Card.batch_id == batch_id, Card.state.in_((CardState.PLANNED, CardState.PREPARED)))
@@ -77,7 +77,7 @@ def consider(
         departs_on=departs,
         promised_on=promised,
         cards=cards,
-        free=_free(session, batch, day, wanted, facts, rules.calendar),
+        free=_free(session, batch, day, wanted, facts, rules.calendar, today),
         later=cards if promised is None else session.scalar(told.where(Card.promised_on < promised)) or 0,
         earlier=0 if promised is None else session.scalar(told.where(Card.promised_on > promised)) or 0,
         late=cards if promised is None else session.scalar(past_clock.where(Application.due_on < promised)) or 0,
@@ -142,13 +142,22 @@ def _journey(
     return days[leaves], days[arrives + int(open_days[0])] if len(open_days) else None
 
 
-def _free(session: Session, batch: Batch, day: date, line: str | None, facts: Facts, calendar: WorkingCalendar) -> int:
-    """Cards the line can make on the day beside the batches that are there."""
+def _free(
+    session: Session,
+    batch: Batch,
+    day: date,
+    line: str | None,
+    facts: Facts,
+    calendar: WorkingCalendar,
+    today: date,
+) -> int:
+    """Cards the line can make on the day beside the batches there; none of a bureau before they can be back."""
     points = list(plan_region.office_points(session).values())
     supply = facts.supply((day,), calendar, points)
     own = [number for number, one in enumerate(supply.lines) if line is None or one.code == line]
     if not own:
         raise InvalidInput(f"There is no line {line!r}: choose one of the list.", field="line")
+    own = [number for number in own if day >= calendar.after(today, supply.lines[number].lead)]
     taken = select(func.count()).select_from(Card).join(Batch, Batch.id == Card.batch_id)
     there = taken.where(
         Batch.planned_for == day,

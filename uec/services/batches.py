@@ -57,7 +57,8 @@ def _planned(session: Session, make: plan_office.Making, actor: Actor, rules: Ba
         horizon_days=rules.horizon_days,
     )
     made = make(session, region=region, actor=actor, now=now)
-    frozen = plan_freeze.freeze(session, made, rules=rules, actor=actor, now=now)
+    leads = {line.code: line.lead for line in region.supply.lines}
+    frozen = plan_freeze.freeze(session, made, leads=leads, rules=rules, actor=actor, now=now)
     outcome = _outcome(session, made, frozen)
     session.commit()
     return outcome

@@ -1,17 +1,28 @@
-"""Which cards are at an outside bureau: no station of ours may begin or go on with them until it has reported."""
+"""Which cards are at an outside bureau, or go to one: no station of ours may begin or go on with them.
 
-from sqlalchemy import ColumnElement, select
+A card is at a bureau until it has reported; a batch that the plan gave to a bureau is its own until there was an order.
+"""
+
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
-from uec.domain.bureau import BureauRefused, OrderedState
-from uec.store.tables import BureauCard, BureauOrder, Card
+from uec.domain.bureau import BureauRefused, OrderedState, PartnerState
+from uec.store.tables import Batch, Bureau, BureauCard, BureauOrder, Card
 
 AWAY = (OrderedState.ORDERED, OrderedState.ANSWERED)
 
 
 def away() -> ColumnElement[bool]:
-    """Whether the card of an enclosing statement is at a bureau."""
-    return select(BureauCard.id).where(BureauCard.card_id == Card.id, BureauCard.state.in_(AWAY)).exists()
+    """Whether the card of an enclosing statement is at a bureau, or goes to one."""
+    ordered = select(BureauCard.id).where(BureauCard.card_id == Card.id, BureauCard.state.in_(AWAY)).exists()
+    return or_(ordered, _destined().where(Batch.id == Card.batch_id).exists())
+
+
+def _destined() -> Select[str]:
+    """Codes of bureaux whose batch it is by the plan, while it was never ordered."""
+    before = select(BureauOrder.id).where(BureauOrder.batch_id == Batch.id).exists()
+    own = select(Bureau.code).select_from(Batch).join(Bureau, Bureau.code == Batch.line)
+    return own.where(Bureau.state == PartnerState.APPROVED, ~before)
 
 
 def refuse_if_away(session: Session, card: Card) -> None:
@@ -23,4 +34,11 @@ def refuse_if_away(session: Session, card: Card) -> None:
             f"Card {card.number} is at a bureau with order {number}: wait for its results.",
             finding="away",
             order=number,
+        )
+    bureau = session.scalar(_destined().where(Batch.id == card.batch_id))
+    if bureau is not None:
+        raise BureauRefused(
+            f"Card {card.number} is planned for bureau {bureau}: let its order be drawn up, or call its batch off.",
+            finding="destined",
+            bureau=bureau,
         )

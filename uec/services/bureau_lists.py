@@ -24,6 +24,7 @@ from uec.store.tables import (
 )
 
 ROWS = 50
+OVER = (OrderState.DECLINED, OrderState.CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -167,18 +168,24 @@ def refused_files(session: Session, *, limit: int = ROWS) -> Sequence[BureauFile
     return session.scalars(wanted.limit(limit)).all()
 
 
-def orderable_batches(session: Session, *, limit: int = 200) -> list[tuple[int, str, int]]:
-    """Released batches that stand in no order, all cards prepared: id, number and cards."""
-    standing = select(BureauOrder.batch_id).where(BureauOrder.state.not_in((OrderState.DECLINED, OrderState.CANCELLED)))
+def standing_order(session: Session, batch_id: int) -> BureauOrder | None:
+    """The order that a batch stands in."""
+    return session.scalar(select(BureauOrder).where(BureauOrder.batch_id == batch_id, BureauOrder.state.not_in(OVER)))
+
+
+def orderable_batches(session: Session, *, limit: int = 200) -> list[tuple[int, str, int, str | None]]:
+    """Released batches that stand in no order, all cards prepared: id, number, cards, and the bureau of the plan."""
+    standing = select(BureauOrder.batch_id).where(BureauOrder.state.not_in(OVER))
     planned = func.sum(case((Card.state == CardState.PLANNED, 1), else_=0))
     prepared = func.sum(case((Card.state == CardState.PREPARED, 1), else_=0))
     wanted = (
-        select(Batch.id, Batch.number, prepared)
+        select(Batch.id, Batch.number, prepared, Bureau.name)
         .join(Card, Card.batch_id == Batch.id)
+        .outerjoin(Bureau, Bureau.code == Batch.line)
         .where(Batch.state == BatchState.RELEASED, Batch.id.not_in(standing))
-        .group_by(Batch.id, Batch.number)
+        .group_by(Batch.id, Batch.number, Bureau.name)
         .having(planned == 0, prepared > 0)
-        .order_by(Batch.planned_for, Batch.id)
+        .order_by(Bureau.name.is_(None), Batch.planned_for, Batch.id)
         .limit(limit)
     )
-    return [(key, number, int(cards)) for key, number, cards in session.execute(wanted)]
+    return [(key, number, int(cards), bureau) for key, number, cards, bureau in session.execute(wanted)]

@@ -91,6 +91,10 @@ def approve(session: Session, order_id: int, *, actor: Actor, now: datetime) -> 
     actor.require(Permission.RELEASE_BATCH)
     row = locked(session, BureauOrder, order_id)
     stock_ledger.refuse_same(actor, row.drawn_by, did="drew the order up", now="approve it")
+    if row.drawn_by is None:
+        # Drawn up by itself: then the release is what another person did for it.
+        released_by = present(session, Batch, row.batch_id).released_by
+        stock_ledger.refuse_same(actor, released_by, did="released the batch", now="approve its order")
     row.state = advance(ORDER, row.state, OrderEvent.APPROVE)
     row.approved_by, row.approved_at = actor.staff_id, now
     tell(session, row, "approve", actor, now)

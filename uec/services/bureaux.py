@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from issuance.pki.trust import UNREADABLE, load_certificate
+from issuance.planning.facts import Partner
 from uec.domain.actors import Actor
 from uec.domain.bureau import (
     PARTNER,
@@ -39,16 +40,6 @@ from uec.store.tables import Bureau, BureauCertificate, BureauLot, StockStore
 
 NAME_LIMIT = 120
 RSA_BITS = 2048
-
-
-@dataclass(frozen=True)
-class Line:
-    """A bureau as the planner's line: what it makes a day."""
-
-    bureau_id: int
-    code: str
-    name: str
-    cards_per_day: int
 
 
 @dataclass(frozen=True)
@@ -234,15 +225,15 @@ def ready(session: Session, bureau_id: int, *, now: datetime) -> Ready:
     return Ready(bureau, recipient, bureau.transport_version)
 
 
-def lines(session: Session, *, now: datetime) -> list[Line]:
-    """The bureaux that can take orders now, as lines for the planner."""
+def partners(session: Session, *, now: datetime) -> list[Partner]:
+    """The bureaux that can take orders now, as the planner knows them."""
     found = []
     for bureau in list_bureaux(session):
         try:
             ready(session, bureau.id, now=now)
         except BureauNotReady:
             continue
-        found.append(Line(bureau.id, bureau.code, bureau.name, bureau.cards_per_day))
+        found.append(Partner(bureau.code, bureau.name, bureau.cards_per_day))
     return found
 
 

@@ -61,12 +61,13 @@ def consequences(
 ) -> Consequences:
     """What other facts would do to the newest plan; raises `NotFound` without one, `InvalidInput` for wrong facts."""
     actor.require(Permission.VIEW_BATCHES)
-    after = plan_facts.checked(table)
+    after = plan_facts.with_bureaux(session, plan_facts.checked(table), today=today)
     row, plan = _kept(session)
     points = list(plan_region.office_points(session).values())
     if len(points) != len(plan.region.places):
         raise InvalidInput("Points were added since the plan was made: plan again first.", field="facts")
-    region = plan_region.refitted(plan.region, plan_facts.current(session), after, calendar=calendar, points=points)
+    before = plan_facts.current(session, today=today)
+    region = plan_region.refitted(plan.region, before, after, calendar=calendar, points=points)
     return compared(plan, region, today=today, frozen_until=row.frozen_until)
 
 

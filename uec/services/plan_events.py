@@ -4,7 +4,7 @@ Fields come as a form has them, as text. A table without lines gets the one line
 before it is edited, so that a shift more on it is a shift more.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from datetime import date
 from typing import Any
@@ -78,6 +78,18 @@ def _drop(table: Table, fields: Fields) -> None:
         table["lines"] = [line | {"machines": 0}]
 
 
+def _bureau(table: Table, fields: Fields) -> None:
+    """How the plan may use a bureau; what is left empty stays as it was."""
+    code = fields.get("bureau", "").strip()
+    if not code:
+        raise InvalidInput("Choose a bureau of the list.", field="bureau")
+    entry = table.setdefault("bureaux", {}).setdefault(code, {})
+    entry["use"] = fields.get("use", "yes") == "yes"
+    for name in ("daily", "price", "days"):
+        if fields.get(name, "").strip():
+            entry[name] = _whole(fields, name)
+
+
 def _delivery(table: Table, fields: Fields) -> None:
     """Chips that are ordered."""
     coming = {"day": _day(fields, "day").isoformat(), "count": _whole(fields, "count", least=1)}
@@ -123,6 +135,7 @@ EVENTS: Mapping[str, Callable[[Table, Fields], None]] = {
     "shift": _shift,
     "line": _line,
     "drop": _drop,
+    "bureau": _bureau,
     "delivery": _delivery,
     "late": _late,
     "point": _point,
@@ -132,16 +145,24 @@ EVENTS: Mapping[str, Callable[[Table, Fields], None]] = {
 
 
 def of_scenario(
-    table: Mapping[str, Any], changes: Mapping[str, Any], *, points: Sequence[OfficePoint], today: date
+    table: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    *,
+    points: Sequence[OfficePoint],
+    bureaux: Collection[str] = (),
+    today: date,
 ) -> Table:
-    """The table with the changes of a scenario (`issuance.planning.scenario`) in it."""
+    """The table with the changes of a scenario (`issuance.planning.scenario`) in it; `bureaux` by their codes."""
     new: Table = deepcopy(dict(table))
     if not new.get("lines"):
         new["lines"] = [default_line(points)]
     for code, more in changes.get("shifts", {}).items():
         _shift(new, {"line": code, "more": str(more)})
     for code in changes.get("stopped", ()):
-        _line_of(new, {"line": code})["machines"] = 0
+        if code in bureaux:
+            new.setdefault("bureaux", {}).setdefault(code, {})["use"] = False
+        else:
+            _line_of(new, {"line": code})["machines"] = 0
     if changes.get("chips"):
         _delivery(new, {"day": today.isoformat(), "count": str(int(changes["chips"]))})
     for name in ("intake", "windows"):

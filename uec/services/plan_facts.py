@@ -7,7 +7,7 @@ counts (`issuance.planning.facts_table` has its entries). Blanks in hand come fr
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from sqlalchemy import func, select
@@ -22,6 +22,7 @@ from uec.domain.lifecycle import CardState
 from uec.domain.permissions import Permission
 from uec.domain.stock import Place
 from uec.domain.texts import typed
+from uec.services import bureaux
 from uec.store import audit
 from uec.store.tables import Card, PlanningFacts, Staff, StockAccount, StockDelivery, StockHolding
 
@@ -44,9 +45,14 @@ def table(session: Session) -> dict[str, Any]:
     return dict(session.scalar(newest) or {})
 
 
-def current(session: Session) -> Facts:
-    """The newest facts, checked."""
-    return facts_from(table(session))
+def current(session: Session, *, today: date) -> Facts:
+    """The newest facts, checked, with the bureaux that can take orders today."""
+    return with_bureaux(session, facts_from(table(session)), today=today)
+
+
+def with_bureaux(session: Session, facts: Facts, *, today: date) -> Facts:
+    """Facts with the bureaux that can take orders today as lines, as far as the facts allow."""
+    return facts.joined(bureaux.partners(session, now=datetime.combine(today, time(12), UTC)))
 
 
 def history(session: Session, *, actor: Actor, limit: int = 20) -> list[FactsVersion]:

@@ -4,12 +4,12 @@ Whoever died, refused, is in doubt as a twin or took the application back since 
 under a lock, so that nobody is taken back between the look and the card. What is cut stays so in every later plan.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import ColumnElement, Row, and_, insert, or_, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
@@ -36,12 +36,25 @@ class Frozen:
     cards: int
 
 
-def freeze(session: Session, plan: EmissionPlan, *, rules: BatchRules, actor: Actor, now: datetime) -> Frozen:
-    """Cut the batches of the first `freeze_days` working days; the caller commits."""
+def freeze(
+    session: Session,
+    plan: EmissionPlan,
+    *,
+    leads: Mapping[str, int],
+    rules: BatchRules,
+    actor: Actor,
+    now: datetime,
+) -> Frozen:
+    """Cut the batches of the first `freeze_days` working days, of lines with a lead so much earlier.
+
+    `leads` are working days by the code of a line: what a bureau is to bring back by then is ordered now. The caller
+    commits.
+    """
     last = rules.calendar.after(rules.policy.day(now), rules.freeze_days - 1)
+    until = {code: rules.calendar.after(last, lead) for code, lead in leads.items() if lead}
     ids: list[int] = []
     cards = 0
-    for lot, people in _lots(session, plan.id, last, rules.batch_limit):
+    for lot, people in _lots(session, plan.id, _due(last, until), rules.batch_limit):
         batch = _batch(session, lot, rules, actor, now)
         cards += _write_cards(session, batch, people, rules)
         chosen = [row.application_id for row in people]
@@ -52,13 +65,21 @@ def freeze(session: Session, plan: EmissionPlan, *, rules: BatchRules, actor: Ac
     return Frozen(tuple(ids), cards)
 
 
-def _lots(session: Session, plan_id: int, last: date, limit: int) -> Iterator[tuple[EmissionBatch, list[Seat]]]:
-    """The planned batches until a day, in order, cut to the size of a lot, with those who may still have a card."""
-    found = select(EmissionBatch).where(EmissionBatch.plan_id == plan_id, EmissionBatch.day <= last)
+def _due(last: date, until: Mapping[str, date]) -> ColumnElement[bool]:
+    """Planned batches until a day; of lines in `until`, until theirs."""
+    early = [and_(EmissionBatch.line == code, EmissionBatch.day <= day) for code, day in until.items()]
+    return or_(EmissionBatch.day <= last, *early)
+
+
+def _lots(
+    session: Session, plan_id: int, due: ColumnElement[bool], limit: int
+) -> Iterator[tuple[EmissionBatch, list[Seat]]]:
+    """The planned batches that are due, in order, cut to the size of a lot, with those who may still have a card."""
+    found = select(EmissionBatch).where(EmissionBatch.plan_id == plan_id, due)
     planned = {batch.position: batch for batch in session.scalars(found)}
     if not planned:
         return
-    seats = _seats(session, plan_id, last)
+    seats = _seats(session, plan_id, due)
     allowed = _locked(session, [seat.application_id for seat in seats])
     open_seats = [seat for seat in seats if seat.application_id in allowed]
     for position, group in groupby(open_seats, key=lambda seat: seat.position):
@@ -67,10 +88,10 @@ def _lots(session: Session, plan_id: int, last: date, limit: int) -> Iterator[tu
             yield planned[position], people[first : first + limit]
 
 
-def _seats(session: Session, plan_id: int, last: date) -> Sequence[Seat]:
-    """(position, application_id, promised_on) of everybody in the batches until a day, in the order of production."""
-    until = select(EmissionBatch.position).where(EmissionBatch.plan_id == plan_id, EmissionBatch.day <= last)
-    people = plan_people.people(session, EmissionSlot.plan_id == plan_id, EmissionSlot.position.in_(until))
+def _seats(session: Session, plan_id: int, due: ColumnElement[bool]) -> Sequence[Seat]:
+    """(position, application_id, promised_on) of everybody in the batches that are due, in the order of production."""
+    chosen = select(EmissionBatch.position).where(EmissionBatch.plan_id == plan_id, due)
+    people = plan_people.people(session, EmissionSlot.plan_id == plan_id, EmissionSlot.position.in_(chosen))
     return session.execute(
         select(EmissionSlot.position.label("position"), people.c.application_id, EmissionSlot.promised_on)
         .join(EmissionSlot, EmissionSlot.id == people.c.slot_id)

@@ -70,7 +70,7 @@ class Gantt:
     one_by_one: bool
 
 
-def gantt(session: Session, *, actor: Actor, first: date, last: date, calendar: WorkingCalendar) -> Gantt:
+def gantt(session: Session, *, actor: Actor, first: date, last: date, calendar: WorkingCalendar, today: date) -> Gantt:
     """The lines from a day to a day, 92 at most; two statements however many batches there are."""
     actor.require(Permission.VIEW_BATCHES)
     if not first <= last <= first + timedelta(days=LIMIT_DAYS):
@@ -81,12 +81,16 @@ def gantt(session: Session, *, actor: Actor, first: date, last: date, calendar: 
     ).one_or_none()
     frozen_until = newest.frozen_until if newest else None
     bars, cut, count = _cut(session, first, last)
-    behind = max(first, frozen_until + timedelta(days=1)) if frozen_until else first
-    planned = _planned(session, newest.id, behind, last) if newest else {}
     points = list(plan_region.office_points(session).values())
-    supply = plan_facts.current(session).supply(days, calendar, points) if points else None
+    supply = plan_facts.current(session, today=today).supply(days, calendar, points) if points else None
     rows = []
-    known = {line.code for line in supply.lines} if supply else set()
+    leads = {line.code: line.lead for line in supply.lines} if supply else {}
+    cut_until = {code: calendar.after(frozen_until, lead) for code, lead in leads.items()} if frozen_until else {}
+    planned = {
+        (code, day): cards
+        for (code, day), cards in (_planned(session, newest.id, first, last) if newest else {}).items()
+        if frozen_until is None or day > cut_until.get(code, frozen_until)
+    }
     for number, line in enumerate(supply.lines if supply else ()):
         cells = tuple(
             _cell(day, line.code, int(supply.capacity[number, at]) if supply else 0, cut, planned, bars)
@@ -94,7 +98,7 @@ def gantt(session: Session, *, actor: Actor, first: date, last: date, calendar: 
         )
         rows.append(LineRow(line.code, line.name_ru, line.name_en, line.kind, cells))
     # Batches of lines that are there no more are not lost from sight.
-    for code in sorted({code for code, _ in (*cut, *planned)} - known):
+    for code in sorted({code for code, _ in (*cut, *planned)} - leads.keys()):
         cells = tuple(_cell(day, code, 0, cut, planned, bars) for day in days)
         rows.append(LineRow(code, code, code, "own", cells))
     return Gantt(days, tuple(rows), frozen_until, 0 < count <= DRAWN_ONE_BY_ONE)

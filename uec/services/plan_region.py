@@ -42,7 +42,7 @@ def region_of(
     """
     if horizon_days is not None and not 1 <= horizon_days <= HORIZON_LIMIT_DAYS:
         raise InvalidInput(f"A plan covers 1 to {HORIZON_LIMIT_DAYS} days: choose another number.", field="days")
-    known = plan_facts.current(session) if facts is None else facts
+    known = plan_facts.current(session, today=today) if facts is None else facts
     points = office_points(session)
     if not points:
         raise InvalidInput("A plan needs an issuance point: add one.")
@@ -61,6 +61,7 @@ def region_of(
         chips=plan_facts.free_chips(session, known, profile),
         arrived=plan_facts.arrived(session),
     )
+    _leave_leads(supply)
     _leave_to_batches(session, supply, days)
     stock, unclaimed = _at_points(session, index, today)
     demand = _demand(waiting, index, days, stock)
@@ -84,6 +85,7 @@ def refitted(
     chips = int(region.supply.chips[0])
     old, new = (one.supply(region.days, calendar, points, chips=chips) for one in (before, after))
     by_code = {line.code: number for number, line in enumerate(region.supply.lines)}
+    _leave_leads(new)
     capacity = new.capacity.copy()
     for number, line in enumerate(new.lines):
         if line.code in by_code:
@@ -203,6 +205,12 @@ def _with_room(places: Sequence[Place], unclaimed: Counts) -> tuple[Place, ...]:
         replace(place, storage=max(0, place.storage - int(lying)))
         for place, lying in zip(places, unclaimed, strict=True)
     )
+
+
+def _leave_leads(supply: Supply) -> None:
+    """What is ordered today is back from a bureau after its days; before that nothing of it can be planned."""
+    for number, line in enumerate(supply.lines):
+        supply.capacity[number, : line.lead] = 0
 
 
 def _leave_to_batches(session: Session, supply: Supply, days: Sequence[date]) -> None:

@@ -140,7 +140,13 @@ def approve(session: Session, scenario_id: int, *, actor: Actor, today: date, no
     refuse_same(proposal.proposed_by, actor)
     proposal.approved_by, proposal.approved_at = actor.staff_id, now
     points = list(plan_region.office_points(session).values())
-    table = plan_events.of_scenario(plan_facts.table(session), row.changes, points=points, today=today)
+    table = plan_events.of_scenario(
+        plan_facts.table(session),
+        row.changes,
+        points=points,
+        bureaux={one.code for one in plan_facts.current(session, today=today).partners},
+        today=today,
+    )
     version = plan_facts.keep(session, table, reason=row.name, actor=actor, now=now, scenario_id=scenario_id)
     schedule.ask(session, "plan", asked_by=actor.reference, now=now)
     _told(session, row, "approve", actor, now)

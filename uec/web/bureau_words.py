@@ -80,6 +80,7 @@ DUTIES: Mapping[str, Text] = {
     "proposed the bureau": _l("proposed the bureau"),
     "proposed the certificate": _l("proposed the certificate"),
     "drew the order up": _l("drew the order up"),
+    "released the batch": _l("released the batch"),
 }
 FILE_KINDS: Mapping[str, Text] = {
     "order": _l("Order"),
@@ -127,6 +128,7 @@ FINDINGS: Mapping[str, Text] = {
     "empty": _l("No card is left to make."),
     "unknown-lot": _l("How the chips of this lot diversify is not entered yet."),
     "away": _l("The card is at a bureau: wait for its results."),
+    "destined": _l("The batch is planned for a bureau: let its order be drawn up, or call the batch off."),
     "not-sent": _l("Cards were made and are not on their way yet."),
     "on-the-way": _l("Consignments are on their way: receive them first."),
 }

@@ -100,7 +100,7 @@ class Life:
 
     def check(self, already: set[int]) -> None:
         """All that must hold after a plan."""
-        facts = plan_facts.current(self.session)
+        facts = plan_facts.current(self.session, today=self.moment.date())
         self.capacity_holds(facts, already)
         twice = select(Card.application_id).where(Card.state != CardState.ANNULLED).group_by(Card.application_id)
         assert not self.session.scalars(twice.having(func.count() > 1)).all(), "somebody has two cards"

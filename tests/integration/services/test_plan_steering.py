@@ -277,7 +277,7 @@ def test_chips_that_are_cut_into_batches_are_not_there_twice(sessions: sessionma
         told(session, office, {"lines": [LINE], "chips": {"in_hand": 25}})
         applicants(session, office, 60, route=Route.WINDOW)
         assert batches.plan(session, actor=office.planner, rules=FEW, now=NOW).cards == 20
-        assert plan_facts.free_chips(session, plan_facts.current(session), "uec") == 5
+        assert plan_facts.free_chips(session, plan_facts.current(session, today=TODAY), "uec") == 5
         made = batches.plan_anew(session, actor=office.planner, rules=RULES, now=NOW)
         assert (made.cards, dict(made.unplaced)) == (5, {"no_chips": 35})
 
@@ -304,7 +304,7 @@ def test_a_line_that_vanishes_leaves_its_batches_in_sight(sessions: sessionmaker
         ways = {"actor": office.planner, "calendar": CALENDAR, "today": TODAY}
         assert plan_changes.consequences(session, table, **ways).later >= 0
         told(session, office, table)
-        drawn = plan_lists.gantt(session, actor=office.planner, first=TODAY, last=TODAY, calendar=CALENDAR)
+        drawn = plan_lists.gantt(session, actor=office.planner, first=TODAY, last=TODAY, calendar=CALENDAR, today=TODAY)
         assert [row.code for row in drawn.rows] == ["L1", "L2"]
         gone = drawn.rows[1].cells[0]
         assert gone.capacity == 0 and gone.cut > 0 and gone.load == 1
@@ -323,7 +323,7 @@ def test_the_picture_of_lines_shows_what_is_cut_and_what_comes_behind(
         applicants(session, office, 45, route=Route.WINDOW)
         batches.plan(session, actor=office.planner, rules=FEW, now=NOW)
         last = TODAY + timedelta(days=13)
-        drawn = plan_lists.gantt(session, actor=office.planner, first=TODAY, last=last, calendar=CALENDAR)
+        drawn = plan_lists.gantt(session, actor=office.planner, first=TODAY, last=last, calendar=CALENDAR, today=TODAY)
         (row,) = drawn.rows
         assert [cell.cut for cell in row.cells[:3]] == [10, 10, 0]
         assert [cell.planned for cell in row.cells[:9]] == [0, 0, 10, 10, 5, 0, 0, 0, 0]
@@ -332,7 +332,9 @@ def test_the_picture_of_lines_shows_what_is_cut_and_what_comes_behind(
         assert sum(bar.cards for cell in row.cells for bar in cell.bars) == 20
         assert {bar.state for cell in row.cells for bar in cell.bars} == {BatchState.PLANNED}
         with pytest.raises(InvalidInput, match="92"):
-            plan_lists.gantt(session, actor=office.planner, first=TODAY, last=date(2027, 1, 1), calendar=CALENDAR)
+            plan_lists.gantt(
+                session, actor=office.planner, first=TODAY, last=date(2027, 1, 1), calendar=CALENDAR, today=TODAY
+            )
 
 
 def test_a_mobile_office_and_a_point_with_hours_of_its_own(sessions: sessionmaker[Session], office: Office) -> None:

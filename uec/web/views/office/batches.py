@@ -8,9 +8,21 @@ from flask.typing import ResponseReturnValue
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import BatchState
 from uec.domain.permissions import Permission
-from uec.services import batch_lists, batch_moves, operations, plan_events, plan_facts, plan_region, rules, stations
+from uec.services import (
+    batch_lists,
+    batch_moves,
+    bureau_drawing,
+    bureau_lists,
+    operations,
+    plan_facts,
+    plan_region,
+    rules,
+    stations,
+)
 from uec.services import batches as service
 from uec.services.batch_rules import BatchRules
+from uec.services.rows import present
+from uec.store.tables import Batch
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, policy_book, reader, today
 from uec.web.paging import PAGE_ROWS, number, offset
@@ -81,7 +93,14 @@ def _shown(batch_id: int) -> dict[str, object]:
 def batch(batch_id: int) -> ResponseReturnValue:
     """Show one batch and what may be done with it now."""
     online = [one for one in stations.list_stations(reader(), now=now()) if one.online]
-    return render_template("office/batch.html", readers=online, **_shown(batch_id))
+    row = present(reader(), Batch, batch_id)
+    return render_template(
+        "office/batch.html",
+        readers=online,
+        bureau=bureau_drawing.bureau_of(reader(), row),
+        order=bureau_lists.standing_order(reader(), batch_id),
+        **_shown(batch_id),
+    )
 
 
 @blueprint.get("/batches/<int:batch_id>/part")
@@ -151,7 +170,7 @@ def move_batch(batch_id: int) -> ResponseReturnValue:
                 "that is released is not moved any more."
             )
     points = list(plan_region.office_points(reader()).values())
-    lines = plan_facts.table(reader()).get("lines") or [plan_events.default_line(points)]
+    lines = [line for line, _hours in plan_facts.current(reader(), today=today()).all_lines(points)]
     return render_template(
         "office/batch_move.html", batch=row, day=day, line=line, lines=lines, found=found, problem=problem
     )

@@ -12,6 +12,7 @@ from uec.domain.permissions import Permission
 from uec.domain.stock import StockRefused
 from uec.services import (
     authority,
+    bureau_drawing,
     bureau_lists,
     bureau_orders,
     bureau_sending,
@@ -130,7 +131,8 @@ def draw_order() -> ResponseReturnValue:
     try:
         way = Certificates(request.form.get("certificates", Certificates.HAND_OVER))
         batch = present(session, Batch, number(request.form.get("batch", "")) or 0)
-        drawing = bureau_orders.Drawing(batch.id, number(request.form.get("bureau", "")) or 0, way)
+        bureau_id = number(request.form.get("bureau", "")) or bureau_drawing.required(session, batch).id
+        drawing = bureau_orders.Drawing(batch.id, bureau_id, way)
         profile = rules.card_profile(office().settings, batch.profile)
         made = bureau_orders.draw(session, drawing, profile=profile, actor=current_actor(), now=now())
     except ValueError:

@@ -8,7 +8,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale
 
-from issuance.planning.facts import PLENTY
+from issuance.planning.facts import PLENTY, Outside, Partner
 from uec.domain.errors import InvalidInput, NotFound
 from uec.domain.permissions import Permission
 from uec.services import plan_changes, plan_events, plan_facts, plan_lists, plan_moves, plan_office, plan_region, rules
@@ -100,6 +100,7 @@ def planning_lines() -> ResponseReturnValue:
         first=first,
         last=first + timedelta(days=days - 1),
         calendar=rules.working_calendar(office().settings),
+        today=today(),
     )
     locale = get_locale()
     names = locale.days["stand-alone"]["narrow"] if locale else {}
@@ -130,7 +131,8 @@ def planning_person() -> ResponseReturnValue:
     asked = request.args.get("number", "").strip()
     place = plan_office.explain(reader(), asked, actor=current_actor())
     words = {"kind_words": plan_words.kinds(), "reason_words": plan_words.reasons()}
-    return render_template("office/planning_person.html", place=place, **words)
+    story = plan_office.story(reader(), place, language=str(get_locale()))
+    return render_template("office/planning_person.html", place=place, story=story, **words)
 
 
 @blueprint.get("/plan/facts")
@@ -143,6 +145,7 @@ def planning_facts() -> ResponseReturnValue:
     return render_template(
         "office/planning_facts.html",
         lines=table.get("lines") or [plan_events.default_line(points)],
+        bureaux=_bureaux(table),
         deliveries=table.get("chips", {}).get("deliveries", []),
         in_hand=None if in_hand == PLENTY else in_hand,
         intake=table.get("intake", {}).get("factor", 0),
@@ -151,6 +154,12 @@ def planning_facts() -> ResponseReturnValue:
         history=plan_facts.history(reader(), actor=current_actor()),
         today=today(),
     )
+
+
+def _bureaux(table: dict[str, Any]) -> list[tuple[Partner, Outside]]:
+    """The bureaux that can take orders, and how the plan may use each."""
+    facts = plan_facts.with_bureaux(reader(), plan_facts.checked(table), today=today())
+    return [(one, facts.outside(one.code)) for one in facts.partners]
 
 
 def _event() -> tuple[dict[str, Any], dict[str, str]]:
