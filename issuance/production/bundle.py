@@ -163,7 +163,7 @@ class AdminKeyWanted:
 class CertificatesWanted:
     """Certificates for the keys the chip has made: key slot name to SubjectPublicKeyInfo (DER).
 
-    `proofs`, by slot too, show that the chip holds them, where it can sign before it is finished.
+    `proofs`, by slot too, show that the chip holds them; a key that was certified before needs none.
     """
 
     card_number: str

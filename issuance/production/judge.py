@@ -13,22 +13,21 @@ from typing import ParamSpec
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from card_io.applets.piv import ObjectId, parse_chuid
 from card_io.applets.uec import layout
 from card_io.errors import CardError
-from issuance.errors import InvalidSecurityObject
+from issuance.errors import InvalidSecurityObject, UnfitKey
+from issuance.pki.possession import check_proof
 from issuance.pki.trust import Untrusted
 from issuance.production.anchors import Anchors
 from issuance.production.chip import CARD_LOCK
 from issuance.production.datagroups import Fact, read_data_group
 from issuance.production.errors import InvalidCardData
-from issuance.production.observation import Observation, Proof
+from issuance.production.observation import Observation
 from issuance.production.piv import objects
-from issuance.production.profile import CardProfile, KeySlot, KeyUse
-from issuance.production.signatures import signed_by
+from issuance.production.profile import CardProfile, KeySlot
 
 P = ParamSpec("P")
 
@@ -150,18 +149,11 @@ def _certificate(observation: Observation, key: KeySlot, anchors: Anchors, now: 
 
 def _proof(observation: Observation, key: KeySlot) -> None:
     public_key = _load(observation, key).public_key()
-    proof = observation.proofs[key.name]
-    known = isinstance(public_key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
-    if not known or not proves(key, public_key, proof):  # type: ignore[arg-type]
-        raise _Doubt("the key on the card is not the certificate's")
-
-
-def proves(key: KeySlot, public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, proof: Proof) -> bool:
-    """Whether the answer to a challenge could only come from the private half of `public_key`."""
-    if key.use is KeyUse.AGREE and isinstance(public_key, ec.EllipticCurvePublicKey):
-        return proof.ephemeral is not None and proof.ephemeral.exchange(ec.ECDH(), public_key) == proof.answer
-    der = public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return signed_by(der, proof.asked, proof.answer)
+    spki = public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    try:
+        check_proof(spki, observation.proofs[key.name])
+    except UnfitKey as error:
+        raise _Doubt("the key on the card is not the certificate's") from error
 
 
 def _card_identifier(observation: Observation, anchors: Anchors) -> None:

@@ -1,11 +1,9 @@
 """What a card showed of itself, whatever kind it is: read by `observe`, judged by `judge`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
-CHALLENGE_BYTES = 32
+from issuance.pki.possession import Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,19 +14,6 @@ class PinState:
     tries: int
     transport: bool
     blocked: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What a key was asked and what it answered.
-
-    Signing keys: `asked` is the message, `answer` the ECDSA signature over its SHA-256 (DER). Agreement keys:
-    `ephemeral` is the host's half, `answer` the X coordinate of the shared point as the card computes it.
-    """
-
-    asked: bytes
-    answer: bytes
-    ephemeral: ec.EllipticCurvePrivateKey | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

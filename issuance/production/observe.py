@@ -20,12 +20,13 @@ from card_io.apdu import CommandAPDU
 from card_io.applets.uec import layout
 from card_io.errors import CardError
 from card_io.secret import Secret
+from issuance.pki.possession import CHALLENGE_BYTES, Proof
 from issuance.production.asking import Talk, body, bundle, status
 from issuance.production.bundle import SW_OK, Step
 from issuance.production.chip import CARD_LOCK, applet_data, life_cycle_of, require_open
 from issuance.production.errors import CardRefused, ForeignCard
 from issuance.production.job import Random
-from issuance.production.observation import CHALLENGE_BYTES, Observation, PinState, Proof
+from issuance.production.observation import Observation, PinState
 from issuance.production.piv import observe as piv
 from issuance.production.profile import Access, CardProfile, KeySlot, KeyUse
 

@@ -243,11 +243,6 @@ class CardProfile:
         return self.piv is None or station in self.piv.trusted_stations
 
     @property
-    def proves_keys(self) -> bool:
-        """Whether a card proves in personalisation that it holds the keys it made: PIV cards sign with a PIN only."""
-        return self.piv is None
-
-    @property
     def card_key(self) -> KeySlot:
         """The key that answers a challenge without any PIN: the proof against clones."""
         return next(key for key in self.keys if key.use is KeyUse.INTERNAL_AUTHENTICATE)

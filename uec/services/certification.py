@@ -54,8 +54,8 @@ def issue(session: Session, card_id: int, made: Made, *, issuer: Issuer) -> dict
     """Certificates (DER) by key slot for the keys that a card has made.
 
     Two transactions: the intents, then the signed certificates, on hold until the card is handed over. Raises
-    `UnfitKey` for a key that fails hygiene, is on another card, or was not proved where the card's profile proves it,
-    `RequestRefused` for what the authority may not sign, and what the vault raises; each refusal stands in the audit.
+    `UnfitKey` for a key that fails hygiene, is on another card, or was not proved to be on this one, `RequestRefused`
+    for what the authority may not sign, and what the vault raises; each refusal stands in the audit.
     """
     try:
         return _issue(session, card_id, made, issuer)
@@ -104,8 +104,6 @@ def _intend(session: Session, card_id: int, asked: Made, issuer: Issuer) -> dict
         _require_own(row, card, issuer.profile.key(slot).certificate_profile)
     signed: dict[str, Tbs | bytes] = {slot: row.der for slot, row in rows.items() if row is not None and row.der}
     unsigned = {slot: key for slot, key in keys.items() if slot not in signed}
-    if issuer.profile.proves_keys:
-        check_proofs(unsigned, asked.proofs)
     fresh = [slot for slot in unsigned if rows[slot] is None]
     parts = dict(zip(fresh, _next_parts(session, issuer.ca.config.crl_part_entries, len(fresh)), strict=True))
     subject, intended = _subject(session, card, issuer.ca), list[Tbs]()
@@ -121,6 +119,7 @@ def _intend(session: Session, card_id: int, asked: Made, issuer: Issuer) -> dict
         signed[slot] = tbs
         if row is None:
             intended.append(tbs)
+    check_proofs(unsigned, asked.proofs)  # after its fitness: an unfit key is told as that, whoever holds it
     if intended:
         session.execute(insert(Certificate), [_row(card_id, tbs, issuer) for tbs in intended])
     return {slot: signed[slot] for slot in keys}

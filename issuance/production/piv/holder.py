@@ -13,19 +13,19 @@ from issuance.production.bundle import Step
 from issuance.production.errors import CardRefused, Counterfeit, ForeignCard, WrongCard
 from issuance.production.job import HandOverJob, Random
 from issuance.production.piv import commands
-from issuance.production.piv.observe import prove
+from issuance.production.piv.proving import challenge
 from issuance.production.profile import CardProfile, PinProfile
 from issuance.production.signatures import signed_by
 
 
 def meet(job: HandOverJob, profile: CardProfile, random: Random) -> Talk[None]:
     """The card is the one meant, and holds the private key it was made with; raises before anything is changed."""
-    challenge, proof = prove(profile.card_key, random)
+    asking, proof = challenge(profile.card_key, random)
     steps = (
         Step(gp.select(profile.secure_channel.isd_aid).encode(), label="find_card"),
         Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card"),
         commands.select(),
-        *challenge,
+        *asking,
     )
     try:
         responses = yield from bundle(steps, fresh=True)
@@ -36,7 +36,7 @@ def meet(job: HandOverJob, profile: CardProfile, random: Random) -> Talk[None]:
         raise ForeignCard(str(error)) from error
     if chip_id != job.chip_id:
         raise WrongCard(job.chip_id, chip_id)
-    if not signed_by(job.card_key, proof.asked, commands.authenticated(responses[-1], commands.RESPONSE)):
+    if not signed_by(job.card_key, proof.challenge, commands.authenticated(responses[-1], commands.RESPONSE)):
         raise Counterfeit("challenge", "its key is not the one that this card was made with")
 
 

@@ -3,37 +3,28 @@
     1  chip, tries of the PIN, every public object, a challenge to the card-authentication key
     2  whether an object can be written without authority; behind the PIN: its objects, a challenge to every key
 
-What is observed takes the form of any card's (`issuance.production.observe`). The signature key (9C) asks for the PIN
-before each use, whatever the profile says (SP 800-73-4 part 1, table 4).
+What is observed takes the form of any card's (`issuance.production.observe`).
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
-
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from card_io import globalplatform as gp
 from card_io.applets.piv import ObjectId
 from card_io.applets.uec.layout import AppletState
 from card_io.errors import CardError
 from card_io.secret import Secret
+from issuance.pki.possession import Proof
 from issuance.production.asking import Talk, body, bundle, status
 from issuance.production.bundle import SW_OK, Step
 from issuance.production.chip import CARD_LOCK, require_open
 from issuance.production.errors import CardRefused, ForeignCard
 from issuance.production.job import Random
-from issuance.production.observation import CHALLENGE_BYTES, Observation, PinState, Proof
+from issuance.production.observation import Observation, PinState
 from issuance.production.piv import commands, objects
-from issuance.production.profile import Access, CardProfile, KeyAlgorithm, KeySlot, KeyUse
-from issuance.production.signatures import pkcs1_block
+from issuance.production.piv.proving import ALWAYS_SLOT, answered, challenge
+from issuance.production.profile import Access, CardProfile, KeySlot
 
-ALWAYS_SLOT = 0x9C
 SW_REFUSED = (0x6982, 0x6985, 0x6D00, 0x6A81)
-CURVES: dict[KeyAlgorithm, ec.EllipticCurve] = {
-    KeyAlgorithm.EC_P256: ec.SECP256R1(),
-    KeyAlgorithm.EC_P384: ec.SECP384R1(),
-}
 
 
 def observe(profile: CardProfile, *, random: Random, pins: Mapping[str, Secret]) -> Talk[Observation]:
@@ -42,26 +33,6 @@ def observe(profile: CardProfile, *, random: Random, pins: Mapping[str, Secret])
     chip_id = yield from read.public()
     yield from read.private(pins)
     return read.observation(chip_id)
-
-
-def prove(key: KeySlot, random: Random) -> tuple[list[Step], Proof]:
-    """The steps of a challenge to a key, and the proof as far as it is known before the answer."""
-    algorithm = commands.ALGORITHMS[key.algorithm]
-    if key.use is KeyUse.AGREE and key.algorithm is not KeyAlgorithm.RSA_2048:
-        curve = CURVES[key.algorithm]
-        ephemeral = ec.derive_private_key(int.from_bytes(random(curve.key_size // 8), "big") >> 1 | 1, curve)
-        point = ephemeral.public_key().public_bytes(
-            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-        )
-        items = ((commands.RESPONSE, b""), (commands.EXPONENTIATION, point))
-        return commands.general_authenticate(algorithm, key.reference, items, "challenge_keys"), Proof(
-            b"", b"", ephemeral
-        )
-    message = random(CHALLENGE_BYTES)
-    hashed = hashlib.sha256(message).digest()
-    block = pkcs1_block(hashed, algorithm.block_bytes) if key.algorithm is KeyAlgorithm.RSA_2048 else hashed
-    items = ((commands.RESPONSE, b""), (commands.CHALLENGE, block))
-    return commands.general_authenticate(algorithm, key.reference, items, "challenge_keys"), Proof(message, b"")
 
 
 class _Reading:
@@ -89,14 +60,14 @@ class _Reading:
         asked = [pin for pin in self._profile.pins if pin.tries_told]
         tags = [tag for tag in self._tags() if not self._is_private(tag)]
         card_key = self._profile.card_key
-        challenge, proof = prove(card_key, self._random)
+        asking, proof = challenge(card_key, self._random)
         head = [
             Step(gp.select(self._profile.secure_channel.isd_aid).encode(), label=CARD_LOCK),
             Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card"),
             commands.select(),
             *(commands.ask_tries(pin.reference) for pin in asked),
         ]
-        steps = [*head, *(commands.get_object(tag) for tag in tags), *challenge]
+        steps = [*head, *(commands.get_object(tag) for tag in tags), *asking]
         try:
             responses = yield from bundle(steps, fresh=True)
             chip_id = gp.parse_cplc(body(responses[1])).chip_id.hex()
@@ -110,7 +81,7 @@ class _Reading:
             self._pins[pin.reference] = PinState(left, max(left, pin.tries), transport=False, blocked=not left)
         for tag, response in zip(tags, responses[len(head) :], strict=False):
             self._keep(tag, response)
-        self._prove(card_key, proof, responses[-1])
+        self._proofs[card_key.name] = answered(proof, responses[-1])
         self._chuid = self._files.get(ObjectId.CHUID, b"")
         return chip_id
 
@@ -130,7 +101,7 @@ class _Reading:
             if kind == "file" and isinstance(what, int):
                 self._keep(what, response)
             elif isinstance(what, KeySlot) and proof is not None:
-                self._prove(what, proof, response)
+                self._proofs[what.name] = answered(proof, response)
 
     def _behind(self, pins: Mapping[str, Secret]) -> Iterator[tuple[str, KeySlot | int, list[Step], Proof | None]]:
         """What each PIN opens: kind, what it is, its steps, the proof begun."""
@@ -142,7 +113,7 @@ class _Reading:
                     yield "file", group.fid, [commands.get_object(group.fid)], None
             for key in self._profile.keys:
                 if key.pin == name:
-                    steps, proof = prove(key, self._random)
+                    steps, proof = challenge(key, self._random)
                     yield "key", key, [verify, *steps] if key.reference == ALWAYS_SLOT else steps, proof
 
     def _tags(self) -> list[int]:
@@ -156,7 +127,3 @@ class _Reading:
     def _keep(self, tag: int, response: bytes) -> None:
         if status(response) == SW_OK:
             self._files[tag] = objects.read_file(self._profile, tag, body(response))
-
-    def _prove(self, key: KeySlot, begun: Proof, response: bytes) -> None:
-        answer = commands.authenticated(response, commands.RESPONSE)
-        self._proofs[key.name] = Proof(begun.asked, answer, begun.ephemeral)

@@ -3,17 +3,19 @@
     1  recognise: chip, CHUID, a witness of the admin key
     2  the maker's admin key proves itself, both ways
     3  the card's own admin key (the maker's command), a witness of it
-    4  the own key proves itself, both ways; data objects; key pairs made on the card
+    4  the own key proves itself, both ways; data objects; key pairs made on the card, each of which answers a challenge
     5  certificates, CHUID, capability container, security object, PUK and PIN
 
 PIV has no life cycle of its own: how far a card is, the journal says. Everything may be written again; but for a key
 pair that the journal knows, which is kept, since a certificate for it may exist. After a tear in trip 3 the card's
 answer tells which of the two admin keys it has; after one in trip 5 a change of the PUK to what it shall be tells
 whether it is that already, for at most one of its tries, which the change to come gives back. The PIN is set through
-the PUK, so that its present value does not matter.
+the PUK, so that its present value does not matter: in trip 4 through the maker's, since keys are proved behind the PIN.
+No key is certified unproved: once the finish was begun there are certificates, and no challenge is needed any more.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 from cryptography import x509
@@ -21,6 +23,7 @@ from cryptography import x509
 from card_io.applets.piv import AdminAlgorithm, ObjectId
 from card_io.secret import Secret
 from issuance.keys.port import KeyRef
+from issuance.pki.possession import Proof
 from issuance.production import asking
 from issuance.production.admission import admit, begin, scrap
 from issuance.production.asking import Talk, bundle, note, progress, status
@@ -40,6 +43,7 @@ from issuance.production.job import CardJob, PersonalisedCard, Random
 from issuance.production.journal import Journal
 from issuance.production.piv import admin, commands, objects
 from issuance.production.piv.admin import AdminKey, PivChip
+from issuance.production.piv.proving import Proving
 from issuance.production.profile import CardProfile, PivProfile
 from issuance.production.writing import digest
 
@@ -67,18 +71,20 @@ def personalise(
     public_keys = journal.public_keys
     if not journal.has(RecordKind.FINISHED):
         yield from begin(job, journal, chip.chip_id)
-        entering: list[Step] = []
-        challenge = b""
+        entering = _Entering(own_key, _key_facts(chip, master))
         if not found.own:
             yield from progress(1, stages, "change_keys")
-            challenge = random(own.block_bytes)
-            entering = yield from _change_key(chip, master, own_key, challenge)
+            entering = yield from _change_key(entering, random)
         elif not must_be_own:
-            yield from note(RecordKind.KEY_CHANGED, **_key_facts(chip, master))
+            yield from note(RecordKind.KEY_CHANGED, **entering.facts)
         yield from progress(2, stages, "write_data")
-        public_keys = yield from _write_data(job, profile, journal, chip, own_key, entering, challenge, master)
+        digits = {pin.name: pin.transport_digits for pin in profile.pins}
+        pins = yield from asking.pins(PinsWanted(job.card_number, digits))
+        proving = None if journal.has(RecordKind.FINISH_INTENT) else Proving(profile, pins, random)
+        public_keys, proofs = yield from _write_data(job, profile, piv, journal, chip, entering, proving)
         yield from progress(3, stages, "certificates")
-        yield from _finish(job, profile, piv, journal, chip, public_keys)
+        wanted = CertificatesWanted(job.card_number, chip.chip_id, public_keys, proofs)
+        yield from _finish(job, profile, piv, journal, wanted, pins)
     yield from progress(STAGES, stages, "written")
     return PersonalisedCard(
         card_number=job.card_number,
@@ -109,24 +115,34 @@ def _key_facts(chip: PivChip, master: KeyRef) -> dict[str, object]:
     return {"chip_id": chip.chip_id, "kvn": KVN, "key_version": master.version}
 
 
-def _change_key(chip: PivChip, master: KeyRef, own: AdminKey, challenge: bytes) -> Talk[list[Step]]:
-    """Give the card its own admin key; the steps that prove it, which go in front of the next bundle."""
-    yield from note(RecordKind.KEY_CHANGE_INTENT, **_key_facts(chip, master), from_kvn=KVN)
+@dataclass(frozen=True, slots=True)
+class _Entering:
+    """The card's own admin key, its facts for the journal, and what proves a new one at the start of the next trip."""
+
+    own: AdminKey
+    facts: dict[str, object]
+    steps: Sequence[Step] = ()
+    challenge: bytes = b""
+
+
+def _change_key(entering: _Entering, random: Random) -> Talk[_Entering]:
+    """Give the card its own admin key; what proves it goes in front of the next bundle."""
+    own, challenge = entering.own, random(entering.own.algorithm.block_bytes)
+    yield from note(RecordKind.KEY_CHANGE_INTENT, **entering.facts, from_kvn=KVN)
     _, witness = yield from bundle([commands.set_admin_key(own.algorithm, own.key), *admin.ask_witness(own.algorithm)])
-    return admin.reply(own, witness, challenge)
+    return replace(entering, steps=admin.reply(own, witness, challenge), challenge=challenge)
 
 
 def _write_data(
     job: CardJob,
     profile: CardProfile,
+    piv: PivProfile,
     journal: Journal,
     chip: PivChip,
-    own: AdminKey,
-    entering: list[Step],
-    challenge: bytes,
-    master: KeyRef,
-) -> Talk[dict[str, bytes]]:
-    """Data objects and key pairs; the public keys by slot. `entering` proves a key that was just changed."""
+    entering: _Entering,
+    proving: Proving | None,
+) -> Talk[tuple[dict[str, bytes], dict[str, Proof]]]:
+    """Data objects and key pairs; public keys and proofs of them by slot. Keys that the journal knows are kept."""
     known = journal.public_keys
     wanted = [] if known else list(profile.keys)
     steps = [
@@ -134,19 +150,22 @@ def _write_data(
         for number, group in sorted(job.data_groups.items())
         for step in commands.put_object(profile.group(number).fid, objects.group_content(group), "write_data")
     ]
-    making = [commands.generate(key) for key in wanted]
+    steps += proving.set_pins(piv) if proving else []
+    making = [step for key in wanted for step in commands.generate(key)]
+    asking_keys = proving.steps() if proving else []
     yield from note(RecordKind.WRITE_INTENT, chip_id=chip.chip_id, makes_keys=[key.name for key in wanted])
-    responses = yield from bundle([*entering, *steps, *(step for one in making for step in one)])
-    if entering:
-        admin.check(own, responses[len(entering) - 1], challenge)
-        yield from note(RecordKind.KEY_CHANGED, **_key_facts(chip, master))
+    responses = yield from bundle([*entering.steps, *steps, *making, *asking_keys])
+    if entering.steps:
+        admin.check(entering.own, responses[len(entering.steps) - 1], entering.challenge)
+        yield from note(RecordKind.KEY_CHANGED, **entering.facts)
+    proofs = proving.proofs(responses[len(responses) - len(asking_keys) :]) if proving else {}
     if known:
-        return known
-    answers = responses[len(entering) + len(steps) :]
+        return known, proofs
+    answers = responses[len(entering.steps) + len(steps) :][: len(making)]
     made = {key.name: commands.public_key(key.algorithm, answer) for key, answer in zip(wanted, answers, strict=True)}
     kept = {slot: key.hex() for slot, key in made.items()}
     yield from note(RecordKind.KEYS_MADE, chip_id=chip.chip_id, public_keys=kept)
-    return made
+    return made, proofs
 
 
 def _finish(
@@ -154,15 +173,14 @@ def _finish(
     profile: CardProfile,
     piv: PivProfile,
     journal: Journal,
-    chip: PivChip,
-    public_keys: dict[str, bytes],
+    wanted: CertificatesWanted,
+    pins: dict[str, Secret],
 ) -> Talk[None]:
     """Certificates and what else is made of the office's answers, then PUK and PIN."""
     signed = digests(job.data_groups)
-    certificates = yield from asking.certificates(CertificatesWanted(job.card_number, chip.chip_id, public_keys))
+    certificates = yield from asking.certificates(wanted)
     security_object = yield from asking.security_object(SecurityObjectWanted(job.card_number, signed))
-    pins = yield from asking.pins(PinsWanted(job.card_number, {pin.name: pin.transport_digits for pin in profile.pins}))
-    ours = journal.has(RecordKind.FINISH_INTENT) and (yield from _puk_is_ours(job, profile, chip, pins))
+    ours = journal.has(RecordKind.FINISH_INTENT) and (yield from _puk_is_ours(job, profile, wanted.chip_id, pins))
     identifier = objects.chuid(profile, job.card_number, _expiry(certificates[profile.card_key.name]))
     covered = objects.signed_part(identifier.encode())
     signature = yield from asking.identifier_signature(IdentifierSignatureWanted(job.card_number, covered))
@@ -174,7 +192,7 @@ def _finish(
     steps = [step for tag, content in contents.items() for step in commands.put_object(tag, content, "finish")]
     yield from note(
         RecordKind.FINISH_INTENT,
-        chip_id=chip.chip_id,
+        chip_id=wanted.chip_id,
         digests={str(number): value.hex() for number, value in signed.items()},
         certificates={slot: digest(certificate) for slot, certificate in certificates.items()},
         security_object=digest(security_object),
@@ -182,17 +200,17 @@ def _finish(
     )
     old = None if ours else Secret(piv.factory_puk.encode("ascii"))
     yield from bundle([*steps, *_pin_steps(profile, pins, old)])
-    yield from note(RecordKind.FINISHED, chip_id=chip.chip_id, kvn=KVN, resumed=False)
+    yield from note(RecordKind.FINISHED, chip_id=wanted.chip_id, kvn=KVN, resumed=False)
 
 
-def _puk_is_ours(job: CardJob, profile: CardProfile, chip: PivChip, pins: dict[str, Secret]) -> Talk[bool]:
+def _puk_is_ours(job: CardJob, profile: CardProfile, chip_id: str, pins: dict[str, Secret]) -> Talk[bool]:
     """After a tear: whether the PUK was changed already. Costs a try when it was not; a blocked one ends the card."""
     puk = next(pin for pin in profile.pins if any(other.unblocked_by == pin.name for other in profile.pins))
     new = pins[puk.name]
     expect = (SW_OK, commands.SW_BLOCKED, *commands.TRIES_LEFT)
     (answer,) = yield from bundle([commands.change_reference(puk.reference, new, new, "finish", expect)])
     if status(answer) in (commands.SW_BLOCKED, commands.TRIES_LEFT[0]):
-        yield from scrap(job, chip.chip_id, "its unblocking code is blocked")
+        yield from scrap(job, chip_id, "its unblocking code is blocked")
     return status(answer) == SW_OK
 
 

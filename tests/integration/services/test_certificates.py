@@ -28,7 +28,6 @@ from issuance.pki.ca import CertificateAuthority, Tbs
 from issuance.pki.hierarchy import create_hierarchy
 from issuance.pki.possession import Proof
 from issuance.production.bundle import Record, RecordKind
-from issuance.production.profile import CardProfile, load_profile
 from tests.support.desk import SETTINGS, CardOffice, open_card_office
 from tests.support.office import NOW, POLICY
 from tests.support.pki import PrivateKey, proofs_of, public_keys_of, roca_modulus
@@ -213,9 +212,6 @@ def assert_refused(office: CardOffice, error: UnfitKey, finding: str, uses_befor
 def test_a_key_that_can_be_proved_by_nobody_is_refused_for_what_it_is(
     office: CardOffice, card_id: int, keys: dict[str, PrivateKey], finding: str
 ) -> None:
-    """Of a profile whose cards prove nothing ahead, so that hygiene alone stands between key and certificate."""
-    bench = office.desk.bench
-    office.desk = replace(office.desk, bench=replace(bench, profile=unproving(bench.profile)))
     numbers = {"roca": roca_modulus, "small-factor": lambda: 3 * ((1 << 2046) + 9)}
     unfit = b"\x30\x03\x02\x01\x05"
     if finding in numbers:
@@ -225,10 +221,6 @@ def test_a_key_that_can_be_proved_by_nobody_is_refused_for_what_it_is(
     with pytest.raises(UnfitKey) as caught:
         issue(office, card_id, keys, **{next(iter(keys)): unfit})
     assert_refused(office, caught.value, finding, before)
-
-
-def unproving(profile: CardProfile) -> CardProfile:
-    return replace(profile, piv=load_profile(SETTINGS.profile_dir / "piv.toml").piv)
 
 
 @pytest.mark.parametrize("what", ["nothing", "one is missing", "swapped", "another card's challenge", "another key"])

@@ -47,6 +47,35 @@ def test_anything_else_does_not(proof: Proof) -> None:
     assert "refused" in str(caught.value)
 
 
+def agreement(key: ec.EllipticCurvePrivateKey, asker: ec.EllipticCurvePrivateKey | None = None) -> Proof:
+    """What a card that holds `key` answers to an asker's own key, made for this once."""
+    ephemeral = asker or ec.generate_private_key(key.curve)
+    return Proof(b"", key.exchange(ec.ECDH(), ephemeral.public_key()), ephemeral)
+
+
+def test_a_key_that_only_agrees_proves_itself_by_the_shared_point() -> None:
+    check_proof(spki(P256), agreement(P256))
+    check_proof(spki(P384), agreement(P384))
+
+
+def test_a_shared_point_of_others_proves_nothing() -> None:
+    asker = ec.generate_private_key(ec.SECP256R1())
+    genuine = agreement(P256, asker)
+    for proof in (
+        agreement(ec.generate_private_key(ec.SECP256R1()), asker),
+        Proof(b"", genuine.answer, ec.generate_private_key(ec.SECP256R1())),
+        Proof(b"", genuine.answer[:-1], asker),
+        Proof(b"", b"", asker),
+        agreement(P384),
+    ):
+        with pytest.raises(UnfitKey) as caught:
+            check_proof(spki(P256), proof)
+        assert caught.value.finding == "no-possession"
+    with pytest.raises(UnfitKey, match="another kind"):
+        check_proof(spki(RSA), genuine)
+    assert "ephemeral" not in repr(genuine)
+
+
 def test_every_key_of_a_card_needs_a_proof_of_its_own() -> None:
     keys = {"signature": spki(P256), "agreement": spki(P384)}
     proofs = {

@@ -61,10 +61,18 @@ def test_a_key_has_one_certificate_and_one_card(line: Line, serial: Serial) -> N
     keys, proofs = public_keys_of(held), proofs_of(held)
     first = line.office.desk(one).certificates(CertificatesWanted(one, f"k{one}", keys, proofs))
     assert line.office.desk(one).certificates(CertificatesWanted(one, f"k{one}", keys, proofs)) == first
+    assert line.office.desk(one).certificates(CertificatesWanted(one, f"k{one}", keys)) == first, "it was proved before"
     with pytest.raises(IssuanceError, match="another card already"):
         line.office.desk(other).certificates(CertificatesWanted(other, f"k{other}", keys, proofs))
+
+
+def test_a_key_that_was_not_proved_is_not_certified(line: Line, serial: Serial) -> None:
+    number = line.order(serial())
+    claim(line, number, f"p{number}")
+    keys = public_keys_of({"authentication": ec.generate_private_key(ec.SECP256R1())})
     with pytest.raises(UnfitKey, match="proof"):
-        line.office.desk(one).certificates(CertificatesWanted(one, f"k{one}", keys))
+        line.office.desk(number).certificates(CertificatesWanted(number, f"p{number}", keys))
+    assert keys["authentication"] not in line.office.certificates
 
 
 def test_no_certificate_for_a_chip_that_was_not_claimed(line: Line, serial: Serial) -> None:

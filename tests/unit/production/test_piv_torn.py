@@ -46,10 +46,13 @@ def run(line: Line, cases: Sequence[Tear]) -> None:
     for tear in cases:
         number, card = ordered(line)
         card.faults = tear.plan()
-        with pytest.raises(CardLost):
+        try:
             whole_way(line, number, card)
-        card.faults = FaultPlan()
-        whole_way(line, number, card)
+        except CardLost:
+            card.faults = FaultPlan()
+            whole_way(line, number, card)
+        else:  # signatures have different lengths, so that a card may need a command less than the one counted
+            assert card.faults.commands < tear.k
         require_one_good_card(line, number, card)
 
 
