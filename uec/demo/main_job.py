@@ -129,9 +129,9 @@ class MainJob(Desks):
         with self._sessions() as session:
             wrong = stock_balance.verify(session)
             report.expect(not wrong, f"The stock does not balance: {'; '.join(wrong)}.")
-            by_state = applications.count_by_state(session)
-            report.applications = {state.value: count for state, count in sorted(by_state.items())}
-            states = card_lists.count_by_state(session)
+            by_state = applications.lengths_by_state(session)
+            report.applications = {state.value: length.rows for state, length in sorted(by_state.items())}
+            states = {state: length.rows for state, length in card_lists.lengths_by_state(session).items()}
             made = select(func.count()).select_from(Card).where(Card.personalised_at.is_not(None))
             report.cards = {
                 "personalised": session.scalar(made) or 0,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
@@ -15,6 +15,7 @@ from uec.services.points import point_view
 from uec.services.rows import present
 from uec.services.views import ApplicationDetail, ApplicationRow, CheckView, Page
 from uec.store import audit
+from uec.store.lengths import Length, length_of, lengths_by
 from uec.store.tables import Application, Card, IssuancePoint, RegisterCheck, Staff
 
 LIMIT = 50
@@ -34,11 +35,12 @@ def find(
 ) -> Page[ApplicationRow]:
     """A page of applications, the ones due first on top; `query` finds a number, a SNILS or the start of a surname."""
     actor.require(Permission.VIEW_PERSON)
-    wanted = conditions(states, route, point_id, query)
-    total = session.scalar(select(func.count()).select_from(Application).where(*wanted)) or 0
-    rows = session.scalars(
-        select(Application).where(*wanted).order_by(Application.due_on, Application.id).limit(limit).offset(offset)
-    ).all()
+    wanted = select(Application.id).where(*conditions(states, route, point_id, query))
+    # Ids first: what comes before a page far down is counted off in an index, without a look at the rows.
+    ordered = wanted.order_by(Application.due_on, Application.id).limit(limit).offset(offset)
+    chosen = select(Application).where(Application.id.in_(session.scalars(ordered).all()))
+    rows = session.scalars(chosen.order_by(Application.due_on, Application.id)).all()
+    length = length_of(session, wanted, offset=offset, limit=limit, shown=len(rows))
     audit.record(
         session,
         actor=actor.reference,
@@ -52,15 +54,14 @@ def find(
         },
         now=now,
     )
-    page = Page(tuple(_row_of(row) for row in rows), total, offset, limit)
+    page = Page(tuple(_row_of(row) for row in rows), length.rows, offset, limit, length.about)
     session.commit()
     return page
 
 
-def count_by_state(session: Session) -> dict[ApplicationState, int]:
+def lengths_by_state(session: Session) -> dict[ApplicationState, Length]:
     """How many applications stand in each state; states without one are left out."""
-    counted = session.execute(select(Application.state, func.count()).group_by(Application.state))
-    return dict(counted.all())
+    return lengths_by(session, Application.state, ApplicationState)
 
 
 def detail(session: Session, application_id: int, *, actor: Actor, now: datetime) -> ApplicationDetail:

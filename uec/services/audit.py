@@ -13,14 +13,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from issuance.keys.port import KeyPurpose, Vault
 from uec.domain.actors import Actor
 from uec.domain.permissions import Permission
+from uec.services.views import Page
 from uec.services.whole_file import whole_file
 from uec.store.audit import FIELDS, canonical, moment
+from uec.store.lengths import length_of
 from uec.store.tables import AuditChain, AuditEntry, AuditHead
 
 FORMAT = "uec-audit/1"
@@ -40,16 +42,6 @@ class AuditRow:
     subject_id: str
     person_id: int | None
     details: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class AuditPage:
-    """Some entries, newest first, out of `total`."""
-
-    rows: tuple[AuditRow, ...]
-    total: int
-    offset: int
-    limit: int
 
 
 def head_message(at: str, heads: list[dict[str, Any]]) -> bytes:
@@ -139,7 +131,7 @@ def search(
     person_id: int | None = None,
     offset: int = 0,
     limit: int = 50,
-) -> AuditPage:
+) -> Page[AuditRow]:
     """Return entries, newest first, that fit every given word; needs VIEW_AUDIT."""
     actor.require(Permission.VIEW_AUDIT)
     wanted = [
@@ -152,10 +144,10 @@ def search(
         )
         if value not in {"", None}
     ]
-    size = max(1, min(limit, SEARCH_LIMIT))
-    total = session.scalar(select(func.count()).select_from(AuditEntry).where(*wanted)) or 0
-    found = session.scalars(
-        select(AuditEntry).where(*wanted).order_by(AuditEntry.id.desc()).offset(max(0, offset)).limit(size)
-    )
+    size, first = max(1, min(limit, SEARCH_LIMIT)), max(0, offset)
+    entries = select(AuditEntry.id).where(*wanted)
+    ids = session.scalars(entries.order_by(AuditEntry.id.desc()).offset(first).limit(size)).all()
+    found = session.scalars(select(AuditEntry).where(AuditEntry.id.in_(ids)).order_by(AuditEntry.id.desc()))
     rows = tuple(AuditRow(*(getattr(entry, name) for name in AuditRow.__dataclass_fields__)) for entry in found)
-    return AuditPage(rows, total, max(0, offset), size)
+    length = length_of(session, entries, offset=first, limit=size, shown=len(rows))
+    return Page(rows, length.rows, first, size, length.about)

@@ -1,7 +1,10 @@
-"""Lists batches with what their cards have come to, and the calendar of load against capacity."""
+"""Lists batches with what their cards have come to, and the calendar of load against capacity.
+
+A month of a region is some three thousand batches: days are summed up by the database, and few batches are named.
+"""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from sqlalchemy import ColumnElement, func, select
@@ -13,10 +16,13 @@ from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import BatchState, CardState
 from uec.domain.permissions import Permission
 from uec.services.rows import present
-from uec.services.views import BatchRow, CalendarCell, CardRow, Page
+from uec.services.views import BatchRow, CalendarDay, CardRow, Page
+from uec.store.lengths import Length, length_of, lengths_by
 from uec.store.tables import Application, Batch, Card, IssuancePoint, Staff
 
 CALENDAR_LIMIT_DAYS = 92
+# Batches of a day that its square in the calendar names; where there are more, so many of them.
+NAMED_A_DAY, NAMED_OF_MANY = 40, 4
 
 
 def find(
@@ -39,10 +45,16 @@ def find(
         wanted.append(Batch.planned_for == day)
     if line is not None:
         wanted.append(func.coalesce(Batch.line, "") == line)
-    total = session.scalar(select(func.count()).select_from(Batch).where(*wanted)) or 0
-    chosen = select(Batch.id).where(*wanted).order_by(Batch.planned_for, Batch.id).limit(limit).offset(offset)
-    ids = session.scalars(chosen).all()
-    return Page(tuple(batch_rows(session, Batch.id.in_(ids))), total, offset, limit)
+    found = select(Batch.id).where(*wanted)
+    ids = session.scalars(found.order_by(Batch.planned_for, Batch.id).limit(limit).offset(offset)).all()
+    length = length_of(session, found, offset=offset, limit=limit, shown=len(ids))
+    return Page(tuple(batch_rows(session, Batch.id.in_(ids))), length.rows, offset, limit, length.about)
+
+
+def lengths_by_state(session: Session, *, actor: Actor) -> dict[BatchState, Length]:
+    """How many batches stand in each state; states without one are left out."""
+    actor.require(Permission.VIEW_BATCHES)
+    return lengths_by(session, Batch.state, BatchState)
 
 
 def detail(session: Session, batch_id: int, *, actor: Actor) -> tuple[BatchRow, tuple[CardRow, ...]]:
@@ -74,24 +86,54 @@ def detail(session: Session, batch_id: int, *, actor: Actor) -> tuple[BatchRow, 
 
 def calendar(
     session: Session, *, actor: Actor, first: date, last: date, working: WorkingCalendar, point_id: int | None = None
-) -> list[CalendarCell]:
-    """Every day from `first` to `last` at every point: capacity, cards planned, batches. At most 92 days."""
+) -> list[CalendarDay]:
+    """Every day from `first` to `last` at a point or at all: capacity, cards planned, batches. At most 92 days."""
     actor.require(Permission.VIEW_BATCHES)
     if not first <= last <= first + timedelta(days=CALENDAR_LIMIT_DAYS):
         raise InvalidInput(f"Choose a period of at most {CALENDAR_LIMIT_DAYS} days, first day first.", field="last")
-    points = select(IssuancePoint).order_by(IssuancePoint.code)
+    live = [Batch.planned_for.between(first, last), Batch.state != BatchState.CANCELLED]
+    capacity = select(func.sum(IssuancePoint.daily_capacity))
     if point_id is not None:
-        points = points.where(IssuancePoint.id == point_id)
-    live = (Batch.planned_for.between(first, last), Batch.state != BatchState.CANCELLED)
-    slots: dict[tuple[int, date], list[BatchRow]] = defaultdict(list)
-    for row in batch_rows(session, *live):
-        slots[row.point_id, row.planned_for].append(row)
-    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        live.append(Batch.point_id == point_id)
+        capacity = capacity.where(IssuancePoint.id == point_id)
+    daily = session.scalar(capacity) or 0
+    counted, planned = _by_day(session, live)
+    shown = _shown(session, live, counted)
     return [
-        _cell(point, day, tuple(slots[point.id, day]), working=working.is_working(day))
-        for point in session.scalars(points)
-        for day in days
+        CalendarDay(
+            day=day,
+            working=working.is_working(day),
+            capacity=daily if working.is_working(day) else 0,
+            planned=planned.get(day, 0),
+            count=counted.get(day, 0),
+            batches=tuple(shown[day]),
+        )
+        for day in (first + timedelta(days=number) for number in range((last - first).days + 1))
     ]
+
+
+def _by_day(session: Session, live: Sequence[ColumnElement[bool]]) -> tuple[dict[date, int], dict[date, int]]:
+    """How many batches and how many cards there are on each day."""
+    day = Batch.planned_for
+    batches = select(day, func.count()).where(*live).group_by(day)
+    # By the stage: it stands in the index of a batch's cards, so that no card is read.
+    cards = select(day, func.count()).join(Card, Card.batch_id == Batch.id).group_by(day)
+    cards = cards.where(*live, Card.stage != CardState.ANNULLED.value)
+    return dict(session.execute(batches).all()), dict(session.execute(cards).all())
+
+
+def _shown(
+    session: Session, live: Sequence[ColumnElement[bool]], counted: Mapping[date, int]
+) -> dict[date, list[BatchRow]]:
+    """The batches of each day that are named: all of them, or the first where a list of the day says more."""
+    place = func.row_number().over(partition_by=Batch.planned_for, order_by=Batch.id)
+    numbered = select(Batch.id, Batch.planned_for, place.label("place")).where(*live).subquery()
+    first = select(numbered.c.id, numbered.c.planned_for, numbered.c.place).where(numbered.c.place <= NAMED_A_DAY)
+    ids = [key for key, day, number in session.execute(first) if counted[day] <= NAMED_A_DAY or number <= NAMED_OF_MANY]
+    shown: dict[date, list[BatchRow]] = defaultdict(list)
+    for row in batch_rows(session, Batch.id.in_(ids)):
+        shown[row.planned_for].append(row)
+    return shown
 
 
 def batch_rows(session: Session, *where: ColumnElement[bool]) -> list[BatchRow]:
@@ -136,17 +178,4 @@ def _row(
         released_at=batch.released_at,
         line=batch.line,
         departs_on=batch.departs_on,
-    )
-
-
-def _cell(point: IssuancePoint, day: date, batches: tuple[BatchRow, ...], *, working: bool) -> CalendarCell:
-    return CalendarCell(
-        day=day,
-        working=working,
-        point_id=point.id,
-        point_name_ru=point.name_ru,
-        point_name_en=point.name_en,
-        capacity=point.daily_capacity if working else 0,
-        planned=sum(row.total - row.cards.get(CardState.ANNULLED, 0) for row in batches),
-        batches=batches,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, or_, select, union
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
@@ -15,8 +15,11 @@ from uec.services.operations import operation_view
 from uec.services.rows import present
 from uec.services.views import CardDetail, CardRow, CertificateView, JournalView, Page
 from uec.store import audit
+from uec.store.lengths import Length, length_of, lengths_by
 from uec.store.tables import Application, Batch, Card, CardOperation, Certificate, JournalEntry
 from uec.store.tables.production import UNWRITTEN
+
+UNWRITTEN_STATES = (CardState.PLANNED, CardState.PREPARED)
 
 
 def find(
@@ -32,16 +35,18 @@ def find(
 ) -> Page[CardRow]:
     """A page of cards; `query` finds a card or application number, a SNILS or the start of a surname."""
     actor.require(Permission.VIEW_PERSON)
-    wanted = conditions(query, states, point_id)
+    wanted = select(Card.id).where(*conditions(query, states, point_id))
+    # Ids first: what comes before a page far down is counted off in an index, without a look at the rows.
+    ids = session.scalars(wanted.order_by(Card.id).limit(limit).offset(offset)).all()
     joined = (
         select(Card, Application, Batch.number)
         .join(Application, Application.id == Card.application_id)
         .join(Batch, Batch.id == Card.batch_id)
-        .where(*wanted)
+        .where(Card.id.in_(ids))
     )
-    total = session.scalar(select(func.count()).select_from(joined.subquery())) or 0
-    found = session.execute(joined.order_by(Card.id).limit(limit).offset(offset)).all()
+    found = session.execute(joined.order_by(Card.id)).all()
     rows = tuple(_row(card, application, batch_number) for card, application, batch_number in found)
+    length = length_of(session, wanted, offset=offset, limit=limit, shown=len(rows))
     audit.record(
         session,
         actor=actor.reference,
@@ -52,7 +57,7 @@ def find(
         now=now,
     )
     session.commit()
-    return Page(rows, total, offset, limit)
+    return Page(rows, length.rows, offset, limit, length.about)
 
 
 def detail(session: Session, card_id: int, *, actor: Actor, now: datetime) -> CardDetail:
@@ -73,27 +78,30 @@ def detail(session: Session, card_id: int, *, actor: Actor, now: datetime) -> Ca
     return view
 
 
-def count_by_state(session: Session) -> dict[CardState, int]:
+def lengths_by_state(session: Session) -> dict[CardState, Length]:
     """How many cards stand in each state; states without one are left out."""
-    stages = dict(session.execute(select(Card.stage, func.count()).group_by(Card.stage)).all())
-    unwritten = select(Card.state, func.count()).where(Card.stage == UNWRITTEN).group_by(Card.state)
-    counted = {CardState(stage): count for stage, count in stages.items() if stage != UNWRITTEN}
-    return counted | dict(session.execute(unwritten).all())
+    written = [state.value for state in CardState if state not in UNWRITTEN_STATES]
+    stages = lengths_by(session, Card.stage, written)
+    unwritten = lengths_by(session, Card.state, UNWRITTEN_STATES, Card.stage == UNWRITTEN)
+    return {CardState(stage): length for stage, length in stages.items()} | unwritten
 
 
 def conditions(query: str, states: Sequence[CardState], point_id: int | None) -> list[ColumnElement[bool]]:
-    """The conditions of a list as its filter asks for them."""
+    """The conditions of a list as its filter asks for them, on the card alone."""
     wanted: list[ColumnElement[bool]] = []
     if states:
-        stages = {UNWRITTEN if state in (CardState.PLANNED, CardState.PREPARED) else state.value for state in states}
+        stages = {UNWRITTEN if state in UNWRITTEN_STATES else state.value for state in states}
         wanted += [Card.stage.in_(stages), Card.state.in_(states)]
     if point_id is not None:
-        wanted.append(Batch.point_id == point_id)
+        wanted.append(Card.batch_id.in_(select(Batch.id).where(Batch.point_id == point_id)))
     if text := typed(query):
         digits = "".join(filter(str.isdigit, text))
         by_surname = Application.surname.startswith(text.capitalize(), autoescape=True)
-        by_number = or_(Card.number == digits, Application.snils == digits) if digits else Application.number == text
-        wanted.append(or_(by_number, Application.number == text, by_surname))
+        who = or_(Application.number == text, Application.snils == digits, by_surname)
+        # Each way by its own index: a condition over both tables would read both to the end.
+        by_person = select(Card.id).join(Application, Application.id == Card.application_id).where(who)
+        by_number = select(Card.id).where(Card.number == digits)
+        wanted.append(Card.id.in_(union(by_person, by_number)))
     return wanted
 
 

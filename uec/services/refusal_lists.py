@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
@@ -11,6 +11,7 @@ from uec.domain.permissions import Permission
 from uec.domain.texts import typed
 from uec.services.views import Page
 from uec.store import audit
+from uec.store.lengths import length_of
 from uec.store.tables import Refusal
 
 
@@ -32,16 +33,17 @@ def find(
     """A page of refusals, the newest first; `query` is the number of a confirmation or a SNILS."""
     actor.require(Permission.VIEW_PERSON)
     query = typed(query)
-    wanted = select(Refusal)
+    wanted = select(Refusal.id)
     if query:
         digits = "".join(filter(str.isdecimal, query))
         wanted = wanted.where(or_(Refusal.number == query, Refusal.snils == digits))
-    total = session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
-    found = session.scalars(wanted.order_by(Refusal.id.desc()).limit(limit).offset(offset)).all()
+    ids = session.scalars(wanted.order_by(Refusal.id.desc()).limit(limit).offset(offset)).all()
+    found = session.scalars(select(Refusal).where(Refusal.id.in_(ids)).order_by(Refusal.id.desc())).all()
     rows = tuple(
         RefusalRow(one.number, one.snils, one.channel, one.filed_at, one.resident_id is not None, one.note or "")
         for one in found
     )
+    length = length_of(session, wanted, offset=offset, limit=limit, shown=len(rows))
     audit.record(
         session,
         actor=actor.reference,
@@ -52,4 +54,4 @@ def find(
         now=now,
     )
     session.commit()
-    return Page(rows, total, offset, limit)
+    return Page(rows, length.rows, offset, limit, length.about)

@@ -23,12 +23,13 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """A slice of a longer list: `total` rows exist, `rows` start at `offset`."""
+    """A slice of a longer list: `total` rows exist, or `about` so many; `rows` start at `offset`."""
 
     rows: tuple[Row, ...]
     total: int
     offset: int
     limit: int
+    about: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,16 +158,17 @@ class BatchRow:
 
 
 @dataclass(frozen=True)
-class CalendarCell:
-    """The load of one point on one day: what is planned against what it can make."""
+class CalendarDay:
+    """A day over the points asked for: what is planned against what they can make.
+
+    `count` batches are made on it; `batches` are all of them, or the first where they are too many to be told apart.
+    """
 
     day: date
     working: bool
-    point_id: int
-    point_name_ru: str
-    point_name_en: str
     capacity: int
     planned: int
+    count: int
     batches: tuple[BatchRow, ...]
 
 

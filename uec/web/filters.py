@@ -7,6 +7,7 @@ from flask import Flask
 from flask_babel import format_percent
 
 from uec.domain.lifecycle import CertificateState
+from uec.store.lengths import Length
 from uec.web import wording
 from uec.web.check_words import check_detail
 from uec.web.plan_words import iso_day, thousands
@@ -103,6 +104,11 @@ def span(period: timedelta) -> str:
     return wording.span(period)
 
 
+def amount(length: Length) -> str:
+    """Write how long a list is; "about" where it was not counted to its end."""
+    return _("about %(count)s", count=thousands(length.rows)) if length.about else thousands(length.rows)
+
+
 def use_filters(app: Flask) -> None:
     """Give the templates all of them by their names."""
     filters: tuple[Callable[..., object], ...] = (
@@ -118,5 +124,6 @@ def use_filters(app: Flask) -> None:
         span,
         thousands,
         iso_day,
+        amount,
     )
     app.jinja_env.filters.update({one.__name__: one for one in filters})

@@ -211,14 +211,10 @@ def test_the_calendar_shows_load_against_capacity(office: CardOffice) -> None:
     office.approve_applicants(*range(1, 8))
     office.plan()
     with office.sessions() as session:
-        cells = batch_lists.calendar(
-            session,
-            actor=office.staff.releaser,
-            first=date(2026, 3, 1),
-            last=date(2026, 3, 3),
-            working=RULES.calendar,
-            point_id=office.staff.points[0],
-        )
+        asked = {"actor": office.staff.releaser, "first": date(2026, 3, 1), "last": date(2026, 3, 3)}
+        days = batch_lists.calendar(session, working=RULES.calendar, point_id=office.staff.points[0], **asked)
+        everywhere = batch_lists.calendar(session, working=RULES.calendar, **asked)
+        elsewhere = batch_lists.calendar(session, working=RULES.calendar, point_id=office.staff.points[1], **asked)
         with pytest.raises(InvalidInput):
             batch_lists.calendar(
                 session,
@@ -227,5 +223,38 @@ def test_the_calendar_shows_load_against_capacity(office: CardOffice) -> None:
                 last=date(2026, 3, 1),
                 working=RULES.calendar,
             )
-    loads = [(cell.working, cell.capacity, cell.planned, len(cell.batches)) for cell in cells]
-    assert loads == [(False, 0, 0, 0), (True, 3, 6, 1), (True, 3, 1, 1)]
+    loads = [(one.working, one.capacity, one.planned, one.count, len(one.batches)) for one in days]
+    assert loads == [(False, 0, 0, 0, 0), (True, 3, 6, 1, 1), (True, 3, 1, 1, 1)]
+    assert [(one.planned, one.count) for one in everywhere] == [(0, 0), (6, 1), (1, 1)]
+    assert [one.capacity for one in everywhere] == [0, *(3 * len(office.staff.points),) * 2]
+    assert [(one.planned, one.count) for one in elsewhere] == [(0, 0)] * 3
+
+
+def test_a_day_of_many_batches_names_the_first(office: CardOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.approve_applicants(*range(1, 7))
+    with office.sessions() as session:
+        batches.plan(session, actor=office.staff.planner, rules=replace(RULES, batch_limit=1), now=office.clock())
+        asked = {"actor": office.staff.releaser, "first": date(2026, 3, 2), "last": date(2026, 3, 2)}
+        (whole,) = batch_lists.calendar(session, working=RULES.calendar, **asked)
+        monkeypatch.setattr(batch_lists, "NAMED_A_DAY", 5)
+        monkeypatch.setattr(batch_lists, "NAMED_OF_MANY", 2)
+        (short,) = batch_lists.calendar(session, working=RULES.calendar, **asked)
+    assert (whole.count, len(whole.batches)) == (6, 6)
+    assert (short.count, short.planned) == (6, 6)
+    assert [one.number for one in short.batches] == [one.number for one in whole.batches][:2]
+
+
+def test_an_annulled_card_counts_on_no_day(office: CardOffice) -> None:
+    office.approve_applicants(1, 2)
+    office.plan()
+    with office.sessions() as session:
+        card_id = session.scalars(select(Card.id).order_by(Card.id)).first()
+        cards.annul(session, card_id, actor=office.staff.security, reason="left the region", now=office.clock())
+        (day,) = batch_lists.calendar(
+            session,
+            actor=office.staff.releaser,
+            first=date(2026, 3, 2),
+            last=date(2026, 3, 2),
+            working=RULES.calendar,
+        )
+    assert (day.planned, day.count) == (1, 1)

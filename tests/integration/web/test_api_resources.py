@@ -41,13 +41,16 @@ def test_the_description_is_valid(client: FlaskClient) -> None:
                 assert one["summary"].endswith("."), (method, path)
 
 
+PAGED = {"rows", "total", "about", "offset", "limit"}
+
+
 @pytest.mark.parametrize(
     ("login", "address", "keys"),
     [
-        ("keeper", "/api/stock/balances?by=box", {"rows", "total", "offset", "limit"}),
-        ("keeper", "/api/stock/balances?by=batch&limit=1", {"rows", "total", "offset", "limit"}),
-        ("keeper", "/api/stock/balances?by=point", {"rows", "total", "offset", "limit"}),
-        ("officer", "/api/refusals?query=R-000001", {"rows", "total", "offset", "limit"}),
+        ("keeper", "/api/stock/balances?by=box", PAGED),
+        ("keeper", "/api/stock/balances?by=batch&limit=1", PAGED),
+        ("keeper", "/api/stock/balances?by=point", PAGED),
+        ("officer", "/api/refusals?query=R-000001", PAGED),
     ],
 )
 def test_lists_come_page_by_page(

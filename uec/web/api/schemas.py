@@ -325,6 +325,7 @@ def paged(item: type[Schema]) -> type[Schema]:
     shape: dict[str, Any] = {
         "rows": fields.List(fields.Nested(item)),
         "total": fields.Integer(),
+        "about": fields.Boolean(metadata={"description": "`total` is an estimate: the list is too long to count"}),
         "offset": fields.Integer(),
         "limit": fields.Integer(),
     }

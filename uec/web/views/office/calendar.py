@@ -12,7 +12,7 @@ from flask_babel import format_date, get_locale
 from uec.domain.lifecycle import BatchState
 from uec.domain.permissions import Permission
 from uec.services import batch_lists, points, rules
-from uec.services.views import BatchRow, CalendarCell
+from uec.services.views import CalendarDay
 from uec.web.access import current_actor, needs
 from uec.web.context import office, reader
 from uec.web.context import today as office_day
@@ -20,18 +20,6 @@ from uec.web.paging import number
 from uec.web.views.office.room import blueprint
 
 FARTHEST_YEARS = 50
-
-
-@dataclass(frozen=True)
-class Day:
-    """One day over all the points shown."""
-
-    day: date
-    working: bool
-    today: bool
-    capacity: int
-    planned: int
-    batches: tuple[BatchRow, ...]
 
 
 @dataclass(frozen=True)
@@ -45,7 +33,7 @@ class Month:
     after: str
     after_name: str
     weekdays: tuple[str, ...]
-    weeks: tuple[tuple[Day | None, ...], ...]
+    weeks: tuple[tuple[CalendarDay | None, ...], ...]
 
 
 def _asked_month(today: date) -> date:
@@ -60,25 +48,8 @@ def _month_name(first: date) -> str:
     return str(format_date(first, "LLLL y")).capitalize()
 
 
-def _days(cells: Sequence[CalendarCell], today: date) -> dict[date, Day]:
-    by_day: dict[date, list[CalendarCell]] = {}
-    for cell in cells:
-        by_day.setdefault(cell.day, []).append(cell)
-    return {
-        day: Day(
-            day,
-            working=any(cell.working for cell in found),
-            today=day == today,
-            capacity=sum(cell.capacity for cell in found),
-            planned=sum(cell.planned for cell in found),
-            batches=tuple(batch for cell in found for batch in cell.batches),
-        )
-        for day, found in by_day.items()
-    }
-
-
-def _month(first: date, cells: Sequence[CalendarCell], today: date) -> Month:
-    days = _days(cells, today)
+def _month(first: date, found: Sequence[CalendarDay]) -> Month:
+    days = {one.day: one for one in found}
     grid = weeks_of.Calendar().monthdatescalendar(first.year, first.month)
     locale = get_locale()
     names = locale.days["stand-alone"]["abbreviated"] if locale else {}
@@ -103,7 +74,7 @@ def calendar() -> ResponseReturnValue:
     first = _asked_month(today)
     last = first.replace(day=weeks_of.monthrange(first.year, first.month)[1])
     point_id = number(request.args.get("point", ""))
-    cells = batch_lists.calendar(
+    found = batch_lists.calendar(
         reader(),
         actor=current_actor(),
         first=first,
@@ -113,7 +84,8 @@ def calendar() -> ResponseReturnValue:
     )
     return render_template(
         "office/calendar.html",
-        month=_month(first, cells, today),
+        month=_month(first, found),
+        today=today,
         point_id=point_id,
         points=points.list_points(reader()),
         batch_states=[state for state in BatchState if state is not BatchState.CANCELLED],

@@ -12,17 +12,20 @@ from uec.domain.lifecycle import BatchState as B
 from uec.domain.lifecycle import CardState as C
 from uec.domain.permissions import Permission
 from uec.services import applications, batch_lists, card_lists
+from uec.store.lengths import Length
 from uec.web.access import current_actor, signed_in
 from uec.web.context import reader
 from uec.web.texts import ngettext
 from uec.web.views.office.room import blueprint
+
+NONE = Length(0)
 
 
 @dataclass(frozen=True)
 class Task:
     """A pile of work with a link to it."""
 
-    count: int
+    length: Length
     text: str
     href: str
     due: bool = True
@@ -33,10 +36,8 @@ class Task:
 def home() -> ResponseReturnValue:
     """Show the work that waits for who is signed in."""
     actor, session = current_actor(), reader()
-    by_state, cards = applications.count_by_state(session), card_lists.count_by_state(session)
-    batches = {}
-    if actor.may(Permission.VIEW_BATCHES):
-        batches = {state: batch_lists.find(session, actor=actor, states=(state,), limit=1).total for state in B}
+    by_state, cards = applications.lengths_by_state(session), card_lists.lengths_by_state(session)
+    batches = batch_lists.lengths_by_state(session, actor=actor) if actor.may(Permission.VIEW_BATCHES) else {}
     return render_template(
         "office/home.html",
         tasks=_tasks(actor, by_state, cards, batches),
@@ -45,28 +46,30 @@ def home() -> ResponseReturnValue:
     )
 
 
-def _tasks(actor: Actor, by_state: Mapping[A, int], cards: Mapping[C, int], batches: Mapping[B, int]) -> list[Task]:
+def _tasks(
+    actor: Actor, by_state: Mapping[A, Length], cards: Mapping[C, Length], batches: Mapping[B, Length]
+) -> list[Task]:
     tasks = []
     if actor.may(Permission.DECIDE_APPLICATION):
-        checked, failed = by_state.get(A.CHECKED, 0), by_state.get(A.CHECK_FAILED, 0)
-        text = ngettext("application awaits a decision", "applications await a decision", checked)
+        checked, failed = by_state.get(A.CHECKED, NONE), by_state.get(A.CHECK_FAILED, NONE)
+        text = ngettext("application awaits a decision", "applications await a decision", checked.rows)
         tasks.append(Task(checked, text, url_for(".applications", state=A.CHECKED.value)))
-        text = ngettext("application with a mismatch", "applications with a mismatch", failed)
+        text = ngettext("application with a mismatch", "applications with a mismatch", failed.rows)
         tasks.append(Task(failed, text, url_for(".applications", state=A.CHECK_FAILED.value)))
     if actor.may(Permission.PLAN_BATCH):
-        approved = by_state.get(A.APPROVED, 0)
-        text = ngettext("approved application to plan", "approved applications to plan", approved)
+        approved = by_state.get(A.APPROVED, NONE)
+        text = ngettext("approved application to plan", "approved applications to plan", approved.rows)
         tasks.append(Task(approved, text, url_for(".batches")))
     if actor.may(Permission.RELEASE_BATCH):
-        planned = batches.get(B.PLANNED, 0)
-        text = ngettext("batch awaits release", "batches await release", planned)
+        planned = batches.get(B.PLANNED, NONE)
+        text = ngettext("batch awaits release", "batches await release", planned.rows)
         tasks.append(Task(planned, text, url_for(".batches", state=B.PLANNED.value)))
     if actor.may(Permission.PRODUCE_CARD):
-        released = batches.get(B.RELEASED, 0) + batches.get(B.IN_PRODUCTION, 0)
-        text = ngettext("batch to write", "batches to write", released)
+        released = batches.get(B.RELEASED, NONE) + batches.get(B.IN_PRODUCTION, NONE)
+        text = ngettext("batch to write", "batches to write", released.rows)
         tasks.append(Task(released, text, url_for(".batches", state=B.RELEASED.value)))
     if actor.may(Permission.HAND_OVER_CARD):
-        ready = cards.get(C.PERSONALISED, 0)
-        text = ngettext("card awaits its holder", "cards await their holders", ready)
+        ready = cards.get(C.PERSONALISED, NONE)
+        text = ngettext("card awaits its holder", "cards await their holders", ready.rows)
         tasks.append(Task(ready, text, url_for("window.desk"), due=False))
     return tasks
