@@ -16,6 +16,10 @@ from uec.domain.policy import Policy
 from uec.services import batches
 from uec.store.tables import Batch
 
+AT_REST = timedelta(minutes=1)
+"""So old a batch's card numbers are before a machine lets them go: office and vault have counted on since (see
+`issuance.keys.agreement`), so that no card is ever written with a number that a restored database does not know."""
+
 
 def release_due(session: Session, *, policy: Policy, actor: Actor, now: datetime) -> Sequence[int]:
     """Release the batches of the next `release_ahead_days` days that a person planned; returns their ids."""
@@ -23,7 +27,10 @@ def release_due(session: Session, *, policy: Policy, actor: Actor, now: datetime
         return ()
     last = policy.day(now) + timedelta(days=policy.release_ahead_days)
     due = select(Batch.id).where(
-        Batch.state == BatchState.PLANNED, Batch.planned_for <= last, Batch.planned_by.is_not(None)
+        Batch.state == BatchState.PLANNED,
+        Batch.planned_for <= last,
+        Batch.planned_by.is_not(None),
+        Batch.planned_at <= now - AT_REST,
     )
     released = session.scalars(due.order_by(Batch.planned_for, Batch.id)).all()
     for batch_id in released:

@@ -1,8 +1,8 @@
 """Do the office and the vault still belong together? Asked whenever the authority is opened; nothing is issued if not.
 
 The office remembers the vault, how often it had changed, and each key's check value, as rows of the number series: they
-go with the database wherever it is restored. Every minute the two count on together (`meet`). After an older copy of
-one came back they disagree (see `issuance.keys.agreement`) until two custodians decide by `uec keys agree`.
+go with the database wherever it is restored. Every few seconds the two count on together (`meet`). After an older copy
+of one came back they disagree (see `issuance.keys.agreement`) until two custodians decide by `uec keys agree`.
 """
 
 from collections.abc import Iterable

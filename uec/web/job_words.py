@@ -13,6 +13,7 @@ TITLES: Mapping[str, Text] = {
     "publish": _l("Publish revocation lists and the stop-list"),
     "ocsp": _l("Sign answers about certificates ahead"),
     "quality": _l("Quarantine what fails too often"),
+    "vault": _l("Compare the office's count with the vault's"),
     "audit-head": _l("Sign the heads of the audit chains"),
     "plan": _l("Plan approved applications"),
     "scenarios": _l("Live through scenarios of the plan"),
@@ -46,6 +47,7 @@ _SAID: Mapping[str, Text] = {
     "expired #": _l("%(a)s cards ended"),
     "# quarantined": _l("%(a)s put into quarantine"),
     "noted": _l("noted"),
+    "agreed": _l("they agree"),
     "released #, # wait for a second person": _l("%(a)s released, %(b)s wait for a second person"),
     "closed # notices, # get the bank of the tender": _l("%(a)s notices ended, %(b)s get the bank of the tender"),
     "queued ready #, unclaimed #, card-expiry #, certificate-expiry #; # cards are stored for too long": _l(
