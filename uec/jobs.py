@@ -26,6 +26,7 @@ from uec.services import (
     batches,
     bureau_drawing,
     bureau_exchange,
+    card_looks,
     cards,
     checks,
     key_rotation,
@@ -171,7 +172,6 @@ def sign_audit(tools: Tools) -> str:
     return "nothing new" if head is None else f"head {head.id}"
 
 
-def plan(tools: Tools) -> str:
 def meet_vault(tools: Tools) -> str:
     """Count on with the vault, so that an older copy of either is known."""
     with tools.sessions() as session:
@@ -179,6 +179,7 @@ def meet_vault(tools: Tools) -> str:
     return "agreed"
 
 
+def plan(tools: Tools) -> str:
     """Plan what has been approved since yesterday."""
     now = tools.clock()
     with tools.sessions() as session:
@@ -295,18 +296,26 @@ def note_keys(tools: Tools) -> str:
 
 
 def judge_quality(tools: Tools) -> str:
-    """Quarantine every reader, station, chip lot and operator that has left the band."""
+    """Quarantine every reader, station, lot and operator that has left the band; draw what is to be looked at."""
     now = tools.clock()
     with tools.sessions() as session:
-        made = quality.evaluate(session, band=policy_of(session, tools).quality_band, now=now)
-    return f"{len(made)} quarantined"
+        rules_now = policy_of(session, tools)
+        made = quality.evaluate(session, band=rules_now.quality_band, now=now)
+        drawn = card_looks.draw_due(session, plan=rules_now.sampling_plan, now=now, random=tools.random)
+        session.commit()
+    return f"{len(made)} quarantined, {drawn} cards drawn for a look"
 
 
 def exchange_with_bureaux(tools: Tools) -> str:
     """Draw up orders of batches planned for bureaux; put due orders and answers into their folders, take what came."""
     folder, made, taken, refused = tools.settings.state_dir / bureau_exchange.FOLDER, 0, 0, 0
+    today, said = tools.settings.policy.day(tools.clock()), []
     profiles, (weak_keys, _) = partial(rules.card_profile, tools.settings), authority.weak_keys(tools.settings)
     with tools.sessions() as session:
+        drawn = bureau_drawing.draw_due(session, profiles=profiles, actor=WORKER, today=today, clock=tools.clock)
+        said += [
+            f"drew up the order of {one.batch}" if one.order_id else f"{one.batch}: {one.refusal}" for one in drawn
+        ]
         if bureau_exchange.anything_due(session):
             counter = bureau_exchange.Counter(
                 tools.vault,
@@ -315,13 +324,8 @@ def exchange_with_bureaux(tools: Tools) -> str:
                 profiles,
                 tools.random,
                 ZoneInfo(tools.settings.timezone),
-    today, said = tools.settings.policy.day(tools.clock()), []
             )
             sent = bureau_exchange.send_due(session, counter, folder=folder, actor=WORKER, clock=tools.clock)
-        drawn = bureau_drawing.draw_due(session, profiles=profiles, actor=WORKER, today=today, clock=tools.clock)
-        said += [
-            f"drew up the order of {one.batch}" if one.order_id else f"{one.batch}: {one.refusal}" for one in drawn
-        ]
             made = sum(1 for _ in sent)
         for file in bureau_exchange.take_new(
             session, folder=folder, profiles=profiles, weak_keys=weak_keys, actor=WORKER, clock=tools.clock
@@ -339,11 +343,11 @@ JOBS: Mapping[str, Job] = {
     "publish": Job(timedelta(seconds=15), "publish revocation list and stop-list", publish),
     "ocsp": Job(timedelta(seconds=15), "sign answers about certificates ahead", sign_answers),
     "quality": Job(timedelta(seconds=15), "quarantine what fails too often", judge_quality),
+    "vault": Job(timedelta(seconds=5), "count on with the vault", meet_vault),
     "audit-head": Job(timedelta(minutes=1), "sign the heads of the audit chains", sign_audit),
     "plan": Job(timedelta(days=1), "plan approved applications", plan),
     "release": Job(timedelta(minutes=15), "release batches that policy lets go", release),
     "windows": Job(timedelta(hours=1), "end the time to refuse and to choose a bank", close_windows),
-    "vault": Job(timedelta(seconds=5), "count on with the vault", meet_vault),
     "remind": Job(timedelta(hours=6), "queue reminders to applicants", remind),
     "messages": Job(timedelta(seconds=30), "send letters to applicants", send_messages),
     "scenarios": Job(timedelta(seconds=15), "live through scenarios of the plan", live_scenarios),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from uec.domain import bureau, phases, printing, stock, twins
+from uec.domain import bureau, phases, printing, sampling, stock, twins
 from uec.domain.errors import IllegalMove
 
 
@@ -314,6 +314,7 @@ INITIAL: Mapping[str, frozenset[str]] = {
     "quarantine": frozenset({stock.QuarantineState.IMPOSED}),
     "twin_case": frozenset({twins.TwinState.OPEN}),
     "print_order": frozenset({printing.PrintState.ORDERED}),
+    "card_look": frozenset({sampling.LookState.WANTED}),
     "policy_change": frozenset({phases.ChangeState.PROPOSED}),
     "public_notice": frozenset({phases.ChangeState.PROPOSED}),
     "bureau": frozenset({bureau.PartnerState.PROPOSED}),
@@ -337,6 +338,7 @@ MACHINES: Mapping[str, Mapping[Any, StrEnum]] = {
     "quarantine": stock.QUARANTINE,
     "twin_case": twins.TWIN_CASE,
     "print_order": printing.PRINT,
+    "card_look": sampling.LOOK,
     "policy_change": phases.CHANGE,
     "public_notice": phases.CHANGE,
     "bureau": bureau.PARTNER,

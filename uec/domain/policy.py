@@ -10,6 +10,7 @@ from typing import Any
 
 from uec.domain.errors import InvalidInput, InvalidSettings
 from uec.domain.quality import Band
+from uec.domain.sampling import SamplingPlan
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Policy:
     quality_allowed: float = 0.03
     quality_intolerable: float = 0.20
     quality_false_alarm_every: int = 20_000
+    # Of a line's batch so many are looked at that this share of bad cards is noticed so surely.
+    look_limit: float = 0.05
+    look_certainty: float = 0.90
     # Where the office keeps its calendar; the setting `timezone`, not a rule of the law.
     zone: tzinfo = UTC
 
@@ -56,6 +60,11 @@ class Policy:
     def quality_band(self) -> Band:
         """The failure rates of cards that readers, stations, chip lots and operators are judged by."""
         return Band(self.quality_allowed, self.quality_intolerable, self.quality_false_alarm_every)
+
+    @property
+    def sampling_plan(self) -> SamplingPlan:
+        """How many cards of a line's batch somebody looks at."""
+        return SamplingPlan(self.look_limit, self.look_certainty)
 
     def due_on(self, submitted_on: date) -> date:
         """Return the last day by which the card of a request must lie at the point."""

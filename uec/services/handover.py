@@ -15,6 +15,7 @@ from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import OperationKind
 from uec.domain.policy import Policy
+from uec.services.card_looks import refuse_unseen
 from uec.services.operations import request_operation
 from uec.services.rows import present
 from uec.services.rules import card_profile
@@ -38,10 +39,12 @@ def request(
     """Ask the hub to hand the card in the reader over; returns the operation's id.
 
     `holder_checked` is the operator's word that the person in front of the window is the holder. Raises
-    `InvalidInput` without it, and whatever `request_operation` raises.
+    `InvalidInput` without it, `NotLookedAt` while cards of its batch wait for a look, and whatever
+    `request_operation` raises.
     """
     if not holder_checked:
         raise InvalidInput("Check the holder's document first, and confirm it.", field="holder_checked")
+    refuse_unseen(session, present(session, Card, card_id))
     if not sealed_pins:
         raise InvalidInput("Let the holder choose the PINs first.", field="pin1")
     return request_operation(

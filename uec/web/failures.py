@@ -14,6 +14,7 @@ from uec.domain import errors
 from uec.domain.bureau import BureauRefused
 from uec.domain.stock import StockRefused
 from uec.services.authority import NoAuthority
+from uec.services.card_looks import NotLookedAt
 from uec.services.cohort import CohortChanged
 from uec.services.intake import AlreadyServed
 from uec.services.operations import CardBusy, CardNotReady
@@ -45,6 +46,7 @@ STATUSES: tuple[tuple[type[errors.UecError], int], ...] = (
     (StockRefused, 409),
     (BureauRefused, 409),
     (Quarantined, 409),
+    (NotLookedAt, 409),
     (errors.IllegalMove, 409),
     (errors.Stale, 409),
     (errors.InvalidInput, 400),

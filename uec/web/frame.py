@@ -64,7 +64,7 @@ def _staff_links() -> list[Link]:
             ),
         ),
         Link(_("Shifts"), "office.shifts", ("office.shift",)),
-        Link(_("Quality"), "office.quality", ("office.quality", "office.quarantine")),
+        Link(_("Quality"), "office.quality", ("office.quality", "office.quarantine", "office.looks")),
         Link(_("Keys"), "office.keys", ("office.keys",)),
         Link(_("Jobs"), "office.jobs", ("office.job",)),
         Link(_("Files"), "office.exports_page", ("office.export",)),

@@ -45,7 +45,7 @@ _SAID: Mapping[str, Text] = {
     "CRL #, stop-list #": _l("revocation list %(a)s, stop-list %(b)s"),
     "# cards in # batches, # late, # unplaced": _l("%(a)s cards in %(b)s batches, %(c)s late, %(d)s without a place"),
     "expired #": _l("%(a)s cards ended"),
-    "# quarantined": _l("%(a)s put into quarantine"),
+    "# quarantined, # cards drawn for a look": _l("%(a)s put into quarantine, %(b)s cards drawn for a look"),
     "noted": _l("noted"),
     "agreed": _l("they agree"),
     "released #, # wait for a second person": _l("%(a)s released, %(b)s wait for a second person"),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 from uec.domain.errors import UecError
+from uec.domain.sampling import Defect, LookState
 from uec.domain.stock import (
     DestructionState,
     Motion,
@@ -31,8 +32,16 @@ TAGS: tuple[tuple[StrEnum, Text, str], ...] = (
     (DestructionState.WITHDRAWN, _l("Act withdrawn"), "grey"),
     (QuarantineState.IMPOSED, _l("In quarantine"), "red"),
     (QuarantineState.RELEASED, _l("Released from quarantine"), "green"),
+    (LookState.WANTED, _l("To be looked at"), "yellow"),
+    (LookState.GOOD, _l("Nothing wrong"), "green"),
+    (LookState.BAD, _l("Bad"), "red"),
 )
 WORDS: tuple[tuple[StrEnum, Text], ...] = (
+    (Defect.PRINT, _l("Print: smeared, faint or out of place")),
+    (Defect.PHOTO, _l("Photo: not this person, or spoiled")),
+    (Defect.TEXT, _l("Text: name, number or date is wrong")),
+    (Defect.SURFACE, _l("Plastic: scratched, bent or dirty")),
+    (Defect.CHIP, _l("Chip or contacts: damaged")),
     (Place.OUTSIDE, _l("Outside")),
     (Place.STORE, _l("In store")),
     (Place.TRANSIT, _l("Between stores")),
@@ -95,6 +104,9 @@ ACTIONS: Mapping[str, Text] = {
     "stock.destroy": _l("Cards destroyed by act"),
     "quarantine.impose": _l("Quarantine imposed"),
     "quarantine.release": _l("Quarantine lifted"),
+    "look.draw": _l("Cards drawn for a look"),
+    "look.good": _l("Card looked at: nothing wrong"),
+    "look.bad": _l("Card looked at: bad"),
 }
 KINDS: Mapping[str, Text] = {
     "stock_store": _l("Store"),
@@ -111,6 +123,7 @@ DUTIES: Mapping[str, Text] = {
     "had the shift": _l("had the shift"),
     "proposed the act": _l("proposed the act"),
     "is in quarantine": _l("are in quarantine yourself"),
+    "produced the card": _l("produced the card"),
 }
 
 
@@ -156,6 +169,10 @@ SENTENCES: Mapping[str, Callable[[UecError], str]] = {
         "Cards in the act have not ended: %(cards)s. Annul them first.", cards=", ".join(e.facts.get("cards", [])[:10])
     ),
     "uec.destroy_by_act": lambda _e: _("This card is in the stock: two people destroy it by an act."),
+    "uec.not_looked_at": lambda e: _(
+        "Cards of batch %(batch)s wait to be looked at by quality. Hand its cards over afterwards.",
+        batch=str(e.facts.get("batch", "")),
+    ),
     "uec.quarantined": lambda e: _(
         "%(label)s is in quarantine. Take another one until quality releases it.", label=str(e.facts.get("label", ""))
     ),

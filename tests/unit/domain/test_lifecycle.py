@@ -24,6 +24,7 @@ FINAL = {
     "quarantine": {"RELEASED"},
     "twin_case": set(),
     "print_order": {"SPOILED"},
+    "card_look": {"GOOD", "BAD"},
     "policy_change": {"CONFIRMED", "WITHDRAWN"},
     "public_notice": {"CONFIRMED", "WITHDRAWN"},
     "bureau": {"ENDED"},

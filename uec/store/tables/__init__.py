@@ -46,6 +46,7 @@ from uec.store.tables.records import (
     ScheduledRun,
 )
 from uec.store.tables.stock import (
+    CardLook,
     OperationPlace,
     Quarantine,
     StockAccount,
@@ -90,6 +91,7 @@ __all__ = [
     "BureauOrder",
     "Card",
     "CardData",
+    "CardLook",
     "CardOperation",
     "Certificate",
     "Cohort",

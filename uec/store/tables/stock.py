@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from uec.domain.sampling import Defect, LookState
 from uec.domain.stock import (
     DestructionState,
     Motion,
@@ -256,3 +257,19 @@ class Quarantine(Table):
     version: Mapped[int] = mapped_column(comment="optimistic lock")
 
     __mapper_args__ = {"version_id_col": version}
+
+
+class CardLook(Table):
+    """The look at one card of a line that the sampling plan asks for."""
+
+    __tablename__ = "card_look"
+    __table_args__ = (one_of("state", LookState), one_of("defect", Defect))
+
+    card_id: Mapped[int] = mapped_column(ForeignKey("card.id"), primary_key=True, autoincrement=False)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"), index=True)
+    state: Mapped[LookState] = mapped_column(Coded(LookState), default=LookState.WANTED)
+    drawn_at: Mapped[datetime] = mapped_column()
+    looked_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="not who made the card")
+    looked_at: Mapped[datetime | None] = mapped_column()
+    defect: Mapped[Defect | None] = mapped_column(Coded(Defect), comment="what is wrong with a bad one")
+    note: Mapped[str | None] = mapped_column(String(500), comment="in the looker's words")

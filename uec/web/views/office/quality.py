@@ -5,9 +5,10 @@ from flask.typing import ResponseReturnValue
 
 from uec.domain.errors import InvalidInput
 from uec.domain.permissions import Permission
+from uec.domain.quality import rule_of
 from uec.domain.stock import SubjectKind
+from uec.services import card_looks, rows, staff, stations, stock_lists
 from uec.services import quality as service
-from uec.services import rows, staff, stations, stock_lists
 from uec.services.quality_refusals import Quarantined
 from uec.store.tables import Quarantine
 from uec.web.access import current_actor, needs
@@ -23,9 +24,8 @@ MAY_SEE = (Permission.CONTROL_QUALITY, Permission.VIEW_STOCK)
 @needs(*MAY_SEE)
 def quality() -> ResponseReturnValue:
     """List quarantines; impose one by hand."""
-    session = reader()
+    session, actor = reader(), current_actor()
     if request.method == "POST":
-        actor = current_actor()
         actor.require(Permission.CONTROL_QUALITY)
         kind, _colon, subject = request.form.get("subject", "").partition(" ")
         try:
@@ -50,13 +50,17 @@ def quality() -> ResponseReturnValue:
             return redirect(url_for(".quality"))
         flash(_("It is in quarantine and gets no card."), "success")
         return redirect(url_for(".quarantine", quarantine_id=made))
+    band = policy().quality_band
     return render_template(
         "office/quality.html",
         rows=service.list_quarantines(session),
         stations=stations.list_stations(session, now=now()),
         people=staff.list_staff(session),
-        band=policy().quality_band,
+        band=band,
         kinds=SubjectKind,
+        soon=round(rule_of(band).average_run(band.intolerable)),
+        batches=card_looks.waiting(session, actor=actor) if actor.may(Permission.VIEW_STOCK) else [],
+        plan=policy().sampling_plan,
     )
 
 
