@@ -19,7 +19,11 @@ class Application(Table):
         one_of("route", Route),
         one_of("reason", ApplicationReason),
         CheckConstraint("sex IN ('M', 'F')", name="sex"),
-        Index("ix_application_state_due_on", "state", "due_on"),
+        # The office's list in its order: of a state, and with any other filter, from the index alone.
+        Index("ix_application_state_due_on_id", "state", "due_on", "id"),
+        Index("ix_application_due_on_id", "due_on", "id", postgresql_include=["state", "route", "point_id"]),
+        # The start of a surname, whatever the server's locale.
+        Index("ix_application_surname", "surname", postgresql_ops={"surname": "varchar_pattern_ops"}),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -54,6 +54,9 @@ class Card(Table):
     __tablename__ = "card"
     __table_args__ = (
         one_of("state", CardState),
+        Index("ix_card_stage_id", "stage", "id"),
+        # Cards of a batch by what has become of them, from the index alone.
+        Index("ix_card_batch_id_stage", "batch_id", "stage"),
         _unique_where("uq_card_live_chip", "chip_id", "is_live"),
         _unique_where("uq_card_current_application", "application_id", "is_current"),
     )
@@ -61,11 +64,11 @@ class Card(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[str] = mapped_column(String(19), unique=True, comment="card number with its Luhn digit")
     application_id: Mapped[int] = mapped_column(ForeignKey("application.id"), index=True)
-    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"), index=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"))
     resident_id: Mapped[int | None] = mapped_column(ForeignKey("resident.id"), index=True)
     state: Mapped[CardState] = mapped_column(Coded(CardState), default=CardState.PLANNED)
     stage: Mapped[str] = mapped_column(
-        String(20), Computed(STAGE), index=True, comment="state as it is looked for; preparing does not change it"
+        String(20), Computed(STAGE), comment="state as it is looked for; preparing does not change it"
     )
     is_live: Mapped[bool] = mapped_column(Computed(LIVE), comment="whether its chip is its own")
     is_current: Mapped[bool] = mapped_column(Computed(CURRENT), comment="whether its application has its card in it")

@@ -32,6 +32,7 @@ from uec.store.columns import Coded, Table, one_of
 OPEN = "state = 'OPEN'"
 OPEN_ANYWHERE = "state = 'OPEN' AND station_id IS NULL"
 IMPOSED = "state = 'IMPOSED'"
+CROSSING = "motion NOT IN ('CLAIM', 'MAKE')"
 Large = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -204,6 +205,8 @@ class StockMovement(Table):
         CheckConstraint("first >= 0 AND last >= first AND blanks = last - first + 1", name="range"),
         CheckConstraint("giver_id <> taker_id", name="two_accounts"),
         Index("ix_stock_movement_lot_first", "lot", "first"),
+        # What leaves a shift or a store: a short list beside two entries for each card.
+        Index("ix_stock_movement_crossing", "motion", sqlite_where=text(CROSSING), postgresql_where=text(CROSSING)),
     )
 
     id: Mapped[int] = mapped_column(Large, primary_key=True)
