@@ -19,6 +19,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol
@@ -238,13 +239,20 @@ class InsertedCard:
         return None
 
 
-def serve(card: VirtualCard | Path, host: str = "127.0.0.1", port: int = PORT) -> None:
+def serve(
+    card: VirtualCard | Path,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    *,
+    put_in: Callable[[], None] = lambda: None,
+) -> None:
     """Put a card (or the card in a file) into a virtual reader and stay until it is taken out or the reader goes.
 
-    Raises `NoVirtualReader`; for a file that is no card `BadImage`, for one that cannot be written `ImageNotWritten`,
-    for one that another program changed `CardElsewhere`.
+    `put_in` is called once it lies there. Raises `NoVirtualReader`; for a file that is no card `BadImage`, for one that
+    cannot be written `ImageNotWritten`, for one that another program changed `CardElsewhere`.
     """
     with InsertedCard(VirtualCard.load(card) if isinstance(card, Path) else card, host, port) as inserted:
+        put_in()
         inserted.wait()
         if inserted.failure is not None:
             raise inserted.failure

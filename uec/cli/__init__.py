@@ -18,43 +18,54 @@ from issuance.errors import IssuanceError
 from uec.cli.options import settings_option
 from uec.domain.errors import InvalidInput, UecError
 
-# Command -> module with an attribute of the same name, and the line `uec --help` shows for it.
-COMMANDS: dict[str, tuple[str, str]] = {
-    "init": ("setup", "Make settings, database, vault, authority and the first administrator."),
-    "serve": ("processes", "Run the web pages and the API."),
-    "hub": ("processes", "Run the card sessions of the stations."),
-    "vault": ("processes", "Unlock the keys and serve them to the other processes."),
-    "scheduler": ("processes", "Trigger what is due; exactly one does, others stand by."),
-    "worker": ("processes", "Do what is due; run as many as you like."),
-    "jobs": ("jobs", "What the office does by itself: list, runs, pause, resume, run now."),
-    "station": ("station", "Run a window's readers and link (needs no database)."),
-    "register": ("register", "Import the register of residents; run the stand-in gateway."),
-    "applications": ("applications", "List, show, approve, reject and take back applications."),
-    "refusals": ("refusals", "File refusals to receive a card, and list them."),
-    "phases": ("phases", "Dated policy and public notices: propose, confirm, history."),
-    "cohorts": ("cohorts", "Compute, propose and approve lists for mass emission; why somebody is in or out."),
-    "plan": ("plan", "Plan mass emission, explain a place, simulate and compare what-if years."),
-    "batches": ("batches", "Plan, list, release and produce batches."),
-    "bureau": ("bureau", "Outside bureaux: partners, orders, files, results; a stand-in for rehearsals."),
-    "stock": ("stock", "Blank cards: deliveries, transfers, shifts, balances, acts, quarantine."),
-    "cards": ("cards", "List and show cards; suspend, resume, report lost, replace, annul, destroy."),
-    "card": ("card", "Readers and cards on this machine: list, virtual, read, check."),
-    "ca": ("ca", "The certification authority: make it, show it, publish its lists."),
-    "crl": ("crl", "Revocation lists: list, publish, show, verify, and what comes next."),
-    "ocsp": ("ocsp", "Answers about certificates: run the responder, ask it, sign answers now."),
-    "keys": ("keys", "Keys of the vault: list, make a new version, enter a maker's key."),
-    "audit": ("audit", "Export the audit and verify an export offline."),
-    "staff": ("staff", "Add staff and list them."),
-    "points": ("points", "Add issuance points and stations."),
+# Section of `uec --help` -> command -> module with an attribute of the same name, and the line the help shows for it.
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Set up and run": {
+        "init": ("setup", "Make settings, database, vault, authority and the first administrator."),
+        "serve": ("processes", "Run the web pages and the API."),
+        "hub": ("processes", "Run the card sessions of the stations."),
+        "vault": ("processes", "Unlock the keys and serve them to the other processes."),
+        "scheduler": ("processes", "Trigger what is due; exactly one does, others stand by."),
+        "worker": ("processes", "Do what is due; run as many as you like."),
+        "station": ("station", "Run a window's readers and link (needs no database)."),
+        "jobs": ("jobs", "What the office does by itself: list, runs, pause, resume, run now."),
+    },
+    "People and applications": {
+        "register": ("register", "Import the register of residents; run the stand-in gateway."),
+        "applications": ("applications", "List, show, approve, reject and take back applications."),
+        "refusals": ("refusals", "File refusals to receive a card, and list them."),
+        "phases": ("phases", "Dated policy and public notices: propose, confirm, history."),
+        "cohorts": ("cohorts", "Compute, propose and approve lists for mass emission; why somebody is in or out."),
+    },
+    "Cards": {
+        "plan": ("plan", "Plan mass emission, explain a place, simulate and compare what-if years."),
+        "batches": ("batches", "Plan, list, release and produce batches."),
+        "bureau": ("bureau", "Outside bureaux: partners, orders, files, results; a stand-in for rehearsals."),
+        "stock": ("stock", "Blank cards: deliveries, transfers, shifts, balances, acts, quarantine."),
+        "cards": ("cards", "List and show cards; suspend, resume, report lost, replace, annul, destroy."),
+        "card": ("card", "Readers and cards on this machine: list, virtual, read, check."),
+    },
+    "Keys and certificates": {
+        "ca": ("ca", "The certification authority: make it, show it, publish its lists."),
+        "crl": ("crl", "Revocation lists: list, publish, show, verify, and what comes next."),
+        "ocsp": ("ocsp", "Answers about certificates: run the responder, ask it, sign answers now."),
+        "keys": ("keys", "Keys of the vault: list, make a new version, enter a maker's key."),
+    },
+    "Office": {
+        "staff": ("staff", "Add staff and list them."),
+        "points": ("points", "Add issuance points and stations."),
+        "audit": ("audit", "Export the audit and verify an export offline."),
+    },
 }
+COMMANDS = {name: line for section in SECTIONS.values() for name, line in section.items()}
 
 
 class Commands(click.Group):
     """Knows its commands by the table alone, so that `--help` imports none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names in the order of the table, without the hidden ones."""
-        return [name for name, (_, line) in COMMANDS.items()]
+        """The names in the order of the table."""
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a command and return it."""
@@ -68,9 +79,11 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        """Write the table, section by section, in one width."""
+        widest = max(map(len, COMMANDS))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(widest), line) for name, (_, line) in commands.items()])
 
 
 def _first_sentence(text: str) -> str:

@@ -79,9 +79,11 @@ def virtual(file: Path, reader: int, port: int | None, blank: bool) -> None:  # 
 
     if blank:
         _make_blank(file)
-    click.echo(f"{file} lies in virtual reader {reader}; Ctrl-C takes it out", err=True)
+    elif not file.exists():
+        raise InvalidFile(f"{file} is not there: name a virtual card's file, or add --blank.", path=file, line=None)
+    said = f"{file} lies in virtual reader {reader}; Ctrl-C takes it out"
     try:
-        serve(file, port=port or reader_ports()[0] + reader)
+        serve(file, port=port or reader_ports()[0] + reader, put_in=lambda: click.echo(said, err=True))
     except KeyboardInterrupt:
         click.echo("taken out", err=True)
 

@@ -6,6 +6,7 @@ Defaults: Federal Law 210-FZ, chapter 6, arts 22-28, as it stood for 2013-2016.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from difflib import get_close_matches
 from typing import Any
 
 from uec.domain.errors import InvalidInput, InvalidSettings
@@ -191,10 +192,12 @@ def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for key, value in values.items():
         if key not in kinds:
+            near = next(iter(get_close_matches(key, sorted(kinds), n=1)), None)
             raise InvalidSettings(
-                f"{where}.{key} is not a rule of the policy; known are: {', '.join(kinds)}.",
+                f"{where}.{key} is not a rule of the policy; "
+                + (f"did you mean {near}?" if near else f"known are: {', '.join(kinds)}."),
                 key=f"{where}.{key}",
-                near=None,
+                near=near,
             )
         wanted = type(kinds[key])
         given = tuple(value) if wanted is tuple and isinstance(value, list) else value

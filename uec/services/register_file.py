@@ -89,13 +89,24 @@ class RegisterFile:
         missing = [column for column in columns if column not in self.header]
         twice = sorted({column for column in columns if self.header.count(column) > 1})
         if missing or twice:
-            fault = f"lacks the columns {', '.join(missing)}" if missing else f"has columns twice: {', '.join(twice)}"
             raise InvalidFile(
-                f"The header of {self.path} {fault}; it needs {';'.join(columns)}.", path=self.path, line=1
+                f"The header of {self.path} {self._fault(missing, twice)}; it needs {';'.join(columns)}.",
+                path=self.path,
+                line=1,
             )
         if self.header == tuple(columns):
             return lambda fields: fields
         return itemgetter(*(self.header.index(column) for column in columns))
+
+    def _fault(self, missing: Sequence[str], twice: Sequence[str]) -> str:
+        """What is wrong with the header, by its likeliest cause."""
+        if any("\r" in name for name in self.header):
+            return "does not end: end the lines with LF or CR LF"
+        if len(self.header) == 1 and "\t" in self.header[0]:
+            return "is separated by tabs: save the file with `;` or `,` between its fields"
+        if twice:
+            return f"has columns twice: {', '.join(twice)}"
+        return f"lacks the columns {', '.join(missing)}"
 
     @property
     def digest(self) -> str:

@@ -1,6 +1,7 @@
 """Hides how a file appears whole or not at all: written beside its place, made durable, then moved there at once."""
 
 import contextlib
+import errno
 import os
 import signal
 import threading
@@ -11,6 +12,8 @@ from secrets import token_hex
 from typing import TextIO
 
 from uec.domain.errors import DiskFull, InvalidFile
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class WholeFile:
@@ -61,8 +64,9 @@ class WholeFile:
         try:
             yield
         except OSError as error:
+            advice = "free some space" if error.errno in _FULL else "name another folder"
             raise DiskFull(
-                f"The file {self.path} cannot be written ({error.strerror}); free some space or name another folder.",
+                f"The file {self.path} cannot be written ({error.strerror}); {advice} and run it again.",
                 path=self.path,
             ) from error
 

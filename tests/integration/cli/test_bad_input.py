@@ -31,6 +31,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("office")
     write_secrets(folder)
     (folder / "noise").write_bytes(b"\xff\xfe\x00secret")
+    (folder / "misspelt").write_text("[policy]\nvalidty_years = 3\n")
+    (folder / "misread").write_text("[policy]\nxyzzy = 3\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert run(INIT) == 0
@@ -92,6 +94,10 @@ def said(capsys: Output) -> str:
         (["vault", "--passphrase-file", "first", "--passphrase-file", "first"], 1, "custodian"),
         (["vault", "--passphrase-file", "first"], 2, "two passphrase files"),
         (["card", "check", "--root", "noise", "--issuing", "noise"], 2, "certificate"),
+        (["card", "virtual", "nowhere.card"], 2, "--blank"),
+        (["card", "virtual", "noise"], 1, "not the image of a virtual card"),
+        (["--settings", "misspelt", "staff", "list"], 2, "did you mean validity_years?"),
+        (["--settings", "misread", "staff", "list"], 2, "known are: on_application_from"),
     ],
     ids=lambda value: " ".join(value)[:40].encode("ascii", "replace").decode() if isinstance(value, list) else "",
 )  # fmt: skip
