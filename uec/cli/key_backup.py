@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from uec.cli.key_vault import open_vault, record
+from uec.cli.key_vault import open_vault, record, warn_of_doubt
 from uec.cli.options import passphrase_files_option, read_passphrases, settings, store
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def back_up(file: Path, by_shares: bool, passphrase_files: tuple[Path, ...]) -> 
     from issuance.keys.backup import transport_check_value  # noqa: PLC0415
 
     with store(settings()) as sessions, sessions() as session, open_vault(passphrase_files) as vault:
+        warn_of_doubt(session, vault)
         transport = _transport_key(by_shares=by_shares)
         storage.write_private(file, vault.back_up(transport))
         count, value = len(vault.describe()), transport_check_value(transport)

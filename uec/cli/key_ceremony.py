@@ -1,5 +1,6 @@
 """`uec keys ceremony` and `uec keys divide`: custodians at one table, each with a part of a key of their own."""
 
+import os
 import secrets
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,17 @@ from uec.cli.key_vault import algorithm_of, changing, purpose_of
 from uec.cli.options import now, passphrase_files_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy.orm import Session
 
     from issuance.keys.ceremony import Ceremony
     from issuance.keys.custodians import Place
+    from issuance.keys.port import KeyAlgorithm
     from issuance.keys.share_ceremony import ShareCeremony
     from issuance.keys.shares import Share
+
+    Seen = Callable[[str, Place, str], None]
 
 _protocol_option = click.option(
     "--protocol",
@@ -24,8 +30,9 @@ _protocol_option = click.option(
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     default=Path("key-ceremony.pdf"),
     show_default=True,
-    help="Where the signed protocol is written (PDF).",
+    help="Where the signed protocol is written (PDF); never over another one.",
 )
+_PROTOCOL_ROOM_BYTES = 1 << 16
 
 
 @click.command()
@@ -60,33 +67,80 @@ def ceremony(
     from uec.services import key_ceremonies  # noqa: PLC0415
 
     wanted, kind = purpose_of(purpose), algorithm_of(algorithm)
-    with changing(passphrase_files) as (vault, session):
+    actor = system_actor("key ceremony")
+    with _protocol(protocol_file) as write, changing(passphrase_files) as (vault, session):
         held: Ceremony | ShareCeremony
-        history = key_ceremonies.history(session)
+        history, seen = key_ceremonies.history(session), _noting(session, wanted.value, kind)
+        session.rollback()
         if by_shares:
-            held = _by_shares(ShareCeremony(wanted, kind, history))
+            held = _by_shares(ShareCeremony(wanted, kind, history), seen)
         else:
-            held = _by_components(Ceremony(wanted, kind, components, history))
+            held = _by_components(Ceremony(wanted, kind, components, history), seen)
         click.echo(f"check value of the whole key: {held.check_value()}")
-        actor = system_actor("key ceremony")
-        protocol_file.write_bytes(key_ceremonies.conclude(session, vault, held, actor=actor, now=now()))
+        click.confirm("Compare it with the paper. Take this key into the vault?", abort=True)
+        write(key_ceremonies.conclude(session, vault, held, actor=actor, now=now()))
     click.echo(f"the key is active; print and sign {protocol_file}")
 
 
-def _by_components(held: "Ceremony") -> "Ceremony":
+def _noting(session: "Session", subject: str, algorithm: "KeyAlgorithm") -> "Seen":
+    """What notes at once that somebody has seen a part: a ceremony that is broken off has made them a holder too."""
+    from uec.domain.actors import system_actor  # noqa: PLC0415
+    from uec.services import key_ceremonies  # noqa: PLC0415
+
+    def seen(custodian: str, place: "Place", check_value: str) -> None:
+        actor, part = system_actor("key ceremony"), (custodian, place)
+        key_ceremonies.note_part(session, (subject, algorithm), part, check_value, actor=actor, now=now())
+
+    return seen
+
+
+@contextmanager
+def _protocol(file: Path) -> "Iterator[Callable[[bytes], None]]":
+    """A file for the protocol, with room for it before anybody types; nothing is left when it is not written."""
+    from uec.domain.errors import InvalidInput  # noqa: PLC0415
+
+    try:
+        handle = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    except FileExistsError:
+        raise InvalidInput(
+            f"{file} is there already: keep that protocol, and name another file by --protocol."
+        ) from None
+    except OSError as error:
+        raise InvalidInput(f"The protocol cannot be written to {file} ({error.strerror}): name another file.") from None
+    written = False
+
+    def write(pdf: bytes) -> None:
+        nonlocal written
+        handle.write(pdf)
+        handle.truncate()
+        handle.flush()
+        os.fsync(handle.fileno())
+        written = True
+
+    with handle:
+        try:
+            os.posix_fallocate(handle.fileno(), 0, _PROTOCOL_ROOM_BYTES)
+            yield write
+        finally:
+            if not written:
+                file.unlink(missing_ok=True)
+
+
+def _by_components(held: "Ceremony", seen: "Seen") -> "Ceremony":
     from card_io.secret import Secret  # noqa: PLC0415
 
     while held.missing:
         place = held.missing[0]
-        custodian = click.prompt(f"Name of custodian {place}")
+        custodian = click.prompt(f"Name of the custodian of component {place} of {held.places}")
         text = click.prompt(f"Component {place} of {held.places} (hex)", hide_input=True)
         check_value = click.prompt("Its check value")
         with _asking_again():
             held = held.enter(custodian, place, Secret(bytes.fromhex(text)), check_value)
+            seen(custodian, held.entered[-1].place, held.entered[-1].check_value)
     return held
 
 
-def _by_shares(held: "ShareCeremony") -> "ShareCeremony":
+def _by_shares(held: "ShareCeremony", seen: "Seen") -> "ShareCeremony":
     from card_io.secret import Secret  # noqa: PLC0415
 
     while held.missing_count != 0:
@@ -96,6 +150,7 @@ def _by_shares(held: "ShareCeremony") -> "ShareCeremony":
         check_value = click.prompt("Its check value")
         with _asking_again():
             held = held.enter(custodian, words, check_value)
+            seen(custodian, held.entered[-1].place, held.entered[-1].check_value)
     return held
 
 
@@ -138,19 +193,18 @@ def divide(count: int, needed: int, algorithm: str, protocol_file: Path, passphr
     from uec.domain.actors import system_actor  # noqa: PLC0415
     from uec.services import key_ceremonies  # noqa: PLC0415
 
-    kind = algorithm_of(algorithm)
-    with changing(passphrase_files) as (vault, session):
-        key = Secret(secrets.token_bytes(size_of(kind)))
-        given = _give_out(shares.split(key, threshold=needed, count=count), key_ceremonies.history(session))
+    kind, actor = algorithm_of(algorithm), system_actor("key ceremony")
+    with _protocol(protocol_file) as write, changing(passphrase_files) as (vault, session):
+        key, history = Secret(secrets.token_bytes(size_of(kind))), key_ceremonies.history(session)
+        session.rollback()
+        seen = _noting(session, key_ceremonies.DIVIDED, kind)
+        given = _give_out(shares.split(key, threshold=needed, count=count), history, seen)
         check_value = kcv_aes(key.reveal()).hex().upper()
-        actor = system_actor("key ceremony")
-        protocol_file.write_bytes(
-            key_ceremonies.note_division(session, vault, kind, check_value, given, actor=actor, now=now())
-        )
+        write(key_ceremonies.note_division(session, vault, kind, check_value, given, actor=actor, now=now()))
     click.echo(f"check value of the whole key: {check_value}; print and sign {protocol_file}")
 
 
-def _give_out(parts: "list[Share]", history: "dict[str, Place]") -> "list[tuple[str, Share]]":
+def _give_out(parts: "list[Share]", history: "dict[str, Place]", seen: "Seen") -> "list[tuple[str, Share]]":
     """Show each share to its own custodian; the screen is cleared in between."""
     from issuance.keys import custodians  # noqa: PLC0415
 
@@ -162,6 +216,7 @@ def _give_out(parts: "list[Share]", history: "dict[str, Place]") -> "list[tuple[
             with _asking_again():
                 done = [(who, custodians.Place(place.scheme, part.number)) for who, part in given]
                 custodians.require(name, place, history, done)
+                seen(name, place, share.check_value)
                 given.append((name, share))
         click.echo(f"{share.words.reveal().decode()}\ncheck value {share.check_value}")
         click.prompt("Write both down; then type yes", type=click.Choice(["yes"]), show_choices=False)

@@ -30,17 +30,36 @@ def open_vault(passphrase_files: tuple[Path, ...]) -> "VaultEngine":
 
 @contextmanager
 def changing(passphrase_files: tuple[Path, ...]) -> "Iterator[tuple[VaultEngine, Session]]":
-    """The vault and the office's memory of it, which must agree before the change and do so again after it."""
+    """The vault and the office's memory of it, which must agree before the change and do so again after it.
+
+    No transaction is open while people type: SQLite would let nobody else write meanwhile.
+    """
     from uec.services import key_rotation, vault_memory  # noqa: PLC0415
 
     with store(settings()) as sessions, sessions() as session, open_vault(passphrase_files) as vault:
         vault_memory.require(session, vault)
+        session.rollback()
         try:
             yield vault, session
+        except BaseException:
+            session.rollback()
+            raise
         finally:
             vault_memory.note(session, vault)
             key_rotation.note(session, vault.describe(), now=now())
             session.commit()
+
+
+def warn_of_doubt(session: "Session", vault: "VaultEngine") -> None:
+    """Say it when office and vault disagree, where a command only looks or saves and goes on all the same."""
+    from issuance.keys.agreement import Disagreement  # noqa: PLC0415
+    from uec.services import vault_memory  # noqa: PLC0415
+
+    try:
+        vault_memory.require(session, vault)
+    except Disagreement as error:
+        click.echo(f"warning: {error} by `uec keys agree`", err=True)
+    session.rollback()
 
 
 def record(session: "Session", action: str, subject: str, **details: object) -> None:

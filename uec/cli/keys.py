@@ -2,14 +2,18 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from uec.cli.key_backup import back_up, passphrases, restore, restore_previous
 from uec.cli.key_ceremony import ceremony, divide
-from uec.cli.key_vault import changing, open_vault, purpose_of, record
+from uec.cli.key_vault import changing, open_vault, purpose_of, record, warn_of_doubt
 from uec.cli.options import ask_secret, now, passphrase_files_option, read_line, settings, store
 from uec.cli.tables import show
+
+if TYPE_CHECKING:
+    from issuance.keys.engine import VaultEngine
 
 ROTATED = ("card-master", "pin-master", "audit")
 
@@ -44,8 +48,9 @@ def list_keys(passphrase_files: tuple[Path, ...]) -> None:
     from issuance.keys import periods  # noqa: PLC0415
     from issuance.keys.port import KeyPurpose  # noqa: PLC0415
 
-    cards, moment, master = _cards_held(), now(), KeyPurpose.CARD_MASTER
+    moment, master = now(), KeyPurpose.CARD_MASTER
     with open_vault(passphrase_files) as vault:
+        cards = _cards_held(vault)
         rows = [
             (
                 info.ref.purpose,
@@ -63,13 +68,14 @@ def list_keys(passphrase_files: tuple[Path, ...]) -> None:
     show(("purpose", "version", "algorithm", "state", "until", "period", "check value", "uses", "cards"), rows)
 
 
-def _cards_held() -> "dict[int, int] | None":
+def _cards_held(vault: "VaultEngine") -> "dict[int, int] | None":
     """Cards by version of their master; None where a vault is without its office (a new one, or another machine)."""
     from uec.domain.errors import UecError  # noqa: PLC0415
     from uec.services import key_rotation  # noqa: PLC0415
 
     try:
         with store(settings()) as sessions, sessions() as session:
+            warn_of_doubt(session, vault)
             return key_rotation.cards_by_version(session)
     except UecError as error:
         click.echo(f"cards are not counted: {error}", err=True)
@@ -95,12 +101,15 @@ def make(passphrase_files: tuple[Path, ...]) -> None:
 
 @keys.command()
 @click.argument("purpose", type=click.Choice(ROTATED), default="card-master")
+@click.option("--ahead", is_flag=True, help="Make it now and use it later: `uec keys move PURPOSE VERSION activate`.")
 @passphrase_files_option
-def rotate(purpose: str, passphrase_files: tuple[Path, ...]) -> None:
+def rotate(purpose: str, ahead: bool, passphrase_files: tuple[Path, ...]) -> None:  # noqa: FBT001 - a flag
     """Make a new version of a key; what was made with the version before goes on working.
 
     \b
-    Example: uec keys rotate card-master
+    Examples:
+      uec keys rotate card-master
+      uec keys rotate card-master --ahead
     New cards take the new version. Cards made before keep theirs until they are
     moved by PUT KEY at a window; `uec keys list` tells how many are left.
     Keys with a certificate get a new one with it: see `uec ca --help`.
@@ -109,9 +118,11 @@ def rotate(purpose: str, passphrase_files: tuple[Path, ...]) -> None:
 
     chosen = purpose_of(purpose)
     with changing(passphrase_files) as (vault, session):
-        ref = vault.generate(chosen, ALGORITHMS[chosen], now=now())
-        record(session, "key.rotate", purpose, version=ref.version)
-    click.echo(f"{purpose.replace('-', ' ')} version {ref.version} is active")
+        make = vault.generate_ahead if ahead else vault.generate
+        ref = make(chosen, ALGORITHMS[chosen], now=now())
+        record(session, "key.rotate", purpose, version=ref.version, ahead=ahead)
+    state = f"waits for `uec keys move {purpose} {ref.version} activate`" if ahead else "is active"
+    click.echo(f"{purpose.replace('-', ' ')} version {ref.version} {state}")
 
 
 @keys.command()
@@ -201,6 +212,7 @@ def move(
         ref, asked = KeyRef(purpose_of(purpose), version), KeyEvent(event)
         if asked in (KeyEvent.RETIRE, KeyEvent.DESTROY) and not cards_left:
             key_rotation.require_no_cards(session, ref)
+        session.rollback()
         if asked is KeyEvent.DESTROY:
             click.confirm(f"Destroy {purpose} version {version}? Nothing brings it back", abort=True)
         vault.move(ref, asked)

@@ -23,13 +23,15 @@ from uec.domain.names import InvalidName, transliterate
 from uec.store import audit
 from uec.store.tables import AuditEntry
 
-ACTION, DIVISION = "key.ceremony", "key.division"
+ACTION, DIVISION, PART = "key.ceremony", "key.division", "key.part"
+DIVIDED = "divided"
+"""What stands for the purpose of a key that was only divided."""
 
 
 def history(session: Session) -> dict[str, Place]:
     """Which part each custodian has had in any ceremony so far, by the first one they took part in."""
     places: dict[str, Place] = {}
-    held = select(AuditEntry.details).where(AuditEntry.action.in_((ACTION, DIVISION))).order_by(AuditEntry.id)
+    held = select(AuditEntry.details).where(AuditEntry.action.in_((ACTION, DIVISION, PART))).order_by(AuditEntry.id)
     for details in session.scalars(held):
         scheme = Scheme(details.get("scheme", Scheme.COMPONENT.value))
         for custodian, number in details["custodians"].items():
@@ -37,13 +39,29 @@ def history(session: Session) -> dict[str, Place]:
     return places
 
 
+def note_part(
+    session: Session,
+    key: tuple[str, KeyAlgorithm],
+    part: tuple[str, Place],
+    check_value: str,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Note at once who has seen which part, whatever becomes of the ceremony; `key` says what it is for. Commits.
+
+    `check_value`: that of the part.
+    """
+    subject, algorithm = key
+    _note(session, PART, [part], (subject, algorithm, check_value), actor=actor, now=now)
+
+
 def conclude(
     session: Session, vault: VaultEngine, ceremony: Ceremony | ShareCeremony, *, actor: Actor, now: datetime
 ) -> bytes:
     """Take the key into the vault and note who held what; returns the signed protocol as PDF.
 
-    Who entered parts is committed before the key is made: they have seen their paper, whatever comes after. Raises
-    `BadComponent` while a part is missing, and what the vault raises.
+    Raises `BadComponent` while a part is missing, and what the vault raises.
     """
     check_value = ceremony.check_value()
     held = [(item.custodian, item.place) for item in ceremony.entered]
@@ -64,7 +82,7 @@ def note_division(
 ) -> bytes:
     """Note which custodian was given which share of a new key; returns the signed protocol as PDF."""
     held = [(custodian, Place(Scheme.SHARE, share.number)) for custodian, share in given]
-    _note(session, DIVISION, held, ("divided", algorithm, check_value), actor=actor, now=now)
+    _note(session, DIVISION, held, (DIVIDED, algorithm, check_value), actor=actor, now=now)
     text = division_protocol(algorithm, check_value, given, now=now)
     return _signed(vault, text, [custodian for custodian, _ in given], now)
 

@@ -101,6 +101,7 @@ ACTIONS: Mapping[str, Text] = {
     "crl.publish": _l("Revocation list published"),
     "ocsp.refuse": _l("Questions about certificates refused"),
     "stop-list.publish": _l("Stop-list published"),
+    "key.part": _l("Part of a key shown to its custodian, or entered"),
     "key.ceremony": _l("Key put together by custodians"),
     "key.division": _l("Key divided among custodians"),
     "key.rotate": _l("Next version of a key made"),

@@ -1,7 +1,5 @@
 """`uec keys`: a ceremony with its protocol, states of keys, and a vault carried to another place."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +9,6 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pypdf import PdfReader
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from card_io.ciphers import kcv_aes
 from card_io.secret import Secret
@@ -22,46 +18,43 @@ from issuance.keys.ceremony import Ceremony
 from issuance.keys.custodians import Place, Scheme
 from issuance.keys.file_vault import FileVault
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
-from tests.integration.cli.test_office_commands import init
-from tests.support.keys import CHEAP, NOW, PASSPHRASES
+from tests.support.key_office import (
+    FIRST,
+    OPEN,
+    SECOND,
+    actions_of,
+    ask,
+    copy_of,
+    entry,
+    history_of,
+    make_office,
+    share_entry,
+    store_of,
+)
+from tests.support.keys import NOW, PASSPHRASES
 from uec.cli import run
 from uec.cli.keys import keys
 from uec.services import key_ceremonies
-from uec.store.engine import make_engine, session_factory
-from uec.store.tables import AuditEntry, KeyVersion
+from uec.store.tables import KeyVersion
 
-FIRST, SECOND = bytes(range(16)), bytes(range(100, 116))
-OPEN = ["--passphrase-file", "first", "--passphrase-file", "second"]
 COMPONENTS = "\n".join(("11" * 32, "22" * 31 + "23")) + "\n"
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_office(tmp_path_factory.mktemp("made"))
+
+
 @pytest.fixture
-def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def office(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which `uec init` has run."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("UEC_SETTINGS", raising=False)
-    for method in (FileVault.create.__func__, FileVault.reseal):  # type: ignore[attr-defined]
-        monkeypatch.setitem(method.__kwdefaults__, "cost", CHEAP)  # many unlockings, none of them to be guessed
-    for name, text in (("first", PASSPHRASES[0]), ("second", PASSPHRASES[1])):
-        Path(name).write_bytes(text.reveal())
-    Path("password").write_text("Korotkiy-put-7-dney\n")
-    assert init(tmp_path) == 0
-    return tmp_path
-
-
-def ask(*arguments: str, typed: str = "") -> click.testing.Result:
-    """Run a command of the group and type what it asks for."""
-    return click.testing.CliRunner().invoke(keys, [*arguments, *OPEN], input=typed)
-
-
-def entry(name: str, component: bytes) -> str:
-    return f"{name}\n{component.hex()}\n{kcv_aes(component).hex()}\n"
+    return copy_of(made, tmp_path, monkeypatch)
 
 
 def test_a_ceremony_makes_a_key_and_a_signed_protocol_and_remembers_who_held_what(office: Path) -> None:
     whole = bytes(a ^ b for a, b in zip(FIRST, SECOND, strict=True))
     mistyped = f"Анна Ким\n{SECOND.hex()}\n000000\n"
-    typed = mistyped + entry("Анна Ким", FIRST) + entry("Анна Ким", SECOND) + entry("Boris", SECOND)
+    typed = mistyped + entry("Анна Ким", FIRST) + entry("Анна Ким", SECOND) + entry("Boris", SECOND) + "y\n"
     done = ask("ceremony", "--protocol", "protocol.pdf", typed=typed)
     assert done.exit_code == 0, done.output
     assert "mistyped" in done.output and "must not see it" in done.output
@@ -72,7 +65,7 @@ def test_a_ceremony_makes_a_key_and_a_signed_protocol_and_remembers_who_held_wha
         newest = vault.describe(KeyPurpose.CARD_MASTER)[-1]
         assert (newest.ref.version, newest.state, newest.check_value) == (2, "active", kcv_aes(whole).hex().upper())
     # In the next ceremony the two may not change places.
-    swapped = entry("boris", FIRST) + entry("Anna", FIRST) + entry("Анна Ким", SECOND) + entry("Boris", SECOND)
+    swapped = entry("boris", FIRST) + entry("Anna", FIRST) + entry("Анна Ким", SECOND) + entry("Boris", SECOND) + "y\n"
     again = ask("ceremony", "--purpose", "pin-master", "--algorithm", "aes-128", "--protocol", "2.pdf", typed=swapped)
     assert again.exit_code == 0, again.output
     assert again.output.count("must not see it") == 2
@@ -136,30 +129,9 @@ def keys_of(told: str) -> list[list[str]]:
     return [line.split("\t")[:8] for line in told.splitlines() if "\t" in line]
 
 
-def share_entry(name: str, share: shares.Share) -> str:
-    return f"{name}\n{share.words.reveal().decode()}\n{share.check_value}\n"
-
-
-def history_of(office: Path) -> dict[str, Place]:
-    engine = make_engine(f"sqlite:///{office / 'state' / 'uec.db'}")
-    with session_factory(engine)() as session:
-        held = key_ceremonies.history(session)
-    engine.dispose()
-    return held
-
-
-def actions_of(office: Path) -> list[str]:
-    engine = make_engine(f"sqlite:///{office / 'state' / 'uec.db'}")
-    with session_factory(engine)() as session:
-        found = list(session.scalars(select(AuditEntry.action).where(AuditEntry.action.startswith("key."))))
-    engine.dispose()
-    return found
-
-
 def test_three_of_five_custodians_make_a_key_and_one_who_held_a_component_does_not(office: Path) -> None:
-    assert (
-        ask("ceremony", "--protocol", "1.pdf", typed=entry("Анна Ким", FIRST) + entry("Boris", SECOND)).exit_code == 0
-    )
+    typed = entry("Анна Ким", FIRST) + entry("Boris", SECOND) + "y\n"
+    assert ask("ceremony", "--protocol", "1.pdf", typed=typed).exit_code == 0
     parts = shares.split(Secret(FIRST), threshold=3, count=5)
     mistyped = f"Вера\n{parts[0].words.reveal().decode().replace(' ', ' academic ', 1)}\n{parts[0].check_value}\n"
     typed = (
@@ -169,6 +141,7 @@ def test_three_of_five_custodians_make_a_key_and_one_who_held_a_component_does_n
         + share_entry("вера", parts[1])
         + share_entry("Глеб", parts[1])
         + share_entry("Дина", parts[3])
+        + "y\n"
     )
     done = ask("ceremony", "--shares", "--purpose", "pin-master", "--protocol", "2.pdf", typed=typed)
     assert done.exit_code == 0, done.output
@@ -241,14 +214,6 @@ def test_a_period_is_set_and_shown(office: Path) -> None:
     with store_of(office) as session:
         row = session.get(KeyVersion, ("card-master", 1))
         assert row is not None and row.expires_at == datetime(2001, 1, 1, tzinfo=UTC)
-
-
-@contextmanager
-def store_of(office: Path) -> Iterator[Session]:
-    engine = make_engine(f"sqlite:///{office / 'state' / 'uec.db'}")
-    with session_factory(engine)() as session:
-        yield session
-    engine.dispose()
 
 
 def test_a_damaged_vault_goes_back_to_its_previous_copy_by_a_command_and_an_entry(office: Path) -> None:
