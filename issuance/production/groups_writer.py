@@ -25,6 +25,7 @@ class _Field(NamedTuple):
     name: str
     heads: list[bytes]
     encode: Callable[[Any], bytes]
+    encode_all: Callable[[Sequence[Any]], list[bytes]]
     optional: bool
 
 
@@ -86,12 +87,19 @@ def _column(heads: list[bytes], fields: list[_Field], columns: Mapping[str, Sequ
         if _constant(values):
             parts.append(repeat(_object(field, values[0]), len(values)))
         elif all(values):
-            encoded = list(map(field.encode, values))
-            parts += (map(field.heads.__getitem__, map(len, encoded)), encoded)
+            encoded = field.encode_all(values)
+            parts += (_heads_of(field.heads, encoded), encoded)
         else:
             parts.append([_object(field, value) for value in values])
     contents = list(map(b"".join, zip(*parts, strict=True)))
+    if all(contents):
+        return list(map(bytes.__add__, _heads_of(heads, contents), contents))
     return [heads[len(content)] + content if content else b"" for content in contents]
+
+
+def _heads_of(heads: list[bytes], contents: list[bytes]) -> Iterable[bytes]:
+    """The head of each content, by its length."""
+    return map(heads.__getitem__, map(len, contents))
 
 
 def _constant(values: Sequence[Any]) -> bool:
@@ -110,22 +118,45 @@ def _object(field: _Field, value: Any) -> bytes:
 
 
 def _field(field: DataField) -> _Field:
-    return _Field(field.name, _heads(field.tag), _ENCODERS[field.kind], field.optional)
+    encode, encode_all = _ENCODERS[field.kind], _COLUMN_ENCODERS.get(field.kind)
+    return _Field(
+        field.name, _heads(field.tag), encode, encode_all or (lambda facts: list(map(encode, facts))), field.optional
+    )
 
 
 def _heads(tag: int) -> list[bytes]:
     return [tlv.tag_bytes(tag) + tlv.length_bytes(size) for size in range(_SHORT)]
 
 
-@lru_cache(maxsize=65_536)  # every birthday of a region's people, and then some
 def _date(fact: date) -> bytes:
-    return bytes.fromhex(f"{fact:%Y%m%d}".rjust(8, "0"))
+    return bytes.fromhex(date.isoformat(fact).replace("-", ""))
+
+
+def _dates_all(facts: Sequence[date]) -> list[bytes]:
+    """Many dates as `_date` has them, read as one number."""
+    return _cut(bytes.fromhex("".join(map(date.isoformat, facts)).replace("-", "")), 4)
 
 
 def _digits(fact: str) -> bytes:
     if not (fact.isascii() and fact.isdigit()):
         raise _Unusual
     return bytes.fromhex(fact + "F" if len(fact) & 1 else fact)
+
+
+def _digits_all(facts: Sequence[str]) -> list[bytes]:
+    """Many numbers as `_digits` has them; those of one length, as numbers of a kind are, read as one."""
+    size = len(facts[0])
+    padding = "F" * (size & 1)
+    joined = "".join(facts)
+    if not (joined.isascii() and joined.isdigit()):
+        raise _Unusual
+    if set(map(len, facts)) != {size}:
+        return list(map(_digits, facts))
+    return _cut(bytes.fromhex(padding.join(facts) + padding), (size + 1) // 2)
+
+
+def _cut(joined: bytes, width: int) -> list[bytes]:
+    return [joined[at : at + width] for at in range(0, len(joined), width)]
 
 
 def _bytes(fact: bytes) -> bytes:
@@ -139,6 +170,13 @@ _ENCODERS: Mapping[FieldKind, Callable[[Any], bytes]] = {
     FieldKind.DATE: _date,
     FieldKind.DIGITS: _digits,
     FieldKind.BYTES: _bytes,
+}
+
+
+# Kinds of which a whole column is cheaper than its values one by one.
+_COLUMN_ENCODERS: Mapping[FieldKind, Callable[[Sequence[Any]], list[bytes]]] = {
+    FieldKind.DIGITS: _digits_all,
+    FieldKind.DATE: _dates_all,
 }
 
 

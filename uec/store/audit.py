@@ -14,9 +14,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, event, insert, select, update
+from sqlalchemy import Insert, Select, Update, bindparam, event, insert, select, update
 from sqlalchemy.orm import Session, SessionTransaction
 
 from uec.store.tables import AuditChain, AuditEntry
@@ -97,23 +98,40 @@ def write_pending(session: Session) -> int:
     by_chain: dict[int, list[tuple[Note, dict[str, Any]]]] = defaultdict(list)
     for _, note, details in pending:
         by_chain[chain_of(note.subject_kind, note.subject_id)].append((note, details))
-    heads = session.execute(
-        select(AuditChain.chain, AuditChain.seq, AuditChain.hash)
-        .where(AuditChain.chain.in_(sorted(by_chain)))
-        .order_by(AuditChain.chain)
-        .with_for_update()
-    ).all()
+    connection = session.connection()
+    heads = connection.execute(_heads(), {"wanted": sorted(by_chain)}).all()
     rows: list[dict[str, Any]] = []
     ends = []
     for chain, seq, last in heads:
         linked = _link(chain, seq, last, by_chain[chain])
         rows += linked
         ends.append({"this": chain, "new_seq": linked[-1]["seq"], "new_hash": linked[-1]["hash"]})
-    connection = session.connection()
-    connection.execute(insert(AuditEntry), rows)
-    advanced: dict[str, Any] = {"seq": bindparam("new_seq"), "hash": bindparam("new_hash")}
-    connection.execute(update(AuditChain).where(AuditChain.chain == bindparam("this")).values(advanced), ends)
+    connection.execute(_entering(), rows)
+    connection.execute(_advancing(), ends)
     return len(rows)
+
+
+# Built once: every transaction of the office ends with these three.
+@cache
+def _heads() -> Select[int, int, bytes]:
+    wanted = AuditChain.chain.in_(bindparam("wanted", expanding=True))
+    return (
+        select(AuditChain.chain, AuditChain.seq, AuditChain.hash)
+        .where(wanted)
+        .order_by(AuditChain.chain)
+        .with_for_update()
+    )
+
+
+@cache
+def _entering() -> Insert:
+    return insert(AuditEntry.__table__).inline()  # type: ignore[arg-type]
+
+
+@cache
+def _advancing() -> Update:
+    advanced: dict[str, Any] = {"seq": bindparam("new_seq"), "hash": bindparam("new_hash")}
+    return update(AuditChain.__table__).where(AuditChain.chain == bindparam("this")).values(advanced)  # type: ignore[arg-type]
 
 
 def _link(chain: int, seq: int, last: bytes, notes: Iterable[tuple[Note, dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from issuance.production import groups_writer
 from issuance.production.datagroups import Fact, build_data_groups
 from issuance.production.errors import InvalidCardData
 from issuance.production.groups_writer import GroupsWriter, groupings, groupings_all, read_groupings
@@ -107,3 +108,17 @@ def test_groups_come_out_of_their_groupings_as_they_went_in(groups: dict[int, by
 def test_groupings_of_many_cards_are_those_of_each(contents: list[bytes], number: int) -> None:
     columns = {number: contents, 17: contents[::-1]}
     assert groupings_all(columns) == [groupings(card) for card in by_card(columns, len(contents))]
+
+
+@given(
+    st.lists(st.dates(), min_size=1, max_size=5), st.lists(st.text("0123456789", min_size=1, max_size=20), min_size=1)
+)
+def test_dates_and_numbers_of_a_column_are_those_of_its_values(days: list[date], numbers: list[str]) -> None:
+    assert groups_writer._dates_all(days) == [groups_writer._date(day) for day in days]
+    assert groups_writer._digits_all(numbers) == [groups_writer._digits(number) for number in numbers]
+
+
+@pytest.mark.parametrize("odd", ["12 3", "12a3", "1٣23", "", "-123"])
+def test_what_is_no_number_is_found_among_numbers(odd: str) -> None:
+    with pytest.raises(groups_writer._Unusual):
+        groups_writer._digits_all(["1234", odd, "5678"])
