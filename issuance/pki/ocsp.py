@@ -26,7 +26,14 @@ from issuance.pki.signing import Signer, algorithm_identifier
 log = logging.getLogger(__name__)
 
 _BASIC_RESPONSE = der.oid("1.3.6.1.5.5.7.48.1.1")
-_SHA_1, _SHA_256 = der.oid("1.3.14.3.2.26"), der.oid("2.16.840.1.101.3.4.2.1")
+_SHA_1 = der.oid("1.3.14.3.2.26")
+_HASHES = {
+    _SHA_1: "sha1",  # not for security: the identifier that RFC 5019 clients use
+    der.oid("2.16.840.1.101.3.4.2.1"): "sha256",
+    der.oid("2.16.840.1.101.3.4.2.2"): "sha384",
+    der.oid("2.16.840.1.101.3.4.2.3"): "sha512",
+}
+"""Hash algorithms that questions may name their issuer by."""
 _SUCCESSFUL = der.tlv(der.ENUMERATED, b"\x00")
 _EXPLICIT_0 = der.CONTEXT | der.CONSTRUCTED
 _GOOD, _UNKNOWN = b"\x80\x00", b"\x82\x00"
@@ -92,8 +99,7 @@ class AskedIssuer:
         issuer = x509.load_der_x509_certificate(issuing)
         name, key_bits = issuer.subject.public_bytes(), _key_bits(issuer)
         self._hashes = {
-            _SHA_1: (_sha1(name), _sha1(key_bits)),
-            _SHA_256: (hashlib.sha256(name).digest(), hashlib.sha256(key_bits).digest()),
+            oid: (_hashed(algorithm, name), _hashed(algorithm, key_bits)) for oid, algorithm in _HASHES.items()
         }
         name_hash, key_hash = self._hashes[_SHA_1]
         self.cert_id_head = der.sequence(_SHA_1, der.tlv(der.NULL, b"")) + der.octets(name_hash) + der.octets(key_hash)
@@ -127,7 +133,7 @@ class Responder:
         self._signer = signer
         self._algorithm = algorithm_identifier(signer.algorithm)
         self._responder_id = der.explicit(
-            2, der.octets(_sha1(_key_bits(x509.load_der_x509_certificate(signer.certificate))))
+            2, der.octets(_hashed("sha1", _key_bits(x509.load_der_x509_certificate(signer.certificate))))
         )
 
     def answer(self, data: bytes, lookup: Lookup, period: Period, *, now: datetime) -> bytes:
@@ -244,6 +250,5 @@ def _key_bits(certificate: x509.Certificate) -> bytes:
     return der.read(spki).children()[1].value[1:]
 
 
-def _sha1(data: bytes) -> bytes:
-    # Not for security: the identifier of a key and of a name as RFC 6960 defines them.
-    return hashlib.sha1(data, usedforsecurity=False).digest()
+def _hashed(algorithm: str, data: bytes) -> bytes:
+    return hashlib.new(algorithm, data, usedforsecurity=False).digest()

@@ -15,7 +15,8 @@ NONCE = "1.3.6.1.5.5.7.48.1.2"
 _MAX_REQUEST_BYTES = 4096
 _MAX_QUESTIONS = 16
 _MAX_NONCE_BYTES = 128
-_VERSION, _REQUESTOR, _EXTENSIONS = 0xA0, 0xA1, 0xA2
+_VERSION, _REQUESTOR, _EXTENSIONS, _SINGLE_EXTENSIONS = 0xA0, 0xA1, 0xA2, 0xA0
+_NONCE = der.oid(NONCE)
 
 
 class MalformedRequest(PkiError):
@@ -82,24 +83,38 @@ def _parse(data: bytes) -> OcspRequest:
 
 
 def _question(item: der.Element) -> CertId:
-    cert_id = item.expect(der.SEQUENCE).children()[0].expect(der.SEQUENCE)
-    algorithm, name_hash, key_hash, serial = cert_id.children()
-    oid = algorithm.expect(der.SEQUENCE).children()[0].expect(der.OID)
+    cert_id, *rest = item.expect(der.SEQUENCE).children()
+    for extensions in rest:
+        _nonce(extensions.expect(_SINGLE_EXTENSIONS))  # none is known here, so that none may be critical
+    if len(rest) > 1:
+        raise der.BadDer("something follows a certificate's extensions")
+    algorithm, name_hash, key_hash, serial = cert_id.expect(der.SEQUENCE).children()
     hashes = [part.expect(der.OCTET_STRING).value for part in (name_hash, key_hash)]
-    return CertId(cert_id.raw, oid.raw, hashes[0], hashes[1], serial.expect(der.INTEGER).integer())
+    return CertId(cert_id.raw, _algorithm(algorithm), hashes[0], hashes[1], serial.expect(der.INTEGER).integer())
+
+
+def _algorithm(identifier: der.Element) -> bytes:
+    """The OID element of a hash algorithm; what is repeated in a signed answer has to be well formed itself."""
+    oid, *parameters = identifier.expect(der.SEQUENCE).children()
+    if [part.raw for part in parameters] not in ([], [b"\x05\x00"]):
+        raise der.BadDer("a hash algorithm has no parameters, or NULL")
+    arcs = oid.expect(der.OID).value
+    begins = [0, *(at + 1 for at, byte in enumerate(arcs[:-1]) if byte < 0x80)]
+    if not arcs or arcs[-1] >= 0x80 or any(arcs[at] == 0x80 for at in begins):
+        raise der.BadDer("an object identifier is malformed")
+    return oid.raw
 
 
 def _nonce(extensions: der.Element) -> bytes | None:
+    found: list[bytes] = []
     (listed,) = extensions.children()
     for extension in listed.expect(der.SEQUENCE).children():
-        parts = extension.expect(der.SEQUENCE).children()
-        value = parts[-1].expect(der.OCTET_STRING).value
-        if parts[0].raw != der.oid(NONCE):
-            if len(parts) == 3 and parts[1].value != b"\x00":
-                raise der.BadDer("a critical extension is not known here")
-            continue
-        nonce = der.read(value, der.OCTET_STRING).value
-        if not 1 <= len(nonce) <= _MAX_NONCE_BYTES:
-            raise der.BadDer("a nonce has 1 to 128 bytes")
-        return nonce
-    return None
+        oid, *critical, content = extension.expect(der.SEQUENCE).children()
+        value = content.expect(der.OCTET_STRING).value
+        if oid.expect(der.OID).raw == _NONCE:
+            found.append(der.read(value, der.OCTET_STRING).value)
+        elif critical and critical[0].value != b"\x00":
+            raise der.BadDer("a critical extension is not known here")
+    if len(found) > 1 or any(not 1 <= len(nonce) <= _MAX_NONCE_BYTES for nonce in found):
+        raise der.BadDer("there is one nonce at most, of 1 to 128 bytes")
+    return found[0] if found else None

@@ -1,4 +1,4 @@
-"""OCSP over HTTP as an RSGI application (RFC 6960 appendix A, RFC 5019 section 5): GET, POST, conditional GET.
+"""OCSP over HTTP as an RSGI application (RFC 6960 appendix A, RFC 5019 section 5): GET, HEAD, POST, conditional GET.
 
 Hides the event loop. An answer given before is given again from memory for a few seconds, by the very bytes of its
 request, so that most requests cost one look into a dictionary; everything else runs in threads, so many at once.
@@ -15,11 +15,13 @@ from uec.ocsp.desk import KEEP, Desk, Reply
 
 log = logging.getLogger(__name__)
 
-REMEMBERED = 100_000
-"""Answers kept in memory at most, about a kilobyte each."""
+REMEMBERED = 50_000
+"""Answers kept in memory at most, about two kilobytes each; those whose time is over go with the next that comes."""
 WAITING = 64
 """Requests that may wait for database or vault at once; more are told to try later."""
 MAX_REQUEST_BYTES = 4096
+BODY_S = 10.0
+"""How long a request's body may take: whoever stops in the middle of it holds a connection, which are not endless."""
 REPORT_S = 60.0
 KEEP_S = KEEP.total_seconds()
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
@@ -92,18 +94,22 @@ class Responder:
         """Answer one request."""
         method = scope.method
         request: Request
-        if method == "GET":
+        if method == "GET" or method == "HEAD":  # noqa: PLR1714 - each request comes by here
             request = scope.path
         elif method == "POST":
-            request = await _body(scope, exchange)
+            try:
+                async with asyncio.timeout(BODY_S):
+                    request = await _body(scope, exchange)
+            except TimeoutError:
+                return exchange.response_empty(408, [("Connection", "close"), *_TEXT])
         else:
-            return exchange.response_empty(405, [("Allow", "GET, POST"), *_TEXT])
+            return exchange.response_empty(405, [("Allow", "GET, HEAD, POST"), *_TEXT])
         known = self._memory.get(request)
         if known is not None and known.until > self._clock():
             self._again += 1
         else:
             known = await self._find(request)
-        if method == "GET" and known.etag and scope.headers.get("if-none-match") == known.etag:
+        if method != "POST" and known.etag and scope.headers.get("if-none-match") == known.etag:
             return exchange.response_empty(304, known.headers)
         return exchange.response_bytes(200, known.headers, known.body)
 
@@ -123,13 +129,15 @@ class Responder:
     def _ask(self, request: Request) -> Reply:
         if isinstance(request, bytes):
             return self._desk.answer(request)
-        return self._desk.answer_path(request.removeprefix(self._prefix))
+        # An address that ends with a slash, and a client that adds one; a request itself begins with M (30 in base64).
+        return self._desk.answer_path(request.removeprefix(self._prefix).lstrip("/"))
 
     def _remember(self, request: Request, found: Remembered) -> None:
-        self._memory.pop(request, None)  # the newest stand last
-        while len(self._memory) >= REMEMBERED:
-            del self._memory[next(iter(self._memory))]
-        self._memory[request] = found
+        memory, now = self._memory, self._clock()
+        memory.pop(request, None)  # the newest stand last
+        while memory and (len(memory) >= REMEMBERED or next(iter(memory.values())).until <= now):
+            del memory[next(iter(memory))]
+        memory[request] = found
 
     async def _report(self) -> None:
         while True:

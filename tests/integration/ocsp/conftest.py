@@ -59,6 +59,11 @@ class Site:
             return session.scalars(wanted).one() or b""
 
     @property
+    def authority(self) -> authority.AuthorityCertificates:
+        with self.office.sessions() as session:
+            return authority.certificates(session)
+
+    @property
     def serial(self) -> int:
         return x509.load_der_x509_certificate(self.certificate()).serial_number
 
@@ -75,8 +80,7 @@ class Site:
 
     def openssl_asks(self, *arguments: str, about: tuple[str, ...] | None = None) -> CompletedProcess[str]:
         """What OpenSSL's client gets and makes of it."""
-        with self.office.sessions() as session:
-            known = authority.certificates(session)
+        known = self.authority
         issuing, root = pem(self.folder / "issuing", known.issuing), pem(self.folder / "root", known.root)
         subject = about or ("-cert", str(pem(self.folder / "cert", self.certificate())))
         return openssl(

@@ -194,6 +194,15 @@ def malformed(responder: ocsp.Responder) -> dict[str, bytes]:
         return der.sequence(der.sequence(listed, der.explicit(2, der.sequence(extension))))
 
     critical = der.sequence(der.oid("1.2.3"), der.tlv(der.BOOLEAN, b"\xff"), der.octets(b""))
+    nonce = der.sequence(der.oid("1.3.6.1.5.5.7.48.1.2"), der.octets(der.octets(b"1")))
+    cert_id = responder.issuer.cert_id(5)
+
+    def with_extensions(*listed_ones: bytes) -> bytes:
+        return der.sequence(der.sequence(listed, der.explicit(2, der.sequence(*listed_ones))))
+
+    def about(*parts: bytes) -> bytes:
+        return der.sequence(der.sequence(der.sequence(der.sequence(*parts))))
+
     return {
         "empty": b"",
         "noise": b"GET / HTTP/1.1",
@@ -208,13 +217,24 @@ def malformed(responder: ocsp.Responder) -> dict[str, bytes]:
         "nonce empty": with_nonce(der.octets(b"")),
         "nonce too long": with_nonce(der.octets(bytes(129))),
         "nonce bare": with_nonce(b"\x01\x02\x03"),
-        "critical extension": der.sequence(der.sequence(listed, der.explicit(2, der.sequence(critical)))),
+        "critical extension": with_extensions(critical),
+        "critical extension behind the nonce": with_extensions(nonce, critical),
+        "two nonces": with_extensions(nonce, nonce),
+        "critical extension of a question": about(cert_id, der.explicit(0, der.sequence(critical))),
+        "question with something behind": about(cert_id, der.explicit(0, der.sequence()), der.octets(b"")),
+        "hash algorithm with parameters": about(cert_id.replace(b"\x05\x00", b"\x02\x00")),
+        "hash algorithm of no arcs": about(cert_id.replace(der.oid("1.3.14.3.2.26"), b"\x06\x05\x2b\x80\x01\x01\x80")),
+        "no serial": about(der.sequence(*[part.raw for part in der.read(cert_id).children()][:3])),
+        "no hash algorithm": about(der.sequence(*[part.raw for part in der.read(cert_id).children()][1:])),
+        "something behind the extensions": der.sequence(
+            der.sequence(listed, der.explicit(2, der.sequence(nonce)), der.octets(b""))
+        ),
         "too long": bytes(5000),
         "three parts": der.sequence(der.sequence(listed), b"\x05\x00", b"\x05\x00"),
     }
 
 
-@pytest.mark.parametrize("kind", list(range(14)))
+@pytest.mark.parametrize("kind", list(range(23)))
 def test_every_malformed_request_is_called_malformed(responder: ocsp.Responder, kind: int) -> None:
     name, request = list(malformed(responder).items())[kind]
     assert error_of(responder.answer(request, knows({}), PERIOD, now=TODAY)) == "MALFORMED_REQUEST", name
@@ -224,6 +244,27 @@ def test_every_malformed_request_is_called_malformed(responder: ocsp.Responder, 
 def test_noise_is_malformed_and_nothing_worse(noise: bytes) -> None:
     with pytest.raises(MalformedRequest):
         parse_request(noise)
+
+
+@given(at=st.integers(0, 200), value=st.integers(0, 255), nonce=st.booleans(), cut=st.integers(0, 20))
+def test_a_request_with_a_byte_changed_is_answered_or_called_by_ocsps_own_name(
+    responder: ocsp.Responder, at: int, value: int, nonce: bool, cut: int
+) -> None:
+    extension = der.sequence(der.oid("1.3.6.1.5.5.7.48.1.2"), der.octets(der.octets(b"n" * 16)))
+    extensions = der.explicit(2, der.sequence(extension)) if nonce else b""
+    request = bytearray(der.sequence(der.sequence(der.sequence(question(responder)), extensions)))
+    request[at % len(request)] = value
+    data = bytes(request[: len(request) - cut] if at % 3 == 0 else request)
+    answer = library.load_der_ocsp_response(responder.answer(data, knows({5: ocsp.Good()}), PERIOD, now=TODAY))
+    status = answer.response_status
+    if status is not library.OCSPResponseStatus.SUCCESSFUL:
+        assert status.name in {"MALFORMED_REQUEST", "UNAUTHORIZED"}
+        return
+    asked = parse_request(data)
+    expected = "GOOD" if asked.questions[0].serial == 5 else "UNKNOWN"
+    assert [single.certificate_status.name for single in answer.responses] == [expected]
+    given_back = [one.value.nonce for one in answer.extensions if isinstance(one.value, x509.OCSPNonce)]
+    assert given_back == ([asked.nonce] if asked.nonce else [])
 
 
 def test_a_requestors_name_and_a_signature_are_passed_over(responder: ocsp.Responder) -> None:

@@ -134,11 +134,42 @@ def test_who_has_the_answer_already_gets_none() -> None:
     assert other.status == 200
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "HEAD", "OPTIONS", "BREW"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "BREW"])
 def test_other_methods_are_told_which_there_are(method: str) -> None:
     desk = CountingDesk()
     refused = ask(Responder(desk), Scope(method))
-    assert refused.status == 405 and ("Allow", "GET, POST") in refused.headers
+    assert refused.status == 405 and ("Allow", "GET, HEAD, POST") in refused.headers
+    assert desk.asked == []
+
+
+def test_a_head_is_answered_as_the_get_it_stands_for() -> None:
+    desk = CountingDesk()
+    responder = Responder(desk)
+    whole, head = ask(responder, Scope(path="/A")), ask(responder, Scope("HEAD", path="/A"))
+    assert (head.status, head.headers, head.sent) == (200, whole.headers, whole.sent), "the server leaves the body out"
+    assert ask(responder, Scope("HEAD", path="/A", headers={"if-none-match": ETAG})).status == 304
+    assert desk.asked == ["A"]
+
+
+@pytest.mark.parametrize("slashes", ["/pki/ocsp/", "/pki/ocsp//", "/", "//"])
+def test_slashes_before_the_request_are_none_of_it(slashes: str) -> None:
+    desk = CountingDesk()
+    ask(Responder(desk, "/pki/ocsp"), Scope(path=f"{slashes}MEow/Q=="))
+    assert desk.asked == ["MEow/Q=="]
+
+
+def test_whoever_stops_in_the_middle_of_a_body_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "BODY_S", 0.01)
+    desk = CountingDesk()
+
+    class Stopped(Exchange):
+        async def __call__(self) -> bytes:
+            await asyncio.sleep(10)
+            return b"never"
+
+    exchange = Stopped()
+    asyncio.run(Responder(desk).__rsgi__(Scope("POST", headers={"content-length": "100"}), exchange))
+    assert exchange.status == 408 and ("Connection", "close") in exchange.headers
     assert desk.asked == []
 
 
@@ -170,6 +201,19 @@ def test_memory_has_a_bound_and_forgets_the_oldest(monkeypatch: pytest.MonkeyPat
     assert desk.asked == list("ABCD")
     ask(responder, Scope(path="/A"))
     assert desk.asked == list("ABCDA")
+
+
+def test_what_is_too_old_goes_with_the_next_that_comes() -> None:
+    desk, clock = CountingDesk(), Time()
+    responder = Responder(desk, clock=clock)
+    for letter in "ABC":
+        ask(responder, Scope(path=f"/{letter}"))
+    clock.now += KEEP_S - 1
+    ask(responder, Scope(path="/D"))
+    assert list(responder._memory) == ["/A", "/B", "/C", "/D"]
+    clock.now += 1
+    ask(responder, Scope(path="/E"))
+    assert list(responder._memory) == ["/D", "/E"]
 
 
 def test_when_too_many_wait_the_next_is_told_to_try_later(monkeypatch: pytest.MonkeyPatch) -> None:
