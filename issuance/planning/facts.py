@@ -22,6 +22,8 @@ OVERDUE_DAYS = 10
 SAFE_DAYS = 20
 # Working days from an order to the cards back at the centre, where nobody has said.
 BUREAU_DAYS = 10
+# One card variant without a name: where nobody tells them apart.
+USUAL = ("",)
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,15 @@ class OfficePoint:
 
 @dataclass(frozen=True)
 class Coming:
-    """Chips that are ordered: `count` of them on `day`, by the maker's delivery note once it is known."""
+    """Chips that are ordered: `count` of them on `day`, by the maker's delivery note once it is known.
+
+    `variant` names the card they are for; empty: the office's usual one.
+    """
 
     day: date
     count: int
     note: str = ""
+    variant: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,26 +95,30 @@ class Outside:
     """What the office says of a bureau: whether the plan may `use` it, and for how much.
 
     `daily` cards at most (None: what it promises), each for `price` more than at home; after an order they are back in
-    `days` working days.
+    `days` working days. `makes` are the card variants it can make; empty: the office's usual one.
     """
 
     use: bool = True
     daily: int | None = None
     price: float = 0.0
     days: int = BUREAU_DAYS
+    makes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Facts:
     """The checked table: lines with their hours, chips, and the couriers' rounds by point code.
 
+    Card variants go by name; where none is named, the office's usual one is meant. `makes` says of a line by its code
+    which variants it can make (all of them where it says nothing).
     `in_hand` is None where the stock's own books are to be believed; `intake` times the applications that came lately
     are expected to come every day (0: nobody is expected); `windows` times what points can hand over. `bureaux` says
     how each bureau may be used; those that can take orders join by `joined`.
     """
 
     lines: tuple[tuple[Line, LineHours], ...] = ()
-    in_hand: int | None = None
+    makes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    in_hand: Mapping[str, int] | None = None
     deliveries: tuple[Coming, ...] = ()
     courier: Service = field(default_factory=Service)
     points: Mapping[str, Service] = field(default_factory=dict)
@@ -125,10 +135,12 @@ class Facts:
         """What is said of the bureau with a code."""
         return self.bureaux.get(code, Outside())
 
-    @property
-    def free_chips(self) -> int:
-        """What is told to be in hand; plenty where nothing is told."""
-        return PLENTY if self.in_hand is None else self.in_hand
+    def free_chips(self, variants: Sequence[str] = USUAL) -> list[int]:
+        """By variant, the usual one first: what is told to be in hand; plenty where nothing is told."""
+        if self.in_hand is None:
+            return [PLENTY] * len(variants)
+        told = {name or variants[0]: count for name, count in self.in_hand.items()}
+        return [told.get(name, 0) for name in variants]
 
     def supply(
         self,
@@ -136,21 +148,34 @@ class Facts:
         calendar: WorkingCalendar,
         points: Sequence[OfficePoint],
         *,
-        chips: int | None = None,
+        variants: Sequence[str] = USUAL,
+        chips: Sequence[int] | None = None,
         arrived: frozenset[str] = frozenset(),
     ) -> Supply:
-        """Lines and chips by day; `chips` that are free by the office's books, `arrived` delivery notes in them."""
+        """Lines and chips by day, for card variants, the usual one first.
+
+        `chips` [V] are free by the office's books, `arrived` are the delivery notes in them.
+        """
         lines = self.all_lines(points)
-        deliveries = np.zeros((1, len(days)), dtype=np.int64)
+        deliveries = np.zeros((len(variants), len(days)), dtype=np.int64)
         for coming in self.deliveries:
-            if coming.note not in arrived:
-                _deliver(deliveries[0], days, coming)
+            name = coming.variant or variants[0]
+            if coming.note not in arrived and name in variants:
+                _deliver(deliveries[list(variants).index(name)], days, coming)
         return Supply(
-            tuple(line for line, _ in lines),
+            tuple(replace(line, makes=self._makes(line, variants)) for line, _ in lines),
             np.stack([hours.capacity(days, calendar) for _, hours in lines]),
-            np.array([self.free_chips if chips is None else chips], dtype=np.int64),
+            np.array(self.free_chips(variants) if chips is None else chips, dtype=np.int64),
             deliveries,
         )
+
+    def _makes(self, line: Line, variants: Sequence[str]) -> tuple[int, ...]:
+        """Indexes of the variants that a line makes: all but for what is said; a bureau the usual one."""
+        if line.kind == BUREAU:
+            named = self.outside(line.code).makes or frozenset(variants[:1])
+        else:
+            named = self.makes.get(line.code, frozenset(variants))
+        return tuple(number for number, name in enumerate(variants) if name in named)
 
     def all_lines(self, points: Sequence[OfficePoint]) -> tuple[tuple[Line, LineHours], ...]:
         """Own lines, one where none is told, and bureaux; one that is forbidden or takes no orders makes nothing."""

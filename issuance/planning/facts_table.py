@@ -1,15 +1,18 @@
 """Reads the planner's facts from a table (TOML, or JSON with days as text), unknown entries refused.
 
 [[lines]]            code, name_ru, name_en, kind ("own" or "bureau"), machines, cards_per_hour, shift_hours,
-                     shifts (seven numbers from Monday), maintenance = [{first, last, machines}]
-[chips]              in_hand (instead of what the stock's books say), deliveries = [{day, count, note}]
+                     shifts (seven numbers from Monday), makes = [card variants],
+                     maintenance = [{first, last, machines}]
+[chips]              in_hand (instead of what the stock's books say; a number, or a table by card variant),
+                     deliveries = [{day, count, note, variant}]
 [courier]            weekdays (0 is Monday), volume, cost, transit: the common rule of all points
 [points.CODE]        the same for one point, and storage; windows, minutes (seven), minutes_a_card, share_percent;
                      stops = [days] and stop_minutes for a mobile office
 [intake]             factor: times the applications of late that are expected to come every day (0: none)
 [windows]            factor: times what all points can hand over
 [bureaux.CODE]       use (false: the plan sends it nothing), daily (cards at most), price (a card, beyond own lines),
-                     days (working days, from the order to the cards back); bureaux are entered by `uec bureau`
+                     days (working days, from the order to the cards back), makes = [card variants]; bureaux are entered
+                     by `uec bureau`
 """
 
 from collections.abc import Mapping
@@ -26,16 +29,27 @@ ROUND = frozenset({"weekdays", "volume", "cost", "transit"})
 KNOWN: Mapping[str, frozenset[str]] = {
     "": frozenset({"lines", "chips", "courier", "points", "intake", "windows", "bureaux"}),
     "lines": frozenset(
-        {"code", "name_ru", "name_en", "kind", "machines", "cards_per_hour", "shift_hours", "shifts", "maintenance"}
+        {
+            "code",
+            "name_ru",
+            "name_en",
+            "kind",
+            "machines",
+            "cards_per_hour",
+            "shift_hours",
+            "shifts",
+            "maintenance",
+            "makes",
+        }
     ),
     "maintenance": frozenset({"first", "last", "machines"}),
     "chips": frozenset({"in_hand", "deliveries"}),
-    "deliveries": frozenset({"day", "count", "note"}),
+    "deliveries": frozenset({"day", "count", "note", "variant"}),
     "courier": ROUND,
     "points": ROUND | HOURS | {"storage", "stops", "stop_minutes"},
     "intake": frozenset({"factor"}),
     "windows": frozenset({"factor"}),
-    "bureaux": frozenset({"use", "daily", "price", "days"}),
+    "bureaux": frozenset({"use", "daily", "price", "days", "makes"}),
 }
 
 
@@ -62,10 +76,10 @@ def _facts(table: Mapping[str, Any]) -> Facts:
         _only(entry, "points", code)
     for code, entry in table.get("bureaux", {}).items():
         _only(entry, "bureaux", code)
-    in_hand = chips.get("in_hand")
     return Facts(
         lines=lines,
-        in_hand=None if in_hand is None else _count(in_hand),
+        makes={str(one["code"]): _names(one["makes"]) for one in table.get("lines", ()) if "makes" in one},
+        in_hand=_in_hand(chips.get("in_hand")),
         deliveries=tuple(_coming(entry) for entry in chips.get("deliveries", ())),
         courier=_service(table.get("courier", {})),
         points={code: _service(entry) for code, entry in table.get("points", {}).items()},
@@ -101,7 +115,20 @@ def _maintenance(work: Mapping[str, Any], code: str) -> Maintenance:
 
 def _coming(entry: Mapping[str, Any]) -> Coming:
     _only(entry, "deliveries")
-    return Coming(_day(entry["day"]), _count(entry["count"]), str(entry.get("note", "")))
+    return Coming(_day(entry["day"]), _count(entry["count"]), str(entry.get("note", "")), str(entry.get("variant", "")))
+
+
+def _in_hand(said: Any) -> Mapping[str, int] | None:
+    """Chips by variant; a number alone is of the usual one, whose name is empty here."""
+    if said is None:
+        return None
+    return {str(name): _count(count) for name, count in (said if isinstance(said, Mapping) else {"": said}).items()}
+
+
+def _names(said: Any) -> frozenset[str]:
+    if isinstance(said, str):
+        raise PlanningError(f"Card variants are a list, like [{said!r}]: correct it.")
+    return frozenset(str(one) for one in said)
 
 
 def _service(entry: Mapping[str, Any]) -> Service:
@@ -137,6 +164,7 @@ def _outside(entry: Mapping[str, Any]) -> Outside:
         daily=None if "daily" not in entry else _count(entry["daily"]),
         price=_amount(entry.get("price", 0)),
         days=_count(entry.get("days", BUREAU_DAYS)),
+        makes=_names(entry.get("makes", ())),
     )
 
 

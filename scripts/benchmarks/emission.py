@@ -131,7 +131,7 @@ def _region(session: Session) -> Region:
     base = sample_region(calendar=calendar.load(CALENDAR), start=START, days=DAYS, points=POINTS, cohort=people)
     known = np.zeros((POINTS, len(Kind), 1, DAYS), dtype=np.int64)
     due = np.zeros((POINTS, len(Kind), 1, DAYS + 1), dtype=np.int64)
-    for point, kind, _, count in plan_people.demand(session):
+    for point, kind, _, _, count in plan_people.demand(session, base.variants[0]):
         known[point - 1, kind, 0, 0] += count
         due[point - 1, kind, 0, -1] += count
     nothing = np.zeros((POINTS, len(Kind), 1), dtype=np.int64)

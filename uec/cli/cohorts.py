@@ -39,14 +39,23 @@ def list_cohorts(login: str, password_file: Path | None) -> None:
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day people must be entitled on; default today.")
 @click.option("--oktmo", multiple=True, help="Only residents of this municipality; may be repeated.")
 @click.option("--limit", type=ID, help="At most so many people.")
+@click.option("--variant", help="Card profile they get, by name; default: the office's usual one.")
 @login_options
 def compute(
-    as_of: datetime | None, oktmo: tuple[str, ...], limit: int | None, login: str, password_file: Path | None
+    as_of: datetime | None,
+    oktmo: tuple[str, ...],
+    limit: int | None,
+    variant: str | None,
+    login: str,
+    password_file: Path | None,
 ) -> None:
     """Make a draft list of everybody entitled who neither applied nor refused."""
-    from uec.services import cohort, phases  # noqa: PLC0415
+    from uec.services import cohort, phases, rules  # noqa: PLC0415
 
     chosen = settings()
+    known = rules.card_variants(chosen)
+    if variant is not None and variant not in known:
+        raise click.BadParameter(f"is none of {', '.join(known)}", param_hint="--variant")
     with store(chosen) as sessions, sessions() as session:
         day = as_of.date() if as_of else chosen.policy.day(now())
         view = cohort.compute(
@@ -57,6 +66,7 @@ def compute(
             now=now(),
             oktmo=oktmo,
             limit=limit,
+            profile=variant,
         )
     _told(view)
 

@@ -90,8 +90,9 @@ def set_facts(file: Path, reason: str, login: str, password_file: Path | None) -
     """Replace the facts by those in FILE (TOML, or JSON); the next plan goes by them.
 
     [[lines]] with code, kind (own or bureau), machines, cards_per_hour, shift_hours, shifts (seven numbers),
-    [[lines.maintenance]]; [chips] deliveries, in_hand; [courier] weekdays, volume, cost, transit; [points.CODE] with
-    any of these, storage, windows, minutes, minutes_a_card, share_percent, stops and stop_minutes (a mobile office);
+    makes (card variants), [[lines.maintenance]]; [chips] deliveries, in_hand (also by variant);
+    [courier] weekdays, volume, cost, transit; [points.CODE] with any of these, storage, windows, minutes,
+    minutes_a_card, share_percent, stops and stop_minutes (a mobile office);
     [intake] and [windows] factor; [bureaux.CODE] use, daily, price, days. Bureaux that can take orders (`uec bureau`)
     are lines by themselves: they get what own lines cannot make in time, where that is worth the price of a card, and
     nothing with use = false. Without facts: one line that makes what the points hand over, chips by the stock's
@@ -145,6 +146,7 @@ def explain(number: str, login: str, password_file: Path | None) -> None:
             "plan": place.plan_id,
             "point": place.point,
             "class": place.kind.name.lower(),
+            "card variant": place.variant,
             "ahead in its queue": place.place,
             "made on": place.made_on,
             "line": place.line,

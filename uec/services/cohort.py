@@ -39,9 +39,11 @@ def compute(
     now: datetime,
     oktmo: Sequence[str] = (),
     limit: int | None = None,
+    profile: str | None = None,
 ) -> CohortView:
     """Make a DRAFT list of everybody entitled on the day, or of some municipalities, oldest register ids first.
 
+    `profile` names the card variant that they get; the office's usual one without it.
     Raises `InvalidInput` before the policy opens mass emission.
     """
     actor.require(Permission.MANAGE_COHORT)
@@ -50,7 +52,7 @@ def compute(
             f"Mass emission begins on {policy.mass_emission_from:%d.%m.%Y}: choose a later day.", field="as_of"
         )
     number = f"C-{numbering.take(session, 'cohort')[0]:05d}"
-    cohort = Cohort(number=number, as_of=as_of, count=0, digest="", created_at=now)
+    cohort = Cohort(number=number, as_of=as_of, count=0, digest="", profile=profile, created_at=now)
     session.add(cohort)
     session.flush()
     cohort.count = cohort_members.choose(session, cohort.id, as_of=as_of, policy=policy, oktmo=oktmo, limit=limit)
@@ -181,6 +183,7 @@ def _view(session: Session, cohort: Cohort) -> CohortView:
         as_of=cohort.as_of,
         count=cohort.count,
         digest=cohort.digest,
+        profile=cohort.profile,
         proposed_by=_name(session, cohort.proposed_by),
         approved_by=_name(session, cohort.approved_by),
         approved_at=cohort.approved_at,

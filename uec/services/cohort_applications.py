@@ -106,6 +106,7 @@ def _fixed_columns(cohort: Cohort, policy: Policy, now: datetime) -> dict[str, A
         "decided_at": cohort.approved_at,
         "decision_reason": cohort.number,
         "cohort_id": cohort.id,
+        "profile": cohort.profile,
         "remake": False,
         "version": 1,
     }

@@ -65,6 +65,9 @@ def _line(table: Table, fields: Fields) -> None:
     known["name_ru"] = fields.get("name_ru", "").strip() or code
     known["name_en"] = fields.get("name_en", "").strip() or code
     known["kind"] = fields.get("line_kind", "") or "own"
+    known.pop("makes", None)
+    if makes := fields.get("makes", "").replace(",", " ").split():
+        known["makes"] = makes
     for name in ("machines", "cards_per_hour", "shift_hours"):
         known[name] = _whole(fields, name)
 
@@ -93,7 +96,9 @@ def _bureau(table: Table, fields: Fields) -> None:
 def _delivery(table: Table, fields: Fields) -> None:
     """Chips that are ordered."""
     coming = {"day": _day(fields, "day").isoformat(), "count": _whole(fields, "count", least=1)}
-    note = fields.get("note", "").strip()
+    note, variant = fields.get("note", "").strip(), fields.get("variant", "").strip()
+    if variant:
+        coming["variant"] = variant
     chips = table.setdefault("chips", {})
     chips.setdefault("deliveries", []).append(coming | ({"note": note} if note else {}))
 

@@ -5,7 +5,7 @@ something happens (a line stops, chips are late), so a version is the whole tabl
 counts (`issuance.planning.facts_table` has its entries). Blanks in hand come from the ledger of the stock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any
@@ -24,7 +24,7 @@ from uec.domain.stock import Place
 from uec.domain.texts import typed
 from uec.services import bureaux
 from uec.store import audit
-from uec.store.tables import Card, PlanningFacts, Staff, StockAccount, StockDelivery, StockHolding
+from uec.store.tables import Card, PlanningFacts, Staff, StockAccount, StockBox, StockDelivery, StockHolding
 
 USABLE = (Place.STORE, Place.TRANSIT, Place.HAND)
 
@@ -110,26 +110,33 @@ def keep(
     return row.id
 
 
-def free_chips(session: Session, facts: Facts, profile: str) -> int:
-    """Chips that no card in a batch needs: of those told to be in hand, or by the books; plenty where neither is."""
+def free_chips(session: Session, facts: Facts, variants: Sequence[str]) -> list[int]:
+    """By card variant, the usual one first: chips that no card in a batch needs.
+
+    Of those told to be in hand, or by the books; plenty of a variant of which neither is kept.
+    """
+    there = dict(zip(variants, facts.free_chips(variants), strict=True))
     if facts.in_hand is None:
-        delivered = select(StockDelivery.id).where(StockDelivery.profile == profile).limit(1)
-        if session.scalar(delivered) is None:
-            return PLENTY
-    there = _blanks(session) if facts.in_hand is None else facts.in_hand
-    unwritten = select(func.count()).select_from(Card).where(Card.state.in_((CardState.PLANNED, CardState.PREPARED)))
-    return max(0, there - int(session.scalar(unwritten) or 0))
+        there |= _blanks(session, variants[0])
+    unwritten = select(Card.profile, func.count()).where(Card.state.in_((CardState.PLANNED, CardState.PREPARED)))
+    needed: Mapping[str, int] = dict(session.execute(unwritten.group_by(Card.profile)).all())
+    return [there[one] if there[one] == PLENTY else max(0, there[one] - needed.get(one, 0)) for one in variants]
 
 
-def _blanks(session: Session) -> int:
-    """Blanks in stores, on the way and in shifts."""
-    blanks = func.coalesce(func.sum(StockHolding.last - StockHolding.first + 1), 0)
+def _blanks(session: Session, usual: str) -> dict[str, int]:
+    """Blanks in stores, on the way and in shifts by card variant; only variants of which any was ever delivered."""
+    delivered = session.scalars(select(StockDelivery.profile).distinct()).all()
+    profile = func.coalesce(StockDelivery.profile, usual)
     usable = (
-        select(blanks)
+        select(profile, func.sum(StockHolding.last - StockHolding.first + 1))
         .join(StockAccount, StockAccount.id == StockHolding.account_id)
+        .outerjoin(StockBox, StockBox.id == StockHolding.box_id)
+        .outerjoin(StockDelivery, StockDelivery.id == StockBox.delivery_id)
         .where(StockAccount.kind.in_(USABLE))
+        .group_by(profile)
     )
-    return int(session.scalar(usable) or 0)
+    found = {name: int(count) for name, count in session.execute(usable)}
+    return {name: found.get(name, 0) for name in delivered}
 
 
 def arrived(session: Session) -> frozenset[str]:

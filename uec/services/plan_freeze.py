@@ -95,7 +95,7 @@ def _seats(session: Session, plan_id: int, due: ColumnElement[bool]) -> Sequence
     return session.execute(
         select(EmissionSlot.position.label("position"), people.c.application_id, EmissionSlot.promised_on)
         .join(EmissionSlot, EmissionSlot.id == people.c.slot_id)
-        .order_by(EmissionSlot.position, EmissionSlot.kind, people.c.place)
+        .order_by(EmissionSlot.position, EmissionSlot.kind, EmissionSlot.variant, people.c.place)
     ).all()
 
 

@@ -48,6 +48,7 @@ class Place:
     point_id: int
     point: str
     kind: Kind
+    variant: str
     place: int
     made_on: date | None
     line: str | None
@@ -204,6 +205,7 @@ def explain(session: Session, number: str, *, actor: Actor) -> Place:
         point_id=stands.point_id,
         point=point,
         kind=stands.kind,
+        variant=stands.variant,
         place=stands.place,
         made_on=batch.day if batch else None,
         line=batch.line if batch else None,
@@ -221,8 +223,9 @@ def _late_for(
     if promised_on is not None and (promised_on <= due_on or stands.kind is Kind.COHORT):
         return None
     ids = list(session.scalars(select(IssuancePoint.id).order_by(IssuancePoint.id)))
-    mine = (ids.index(stands.point_id), int(stands.kind))
-    reasons = [str(one["reason"]) for one in plan.facts["late"] if (one["point"], one["kind"]) == mine]
+    mine = (ids.index(stands.point_id), int(stands.kind), stands.variant)
+    late = plan.facts["late"]
+    reasons = [str(one["reason"]) for one in late if (one["point"], one["kind"], one["variant"]) == mine]
     return reasons[0] if reasons else None
 
 
@@ -232,5 +235,6 @@ def story(session: Session, place: Place, *, language: str) -> str | None:
     point = session.scalar(select(func.count()).select_from(IssuancePoint).where(IssuancePoint.id < place.point_id))
     if kept is None or kept[0].id != place.plan_id or point is None:
         return None
-    told = explain_place(kept[1], point=point, kind=place.kind, variant=0, number=place.place)
+    variant = kept[1].region.variants.index(place.variant)
+    told = explain_place(kept[1], point=point, kind=place.kind, variant=variant, number=place.place)
     return told.ru if language == "ru" else told.en

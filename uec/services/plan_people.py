@@ -1,9 +1,10 @@
 """Turns a plan over counts into places for people, set-based, and back: who stands where in which queue.
 
-A queue is all approved applications of one point and class in the order of due day, registration and id; who has died
-or refused a card stands in none. Its slots come from the plan, and each holds its people as an array of ids: a row a
-person would be 1.4 million rows with their keys for every plan, while a queue that is gathered as one array is cut into
-its slots by one statement that costs about what the sorting does. A person is found among the slots of the own queue.
+A queue is all approved applications of one point, class and card variant in the order of due day, registration and id;
+who has died or refused a card stands in none. Its slots come from the plan, and each holds its people as an array of
+ids: a row a person would be 1.4 million rows with their keys for every plan, while a queue that is gathered as one
+array is cut into its slots by one statement that costs about what the sorting does. A person is found among the slots
+of the own queue.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +45,7 @@ KIND: ColumnElement[int] = case(
     (Application.remake, int(Kind.REMAKE)), (Application.route == Route.MASS, int(Kind.COHORT)), else_=int(Kind.CLOCK)
 )
 ORDER = (Application.due_on, Application.submitted_at, Application.id)
-SLOT_COLUMNS = ("point_id", "kind", "first", "count", "position", "promised_on")
+SLOT_COLUMNS = ("point_id", "kind", "variant", "first", "count", "position", "promised_on")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,13 @@ class SlotPlace:
     slot_id: int
     point_id: int
     kind: Kind
+    variant: str
     place: int
+
+
+def variant_of(usual: str) -> ColumnElement[str]:
+    """The card variant of an application: its own, or the office's usual one."""
+    return func.coalesce(Application.profile, usual)
 
 
 def waiting() -> tuple[ColumnElement[bool], ...]:
@@ -82,38 +89,41 @@ def _barred() -> CTE:
     return found.cte("barred").prefix_with("MATERIALIZED")
 
 
-def demand(session: Session) -> list[tuple[int, int, date, int]]:
-    """Rows (point id, class, due day, how many) of everybody who waits."""
+def demand(session: Session, usual: str) -> list[tuple[int, int, str, date, int]]:
+    """Rows (point id, class, card variant, due day, how many) of everybody who waits; `usual` where none is named."""
     grouped = (
-        select(Application.point_id, KIND, Application.due_on, func.count())
+        select(Application.point_id, KIND, Application.profile, Application.due_on, func.count())
         .where(*waiting())
-        .group_by(Application.point_id, KIND, Application.due_on)
+        .group_by(Application.point_id, KIND, Application.profile, Application.due_on)
     )
     with steered(session, ROOMY):
-        return [(point, kind, due_on, count) for point, kind, due_on, count in session.execute(grouped)]
+        rows = session.execute(grouped)
+        return [(point, kind, variant or usual, due_on, count) for point, kind, variant, due_on, count in rows]
 
 
-def give_places(session: Session, plan_id: int, slots: Sequence[Mapping[str, Any]]) -> int:
+def give_places(session: Session, plan_id: int, slots: Sequence[Mapping[str, Any]], *, usual: str) -> int:
     """Write the slots of a plan (rows of `SLOT_COLUMNS`) with everybody who waits in them; returns how many that are.
 
+    `usual` is the card variant of those who have none of their own.
     Who came between the counting and now stands behind the last slot and waits for the next plan. The caller commits.
     """
     if not slots:
         return 0
     if postgresql(session):
-        _place_by_statement(session, plan_id, slots)
+        _place_by_statement(session, plan_id, slots, usual)
     else:
-        _place_in_parts(session, plan_id, slots)
+        _place_in_parts(session, plan_id, slots, usual)
     placed = func.sum(size(session, EmissionSlot.people))
     return session.scalar(select(placed).where(EmissionSlot.plan_id == plan_id)) or 0
 
 
-def _place_by_statement(session: Session, plan_id: int, slots: Sequence[Mapping[str, Any]]) -> None:
+def _place_by_statement(session: Session, plan_id: int, slots: Sequence[Mapping[str, Any]], usual: str) -> None:
     """Slots by COPY beside the queues, each an array, of which every slot takes its part."""
     session.execute(text(_INCOMING))
     copy_rows(session, "slot_incoming", SLOT_COLUMNS, slots)
-    queue = select(Application.point_id, KIND.label("kind"), func.array_agg(aggregate_order_by(Application.id, *ORDER)))
-    queue = queue.where(*waiting()).group_by(Application.point_id, KIND)
+    own = (Application.point_id, KIND, variant_of(usual))
+    queue = select(*own, func.array_agg(aggregate_order_by(Application.id, *ORDER)))
+    queue = queue.where(*waiting()).group_by(*own)
     compiled = queue.compile(dialect=session.get_bind().dialect, compile_kwargs={"literal_binds": True})
     with steered(session, ROOMY):
         session.execute(text(_PLACED.replace("{queue}", str(compiled).replace(":", "\\:"))), {"plan": plan_id})
@@ -122,24 +132,25 @@ def _place_by_statement(session: Session, plan_id: int, slots: Sequence[Mapping[
 
 _INCOMING = """
 CREATE TEMPORARY TABLE slot_incoming
-(point_id INTEGER, kind INTEGER, first INTEGER, count INTEGER, position INTEGER, promised_on DATE)
+(point_id INTEGER, kind INTEGER, variant VARCHAR(40), first INTEGER, count INTEGER, position INTEGER, promised_on DATE)
 """
 
 _PLACED = """
-WITH queue (point_id, kind, people) AS MATERIALIZED ({queue})
-INSERT INTO emission_slot (plan_id, point_id, kind, first, count, position, promised_on, people)
-SELECT :plan, s.point_id, s.kind, s.first, s.count, s.position, s.promised_on,
+WITH queue (point_id, kind, variant, people) AS MATERIALIZED ({queue})
+INSERT INTO emission_slot (plan_id, point_id, kind, variant, first, count, position, promised_on, people)
+SELECT :plan, s.point_id, s.kind, s.variant, s.first, s.count, s.position, s.promised_on,
     coalesce(q.people[s.first + 1\\:s.first + s.count], '{}')
-FROM slot_incoming s LEFT JOIN queue q ON q.point_id = s.point_id AND q.kind = s.kind
+FROM slot_incoming s LEFT JOIN queue q
+    ON q.point_id = s.point_id AND q.kind = s.kind AND q.variant = s.variant
 """
 
 
-def _place_in_parts(session: Session, plan_id: int, slots: Sequence[Mapping[str, Any]]) -> None:
-    order = (Application.point_id, KIND, *ORDER)
-    rows = session.execute(select(Application.point_id, KIND, Application.id).where(*waiting()).order_by(*order))
-    queues = {key: [row[2] for row in queue] for key, queue in groupby(rows, key=lambda row: (row[0], row[1]))}
+def _place_in_parts(session: Session, plan_id: int, slots: Sequence[Mapping[str, Any]], usual: str) -> None:
+    own = (Application.point_id, KIND, variant_of(usual))
+    rows = session.execute(select(*own, Application.id).where(*waiting()).order_by(*own, *ORDER))
+    queues = {key: [row[3] for row in queue] for key, queue in groupby(rows, key=lambda row: tuple(row[:3]))}
     for slot in slots:
-        queue = queues.get((slot["point_id"], slot["kind"]), [])
+        queue = queues.get((slot["point_id"], slot["kind"], slot["variant"]), [])
         mine = queue[slot["first"] : slot["first"] + slot["count"]]
         session.execute(insert(EmissionSlot).values(plan_id=plan_id, people=mine, **slot))
 
@@ -171,5 +182,6 @@ def place_of(session: Session, plan_id: int, application_id: int) -> SlotPlace |
     for conditions in ((*in_plan, *queue), in_plan):
         slot = session.scalar(select(EmissionSlot).where(*conditions))
         if slot is not None:
-            return SlotPlace(slot.id, slot.point_id, Kind(slot.kind), slot.first + slot.people.index(application_id))
+            place = slot.first + slot.people.index(application_id)
+            return SlotPlace(slot.id, slot.point_id, Kind(slot.kind), slot.variant, place)
     return None

@@ -46,7 +46,7 @@ def region_of(
     points = office_points(session)
     if not points:
         raise InvalidInput("A plan needs an issuance point: add one.")
-    waiting = plan_people.demand(session)
+    waiting = plan_people.demand(session, profile)
     offered = list(points.values())
     if horizon_days is None:
         horizon_days = _far_enough(sum(row[-1] for row in waiting), known, calendar, offered, today)
@@ -54,22 +54,24 @@ def region_of(
     if not days:
         raise InvalidInput("A plan needs a working day: plan for longer.", field="days")
     index = {point_id: number for number, point_id in enumerate(points)}
+    variants = (profile, *sorted({row[2] for row in waiting} - {profile}))
     supply = known.supply(
         days,
         calendar,
         offered,
-        chips=plan_facts.free_chips(session, known, profile),
+        variants=variants,
+        chips=plan_facts.free_chips(session, known, variants),
         arrived=plan_facts.arrived(session),
     )
     _leave_leads(supply)
     _leave_to_batches(session, supply, days)
-    stock, unclaimed = _at_points(session, index, today)
-    demand = _demand(waiting, index, days, stock)
+    stock, unclaimed = _at_points(session, index, variants, today)
+    demand = _demand(waiting, index, variants, days, stock)
     if known.intake:
         demand = _expecting(demand, _lately(session, index, today) * known.intake, days)
     delivery = known.delivery(days, calendar, offered)
     _leave_to_called(session, delivery.hand_over, index, days)
-    return Region(days, (profile,), _with_room(known.places(offered), unclaimed), supply, delivery, demand)
+    return Region(days, variants, _with_room(known.places(offered), unclaimed), supply, delivery, demand)
 
 
 def office_points(session: Session) -> dict[int, OfficePoint]:
@@ -82,8 +84,8 @@ def refitted(
     region: Region, before: Facts, after: Facts, *, calendar: WorkingCalendar, points: Sequence[OfficePoint]
 ) -> Region:
     """The same region with other facts; what batches had taken of lines, chips and windows they still take."""
-    chips = int(region.supply.chips[0])
-    old, new = (one.supply(region.days, calendar, points, chips=chips) for one in (before, after))
+    same = {"variants": region.variants, "chips": region.supply.chips.tolist()}
+    old, new = (one.supply(region.days, calendar, points, **same) for one in (before, after))
     by_code = {line.code: number for number, line in enumerate(region.supply.lines)}
     _leave_leads(new)
     capacity = new.capacity.copy()
@@ -121,20 +123,24 @@ def _far_enough(
 
 
 def _demand(
-    waiting: Sequence[tuple[int, int, date, int]], index: Mapping[int, int], days: Sequence[date], stock: Counts
+    waiting: Sequence[tuple[int, int, str, date, int]],
+    index: Mapping[int, int],
+    variants: Sequence[str],
+    days: Sequence[date],
+    stock: Counts,
 ) -> Demand:
     shape = stock.shape
     known = np.zeros((*shape, len(days)), dtype=np.int64)
     due = np.zeros((*shape, len(days) + 1), dtype=np.int64)
     ordinals = np.array([day.toordinal() for day in days])
-    for point_id, kind, due_on, count in waiting:
-        point = index[point_id]
-        known[point, kind, 0, 0] += count
+    for point_id, kind, name, due_on, count in waiting:
+        point, variant = index[point_id], variants.index(name)
+        known[point, kind, variant, 0] += count
         # The last planned day on or before the due day; what was due before the plan is due on its first day.
         last = int(np.searchsorted(ordinals, due_on.toordinal(), side="right")) - 1
         # Mass emission has an order but no clock: the law's 30 days run from an application.
         beyond = due_on > days[-1] or kind == Kind.COHORT
-        due[point, kind, 0, len(days) if beyond else max(0, last)] += count
+        due[point, kind, variant, len(days) if beyond else max(0, last)] += count
     return Demand(known, due, stock, np.zeros(shape, dtype=np.int64))
 
 
@@ -165,21 +171,26 @@ def _expecting(demand: Demand, daily: np.ndarray[tuple[int], np.dtype[np.float64
     return replace(demand, known=known, due=due)
 
 
-def _at_points(session: Session, index: Mapping[int, int], today: date) -> tuple[Counts, Counts]:
-    """[P, C, 1] cards whose owners were called lately and have not come, and [P] those that nobody has come for."""
+def _at_points(
+    session: Session, index: Mapping[int, int], variants: Sequence[str], today: date
+) -> tuple[Counts, Counts]:
+    """[P, C, V] cards whose owners were called lately and have not come, and [P] those that nobody has come for.
+
+    Cards of variants that nobody waits for any more only fill the safe.
+    """
     since = today - timedelta(days=EXPECTED_DAYS)
     recent = case((Card.promised_on >= since, 1), else_=0)
     rows = session.execute(
-        select(Application.point_id, plan_people.KIND, recent, func.count())
+        select(Application.point_id, plan_people.KIND, Card.profile, recent, func.count())
         .join(Application, Application.id == Card.application_id)
         .where(Card.state == CardState.PERSONALISED, or_(Card.promised_on.is_(None), Card.promised_on < today))
-        .group_by(Application.point_id, plan_people.KIND, recent)
+        .group_by(Application.point_id, plan_people.KIND, Card.profile, recent)
     )
-    stock = np.zeros((len(index), CLASSES, 1), dtype=np.int64)
+    stock = np.zeros((len(index), CLASSES, len(variants)), dtype=np.int64)
     unclaimed = np.zeros(len(index), dtype=np.int64)
-    for point_id, kind, lately, count in rows:
-        if lately:
-            stock[index[point_id], kind, 0] += count
+    for point_id, kind, name, lately, count in rows:
+        if lately and name in variants:
+            stock[index[point_id], kind, variants.index(name)] += count
         else:
             unclaimed[index[point_id]] += count
     return stock, unclaimed

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from issuance.planning.facts import PLENTY
 from issuance.planning.lateness import Late, late_cards
 from issuance.planning.optimiser import Plan
 from issuance.planning.relief import Bottleneck, bottlenecks, reliefs
@@ -33,6 +34,7 @@ def facts_of(plan: Plan) -> dict[str, Any]:
             {
                 "point": one.point,
                 "kind": int(one.kind),
+                "variant": plan.region.variants[one.variant],
                 "reason": one.reason.value,
                 "count": one.count,
                 "open": one.open,
@@ -69,6 +71,8 @@ def _weeks(plan: Plan) -> list[dict[str, Any]]:
     could = plan.region.supply.capacity.sum(axis=0)
     windows = plan.region.delivery.hand_over.sum(axis=0)
     lying = plan.walk.stock.sum(axis=(1, 2, 3))
+    # Of variants that nobody counts there is no number to show.
+    counted = plan.region.supply.chips < PLENTY
     found = []
     for week in bottlenecks(plan):
         days = np.flatnonzero(monday == week.first.toordinal())
@@ -81,7 +85,7 @@ def _weeks(plan: Plan) -> list[dict[str, Any]]:
                 "capacity": int(could[days].sum()),
                 "handed": int(handed[days].sum()),
                 "windows": int(windows[days].sum()),
-                "chips": int(plan.walk.chips[days[-1]].sum()),
+                "chips": int(plan.walk.chips[days[-1]][counted].sum()) if counted.any() else PLENTY,
                 "lying": int(lying[days[-1]]),
             }
         )

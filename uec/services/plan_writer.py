@@ -36,8 +36,8 @@ def write(session: Session, plan_id: int, plan: Plan, point_ids: Sequence[int]) 
             for position, (made, line, variant, point, left, count) in enumerate(table)
         ],
     )
-    point, kind, _ = np.unravel_index(slots.stream, region.demand.finished.shape)
-    rows = zip(point, kind, slots.first, slots.count, slots.batch, slots.promised, strict=True)
+    point, kind, variant = np.unravel_index(slots.stream, region.demand.finished.shape)
+    rows = zip(point, kind, variant, slots.first, slots.count, slots.batch, slots.promised, strict=True)
     return plan_people.give_places(
         session,
         plan_id,
@@ -45,11 +45,13 @@ def write(session: Session, plan_id: int, plan: Plan, point_ids: Sequence[int]) 
             {
                 "point_id": point_ids[p],
                 "kind": int(k),
+                "variant": variants[v],
                 "first": int(first),
                 "count": int(count),
                 "position": int(batch) if batch >= 0 else None,
                 "promised_on": days[promised],
             }
-            for p, k, first, count, batch, promised in rows
+            for p, k, v, first, count, batch, promised in rows
         ],
+        usual=variants[0],
     )

@@ -32,6 +32,12 @@ def batch_rules(
     )
 
 
+def card_variants(settings: Settings) -> list[str]:
+    """The names of all card profiles, the usual one first."""
+    names = sorted(file.stem for file in settings.profile_dir.glob("*.toml"))
+    return [settings.default_profile, *(name for name in names if name != settings.default_profile)]
+
+
 def card_profile(settings: Settings, name: str = "") -> CardProfile:
     """A card profile by its name; the default one without. Raises `InvalidProfile`."""
     file = settings.profile_dir / f"{name or settings.default_profile}.toml"

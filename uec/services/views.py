@@ -270,7 +270,10 @@ class StationView:
 
 @dataclass(frozen=True)
 class CohortView:
-    """A list for mass emission; `digest` is the Merkle root (hex) two people put their names to."""
+    """A list for mass emission; `digest` is the Merkle root (hex) two people put their names to.
+
+    `profile` is the card variant its people get; None: the office's usual one.
+    """
 
     id: int
     number: str
@@ -278,6 +281,7 @@ class CohortView:
     as_of: date
     count: int
     digest: str
+    profile: str | None
     proposed_by: str | None
     approved_by: str | None
     approved_at: datetime | None

@@ -24,7 +24,15 @@ def plan_id(session: Session) -> int:
 
 
 def slot(point_id: int, first: int, count: int, kind: Kind = Kind.COHORT) -> dict[str, object]:
-    return {"point_id": point_id, "kind": int(kind), "first": first, "count": count, "position": 0, "promised_on": DAY}
+    return {
+        "point_id": point_id,
+        "kind": int(kind),
+        "variant": "uec",
+        "first": first,
+        "count": count,
+        "position": 0,
+        "promised_on": DAY,
+    }
 
 
 def queue(session: Session, plan: int) -> list[tuple[int, int]]:
@@ -39,9 +47,9 @@ def test_people_stand_in_the_order_of_their_queue(sessions: sessionmaker[Session
         order = select(Application.id).order_by(Application.due_on, Application.submitted_at, Application.id)
         plan = plan_id(session)
         rows = [slot(office.points[0], first, 5) for first in range(0, 25, 5)]
-        assert plan_people.give_places(session, plan, rows) == 23
+        assert plan_people.give_places(session, plan, rows, usual="uec") == 23
         assert sorted(queue(session, plan)) == list(enumerate(session.scalars(order)))
-        assert plan_people.give_places(session, plan, []) == 0
+        assert plan_people.give_places(session, plan, [], usual="uec") == 0
 
 
 def test_who_came_after_the_counting_waits_for_the_next_plan(sessions: sessionmaker[Session]) -> None:
@@ -49,7 +57,12 @@ def test_who_came_after_the_counting_waits_for_the_next_plan(sessions: sessionma
     with sessions() as session:
         people = applicants(session, office, 10, route=Route.MASS)
         plan = plan_id(session)
-        assert plan_people.give_places(session, plan, [slot(office.points[0], 0, 4), slot(office.points[0], 4, 3)]) == 7
+        assert (
+            plan_people.give_places(
+                session, plan, [slot(office.points[0], 0, 4), slot(office.points[0], 4, 3)], usual="uec"
+            )
+            == 7
+        )
         without = [one for one in people if plan_people.place_of(session, plan, one) is None]
         assert len(without) == 3
         assert plan_people.place_of(session, plan, 999_999) is None
@@ -62,7 +75,7 @@ def test_who_changed_since_still_stands_in_the_old_queue(sessions: sessionmaker[
         applicants(session, office, 12, route=Route.MASS)
         session.execute(update(Application).values(point_id=office.points[0]))
         plan = plan_id(session)
-        plan_people.give_places(session, plan, [slot(office.points[0], 0, 12)])
+        plan_people.give_places(session, plan, [slot(office.points[0], 0, 12)], usual="uec")
         place, somebody = max(queue(session, plan))
         moved = {"point_id": office.points[1]} if change == "point" else {"remake": True}
         session.execute(update(Application).where(Application.id == somebody).values(**moved))
@@ -80,7 +93,7 @@ def test_a_slot_of_a_queue_without_people_is_empty_and_earlier_plans_are_forgott
         first, second = plan_id(session), plan_id(session)
         nobody = slot(office.points[0], 0, 5, Kind.REMAKE)
         for plan in (first, second):
-            assert plan_people.give_places(session, plan, [slot(office.points[0], 0, 3), nobody]) == 3
+            assert plan_people.give_places(session, plan, [slot(office.points[0], 0, 3), nobody], usual="uec") == 3
         plan_people.forget_before(session, second)
         assert session.scalars(select(EmissionSlot.plan_id).distinct()).all() == [second]
         empty = select(EmissionSlot.people).where(EmissionSlot.kind == Kind.REMAKE)

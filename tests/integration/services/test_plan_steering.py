@@ -277,7 +277,7 @@ def test_chips_that_are_cut_into_batches_are_not_there_twice(sessions: sessionma
         told(session, office, {"lines": [LINE], "chips": {"in_hand": 25}})
         applicants(session, office, 60, route=Route.WINDOW)
         assert batches.plan(session, actor=office.planner, rules=FEW, now=NOW).cards == 20
-        assert plan_facts.free_chips(session, plan_facts.current(session, today=TODAY), "uec") == 5
+        assert plan_facts.free_chips(session, plan_facts.current(session, today=TODAY), ["uec"]) == [5]
         made = batches.plan_anew(session, actor=office.planner, rules=RULES, now=NOW)
         assert (made.cards, dict(made.unplaced)) == (5, {"no_chips": 35})
 
@@ -407,7 +407,7 @@ def test_an_edit_leaves_the_table_it_was_made_from(sessions: sessionmaker[Sessio
     assert before["chips"]["deliveries"][0]["day"] == "2026-03-09"
     assert after["chips"]["deliveries"][0] == {"day": "2026-04-01", "count": 5}
     with sessions() as session:
-        assert plan_facts.free_chips(session, Facts(), "uec") == PLENTY, "nobody keeps books of chips"
+        assert plan_facts.free_chips(session, Facts(), ["uec"]) == [PLENTY], "nobody keeps books of chips"
         bad = plan_events.edited(before, "line", {"line": "L2", "machines": "1", "cards_per_hour": "1",
                                                   "shift_hours": "8", "line_kind": "wish"}, points=[])  # fmt: skip
         with pytest.raises(InvalidInput, match="kind"):

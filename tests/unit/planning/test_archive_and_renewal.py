@@ -121,7 +121,7 @@ def test_deliveries_count_once_and_overdue_ones_are_believed_to_come() -> None:
             Coming(date(2027, 1, 1), 99),
         )
     )
-    supply = facts.supply(DAYS, WorkingCalendar(), POINTS, chips=7, arrived=frozenset({"N-1"}))
+    supply = facts.supply(DAYS, WorkingCalendar(), POINTS, chips=[7], arrived=frozenset({"N-1"}))
     assert supply.chips.tolist() == [7]
     assert supply.deliveries[0].tolist() == [0] * 5 + [20] + [0] * 4 + [5, 0]
     assert Facts().supply(DAYS, WorkingCalendar(), POINTS).chips.tolist() == [PLENTY]

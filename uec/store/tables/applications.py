@@ -49,6 +49,7 @@ class Application(Table):
     phone: Mapped[str | None] = mapped_column(String(16), comment="E.164")
     email: Mapped[str | None] = mapped_column(String(254), comment="e-mail")
     language: Mapped[str | None] = mapped_column(String(5), comment="in which it was made; empty: that of the office")
+    profile: Mapped[str | None] = mapped_column(String(40), comment="card variant; empty: the office's usual one")
     bank: Mapped[str | None] = mapped_column(String(120), comment="bank chosen; empty means the default bank")
     point_id: Mapped[int] = mapped_column(
         ForeignKey("issuance_point.id"), index=True, comment="where it is handed over"

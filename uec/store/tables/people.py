@@ -116,6 +116,7 @@ class Cohort(Table):
     as_of: Mapped[date] = mapped_column(comment="the day whose register and policy it was computed by")
     count: Mapped[int] = mapped_column(comment="members")
     digest: Mapped[str] = mapped_column(String(64), comment="Merkle root over the members, hex")
+    profile: Mapped[str | None] = mapped_column(String(40), comment="card variant; empty: the office's usual one")
     proposed_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="who proposed it")
     approved_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="another person")
     created_at: Mapped[datetime] = mapped_column(comment="when it was computed")

@@ -84,18 +84,19 @@ class EmissionBatch(Table):
 
 
 class EmissionSlot(Table):
-    """Places from `first` on of a point's queue of one class, with one batch, one promised day, and their people.
+    """Places from `first` on of a point's queue of one class and card variant, with one batch, one promised day, and their people.
 
     A row a person would be 1.4 million rows with their keys for every plan.
     """
 
     __tablename__ = "emission_slot"
-    __table_args__ = (Index("ix_emission_slot_queue", "plan_id", "point_id", "kind", "first", unique=True),)
+    __table_args__ = (Index("ix_emission_slot_queue", "plan_id", "point_id", "kind", "variant", "first", unique=True),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     plan_id: Mapped[int] = mapped_column(ForeignKey("emission_plan.id"))
     point_id: Mapped[int] = mapped_column(ForeignKey("issuance_point.id"), index=True)
     kind: Mapped[int] = mapped_column(comment="0 remake, 1 clock, 2 cohort")
+    variant: Mapped[str] = mapped_column(String(40), comment="card variant")
     first: Mapped[int] = mapped_column(comment="first place, from 0")
     count: Mapped[int] = mapped_column(comment="how many places")
     position: Mapped[int | None] = mapped_column(comment="batch within the plan; empty: not within the plan")

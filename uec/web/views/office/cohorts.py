@@ -2,26 +2,28 @@
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from wtforms import IntegerField
+from wtforms import IntegerField, SelectField
 from wtforms.validators import NumberRange, Optional
 
 from uec.domain.permissions import Permission
 from uec.services import cohort as service
+from uec.services import rules
 from uec.web.access import current_actor, needs
-from uec.web.context import database, now, policy, policy_book, reader, today
+from uec.web.context import database, now, office, policy, policy_book, reader, today
 from uec.web.forms.fields import DayField, PageForm
 from uec.web.texts import _, _l, ngettext
 from uec.web.views.office.room import blueprint
 
 
 class CohortForm(PageForm):
-    """The day of a list, and how many people at most."""
+    """The day of a list, how many people at most, and which card they get."""
 
     as_of = DayField(_l("As of the day"))
     limit = IntegerField(
         _l("At most how many people (optional)"),
         validators=[Optional(), NumberRange(1, 10_000_000, message=_l("Give a number from 1 on"))],
     )
+    profile = SelectField(_l("Card variant"), validators=[Optional()])
 
 
 @blueprint.route("/cohorts", methods=["GET", "POST"])
@@ -29,6 +31,7 @@ class CohortForm(PageForm):
 def cohorts() -> ResponseReturnValue:
     """Show the lists; compute a new one."""
     actor, form = current_actor(), CohortForm(data={"as_of": today()})
+    form.profile.choices = rules.card_variants(office().settings)
     if request.method == "POST":
         actor.require(Permission.MANAGE_COHORT)
         if form.validate_on_submit() and form.as_of.data is not None:
@@ -39,6 +42,7 @@ def cohorts() -> ResponseReturnValue:
                 policy=policy_book().on(form.as_of.data),
                 now=now(),
                 limit=form.limit.data,
+                profile=form.profile.data,
             )
             flash(ngettext("The list has %(num)d person.", "The list has %(num)d people.", made.count), "success")
             return redirect(url_for(".cohorts"))

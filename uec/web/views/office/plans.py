@@ -141,13 +141,15 @@ def planning_facts() -> ResponseReturnValue:
     """Show lines, chips and couriers as the planner knows them; say what has happened."""
     table = plan_facts.table(reader())
     points = list(plan_region.office_points(reader()).values())
-    in_hand = plan_facts.free_chips(reader(), plan_facts.checked(table), office().settings.default_profile)
+    variants = rules.card_variants(office().settings)
+    in_hand = plan_facts.free_chips(reader(), plan_facts.checked(table), variants)
     return render_template(
         "office/planning_facts.html",
         lines=table.get("lines") or [plan_events.default_line(points)],
         bureaux=_bureaux(table),
         deliveries=table.get("chips", {}).get("deliveries", []),
-        in_hand=None if in_hand == PLENTY else in_hand,
+        in_hand=[(name, count) for name, count in zip(variants, in_hand, strict=True) if count != PLENTY],
+        variants=variants,
         intake=table.get("intake", {}).get("factor", 0),
         windows=table.get("windows", {}).get("factor", 1),
         points=points,
