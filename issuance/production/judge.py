@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import ParamSpec
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
@@ -183,6 +184,8 @@ def _load(observation: Observation, key: KeySlot) -> x509.Certificate:
     if not content:
         raise _Doubt("there is no certificate")
     try:
-        return x509.load_der_x509_certificate(content)
-    except ValueError as error:
+        certificate = x509.load_der_x509_certificate(content)
+        _ = certificate.public_key(), certificate.subject  # read when asked for: a point off its curve shows here
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise _Doubt("the certificate cannot be read") from error
+    return certificate

@@ -95,15 +95,19 @@ def check(change: KeyChange, responses: Sequence[bytes]) -> None:
 def enter(change: KeyChange, responses: Sequence[bytes], secure: SecureChannelProfile) -> Talk[SecureChannel]:
     """Check the answers to the steps, and open the channel with the new keys; raises what `check` and that do."""
     check(change, responses)
-    return (
-        yield from open_channel(
-            body(responses[len(change.steps) - 1]),
-            host_challenge=change.host_challenge,
-            master=change.master,
-            profile=secure,
-            chip_id=change.chip_id,
+    answer = body(responses[len(change.steps) - 1])
+    try:
+        return (
+            yield from open_channel(
+                answer,
+                host_challenge=change.host_challenge,
+                master=change.master,
+                profile=secure,
+                chip_id=change.chip_id,
+            )
         )
-    )
+    except CardError as error:
+        raise KeysNotTaken("key change", str(error)) from error
 
 
 def changed(change: KeyChange, **more: object) -> Talk[None]:
