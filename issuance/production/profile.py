@@ -9,19 +9,28 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
+from card_io import tlv
 from card_io.applets.piv import AdminAlgorithm
+from card_io.errors import CardError
+from issuance.keys import diversification
 from issuance.keys.port import AesForm
+from issuance.pki.profiles import shipped_profiles
 from issuance.production.errors import InvalidProfile
 from issuance.production.typed_toml import MisshapenTable, read_table
 
 LEVELS = (0x03, 0x13, 0x33)
 """Security levels that encipher what goes to the card: PINs and keys travel there."""
 APPLET_KINDS = ("uec", "piv")
-
-
 FASC_N_BYTES = 25
+AID_BYTES = range(5, 17)
+FILE_IDENTIFIERS = frozenset(range(0x0001, 0xFFFF)) - {0x2F00, 0x2F01, 0x3F00, 0x3FFF}
+"""What no standard keeps for itself: EF.DIR, EF.ATR, the master file, the current DF (ISO/IEC 7816-4, 7.4.1)."""
+OBJECT_TAGS = range(0x5F0000, 0x600000)
+"""Tags of PIV data objects: NIST's, and makers' own."""
+PUK_CHARACTERS = 8
 
 
 class Access(StrEnum):
@@ -268,7 +277,43 @@ def _check(profile: CardProfile, file_name: str) -> None:
             raise InvalidProfile(file_name, place, reason)
 
     _check_contents(profile, file_name, refuse_if)
+    _check_numbers(profile, refuse_if)
     _check_applet(profile, refuse_if)
+
+
+def _check_numbers(profile: CardProfile, refuse_if: Callable[[bool, str, str], None]) -> None:
+    """What would not fit into the bytes that hold it on the card."""
+    identifiers = FILE_IDENTIFIERS if profile.piv is None else OBJECT_TAGS
+    named = "is no identifier that a file, or a data object of PIV, may have"
+    refuse_if(profile.security_object_fid not in identifiers, "security_object_fid", named)
+    for key in profile.keys:
+        place = f"keys.{key.name}"
+        refuse_if(key.certificate_fid not in identifiers, f"{place}.certificate_fid", named)
+        refuse_if(not 1 <= key.reference <= 0xFF, f"{place}.reference", "must be 0x01 to 0xFF")
+        refuse_if(key.certificate_profile not in _certified(), f"{place}.certificate_profile", "there is none of it")
+    for pin in profile.pins:
+        refuse_if(not 1 <= pin.reference <= 0xFF, f"pins.{pin.name}.reference", "must be 0x01 to 0xFF")
+        orphan = pin.chosen_by_holder and not pin.unblocked_by
+        refuse_if(orphan, f"pins.{pin.name}.unblocked_by", "is needed: a torn hand-over is finished by it")
+    for group in profile.data_groups:
+        place = f"data_groups.{group.name}"
+        refuse_if(group.fid not in identifiers, f"{place}.fid", named)
+        refuse_if(not 1 <= group.number <= 0xFF, f"{place}.number", "must be 1 to 255")
+        for name, tag in ((group.name, group.tag), *((field.name, field.tag) for field in group.fields)):
+            refuse_if(not _is_tag(tag), f"{place}.{name}.tag", f"{tag:X} is no tag of BER-TLV")
+
+
+@cache
+def _certified() -> frozenset[str]:
+    """The names of the certificate profiles."""
+    return frozenset(shipped_profiles())
+
+
+def _is_tag(tag: int) -> bool:
+    try:
+        return tag > 0 and bool(tlv.tag_bytes(tag))
+    except CardError:
+        return False
 
 
 def _check_contents(profile: CardProfile, file_name: str, refuse_if: Callable[[bool, str, str], None]) -> None:
@@ -315,9 +360,24 @@ def _check_applet(profile: CardProfile, refuse_if: Callable[[bool, str, str], No
         lengths = len(piv.factory_admin_key) == piv.factory_cipher.algorithm.key_bytes
         refuse_if(not lengths, "piv.factory_admin_key", f"is no key for {piv.factory_cipher}")
         refuse_if(len(piv.fasc_n) != FASC_N_BYTES, "piv.fasc_n", f"has {FASC_N_BYTES} bytes")
+        fits = piv.factory_puk.isascii() and len(piv.factory_puk) == PUK_CHARACTERS
+        refuse_if(not fits, "piv.factory_puk", f"has {PUK_CHARACTERS} characters")
+        unblocked = any(pin.unblocked_by for pin in profile.pins)
+        refuse_if(not unblocked, "pins", "one must be unblocked by another: the PUK sets it")
     rsa = any(key.algorithm is KeyAlgorithm.RSA_2048 for key in profile.keys)
     refuse_if(rsa and piv is None, "keys", "only applets of kind piv make RSA keys")
-    channel = profile.secure_channel
+    applet, channel = profile.applet, profile.secure_channel
+    for place, aid in (
+        ("applet.aid", applet.aid),
+        ("applet.package_aid", applet.package_aid),
+        ("applet.module_aid", applet.module_aid),
+        ("secure_channel.isd_aid", channel.isd_aid),
+    ):
+        refuse_if(len(aid) not in AID_BYTES, place, f"an AID has {AID_BYTES[0]} to {AID_BYTES[-1]} bytes")
+    refuse_if(channel.challenge_bytes not in (8, 16), "secure_channel.challenge_bytes", "must be 8, or 16 for S16")
+    known = channel.derivation == diversification.KDF3
+    refuse_if(not known, "secure_channel.derivation", f"SCP03 has keys by {diversification.KDF3}")
+    refuse_if(not channel.blank_kvns, "secure_channel.blank_kvns", "names no version: no blank would be known")
     refuse_if(
         channel.level not in LEVELS, "secure_channel.level", "SCP03 has no security level of this number that protects"
     )

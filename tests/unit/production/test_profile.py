@@ -73,6 +73,24 @@ def test_key_versions_run_through_their_range_and_start_again() -> None:
         ("transport_digits = 8", "transport_digits = 9", "pins.pin1", "lengths"),
         ("tries = 3", "tries = 0", "pins.pin1", "tries"),
         ('unblocked_by = "krp"', 'unblocked_by = "puk"', "pins.pin1", "not there"),
+        ("security_object_fid = 0x011D", "security_object_fid = 0x5FC106", "security_object_fid", "identifier"),
+        ("certificate_fid = 0x4501", "certificate_fid = 0x3F00", "keys.authentication.certificate_fid", "identifier"),
+        ("fid = 0x0102", "fid = -1", "data_groups.person.fid", "identifier"),
+        ("number = 2", "number = 256", "data_groups.person.number", "1 to 255"),
+        ("tag = 0x62", "tag = 0x0102", "data_groups.person.person.tag", "BER-TLV"),
+        ("reference = 4", "reference = 256", "keys.card.reference", "0xFF"),
+        ("reference = 3", "reference = 0", "pins.krp.reference", "0x01"),
+        ('unblocked_by = "krp"', 'unblocked_by = ""', "pins.pin1.unblocked_by", "torn hand-over"),
+        (
+            'certificate_profile = "signature"',
+            'certificate_profile = "sign"',
+            "keys.signature.certificate_profile",
+            "none",
+        ),
+        ('aid = "F05545430001000101"', 'aid = "F055"', "applet.aid", "5 to 16 bytes"),
+        ("level = 0x33 ", "challenge_bytes = 12\nlevel = 0x33 ", "secure_channel.challenge_bytes", "8, or 16"),
+        ("level = 0x33 ", 'derivation = "kdf4"\nlevel = 0x33 ', "secure_channel.derivation", "kdf3"),
+        ("blank_kvns = [0x01, 0xFF]", "blank_kvns = []", "secure_channel.blank_kvns", "no blank"),
         ("[token]", "[[token]]", "token", "must be a table"),
         ("[token]", "[token", "the file", ""),
     ],
@@ -85,6 +103,44 @@ def test_a_wrong_profile_is_refused_by_the_name_of_its_key(
     assert caught.value.place == place
     assert words in caught.value.reason
     assert "Correct the profile file" in str(caught.value)
+
+
+NONSENSE = (
+    "1",
+    "0",
+    "-1",
+    "70000",
+    "1099511627776",
+    '"x"',
+    '""',
+    "[]",
+    "true",
+    '["a"]',
+    "1.5",
+    "{}",
+    '"00"',
+    "1979-05-27",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["uec", "piv"])
+def test_whatever_a_line_is_made_of_the_profile_loads_or_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    """Every line of the shipped profiles left out, doubled, or given another value."""
+    lines = (PROFILES / f"{name}.toml").read_text(encoding="utf-8").splitlines()
+    path, refused = tmp_path / f"{name}.toml", 0
+    for number, line in enumerate(lines):
+        head, equals, _ = line.partition("=")
+        others = [[], [line, line], *([f"{head}= {value}"] for value in NONSENSE if equals)]
+        for instead in others:
+            path.write_text("\n".join([*lines[:number], *instead, *lines[number + 1 :]]), encoding="utf-8")
+            try:
+                load_profile(path)
+            except InvalidProfile as error:
+                refused += 1
+                assert error.place and str(error).startswith(f"Card profile {name}: ")
+                assert str(error).endswith("Correct the profile file and start again.")
+    assert refused > 8 * len(lines)
 
 
 def test_a_profile_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
