@@ -33,6 +33,7 @@ _protocol_option = click.option(
     help="Where the signed protocol is written (PDF); never over another one.",
 )
 _PROTOCOL_ROOM_BYTES = 1 << 16
+_WORDS_A_ROW = 5
 
 
 @click.command()
@@ -218,7 +219,13 @@ def _give_out(parts: "list[Share]", history: "dict[str, Place]", seen: "Seen") -
                 custodians.require(name, place, history, done)
                 seen(name, place, share.check_value)
                 given.append((name, share))
-        click.echo(f"{share.words.reveal().decode()}\ncheck value {share.check_value}")
+        click.echo(f"{_in_rows(share.words.reveal().decode().split())}\ncheck value {share.check_value}")
         click.prompt("Write both down; then type yes", type=click.Choice(["yes"]), show_choices=False)
         click.clear()
     return given
+
+
+def _in_rows(words: list[str]) -> str:
+    """Words as they are copied by hand: numbered, a few a row, none broken over two lines."""
+    numbered = [f"{number:2} {word:<10}" for number, word in enumerate(words, 1)]
+    return "\n".join("".join(numbered[at : at + _WORDS_A_ROW]).rstrip() for at in range(0, len(words), _WORDS_A_ROW))

@@ -7,6 +7,7 @@ vault's audit key and printed as PDF with the signature on it.
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from fpdf import FPDF
 from sqlalchemy import select
@@ -124,9 +125,8 @@ def _signed(vault: VaultEngine, protocol_text: str, people: Sequence[str], now: 
     signer = vault.active(KeyPurpose.AUDIT)
     (signature,) = vault.sign(signer, [text.encode()])
     check_value = next(info.check_value for info in vault.describe(KeyPurpose.AUDIT) if info.ref == signer)
-    lines = [f"Signed by audit key version {signer.version}, check value {check_value}:", signature.hex()]
-    by_hand = [f"{name}: ______________________" for name in people]
-    return _pdf(text, [*lines, "", *map(latin, by_hand)], now)
+    sealed = f"Signed by audit key version {signer.version}, check value {check_value}, over the text above (hex):"
+    return _pdf(text.splitlines(), [sealed, signature.hex()], [*map(latin, people), "Witness"], now)
 
 
 def latin(text: str) -> str:
@@ -141,12 +141,26 @@ def _latin_run(letters: str) -> str:
         return "?" * len(letters)
 
 
-def _pdf(text: str, below: list[str], now: datetime) -> bytes:
+def _pdf(text: Sequence[str], sealed: Sequence[str], by_hand: Sequence[str], now: datetime) -> bytes:
+    """One sheet: what was done, the signature over it, and a line for everybody who signs on paper."""
     page = FPDF()
     page.set_creation_date(now)
     page.set_title("Key ceremony")
     page.add_page()
-    page.set_font("Courier", size=10)
-    for line in (*text.splitlines(), "", *below):
-        page.multi_cell(0, 6, line or " ", new_x="LMARGIN", new_y="NEXT")
+    _paragraph(page, text[:1], size=14, style="B")
+    _paragraph(page, text[1:], size=10)
+    _paragraph(page, sealed, size=9)
+    _paragraph(page, ["Signed by hand:"], size=10, style="B")
+    for name in by_hand:
+        page.set_font("Courier", size=10)
+        page.cell(80, 12, name)
+        page.cell(0, 12, "_" * 42, new_x="LMARGIN", new_y="NEXT")
     return bytes(page.output())
+
+
+def _paragraph(page: FPDF, lines: Sequence[str], *, size: int, style: Literal["", "B"] = "") -> None:
+    page.set_font("Courier", style=style, size=size)
+    for line in lines:
+        # Left: a line broken before a long number would be stretched over the sheet.
+        page.multi_cell(0, 6, line, align="L", new_x="LMARGIN", new_y="NEXT")
+    page.ln(6)
