@@ -145,7 +145,7 @@ def reconcile(scene: Scene, last: int) -> None:
         assert {row.id for row in rows} <= expected
 
 
-def run(scene: Scene, kills: int, tell: Callable[[str, object], None]) -> None:
+def check_killed_often(scene: Scene, kills: int, tell: Callable[[str, object], None]) -> None:
     last, found = kill_again_and_again(scene, kills)
     reconcile(scene, last)
     tell("counted", f"{kills} kills, {last + 1} requests told as done; left behind: {dict(found)}")
@@ -157,7 +157,7 @@ def run(scene: Scene, kills: int, tell: Callable[[str, object], None]) -> None:
 def test_killed_at_twenty_moments_nothing_is_unknown_and_nothing_twice(
     scene: Scene, record_property: Callable[[str, object], None]
 ) -> None:
-    run(scene, 20, record_property)
+    check_killed_often(scene, 20, record_property)
 
 
 @pytest.mark.nightly
@@ -165,4 +165,4 @@ def test_killed_at_twenty_moments_nothing_is_unknown_and_nothing_twice(
 def test_killed_at_many_moments_nothing_is_unknown_and_nothing_twice(
     scene: Scene, record_property: Callable[[str, object], None]
 ) -> None:
-    run(scene, 150, record_property)
+    check_killed_often(scene, 150, record_property)

@@ -57,7 +57,7 @@ def accepted(bureau: BureauOffice, *faults: Fault, spoil: float = 0.0) -> tuple[
     return order_id, results[0]
 
 
-def refused(bureau: BureauOffice, path: Path, finding: str, order_id: int) -> None:
+def check_refused(bureau: BureauOffice, path: Path, finding: str, order_id: int) -> None:
     """The file is refused by that name, recorded with an audit entry, and nothing moved."""
     before = snapshot(bureau, order_id)
     with pytest.raises(FileRefused) as caught:
@@ -107,15 +107,15 @@ def test_a_file_that_says_anything_untrue_counts_for_nothing(bureau: BureauOffic
     order_id, results = accepted(bureau)
     for fault, finding in WHOLE_FILE:
         path = with_fault(bureau, order_id, results, fault)
-        refused(bureau, path, finding, order_id)
-        refused(bureau, path, finding, order_id)  # and again, however often it comes
+        check_refused(bureau, path, finding, order_id)
+        check_refused(bureau, path, finding, order_id)  # and again, however often it comes
     assert bureau.take(results).facts["made"] == 3  # the right ones count all the same
 
 
 @pytest.mark.parametrize(("fault", "finding"), [pytest.param(*one, marks=pytest.mark.nightly) for one in WHOLE_FILE])
 def test_the_stand_in_does_wrong_on_demand(bureau: BureauOffice, fault: Fault, finding: str) -> None:
     order_id, results = accepted(bureau, fault)
-    refused(bureau, results, finding, order_id)
+    check_refused(bureau, results, finding, order_id)
 
 
 ONE_CARD = [
@@ -159,8 +159,8 @@ def test_results_twice_under_two_names(bureau: BureauOffice) -> None:
     results, again = sorted((results, *bureau.replies()[2:]), key=lambda path: len(path.name))
     assert again.read_bytes() == results.read_bytes()
     bureau.take(results)
-    refused(bureau, again, "taken-before", order_id)
-    refused(bureau, results, "taken-before", order_id)
+    check_refused(bureau, again, "taken-before", order_id)
+    check_refused(bureau, results, "taken-before", order_id)
 
 
 def test_the_same_cards_reported_in_another_file(bureau: BureauOffice) -> None:
@@ -172,7 +172,7 @@ def test_the_same_cards_reported_in_another_file(bureau: BureauOffice) -> None:
     made = bureau.cards(order_id, OrderedState.MADE)
     assert len(made) == 2 and bureau.row(order_id).state is OrderState.ACCEPTED
     lie = reply(bureau, order_id, [(Tag.NOT_MADE, NotMade(made[0].number, "lost", "it was lost").encode())])
-    refused(bureau, lie, "reported-before", order_id)
+    check_refused(bureau, lie, "reported-before", order_id)
     bureau.standin()  # the half that was held back
     bureau.take_all()
     assert bureau.counts(order_id) == {OrderedState.MADE: 3}
@@ -232,7 +232,7 @@ def test_a_declined_order_frees_cards_and_blanks(bureau: BureauOffice) -> None:
 def test_an_expired_certificate(bureau: BureauOffice) -> None:
     order_id, results = accepted(bureau)
     bureau.office.clock.now += timedelta(days=800)
-    refused(bureau, results, "certificate-expired", order_id)
+    check_refused(bureau, results, "certificate-expired", order_id)
 
 
 def test_a_certificate_that_was_withdrawn(bureau: BureauOffice) -> None:
@@ -242,7 +242,7 @@ def test_a_certificate_that_was_withdrawn(bureau: BureauOffice) -> None:
             row for row in bureaux.certificates(session, bureau.bureau_id) if row.use is CertificateUse.SIGNATURE
         ]
         bureaux.end_certificate(session, mine.id, actor=bureau.office.staff.security, now=bureau.office.clock())
-    refused(bureau, results, "certificate-not-in-use", order_id)
+    check_refused(bureau, results, "certificate-not-in-use", order_id)
 
 
 def test_an_order_needs_certificates_that_are_valid(bureau: BureauOffice) -> None:
@@ -256,7 +256,7 @@ def test_an_order_needs_certificates_that_are_valid(bureau: BureauOffice) -> Non
 def test_results_before_the_acknowledgement_are_not_awaited(bureau: BureauOffice) -> None:
     order_id = bureau.order(*PEOPLE)
     bureau.standin()
-    refused(bureau, bureau.replies()[1], "not-awaited", order_id)
+    check_refused(bureau, bureau.replies()[1], "not-awaited", order_id)
 
 
 @pytest.mark.parametrize("content", [b"", b"results.csv", b"\x30\x80", bytes(5000)])
@@ -272,12 +272,12 @@ def test_what_is_no_file_of_a_bureau(bureau: BureauOffice, content: bytes) -> No
 
 def test_an_order_file_of_ours_is_no_reply(bureau: BureauOffice) -> None:
     order_id = bureau.order(*PEOPLE)
-    refused(bureau, bureau.desk / "in" / "BO-000001.p7m", "not-cms", order_id)
+    check_refused(bureau, bureau.desk / "in" / "BO-000001.p7m", "not-cms", order_id)
 
 
 def test_another_orders_number(bureau: BureauOffice) -> None:
     order_id, _ = accepted(bureau)
-    refused(bureau, reply(bureau, order_id, [], order="BO-000009"), "unknown-order", order_id)
+    check_refused(bureau, reply(bureau, order_id, [], order="BO-000009"), "unknown-order", order_id)
 
 
 def test_finishing_what_was_not_answered(bureau: BureauOffice) -> None:
@@ -285,13 +285,13 @@ def test_finishing_what_was_not_answered(bureau: BureauOffice) -> None:
     bureau.take(results)
     card = bureau.cards(order_id)[0]
     finished = [(Tag.FINISHED, Finished(card.number, bytes.fromhex(card.chip_id or "")).encode())]
-    refused(bureau, reply(bureau, order_id, finished), "not-awaited", order_id)
+    check_refused(bureau, reply(bureau, order_id, finished), "not-awaited", order_id)
 
 
 def test_a_consignment_with_a_card_that_nobody_ordered(bureau: BureauOffice) -> None:
     order_id, _ = accepted(bureau, Fault.LATE)
     sent = [(Tag.SHIPPED, Shipped("C-1", "S-1", ("9643609999999997",)).encode())]
-    refused(bureau, reply(bureau, order_id, sent), "unknown-card", order_id)
+    check_refused(bureau, reply(bureau, order_id, sent), "unknown-card", order_id)
 
 
 def test_two_people_for_everything(bureau: BureauOffice) -> None:

@@ -183,6 +183,10 @@ class Life:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_whatever_happens_every_plan_keeps_its_word(sessions: sessionmaker[Session], seed: int) -> None:
+    check_a_life(sessions, seed)
+
+
+def check_a_life(sessions: sessionmaker[Session], seed: int) -> None:
     office = open_office(sessions, points=3, daily_capacity=4)
     with sessions() as session:
         life = Life(session, office, seed)
@@ -198,7 +202,7 @@ def test_whatever_happens_every_plan_keeps_its_word(sessions: sessionmaker[Sessi
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(100, 130))
 def test_many_more_lives(sessions: sessionmaker[Session], seed: int) -> None:
-    test_whatever_happens_every_plan_keeps_its_word(sessions, seed)
+    check_a_life(sessions, seed)
 
 
 def test_the_checks_can_fail(sessions: sessionmaker[Session]) -> None:

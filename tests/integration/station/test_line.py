@@ -184,7 +184,7 @@ class Robot:
         )
 
 
-def run_line(network: Network, cards: int) -> None:
+def check_line_makes(network: Network, cards: int) -> None:
     """Make so many cards, with everything gone for a moment in between, and count everything."""
     office = network.office
     names = list(dict.fromkeys(name for name, _ in READERS))
@@ -281,13 +281,13 @@ def all_done(network: Network) -> bool:
 @pytest.mark.slow
 @pytest.mark.timeout(170)
 def test_two_agents_and_four_readers_make_a_batch(network: Network) -> None:
-    run_line(network, 12)
+    check_line_makes(network, 12)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_two_agents_and_four_readers_make_two_hundred_cards(network_on_either: Network) -> None:
-    run_line(network_on_either, 200)
+    check_line_makes(network_on_either, 200)
 
 
 STATIONS = 200

@@ -22,7 +22,7 @@ def blank_by_blank(session: Session) -> dict[int, int]:
     return {serial: account for serial, account in where.items() if account != OUTSIDE_ID}
 
 
-def agree(room: Stockroom, expected: dict[int, str]) -> None:
+def check_places(room: Stockroom, expected: dict[int, str]) -> None:
     """Ledger, ranges, balances and the model's own notion say the same of every blank."""
     with room.sessions() as session:
         played = blank_by_blank(session)

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tests.integration.stock.model import adds_up, agree
+from tests.integration.stock.model import adds_up, check_places
 from tests.support.office import NOW
 from tests.support.stock import Stockroom, box, chips, open_stockroom
 from uec.domain.errors import UecError
@@ -288,7 +288,7 @@ class Blanks(RuleBasedStateMachine):
 
     @invariant()
     def everything_adds_up(self) -> None:
-        agree(self.room, self.where)
+        check_places(self.room, self.where)
         with self.room.sessions() as session:
             for shift_id in session.scalars(select(StockShift.id)):
                 adds_up(stock_balance.by_shift(session, shift_id, actor=self.room.keeper).balance)

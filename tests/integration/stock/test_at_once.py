@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.integration.stock.model import agree, blank_by_blank
+from tests.integration.stock.model import blank_by_blank, check_places
 from tests.support.office import NOW
 from tests.support.stock import Stockroom, box, delivery, open_stockroom
 from uec.domain.errors import UecError
@@ -73,7 +73,7 @@ def test_two_issue_from_one_box_at_once(room: Stockroom) -> None:
         for shift in shifts:
             balance = stock_balance.by_shift(session, shift, actor=room.keeper).balance
             assert (balance.received, balance.in_hand) == (42, 42)
-    agree(room, places(room))
+    check_places(room, places(room))
 
 
 def test_the_last_blanks_go_to_one_of_two(room: Stockroom) -> None:
@@ -125,7 +125,7 @@ def test_a_sample_of_any_order_on_both_databases(room: Stockroom) -> None:
                 deed(session, shift, [Wanted(number, count)], actor=room.keeper, now=NOW)
             except NotInStock:
                 session.rollback()
-    agree(room, places(room))
+    check_places(room, places(room))
 
 
 def test_a_million_blanks_are_cheap(room: Stockroom) -> None:

@@ -60,7 +60,7 @@ def entries(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(StockMovement)) or 0
 
 
-def refused(room: Stockroom, error: type[UecError], match: str, call: Callable[[Session], object]) -> None:
+def check_refused(room: Stockroom, error: type[UecError], match: str, call: Callable[[Session], object]) -> None:
     """The call is refused, and leaves ledger, ranges and audit as they were."""
     with room.sessions() as session:
         before = (holdings(session), entries(session), session.scalar(select(func.count()).select_from(AuditEntry)))
@@ -108,7 +108,7 @@ def test_a_delivery_is_one_range_a_box(room: Stockroom) -> None:
 )  # fmt: skip
 def test_a_delivery_is_taken_in_whole_or_not_at_all(room: Stockroom, second, error: type[UecError]) -> None:  # type: ignore[no-untyped-def]
     room.deliver(box("17", 1, 500))
-    refused(room, error, ".", lambda session: stock_intake.deliver(session, second, actor=room.keeper, now=NOW))
+    check_refused(room, error, ".", lambda session: stock_intake.deliver(session, second, actor=room.keeper, now=NOW))
     with room.sessions() as session:
         assert session.query(StockBox).count() == 1
 
@@ -126,16 +126,16 @@ def test_blanks_are_sent_under_a_seal_and_received_by_another_person(room: Stock
     def receive(by, what: Found = found):  # type: ignore[no-untyped-def]
         return lambda session: stock_transfers.receive(session, sent, what, actor=by, now=NOW)
 
-    refused(room, SamePerson, "sent the consignment", receive(room.keeper))
-    refused(room, SealBroken, "ПЛ-78 was found", receive(room.second_keeper, Found("ПЛ-78", 200)))
-    refused(room, NotInStock, "199 were counted", receive(room.second_keeper, Found("ПЛ-77", 199)))
-    refused(room, InvalidInput, "below nothing", receive(room.second_keeper, Found("ПЛ-77", -1)))
-    refused(room, NotAllowed, "KEEP_STOCK", receive(room.producer))
+    check_refused(room, SamePerson, "sent the consignment", receive(room.keeper))
+    check_refused(room, SealBroken, "ПЛ-78 was found", receive(room.second_keeper, Found("ПЛ-78", 200)))
+    check_refused(room, NotInStock, "199 were counted", receive(room.second_keeper, Found("ПЛ-77", 199)))
+    check_refused(room, InvalidInput, "below nothing", receive(room.second_keeper, Found("ПЛ-77", -1)))
+    check_refused(room, NotAllowed, "KEEP_STOCK", receive(room.producer))
     with room.sessions() as session:
         receive(room.second_keeper)(session)
         assert session.get_one(StockTransfer, sent).state is TransferState.RECEIVED
         assert holdings(session) == [(1, 200, "STORE"), (201, 500, "STORE")]
-    refused(room, IllegalMove, "RECEIVE is not possible", receive(room.second_keeper))
+    check_refused(room, IllegalMove, "RECEIVE is not possible", receive(room.second_keeper))
     with room.sessions() as session:
         central, point = stock_balance.by_store(session, actor=room.keeper)
         assert (central.balance.received, central.balance.sent, central.balance.in_hand) == (500, 200, 300)
@@ -156,7 +156,7 @@ def test_a_consignment_that_does_not_agree_is_disputed_and_settled(room: Stockro
         assert session.get_one(StockTransfer, sent).blanks_found == 98
     lost = [chips(7), chips(50)]
     for actor, error in ((room.second_keeper, NotAllowed), (room.keeper, NotAllowed)):
-        refused(
+        check_refused(
             room, error, "CONTROL_QUALITY",
             lambda session, actor=actor: stock_transfers.settle(
                 session, sent, missing=lost, remark="-", actor=actor, now=NOW
@@ -172,7 +172,7 @@ def test_a_consignment_that_does_not_agree_is_disputed_and_settled(room: Stockro
             session, [chips(7)], store_id=room.central, reason="нашлась", actor=room.quality, now=NOW
         )
         assert stock_balance.verify(session) == []
-    refused(
+    check_refused(
         room, NotInStock, "Not all of",
         lambda session: stock_cards.found_again(
             session, [chips(7)], store_id=room.central, reason="ещё раз", actor=room.quality, now=NOW
@@ -248,7 +248,7 @@ def issued(room: Stockroom) -> tuple[int, int]:
 
 def test_a_shift_that_does_not_balance_is_not_closed_and_says_by_what(room: Stockroom, issued: tuple[int, int]) -> None:
     shift, box_id = issued
-    refused(
+    check_refused(
         room, ShiftUnbalanced, rf"box 17: 3 blanks issued, 0 cards made, 3 unaccounted: chip serials {LOT}00000001-",
         lambda session: stock_shifts.close(session, shift, actor=room.producer, now=NOW),
     )  # fmt: skip
@@ -277,37 +277,37 @@ def test_refusals_of_a_shift(room: Stockroom, issued: tuple[int, int]) -> None:
     def back(**wanted):  # type: ignore[no-untyped-def]
         return lambda session: stock_shifts.give_back(session, shift, [Wanted(box_id, **wanted)], actor=keeper, now=NOW)
 
-    refused(room, NotInStock, "4 blanks of box 17 are asked for and 3 are there", back(count=4))
-    refused(room, InvalidInput, "1 or more", back(count=0))
-    refused(room, InvalidInput, "1 or more", back(count=-3))
-    refused(room, NotInStock, "Not all of", back(chips=(chips(3, 4),)))
-    refused(
+    check_refused(room, NotInStock, "4 blanks of box 17 are asked for and 3 are there", back(count=4))
+    check_refused(room, InvalidInput, "1 or more", back(count=0))
+    check_refused(room, InvalidInput, "1 or more", back(count=-3))
+    check_refused(room, NotInStock, "Not all of", back(chips=(chips(3, 4),)))
+    check_refused(
         room, NotInStock, "8 blanks of box 17 are asked for and 7 are there",
         lambda session: stock_shifts.issue(session, shift, [Wanted(box_id, count=8)], actor=keeper, now=NOW),
     )  # fmt: skip
-    refused(
+    check_refused(
         room, NotAllowed, "not yours",
         lambda session: stock_shifts.close(session, shift, actor=room.second_producer, now=NOW),
     )  # fmt: skip
-    refused(
+    check_refused(
         room, NotAllowed, "not yours",
         lambda session: stock_shifts.spoil(
             session, shift, [chips(1)], reason="x", actor=room.second_producer, now=NOW
         ),
     )  # fmt: skip
-    refused(
+    check_refused(
         room, InvalidInput, "reason",
         lambda session: stock_shifts.spoil(session, shift, [chips(1)], reason=" ", actor=producer, now=NOW),
     )  # fmt: skip
-    refused(
+    check_refused(
         room, InvalidInput, "Name the chips",
         lambda session: stock_shifts.spoil(session, shift, [], reason="x", actor=producer, now=NOW),
     )  # fmt: skip
-    refused(
+    check_refused(
         room, NotInStock, "Not all of",
         lambda session: stock_shifts.spoil(session, shift, [chips(9)], reason="x", actor=producer, now=NOW),
     )  # fmt: skip
-    refused(
+    check_refused(
         room, ShiftOpenAlready, "open already",
         lambda session: stock_shifts.open_shift(
             session, store_id=room.point, station_id=None, actor=producer, now=NOW
@@ -316,8 +316,8 @@ def test_refusals_of_a_shift(room: Stockroom, issued: tuple[int, int]) -> None:
     with room.sessions() as session:
         back()(session)
         stock_shifts.close(session, shift, actor=room.quality, now=NOW, reason="оператор заболел")
-    refused(room, IllegalMove, "CLOSE is not possible", back(count=1))
-    refused(
+    check_refused(room, IllegalMove, "CLOSE is not possible", back(count=1))
+    check_refused(
         room, IllegalMove, "CLOSE is not possible",
         lambda session: stock_shifts.issue(session, shift, [Wanted(box_id)], actor=keeper, now=NOW),
     )  # fmt: skip
@@ -330,7 +330,7 @@ def test_who_has_the_shift_neither_issues_nor_takes_back(room: Stockroom) -> Non
     ids = room.deliver(box("17", 1, 10), store=room.point)
     shift = room.shift()
     both = Actor("staff", room.producer.id, "Both", frozenset(Permission))
-    refused(
+    check_refused(
         room, SamePerson, "has the shift",
         lambda session: stock_shifts.issue(session, shift, [Wanted(ids["17"])], actor=both, now=NOW),
     )  # fmt: skip
@@ -341,7 +341,7 @@ def test_who_has_the_shift_neither_issues_nor_takes_back(room: Stockroom) -> Non
         lambda session: stock_shifts.miss(session, shift, [chips(1)], reason="x", actor=both, now=NOW),
         lambda session: stock_shifts.set_aside(session, shift, actor=both, now=NOW),
     ):
-        refused(room, SamePerson, "ha[sd] the shift", attempt)
+        check_refused(room, SamePerson, "ha[sd] the shift", attempt)
 
 
 def test_destruction_takes_two(room: Stockroom, issued: tuple[int, int]) -> None:
@@ -354,17 +354,17 @@ def test_destruction_takes_two(room: Stockroom, issued: tuple[int, int]) -> None
         assert [(str(part.chips), why) for part, why in stock_destruction.reasons(session, row)] == [
             (str(chips(1, 2)), "брак печати")
         ]
-    refused(
+    check_refused(
         room, InvalidInput, "Nothing in this store",
         lambda session: stock_destruction.propose(
             session, store_id=room.point, method="шредер", actor=room.quality, now=NOW
         ),
     )  # fmt: skip
-    refused(
+    check_refused(
         room, SamePerson, "proposed the act",
         lambda session: stock_destruction.confirm(session, act, actor=room.keeper, now=NOW),
     )  # fmt: skip
-    refused(
+    check_refused(
         room, NotAllowed, "DESTROY_STOCK",
         lambda session: stock_destruction.confirm(session, act, actor=room.producer, now=NOW),
     )  # fmt: skip
@@ -373,7 +373,7 @@ def test_destruction_takes_two(room: Stockroom, issued: tuple[int, int]) -> None
         assert (1, 2, "DESTROYED") in holdings(session)
         balance = stock_balance.by_shift(session, shift, actor=room.keeper).balance
         assert (balance.received, balance.destroyed, balance.in_hand, balance.difference) == (3, 2, 1, 0)
-    refused(
+    check_refused(
         room, IllegalMove, "CONFIRM is not possible",
         lambda session: stock_destruction.confirm(session, act, actor=room.quality, now=NOW),
     )  # fmt: skip

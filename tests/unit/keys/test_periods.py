@@ -72,6 +72,9 @@ def test_a_newer_version_takes_over_and_the_old_one_serves_on() -> None:
     made.move(second, KeyEvent.ACTIVATE)
     made.use(second, Work.KEY_CARD, 1, END)
     made.use(REF, Work.OPEN_CARD, 1, END)
+    assert (made.get(second).uses, made.get(REF).uses) == (1, 1)
+    with pytest.raises(UnusableKey):
+        made.use(REF, Work.KEY_CARD, 1, END)
 
 
 def test_a_period_is_moved_while_the_key_is_in_use_only() -> None:

@@ -30,7 +30,10 @@ def signed(line: Line, content: bytes = CONTENT) -> bytes:
 
 
 def test_the_issuers_own_signature_holds(line: Line) -> None:
-    line.anchors.require_identifier(signed(line), CONTENT)
+    signature = signed(line)
+    line.anchors.require_identifier(signature, CONTENT)
+    with pytest.raises(InvalidSecurityObject):
+        line.anchors.require_identifier(signature, CONTENT + b"\0")
 
 
 @pytest.mark.parametrize("place", range(0, len(CONTENT), 7))

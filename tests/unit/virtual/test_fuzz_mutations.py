@@ -193,7 +193,7 @@ def _wrapped(host: object, command: CommandAPDU) -> bytes:
         return command.encode()
 
 
-def still_opens(card: VirtualCard) -> None:
+def check_it_still_opens(card: VirtualCard) -> None:
     """A session with whatever keys the script left: INITIALIZE UPDATE is answered, or says why not."""
     card.reset()
     assert send(card, "00A40400", b"", 256).sw in {0x9000, 0x6283}
@@ -240,7 +240,7 @@ def test_a_script_with_mistakes(script: list[CommandAPDU], mistakes: list[Change
     for mistake in mistakes:
         script = mistake.apply(script) or script
     play(card, script, level=level)
-    still_opens(card)
+    check_it_still_opens(card)
 
 
 @settings(max_examples=100, deadline=None)
@@ -271,7 +271,7 @@ def test_on_another_logical_channel(
         script = mistake.apply(script) or script
     play(card, script, level=0x01, channel=channel)
     assert not card.platform.registry.instances() and card.platform.life_cycle == 0x01
-    still_opens(card)
+    check_it_still_opens(card)
 
 
 @settings(max_examples=100, deadline=None)
@@ -290,4 +290,4 @@ def test_a_damaged_seal_ends_the_session(script: list[CommandAPDU], at: int, cut
     for command in script[number:]:
         assert card.process(host.session.wrap(command))[-2:] == b"\x69\x82"
     assert dict(card.platform.memory.durable()) == before
-    still_opens(card)
+    check_it_still_opens(card)
