@@ -24,10 +24,12 @@ from uec.store.tables import (
     IssuancePoint,
     StockAccount,
     StockBox,
+    StockDestruction,
     StockHolding,
     StockMovement,
     StockShift,
     StockStore,
+    StockTransfer,
 )
 
 BLANKS = StockHolding.last - StockHolding.first + 1
@@ -189,12 +191,15 @@ def by_batch(session: Session, *, actor: Actor, batch_ids: Iterable[int] | None 
 
 def lying(session: Session, *where: ColumnElement[bool], limit: int = 500) -> list[Lying]:
     """Where ranges of blanks are now, in order of serials: what a balance is drilled down to."""
+    number = func.coalesce(StockTransfer.number, StockDestruction.number, StockAccount.key)
     rows = (
-        select(StockHolding, StockAccount.kind, StockAccount.key, StockBox.number, StockStore.code, StockShift.number)
+        select(StockHolding, StockAccount.kind, number, StockBox.number, StockStore.code, StockShift.number)
         .join(StockAccount, StockAccount.id == StockHolding.account_id)
         .outerjoin(StockBox, StockBox.id == StockHolding.box_id)
         .outerjoin(StockStore, StockStore.id == StockAccount.store_id)
         .outerjoin(StockShift, StockShift.id == StockAccount.shift_id)
+        .outerjoin(StockTransfer, StockTransfer.id == StockAccount.transfer_id)
+        .outerjoin(StockDestruction, StockDestruction.id == StockAccount.destruction_id)
         .where(*where)
         .order_by(StockHolding.lot, StockHolding.first)
         .limit(limit)
@@ -202,9 +207,12 @@ def lying(session: Session, *where: ColumnElement[bool], limit: int = 500) -> li
     )
     return [
         Lying(
-            SerialRange(row.lot, row.first, row.last), box or "-", kind, " ".join(filter(None, (store, shift))) or key
+            SerialRange(row.lot, row.first, row.last),
+            box or "-",
+            kind,
+            " ".join(filter(None, (store, shift))) or str(paper),
         )
-        for row, kind, key, box, store, shift in session.execute(rows)
+        for row, kind, paper, box, store, shift in session.execute(rows)
     ]
 
 

@@ -1,10 +1,11 @@
-"""Hides how an operation at a card is told to a clerk: its steps in plain words, and what to do when it fails."""
+"""Hides how an operation at a card is told to a clerk: its steps in plain words, and what it waits for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from uec.domain.lifecycle import OperationKind, OperationState
 from uec.services.views import OperationView
+from uec.web.problem_words import problem_of_code
 from uec.web.texts import _
 
 
@@ -114,45 +115,5 @@ def headline_of(operation: OperationView) -> str:
 
 
 def problem_of(operation: OperationView) -> tuple[str, str]:
-    """Return what went wrong and what to do, in a clerk's words, by the error's code."""
-    put_back = _("Put the same card back into the reader and try again; nothing is lost.")
-    set_aside = _("Set the card aside and report it to security; nothing was changed on it.")
-    blank = _("Take it out and put a blank card in.")
-    spoiled = _("Put it aside as spoiled; a new card is planned by itself.")
-    known = {
-        "uec.hub_restarted": (_("The card service was restarted."), _("Let the holder enter the PINs again.")),
-        "seal-broken": (_("The card service was restarted."), _("Let the holder enter the PINs again.")),
-        "card-lost": (_("The card was taken out, or the reader lost it."), put_back),
-        "card-refused": (_("The card refused a step."), _("Put it in again; if it refuses once more, scrap it.")),
-        "wrong-card": (_("Another card lies in the reader."), _("Put in the card with this number and try again.")),
-        "chip-taken": (_("This chip already belongs to another card."), blank),
-        "card-active": (_("This card has been handed over already."), _("Take it out and give it to its holder.")),
-        "foreign-card": (_("This is not a card that can be used here."), blank),
-        "unknown-keys": (_("The card holds keys that this office does not know."), set_aside),
-        "counterfeit": (_("The card cannot prove that it is genuine."), set_aside),
-        "card-locked": (_("The card is locked, or was ended."), set_aside),
-        "card-scrapped": (_("The card is spoiled."), spoiled),
-        "uec.print_not_matched": (
-            _("The number on the plastic was not compared with the chip yet."),
-            _("Compare it on the page of the batch’s printing, then start the work again."),
-        ),
-        "inspection-failed": (_("The card did not pass the inspection."), spoiled),
-        "uec.card_not_ready": (_("The card was taken off this work meanwhile."), _("Take it out and set it aside.")),
-        "uec.card_moved_on": (_("The card was taken off this work meanwhile."), _("Take it out and set it aside.")),
-        "uec.card_taken_over": (_("The card service was restarted."), put_back),
-        "uec.station_away": (
-            _("The station has lost its link to the office."),
-            _("See to the network of the station, leave the card in the reader and try again; nothing is lost."),
-        ),
-        "uec.station_not_trusted": (
-            _("This station is not trusted with the keys of this card."),
-            _("Take the card to a trusted station."),
-        ),
-        "uec.not_for_this_card": (_("Cards of this kind are not treated so."), _("Take the card out.")),
-        "vault-unavailable": (_("The key service does not answer."), _("Tell the administrator, then try again.")),
-    }
-    if operation.error_code in known:
-        return known[operation.error_code]
-    return operation.error_text or _("The work with the card has failed."), _(
-        "Take the card out, put it back and try again. If it fails twice, set it aside and call production."
-    )
+    """Return what went wrong and what to do, in a clerk's words."""
+    return problem_of_code(operation.error_code or "")

@@ -483,3 +483,14 @@ def test_a_list_of_boxes_is_read_as_makers_write_it() -> None:
     first, second = stock_intake.parse_boxes(lines)
     assert (first.number, first.blanks, second.number, second.blanks) == ("17", 501, "18", 500)
     assert first.chips == (chips(1, 500), chips(0x1000))
+
+
+def test_what_is_on_its_way_lies_under_the_number_of_its_consignment(room: Stockroom) -> None:
+    ids = room.deliver(box("17", 1, 10))
+    with room.sessions() as session:
+        sent = stock_transfers.send(
+            session, giver_id=room.central, taker_id=room.point, seal="S-1", contents=[Wanted(ids["17"], count=4)],
+            actor=room.keeper, now=NOW,
+        )  # fmt: skip
+        owners = {one.place: one.owner for one in stock_balance.lying(session)}
+        assert owners == {Place.TRANSIT: session.get_one(StockTransfer, sent).number, Place.STORE: "C"}

@@ -6,10 +6,14 @@ from datetime import UTC, datetime
 import pytest
 from flask_babel import force_locale
 
+from card_io.errors import CardError
+from issuance.errors import IssuanceError
 from issuance.production.handover import hand_over
 from tests.support.desk import CardOffice
+from uec.domain.errors import UecError
 from uec.domain.lifecycle import OperationKind, OperationState
 from uec.hub.work import LINK_AWAY, PLUG_IN, PUT_BACK
+from uec.services.quality import FAILURES
 from uec.services.views import OperationView
 from uec.settings import Settings
 from uec.web.app import create_app
@@ -100,3 +104,31 @@ def test_a_clerk_is_told_in_russian_what_to_do(settings: Settings, office: CardO
         problem, advice = problem_of(work(OperationKind.PERSONALISE, OperationState.FAILED, error_code=code))
     assert CYRILLIC.search(problem) and CYRILLIC.search(advice)
     assert "English" not in problem
+
+
+def codes() -> set[str]:
+    """Every code that an error of cards, readers, vault, office or stock may end a work with."""
+    roots: list[type] = [IssuanceError, CardError, UecError]
+    for root in roots:
+        roots += [kind for kind in root.__subclasses__() if kind.__module__.split(".")[0] != "tests"]
+    return {str(kind.code) for kind in roots if isinstance(kind.code, str)}
+
+
+def test_no_error_reaches_a_clerk_in_a_programmers_words(settings: Settings, office: CardOffice) -> None:
+    assert {"reader.card-mute", "pin-refused", "uec.chip_not_in_stock", "vault-locked"} <= codes()
+    with create_app(settings, clock=office.clock).app_context(), force_locale("ru"):
+        for code in sorted(codes()):
+            failed = work(OperationKind.PERSONALISE, OperationState.FAILED, error_code=code)
+            problem, advice = problem_of(failed)
+            assert CYRILLIC.search(problem) and CYRILLIC.search(advice), code
+            assert "English" not in problem + advice
+        unforeseen = problem_of(work(OperationKind.READ, OperationState.FAILED, error_code="uec.brand_new"))
+        assert "uec.brand_new" in unforeseen[0]
+
+
+@pytest.mark.parametrize("code", sorted(FAILURES))
+def test_what_is_counted_against_a_reader_has_words_of_its_own(
+    settings: Settings, office: CardOffice, code: str
+) -> None:
+    with create_app(settings, clock=office.clock).app_context(), force_locale("ru"):
+        assert f"({code})" not in problem_of(work(OperationKind.READ, OperationState.FAILED, error_code=code))[0]

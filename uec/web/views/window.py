@@ -10,9 +10,21 @@ from issuance.production.sealing import seal_pins
 from uec.domain.errors import InvalidNumber
 from uec.domain.lifecycle import CardState, OperationKind, OperationState, Route
 from uec.domain.permissions import Permission
-from uec.services import applications, card_lists, handover, operation_pace, operations, points, refusals, stations
+from uec.services import (
+    applications,
+    card_lists,
+    card_looks,
+    handover,
+    operation_pace,
+    operations,
+    points,
+    refusals,
+    rows,
+    stations,
+)
 from uec.services.card_numbers import card_number_of
 from uec.services.views import CardDetail, OperationView
+from uec.store.tables import Card
 from uec.web import confirmations, receipts
 from uec.web.access import current_actor, needs
 from uec.web.card_work import headline_of, marks_of, problem_of, wait_of
@@ -21,6 +33,7 @@ from uec.web.forms.application import WindowForm, answers_of, application_form, 
 from uec.web.forms.fields import PageForm
 from uec.web.forms.window import HandOverForm, ReaderForm
 from uec.web.paging import PAGE_ROWS, offset
+from uec.web.stock_words import told
 from uec.web.texts import _, _l
 from uec.web.uploads import photo_of
 from uec.web.wording import field_error
@@ -126,9 +139,19 @@ def hand_over(card_id: int) -> ResponseReturnValue:
         )
         return redirect(url_for(".operation", operation_id=operation_id))
     has_photo = applications.detail(database(), card.application_id, actor=actor, now=now()).has_photo
-    return render_template(
-        "window/hand_over.html", card=card, form=form, has_photo=has_photo
-    ), 400 if form.errors else 200
+    page = render_template(
+        "window/hand_over.html", card=card, form=form, has_photo=has_photo, held_back=_held_back(card_id)
+    )
+    return page, 400 if form.errors else 200
+
+
+def _held_back(card_id: int) -> str | None:
+    """Why the card may not be handed over yet, said before its holder chooses PINs."""
+    try:
+        card_looks.refuse_unseen(reader(), rows.present(reader(), Card, card_id))
+    except card_looks.NotLookedAt as error:
+        return told(error)
+    return None
 
 
 def _sealed(card: CardDetail, form: HandOverForm, station_id: int | None) -> bytes:

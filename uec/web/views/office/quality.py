@@ -13,6 +13,7 @@ from uec.services.quality_refusals import Quarantined
 from uec.store.tables import Quarantine
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, policy, reader
+from uec.web.problem_words import problem_of_code
 from uec.web.texts import _
 from uec.web.views.office.room import blueprint
 from uec.web.views.office.stock_transfers import refused
@@ -71,7 +72,10 @@ def quarantine(quarantine_id: int) -> ResponseReturnValue:
     session = reader()
     row = rows.present(session, Quarantine, quarantine_id)
     return render_template(
-        "office/quarantine.html", row=row, people=stock_lists.names_of(session, [row.imposed_by, row.released_by])
+        "office/quarantine.html",
+        row=row,
+        people=stock_lists.names_of(session, [row.imposed_by, row.released_by]),
+        problem=problem_of_code,
     )
 
 
