@@ -78,7 +78,8 @@ def requested_key(request: bytes) -> bytes:
         key = parsed.public_key()
     except (ValueError, UnsupportedAlgorithm, TypeError) as error:
         raise UnfitKey(
-            f"this is no certificate request: {error}; the certificate is refused", finding="malformed"
+            "this is no certificate request (PKCS #10) that can be read; the certificate is refused",
+            finding="malformed",
         ) from error
     if not genuine:
         raise _unproved("the request is not signed with the key it asks a certificate for")

@@ -2,19 +2,22 @@
 
 from pathlib import Path
 from secrets import token_bytes
-from typing import TYPE_CHECKING
 
 import click
 
 from uec.cli.options import now, reading_store, settings, store
+from uec.cli.serial_numbers import serial_number
 from uec.cli.tables import show
 from uec.domain.actors import system_actor
 
-if TYPE_CHECKING:
-    from uec.settings import Settings
-
 OPERATOR = system_actor("command line")
-REASONS = ("keyCompromise", "affiliationChanged", "superseded", "cessationOfOperation")
+REASONS = {
+    "keyCompromise": "KEY_COMPROMISE",
+    "affiliationChanged": "AFFILIATION_CHANGED",
+    "superseded": "SUPERSEDED",
+    "cessationOfOperation": "CESSATION_OF_OPERATION",
+}
+"""Reasons as lists write them (RFC 5280 section 5.3.1), and their names in `RevocationReason`."""
 
 
 @click.command()
@@ -44,16 +47,20 @@ def certify(
              uec ca certify station.csr --profile station --name window-7 --out station.pem
     The private key stays with whoever made it; the request shows that they hold
     it. What it says about their name is not taken over: --name says it. A key
-    that was ever certified is not certified again for anybody else.
+    that was ever certified is not certified again for anybody else; the same
+    request gives the same certificate again, if its file was lost.
     """
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
 
     from issuance.keys.access import ClientKind  # noqa: PLC0415
     from issuance.keys.client import VaultClient  # noqa: PLC0415
+    from uec.domain.errors import InvalidInput  # noqa: PLC0415
     from uec.services import authority, requested_certificates  # noqa: PLC0415
 
     chosen = settings()
+    if not out.parent.is_dir():
+        raise InvalidInput(f"There is no folder {out.parent} to write to; nothing was signed.")
     with store(chosen) as sessions, sessions() as session, VaultClient(chosen.vault_socket, ClientKind.CA) as vault:
         opened = authority.open_authority(session, vault, settings=chosen)
         subject = opened.config.subject(common_name=name, surname=surname, given_name=given_name, serial_number=number)
@@ -95,7 +102,7 @@ def listed() -> None:
 
 @click.command()
 @click.argument("serial")
-@click.option("--reason", type=click.Choice(REASONS), required=True, help="Why, as the revocation list will say.")
+@click.option("--reason", type=click.Choice(list(REASONS)), required=True, help="Why, as the revocation list will say.")
 def revoke(serial: str, reason: str) -> None:
     """Revoke a station's or a member of staff's certificate for good, by its serial number in hex.
 
@@ -105,14 +112,11 @@ def revoke(serial: str, reason: str) -> None:
     number. Certificates of cards are revoked with their card.
     """
     from issuance.pki.crl import RevocationReason  # noqa: PLC0415
-    from uec.domain.errors import InvalidInput  # noqa: PLC0415
     from uec.services import requested_certificates  # noqa: PLC0415
 
-    chosen: Settings = settings()
-    try:
-        int(serial, 16)
-    except ValueError:
-        raise InvalidInput("A serial number is written in hexadecimal digits, as `uec ca list` has it.") from None
+    chosen, number = settings(), f"{serial_number(serial):x}"
     with store(chosen) as sessions, sessions() as session:
-        requested_certificates.revoke(session, serial, reason=RevocationReason(reason), actor=OPERATOR, now=now())
-    click.echo(f"certificate {serial} is revoked")
+        requested_certificates.revoke(
+            session, number, reason=RevocationReason[REASONS[reason]], actor=OPERATOR, now=now()
+        )
+    click.echo(f"certificate {number} is revoked")

@@ -93,9 +93,13 @@ def show_list(name: str, out: Path | None) -> None:
     """Show what the list NAME says of itself, and write it to a file for terminals and OpenSSL."""
     from cryptography import x509  # noqa: PLC0415
 
+    from uec.domain.errors import NotFound  # noqa: PLC0415
     from uec.services import publication  # noqa: PLC0415
 
     with reading_store(settings()) as session:
+        known = [one.name for one in publication.plan(session)]
+        if name not in known and (name != publication.ISSUING or set(known) - {publication.ROOT}):
+            raise NotFound(f"There is no list {name}; there are: {', '.join(known)}.", kind="Crl", id=name)
         der = publication.latest_crl(session, issuer=name)
     parsed = x509.load_der_x509_crl(der)
     facts: dict[str, object] = {"issuer": parsed.issuer.rfc4514_string()}

@@ -7,6 +7,7 @@ from secrets import token_bytes
 import click
 
 from uec.cli.options import now, reading_store, settings, store
+from uec.cli.serial_numbers import serial_number
 from uec.cli.tables import show_facts
 
 WORKER_STOP_TIMEOUT_S = 4  # less than whoever started it allows
@@ -99,10 +100,10 @@ def ask(serial: str) -> None:
     from uec.ocsp.client import ask as ask_responder  # noqa: PLC0415
     from uec.services import authority  # noqa: PLC0415
 
-    chosen = settings()
+    chosen, number = settings(), serial_number(serial)
     with reading_store(chosen) as session:
         issuing = authority.certificates(session).issuing
-    answer = ask_responder(chosen.ocsp_url, issuing, serial)
+    answer = ask_responder(chosen.ocsp_url, issuing, number)
     if answer.response_status is not library.OCSPResponseStatus.SUCCESSFUL:
         show_facts({"answer": answer.response_status.name.lower().replace("_", " ")})
         return

@@ -12,7 +12,7 @@ from cryptography.x509 import ocsp as library
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from issuance.pki.trust import UNREADABLE
-from uec.domain.errors import InvalidInput, UecError
+from uec.domain.errors import UecError
 
 TIMEOUT_S = 10.0
 
@@ -23,19 +23,15 @@ class NoAnswer(UecError):
     code = "uec.ocsp_no_answer"
 
 
-def ask(url: str, issuing: bytes, serial: str) -> library.OCSPResponse:
-    """Ask about one serial number (hex) with a nonce; `issuing` is the issuing certificate in DER.
+def ask(url: str, issuing: bytes, serial: int) -> library.OCSPResponse:
+    """Ask about one serial number with a nonce; `issuing` is the issuing certificate in DER.
 
-    Returns the answer, verified when it is a signed one. Raises `InvalidInput` or `NoAnswer`.
+    Returns the answer, verified when it is a signed one. Raises `NoAnswer`.
     """
     issuer = x509.load_der_x509_certificate(issuing)
     nonce = secrets.token_bytes(32)
-    try:
-        number = int(serial, 16)
-    except ValueError as error:
-        raise InvalidInput("A serial number is written in hexadecimal digits, as `uec ca show` has it.") from error
     sha1 = hashes.SHA1()  # noqa: S303 - the identifier that RFC 5019 asks for; nothing is signed with it
-    builder = library.OCSPRequestBuilder().add_certificate_by_hash(*_identifier(issuer), number, sha1)
+    builder = library.OCSPRequestBuilder().add_certificate_by_hash(*_identifier(issuer), serial, sha1)
     request = builder.add_extension(x509.OCSPNonce(nonce), critical=False).build().public_bytes(Encoding.DER)
     try:
         reply = httpx.post(

@@ -89,7 +89,7 @@ def test_lists_are_published_shown_checked_and_planned(office: Path, capsys: Out
     assert "crlNumber=0x02" in read.stdout, read.stderr
     assert "root" in out_of(capsys, "crl", "show", "root").lower()
     assert "fresh" in out_of(capsys, "crl", "next")
-    assert run(["crl", "show", "nowhere"]) == 1 and "uec crl publish" in capsys.readouterr().err
+    assert run(["crl", "show", "nowhere"]) == 1 and "there are: issuing, root" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -160,6 +160,133 @@ def _document_signer(office: Path, capsys: Output) -> bytes:
     return (office / "pki" / "document-signer.pem").read_bytes()
 
 
+CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+
+
+def make_request(name: str, *key: str) -> str:
+    """A request as an administrator makes it, in the present folder; the name of its file."""
+    made = openssl("req", "-new", *(key or CURVE), "-nodes", "-keyout", f"{name}.key", "-subj", "/CN=x", "-out", name)
+    assert made.returncode == 0, made.stderr
+    return name
+
+
+@pytest.mark.slow
+def test_a_station_and_a_member_of_staff_are_certified_listed_and_revoked(office: Path, capsys: Output) -> None:
+    out_of(capsys, "ca", "show", "--out", "pki")
+    out_of(capsys, "crl", "publish", "--all")
+    station = ["ca", "certify", make_request("station.csr"), "--profile", "station", "--name", "window-7"]
+    told = out_of(capsys, *station, "--out", "station.pem")
+    assert out_of(capsys, *station, "--out", "again.pem").replace("again.pem", "station.pem") == told, "the same again"
+    person = ["--surname", "Иванова", "--given-name", "Анна", "--number", "17", "--days", "30", "--out", "staff.pem"]
+    out_of(capsys, "ca", "certify", make_request("staff.csr"), "--profile", "staff", "--name", "Анна Иванова", *person)
+    parsed = {
+        name: x509.load_pem_x509_certificate((office / f"{name}.pem").read_bytes()) for name in ("station", "staff")
+    }
+    assert (parsed["staff"].not_valid_after_utc - parsed["staff"].not_valid_before_utc).days == 30
+    listed = [line.split("\t") for line in out_of(capsys, "ca", "list").splitlines()]
+    assert [line[1:2] + line[-1:] for line in listed] == [
+        ["profile", "state"],
+        ["staff", "ISSUED"],
+        ["station", "ISSUED"],
+    ]
+    assert "Анна Иванова" in listed[1][2] and int(listed[2][0], 16) == parsed["station"].serial_number
+
+    def judged(name: str) -> int:
+        out_of(capsys, "crl", "publish", "--all")
+        out_of(capsys, "ca", "show", "--out", "pki")
+        check = ("-x509_strict", "-crl_check", "-CRLfile", "pki/crl.pem")
+        return openssl(
+            "verify", *check, "-CAfile", "pki/root.pem", "-untrusted", "pki/issuing.pem", f"{name}.pem"
+        ).returncode
+
+    assert judged("station") == judged("staff") == 0
+    shown_by_openssl = openssl("x509", "-in", "station.pem", "-noout", "-serial").stdout.strip().removeprefix("serial=")
+    assert "is revoked" in out_of(capsys, "ca", "revoke", shown_by_openssl, "--reason", "keyCompromise")
+    assert judged("station") == 2 and judged("staff") == 0
+    assert "station\t" in out_of(capsys, "ca", "list") and "REVOKED" in out_of(capsys, "ca", "list")
+    capsys.readouterr()
+    assert run(["ca", "revoke", shown_by_openssl, "--reason", "keyCompromise"]) == 1, "once is enough"
+    assert "uec ca list" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reason", ["keyCompromise", "affiliationChanged", "superseded", "cessationOfOperation"])
+def test_every_reason_that_is_offered_stands_in_the_list(office: Path, capsys: Output, reason: str) -> None:
+    request, certificate = make_request(f"{reason}.csr"), f"{reason}.pem"
+    out_of(capsys, "ca", "certify", request, "--profile", "station", "--name", reason, "--out", certificate)
+    serial = x509.load_pem_x509_certificate((office / certificate).read_bytes()).serial_number
+    out_of(capsys, "ca", "revoke", f"{serial:x}", "--reason", reason)
+    out_of(capsys, "crl", "publish", "--all")
+    out_of(capsys, "crl", "show", "--out", "list.crl")
+    entry = x509.load_der_x509_crl((office / "list.crl").read_bytes()).get_revoked_certificate_by_serial_number(serial)
+    assert entry is not None
+    assert entry.extensions.get_extension_for_class(x509.CRLReason).value.reason.value == reason
+
+
+@pytest.mark.slow
+def test_what_may_not_be_certified_is_refused_in_one_sentence(office: Path, capsys: Output) -> None:
+    make_request("good.csr")
+    make_request("used.csr")
+    (office / "noise").write_text("no request at all")
+    as_station = ["--profile", "station", "--name", "window-9"]
+    out_of(capsys, "ca", "certify", "used.csr", *as_station, "--out", "used.pem")
+    before = out_of(capsys, "ca", "list")
+    for arguments, code, words in (
+        (["nowhere.csr", *as_station], 2, "does not exist"),
+        (["noise", *as_station], 1, "no certificate request"),
+        ([make_request("short.csr", "-newkey", "rsa:1024"), *as_station], 1, "1024 bits"),
+        (
+            [make_request("foreign.csr", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1"), *as_station],
+            1,
+            "curve",
+        ),
+        (["used.csr", "--profile", "station", "--name", "window-10"], 1, "in use already"),
+        (["used.csr", "--profile", "staff", "--name", "window-9"], 1, "in use already"),
+        (["good.csr", "--profile", "authentication", "--name", "x"], 2, "'station', 'staff'"),
+        (["good.csr", "--profile", "station"], 2, "--name"),
+        (["good.csr", "--profile", "station", "--name", ""], 1, "common name"),
+        (["good.csr", "--profile", "station", "--name", "x" * 65], 1, "64"),
+        (["good.csr", "--profile", "station", "--name", "a\nb"], 1, "control characters"),
+        (["good.csr", *as_station, "--days", "731"], 2, "1<=x<=730"),
+        (["good.csr", *as_station, "--out", "nowhere/x.pem"], 2, "nothing was signed"),
+    ):
+        capsys.readouterr()
+        to = [] if "--out" in arguments else ["--out", "refused.pem"]
+        assert run(["ca", "certify", *arguments, *to]) == code, arguments
+        told = capsys.readouterr()
+        assert words in told.err and told.err.count("\n") == 1 and told.out == "", told.err
+    assert not (office / "refused.pem").exists() and out_of(capsys, "ca", "list") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["ca", "revoke", "zz", "--reason", "superseded"], 2, "hexadecimal"),
+        (["ca", "revoke", "0", "--reason", "superseded"], 2, "hexadecimal"),
+        (["ca", "revoke", "f" * 41, "--reason", "superseded"], 2, "hexadecimal"),
+        (["ca", "revoke", "--reason", "superseded", "--", "-5"], 2, "hexadecimal"),
+        (["ca", "revoke", "12:34", "--reason", "superseded"], 1, "has a certificate 1234"),
+        (["ca", "revoke", "1234"], 2, "keyCompromise"),
+        (["ca", "revoke", "1234", "--reason", "certificateHold"], 2, "keyCompromise"),
+        (["ca", "init"], 1, "there already"),
+        (["ca", "show", "--out", "first"], 2, "first"),
+        (["crl", "show", "nowhere"], 1, "there are: "),
+        (["crl", "show", "root", "--out", "nowhere/list"], 1, "nowhere"),
+        (["crl", "publish", "--part", "3"], 2, "--part"),
+        (["ocsp", "ask", "no-number"], 2, "hexadecimal"),
+        (["ocsp", "ask"], 2, "SERIAL"),
+        (["ocsp", "status", "more"], 2, "more"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(
+    office: Path, capsys: Output, arguments: list[str], code: int, words: str
+) -> None:
+    capsys.readouterr()
+    assert run(arguments) == code
+    told = capsys.readouterr()
+    assert words in told.err and told.err.count("\n") == 1, told.err
+
+
 def test_a_missing_list_of_weak_keys_is_told(office: Path, capsys: Output) -> None:
     capsys.readouterr()
     assert run(["ca", "show"]) == 0
@@ -186,11 +313,11 @@ def test_a_missing_list_of_weak_keys_is_told(office: Path, capsys: Output) -> No
     [
         ("crl", ["publish", "verify", "next", "list", "show", "lists_url"]),
         ("ocsp", ["run", "status", "ask", "refresh", "ocsp_url", "proxy"]),
-        ("ca", ["init", "show", "stop-list"]),
+        ("ca", ["init", "show", "stop-list", "certify", "list", "revoke"]),
     ],
 )
 def test_help_says_what_an_administrator_needs(group: str, words: list[str], capsys: Output) -> None:
     text = out_of(capsys, group, "--help")
     assert [word for word in words if word not in text] == []
-    for command in words[: 3 if group == "ca" else 4]:
+    for command in words[: 6 if group == "ca" else 4]:
         assert "Usage: uec" in out_of(capsys, group, command, "--help")
