@@ -28,7 +28,7 @@ def _citizen_links() -> list[Link]:
         Link(_("About the card"), "citizen.start", ("citizen.start",)),
         Link(_("Apply"), "citizen.apply", ("citizen.apply", "citizen.step", "citizen.check")),
         Link(_("Status"), "citizen.status", ("citizen.status",)),
-        Link(_("Mass emission"), "citizen.notice", ("citizen.notice", "citizen.bank", "citizen.refuse")),
+        Link(_("Card without applying"), "citizen.notice", ("citizen.notice", "citizen.bank", "citizen.refuse")),
     ]
 
 

@@ -49,7 +49,8 @@ def test_before_the_first_notice_there_is_a_sentence(client: FlaskClient, office
         session.execute(delete(BankChoice))
         session.execute(delete(PublicNotice))
         session.commit()
-    assert "ещё не опубликовано" in client.get("/notice").text
+    notice = client.get("/notice").text
+    assert "ещё не опубликовано" in notice and 'href="/refuse"' in notice, "who wants no card need not wait for it"
     assert "после извещения" in client.get("/bank").text
     assert client.post("/bank", data={"csrf_token": "x"}).status_code == 400
 
