@@ -59,6 +59,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
 }
 COMMANDS = {name: line for section in SECTIONS.values() for name, line in section.items()}
 
+OURS = {"uec", "issuance", "card_io"}
+
 
 class Commands(click.Group):
     """Knows its commands by the table alone, so that `--help` imports none of them."""
@@ -137,6 +139,8 @@ def _explained(error: Exception) -> int:
             return _said(str(error), 2)
         case UecError() | IssuanceError() | CardError():
             return _said(str(error), 1)
+        case ModuleNotFoundError() if (error.name or "").partition(".")[0] not in OURS:
+            return _said(f"This command is the office's: install `uec[office]` ({error.name} is not here).", 1)
         case OSError():
             return _system_refused(error)
         case _:

@@ -107,13 +107,3 @@ def test_a_stopped_hub_leaves_its_cards_to_the_next_one(network: Network) -> Non
     ended = network.wait_for(asked)
     assert ended.state is OperationState.DONE, ended.error_text
     assert network.office.card(card_id).state is CardState.PERSONALISED
-
-
-def test_a_station_needs_neither_web_framework_nor_database() -> None:
-    """What a window's machine imports."""
-    program = (
-        "import sys, issuance.station.agent, uec.cli.station;"
-        "print(sorted({'sqlalchemy', 'flask', 'alembic', 'psycopg'} & set(sys.modules)))"
-    )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[]"
