@@ -20,6 +20,7 @@ from tests.integration.station.conftest import Network, run_in_thread
 from tests.support.line import blank_card, make_line
 from tests.support.pcsc import PcscService, wait_until
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
+from uec.hub.work import PLUG_IN
 
 
 def card_in(reader: str) -> bool:
@@ -58,6 +59,34 @@ def test_a_card_pulled_out_of_a_real_reader_goes_on(network: Network, pcsc: Pcsc
             tick.wait(0.01)
     finally:
         first.remove()
+    card.faults = FaultPlan()
+    with InsertedCard(card, port=pcsc.ports[0]):
+        ended = network.wait_for(asked)
+    assert ended.state is OperationState.DONE, ended.error_text
+
+
+@pytest.mark.slow
+def test_a_restart_of_the_smart_card_service_is_lived_through(network: Network, pcsc: PcscService) -> None:
+    """All readers are gone for a moment in the middle of a card; the page asks for them, and the work goes on."""
+    if not pcsc.own():
+        pytest.fail("another program's smart card service runs here: stop it, so that one can be restarted")
+    station_id, card_id = start_pcsc_station(network, "window-1"), network.prepared_card(1)
+    card = blank_card(1)
+    card.faults = FaultPlan(mute_at=40)
+    asked = network.request(OperationKind.PERSONALISE, card_id, station_id, pcsc.readers[0])
+    tick = threading.Event()
+    first = InsertedCard(card, port=pcsc.ports[0])
+    try:
+        while card.faults.commands < 40:
+            network.check()
+            tick.wait(0.01)
+        pcsc.stop()
+        while network.operation(asked).progress.get("label") != PLUG_IN:
+            network.check()
+            tick.wait(0.02)
+    finally:
+        first.remove()
+        pcsc.ensure()
     card.faults = FaultPlan()
     with InsertedCard(card, port=pcsc.ports[0]):
         ended = network.wait_for(asked)
