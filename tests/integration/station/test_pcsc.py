@@ -5,27 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from card_io.pcsc import Context, open_reader
 from card_io.virtual.faults import FaultPlan
 from card_io.virtual.vpcd import InsertedCard
-from issuance.production.bundle import RecordKind
-from issuance.production.drivers import run_local
-from issuance.production.errors import CardLost
-from issuance.production.inspect import inspect
-from issuance.production.personalise import personalise
-from issuance.production.relay import OpenedSlot
-from issuance.production.transcript import Transcript
 from issuance.station.agent import run_station
 from tests.integration.station.conftest import Network, run_in_thread
-from tests.support.line import blank_card, make_line
-from tests.support.pcsc import PcscService, wait_until
+from tests.support.line import blank_card
+from tests.support.pcsc import PcscService
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
 from uec.hub.work import PLUG_IN
-
-
-def card_in(reader: str) -> bool:
-    with Context() as context:
-        return context.slots()[reader].present
 
 
 def start_pcsc_station(network: Network, name: str) -> int:
@@ -91,38 +78,3 @@ def test_a_restart_of_the_smart_card_service_is_lived_through(network: Network, 
     with InsertedCard(card, port=pcsc.ports[0]):
         ended = network.wait_for(asked)
     assert ended.state is OperationState.DONE, ended.error_text
-
-
-@pytest.mark.slow
-def test_a_sample_of_the_torn_test_through_the_reader(
-    tmp_path_factory: pytest.TempPathFactory, pcsc: PcscService
-) -> None:
-    line = make_line(tmp_path_factory.mktemp("line"))
-    transcript = Transcript()
-    number, card = line.order(1), blank_card(1)
-
-    def run(number: str, counted: Transcript | None = None) -> None:
-        wait_until(lambda: card_in(pcsc.readers[0]), "the card does not appear in the reader")
-        slot = OpenedSlot(lambda: open_reader(pcsc.readers[0]))
-        desk, random = line.office.desk(number), line.randomness.randbytes
-        run_local(personalise(line.office.job(number), line.profile, random=random), slot, desk, transcript=counted)
-        job = line.office.inspection(number)
-        run_local(inspect(job, line.profile, line.anchors, now=line.office.clock(), random=random), slot, desk)
-
-    with InsertedCard(card, port=pcsc.ports[0]):
-        run(number, transcript)
-    commands = card.faults.commands
-    cases = 0
-    for k in range(3, commands, 29):
-        number, card = line.order(100 + k), blank_card(100 + k)
-        card.faults = FaultPlan(tear_after=k)
-        with InsertedCard(card, port=pcsc.ports[0]), pytest.raises(CardLost):
-            run(number)
-        card.faults = FaultPlan()
-        with InsertedCard(card, port=pcsc.ports[0]):
-            run(number)
-        assert line.office.cards[number].state == "PERSONALISED"
-        assert line.office.cards[number].journal[-2].kind is RecordKind.INSPECTED
-        cases += 1
-    line.office.vault.close()
-    print(f"torn test through PC/SC, profile uec: {cases} tears of {commands} commands, every card finished")

@@ -53,6 +53,7 @@ def run(line: Line, cases: Sequence[Tear]) -> None:
             whole_way(line, number, card)
         else:  # signatures have different lengths, so that a card may need a command less than the one counted
             assert card.faults.commands < tear.k
+            card.faults = FaultPlan()
         require_one_good_card(line, number, card)
 
 
