@@ -167,7 +167,9 @@ class VaultClient:
     def _exchange(self, request: bytes) -> frames.Frame:
         try:
             connection = self._connection or self._connect()
-            connection.sendall(request)
+            # A vault that turned the connection away has said why before it closed it.
+            with contextlib.suppress(BrokenPipeError):
+                connection.sendall(request)
             answer = frames.receive(connection)
         except (OSError, VaultProtocolError) as error:
             self._drop()

@@ -7,14 +7,17 @@ header may be looked at.
 
 import json
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from issuance.errors import VaultProtocolError
 
 MAX_FRAME_BYTES = 64 << 20
+MAX_HEADER_BYTES = 4 << 20
 _PREFIX_BYTES = 4
 _AT_MOST_BYTES = 1 << 20
+_LEAST_WAIT_S = 0.001
 Frame = tuple[dict[str, Any], list[bytes]]
 
 
@@ -31,6 +34,8 @@ def decode(body: bytes) -> Frame:
     """Read a frame without its first length; raises `VaultProtocolError`."""
     try:
         head_end = 4 + int.from_bytes(body[:4], "big")
+        if head_end > MAX_HEADER_BYTES:
+            raise VaultProtocolError("the frame's header is too long")
         header = json.loads(body[4:head_end])
         sizes = header.pop("sizes")
         blobs = []
@@ -39,7 +44,7 @@ def decode(body: bytes) -> Frame:
                 raise VaultProtocolError("a frame names an impossible size")
             blobs.append(body[head_end : head_end + size])
             head_end += size
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise VaultProtocolError("this is no frame of the vault's protocol") from error
     if head_end != len(body):
         raise VaultProtocolError("the frame's sizes do not add up")
@@ -51,27 +56,40 @@ def send(connection: socket.socket, header: Mapping[str, Any], blobs: Sequence[b
     connection.sendall(encode(header, blobs))
 
 
-def receive(connection: socket.socket) -> Frame | None:
+def receive(connection: socket.socket, *, within_s: float | None = None) -> Frame | None:
     """Receive one frame; None when the peer has closed between frames; raises `VaultProtocolError`.
 
-    Reads no byte beyond it: the next frame may be there already.
+    Reads no byte beyond it: the next frame may be there already. With `within_s` a frame may be waited for as long as
+    it takes, but once it has begun the rest of it comes within so many seconds; the socket's own timeout is changed.
     """
+    if within_s is not None:
+        connection.settimeout(None)
     prefix = connection.recv(_PREFIX_BYTES)
     if not prefix:
         return None
+    end = None if within_s is None else time.monotonic() + within_s
     while len(prefix) < _PREFIX_BYTES:
-        prefix += _more(connection, _PREFIX_BYTES - len(prefix))
+        prefix += _more(connection, _PREFIX_BYTES - len(prefix), end)
     size = int.from_bytes(prefix, "big")
     if not 4 <= size <= MAX_FRAME_BYTES:
         raise VaultProtocolError("the frame's length is impossible")
-    parts = [_more(connection, size)]
-    while missing := size - sum(map(len, parts)):
-        parts.append(_more(connection, missing))
+    parts = [_more(connection, size, end)]
+    missing = size - len(parts[0])
+    while missing:
+        parts.append(_more(connection, missing, end))
+        missing -= len(parts[-1])
     return decode(b"".join(parts))
 
 
-def _more(connection: socket.socket, most: int) -> bytes:
-    part = connection.recv(min(most, _AT_MOST_BYTES))
+def _more(connection: socket.socket, most: int, end: float | None) -> bytes:
+    if end is None:
+        part = connection.recv(min(most, _AT_MOST_BYTES))
+    else:
+        try:
+            connection.settimeout(max(end - time.monotonic(), _LEAST_WAIT_S))
+            part = connection.recv(min(most, _AT_MOST_BYTES))
+        except TimeoutError:
+            raise VaultProtocolError("the rest of the frame did not come in time") from None
     if not part:
         raise VaultProtocolError("the peer closed in the middle of a frame")
     return part

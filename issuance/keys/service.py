@@ -2,7 +2,8 @@
 
 Hides connections and threads. The vault itself sees to it that requests wait for each other where they must; each may
 be a batch. A socket is open to its owner only (mode 0600), and whoever connects is asked for by the system as well
-(SO_PEERCRED, unix(7)); an administrator gives each socket to the user its process runs as.
+(SO_PEERCRED, unix(7)); an administrator gives each socket to the user its process runs as. A client that sends or reads
+slowly, opens too many connections or sends noise loses its own connection; the others are answered meanwhile.
 """
 
 import _thread
@@ -12,6 +13,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 
 _PATH_MAX_BYTES = 107  # sockaddr_un.sun_path on Linux, less its final zero
 _GRACE_S = 5.0
+_FRAME_S = 30.0  # in which a request that has begun has come, and an answer been taken
+_MOST_CONNECTIONS = 128  # of each kind of client
+_BREATH_S = 1.0  # before connections are taken again after the system had no room for one
 
 Answer = Callable[[ClientKind, frames.Frame], frames.Frame]
 
@@ -37,21 +42,45 @@ class _Listener:
         self._path, self._client, self._answer = path, client, answer
         self._socket = _bind(path)
         self._sessions: dict[threading.Thread, socket.socket] = {}
+        self._stopping = threading.Event()
         self._accepting = threading.Thread(target=self._accept, name=f"vault-{client}", daemon=True)
         self._accepting.start()
 
     def _accept(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 connection, _ = self._socket.accept()
-            except OSError:
-                return  # stop() has shut the listening socket
-            if not self._admitted(connection):
-                connection.close()
+            except OSError as error:
+                # stop() has shut the listening socket, or the system has no room: then some of them go in a moment.
+                if not self._stopping.wait(_BREATH_S):
+                    log.warning("vault: cannot take a connection of %s: %s", self._client, error)
                 continue
-            session = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            self._sessions[session] = connection
+            if self._admitted(connection) and self._has_room(connection):
+                self._begin(connection)
+            else:
+                connection.close()
+
+    def _begin(self, connection: socket.socket) -> None:
+        session = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+        self._sessions[session] = connection
+        try:
             session.start()
+        except RuntimeError as error:  # the system gives no more threads
+            log.warning("vault: cannot serve a connection of %s: %s", self._client, error)
+            del self._sessions[session]
+            connection.close()
+
+    def _has_room(self, connection: socket.socket) -> bool:
+        if len(self._sessions) < _MOST_CONNECTIONS:
+            return True
+        full = VaultProtocolError(
+            f"{self._client} has {_MOST_CONNECTIONS} connections to the vault: stop what opens them, then ask again"
+        )
+        log.warning("vault: %s", full)
+        connection.setblocking(False)
+        with contextlib.suppress(OSError):
+            frames.send(connection, wire.error_out(full))
+        return False
 
     def _admitted(self, connection: socket.socket) -> bool:
         """Whether the peer is of a user whom the socket was given to; its mode may have been opened by mistake."""
@@ -64,26 +93,39 @@ class _Listener:
 
     def _serve(self, connection: socket.socket) -> None:
         """Answer requests until the client closes, sends what is no frame, or the service stops."""
-        with connection, contextlib.suppress(OSError):
-            try:
-                while (frame := frames.receive(connection)) is not None:
-                    frames.send(connection, *self._answer(self._client, frame))
-            except VaultProtocolError as error:
-                log.warning("vault: closed a connection of %s: %s", self._client, error)
-                frames.send(connection, wire.error_out(error))
-        self._sessions.pop(threading.current_thread(), None)
+        try:
+            with connection:
+                self._answer_all(connection)
+        except OSError as error:
+            log.info("vault: lost a connection of %s: %s", self._client, error)
+        finally:
+            self._sessions.pop(threading.current_thread(), None)
+
+    def _answer_all(self, connection: socket.socket) -> None:
+        try:
+            while (frame := frames.receive(connection, within_s=_FRAME_S)) is not None:
+                answer = self._answer(self._client, frame)
+                connection.settimeout(_FRAME_S)
+                frames.send(connection, *answer)
+        except VaultProtocolError as error:
+            log.warning("vault: closed a connection of %s: %s", self._client, error)
+            connection.settimeout(_FRAME_S)
+            frames.send(connection, wire.error_out(error))
 
     def stop(self) -> None:
         """Take no more requests, finish the one being answered, remove the socket."""
+        self._stopping.set()
         self._path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._accepting.join(_GRACE_S)
         self._socket.close()
-        for session, connection in list(self._sessions.items()):
+        going, end = list(self._sessions.items()), time.monotonic() + _GRACE_S
+        for _, connection in going:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RD)
-            session.join(_GRACE_S)
+        for session, _ in going:
+            session.join(max(end - time.monotonic(), 0))
 
 
 class VaultService:
