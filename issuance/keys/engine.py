@@ -110,7 +110,7 @@ class VaultEngine:
 
         `check_value`: 6 hex digits that came with the key. Raises `BadComponent`; nothing is changed then.
         """
-        _require_importable(purpose, algorithm)
+        material.require_importable(purpose, algorithm)
         key = card_keys.combine(components, material.size_of(algorithm))
         return self.take_key(purpose, algorithm, key, check_value=check_value, now=now)
 
@@ -118,7 +118,7 @@ class VaultEngine:
         self, purpose: KeyPurpose, algorithm: KeyAlgorithm, key: Secret, *, check_value: str, now: datetime
     ) -> KeyRef:
         """Take in a symmetric key that a ceremony has put together; raises `BadComponent`, nothing is changed then."""
-        _require_importable(purpose, algorithm)
+        material.require_importable(purpose, algorithm)
         if len(key) != material.size_of(algorithm):
             raise BadComponent(f"the key has {len(key)} bytes, {algorithm} needs another length")
         found = material.symmetric_check_value(key, algorithm)
@@ -395,8 +395,3 @@ class VaultEngine:
                 yield info
                 return
         yield info
-
-
-def _require_importable(purpose: KeyPurpose, algorithm: KeyAlgorithm) -> None:
-    if not material.fits(purpose, algorithm) or purpose not in material.SYMMETRIC_PURPOSES:
-        raise UnusableKey(f"{purpose} takes no imported {algorithm} key: check both", purpose=purpose, version=0)

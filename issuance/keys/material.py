@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from card_io.ciphers import AES_BLOCK, DES_BLOCK, kcv_aes, kcv_des3
 from card_io.secret import Secret
+from issuance.errors import UnusableKey
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
@@ -40,6 +41,12 @@ def fits(purpose: KeyPurpose, algorithm: KeyAlgorithm) -> bool:
     if algorithm is KeyAlgorithm.DES3:
         return purpose in _CARD_PURPOSES
     return (purpose in SYMMETRIC_PURPOSES) == (algorithm in _SYMMETRIC_SIZES)
+
+
+def require_importable(purpose: KeyPurpose, algorithm: KeyAlgorithm) -> None:
+    """Raise `UnusableKey` unless a key of this kind may come from outside: signature keys are made where they work."""
+    if not fits(purpose, algorithm) or purpose not in SYMMETRIC_PURPOSES:
+        raise UnusableKey(f"{purpose} takes no imported {algorithm} key: check both", purpose=purpose, version=0)
 
 
 def size_of(algorithm: KeyAlgorithm) -> int:
