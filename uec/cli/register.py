@@ -25,7 +25,8 @@ def register() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where rows that cannot be used go, each with its line, field and reason.",
 )
-def import_residents(file: Path, rejects: Path) -> None:
+@click.option("--full", is_flag=True, help="FILE names every resident: whom it lacks is put before a clerk.")
+def import_residents(file: Path, rejects: Path, full: bool) -> None:  # noqa: FBT001
     """Import FILE (CSV, UTF-8, `;` or `,`, with a header); good rows in, bad rows to the reject file.
 
     The same file again changes nothing; a corrected one updates. The register changes as a whole or not at all; an
@@ -43,6 +44,7 @@ def import_residents(file: Path, rejects: Path) -> None:
             actor=OPERATOR,
             now=moment,
             today=chosen.policy.day(moment),
+            full=full,
             progress=lambda done, total, rows: bar.update(done, total, f"{rows} rows"),
         )
     show_facts(
@@ -53,6 +55,7 @@ def import_residents(file: Path, rejects: Path) -> None:
             "unchanged": report.unchanged,
             "rejected": f"{report.rejected} (see {rejects})" if report.rejected else 0,
             "twins": f"{report.twins} (see uec register twins)" if report.twins else 0,
+            **({"missing": f"{report.missing} (see uec register missing)"} if report.missing else {}),
             **({"resumed after": f"{report.resumed} rows"} if report.resumed else {}),
             "seconds": f"{report.seconds:.1f}",
         }
@@ -88,6 +91,40 @@ def twins(everything: bool, after: int, limit: int, login: str, password_file: P
     columns = ("id", "kind", "state", "shared", "records")
     show(columns, [(row.id, row.kind, row.state, row.shared, row.records) for row in rows])
     click.echo(f"{waiting} cases wait for a decision", err=True)
+
+
+@register.command()
+@click.option("--all", "everything", is_flag=True, help="Also those that are decided, or back.")
+@click.option("--after", type=click.IntRange(0), default=0, help="Only those above this id.")
+@click.option("--limit", type=ID, default=25, show_default=True)
+@login_options
+def missing(everything: bool, after: int, limit: int, login: str, password_file: Path | None) -> None:  # noqa: FBT001
+    """List residents whom a full export did not name; a clerk decides (page "Missing" or `decide-missing`)."""
+    from uec.services import register_absences as service  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        rows = service.list_open(session, actor=actor, after=after, limit=limit, everything=everything)
+        waiting = service.open_count(session)
+    columns = ("id", "register_id", "full_name", "state")
+    show(columns, [(row.id, row.register_id, row.full_name, row.state) for row in rows])
+    click.echo(f"{waiting} residents wait for a decision", err=True)
+
+
+@register.command("decide-missing")
+@click.argument("absence_id", type=ID)
+@click.argument("verdict", type=click.Choice(["stays", "gone"]))
+@click.option("--reason", required=True, help="The papers that were seen, or what the register answered.")
+@login_options
+def decide_missing(absence_id: int, verdict: str, reason: str, login: str, password_file: Path | None) -> None:
+    """Decide whether a resident who is missing stays entitled, or is gone and gets no card unasked."""
+    from uec.domain.absences import AbsenceState  # noqa: PLC0415
+    from uec.services import register_absences as service  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        service.decide(session, absence_id, AbsenceState(verdict.upper()), reason=reason, actor=actor, now=now())
+    click.echo(f"{absence_id}: {verdict}")
 
 
 @register.command("decide-twins")

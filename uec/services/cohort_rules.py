@@ -12,13 +12,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select, union_all
 from sqlalchemy.orm import aliased
 
+from uec.domain.absences import OUT
 from uec.domain.lifecycle import CardState
 from uec.domain.policy import Policy, add_years
 from uec.domain.twins import TwinRole, TwinState
 from uec.services.intake import CLOSED
 from uec.services.refusals import refused
+from uec.services.register_absences import missing
 from uec.services.twins import held, superseded
-from uec.store.tables import Application, Card, Municipality, Refusal, Resident, TwinCase, TwinMember
+from uec.store.tables import Application, Card, Municipality, Refusal, RegisterAbsence, Resident, TwinCase, TwinMember
 
 GONE = (CardState.ANNULLED, CardState.REPLACED, CardState.EXPIRED, CardState.SPOILED, CardState.DESTROYED)
 
@@ -42,6 +44,7 @@ def _conditions(born_until: date) -> Mapping[str, ColumnElement[bool]]:
         "not_refused": ~refused(Resident.snils),
         "not_in_doubt": ~held(Resident.id),
         "stands": ~superseded(Resident.id),
+        "not_missing": ~missing(Resident.id),
     }
 
 
@@ -64,7 +67,8 @@ def _shut_out_by_id() -> ColumnElement[bool]:
         .join(case_, case_.id == mine.case_id)
         .where(decided, mine.role == TwinRole.STANDS, dead.death_date.is_not(None))
     )
-    out = union_all(*_applicants("resident_id"), in_case.where(doubt), died).subquery()
+    lacking = select(RegisterAbsence.resident_id).where(RegisterAbsence.state.in_(OUT))
+    out = union_all(*_applicants("resident_id"), in_case.where(doubt), died, lacking).subquery()
     return select(literal(1)).where(out.c.resident_id == Resident.id).exists()
 
 

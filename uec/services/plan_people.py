@@ -33,12 +33,13 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from issuance.planning.region import Kind
+from uec.domain.absences import OUT
 from uec.domain.lifecycle import ApplicationState, Route
 from uec.domain.twins import TwinRole, TwinState
 from uec.store.arrays import each, holds, postgresql, size
 from uec.store.bulk import copy_rows
 from uec.store.steering import ROOMY, steered
-from uec.store.tables import Application, EmissionSlot, Refusal, Resident, TwinCase, TwinMember
+from uec.store.tables import Application, EmissionSlot, Refusal, RegisterAbsence, Resident, TwinCase, TwinMember
 
 # Class of an application: the remakes first, then those with a clock, then who neither applied nor refused.
 KIND: ColumnElement[int] = case(
@@ -65,7 +66,10 @@ def variant_of(usual: str) -> ColumnElement[str]:
 
 
 def waiting() -> tuple[ColumnElement[bool], ...]:
-    """Who wants a card and has no batch yet; the dead, the refused and twins (`refusals.barred`) do not count."""
+    """Who wants a card and has no batch yet; the dead, the refused and twins (`refusals.barred`) do not count.
+
+    Nor does for now whom mass emission would serve and a full export of the register lacks.
+    """
     barred = _barred()
     return Application.state == ApplicationState.APPROVED, ~exists().where(barred.c.id == Application.id)
 
@@ -84,8 +88,10 @@ def _barred() -> CTE:
         .join(TwinCase, TwinCase.id == TwinMember.case_id)
         .where(TwinCase.state == TwinState.DECIDED, TwinMember.role == TwinRole.SUPERSEDED)
     )
-    unasked = Application.route == Route.MASS
-    found = union_all(dead.where(Resident.death_date.is_not(None)), refused.where(unasked), twin.where(unasked))
+    missing = select(Application.id).join(RegisterAbsence, RegisterAbsence.resident_id == Application.resident_id)
+    missing = missing.where(RegisterAbsence.state.in_(OUT))
+    unasked = [one.where(Application.route == Route.MASS) for one in (refused, twin, missing)]
+    found = union_all(dead.where(Resident.death_date.is_not(None)), *unasked)
     return found.cte("barred").prefix_with("MATERIALIZED")
 
 

@@ -16,6 +16,7 @@ from uec.domain.numbers import parse_snils
 from uec.domain.texts import typed
 from uec.services import numbering
 from uec.services.moves import move_all
+from uec.services.register_absences import gone
 from uec.services.twins import superseded
 from uec.store import audit
 from uec.store.tables import Application, Refusal, Resident
@@ -80,8 +81,9 @@ def refused(snils: InstrumentedAttribute[str]) -> ColumnElement[bool]:
 def barred(application: type[Application] = Application) -> ColumnElement[bool]:
     """Whether no card may be made for an application: its person has died, or refused a card nobody asked for.
 
-    Nobody asked for the card of a record either beside which another one of the same person stands.
+    Nobody asked for the card of a record either beside which another one of the same person stands, or of somebody
+    whom a full export of the register lacked and who is gone, as a clerk said.
     """
-    unwanted = or_(refused(application.snils), superseded(application.resident_id))
+    unwanted = or_(refused(application.snils), superseded(application.resident_id), gone(application.resident_id))
     dead = exists().where(Resident.id == application.resident_id, Resident.death_date.is_not(None))
     return or_(dead, (application.route == Route.MASS) & unwanted)

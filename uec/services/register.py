@@ -26,7 +26,7 @@ from uec.domain.numbers import parse_oktmo
 from uec.domain.register_quick import QuickCheck
 from uec.domain.register_row import JOINT, RowChecker
 from uec.domain.register_run import ImportState
-from uec.services import twins
+from uec.services import register_absences, twins
 from uec.services.register_file import Block, BrokenLine, RegisterFile
 from uec.services.register_rejects import Rejects, require_place, sealed_file
 from uec.services.whole_file import WholeFile, uninterrupted
@@ -44,7 +44,8 @@ _NAME_LIMIT = 200
 class ImportReport:
     """What an import did; `rows` is the sum of imported, updated, unchanged and rejected.
 
-    `resumed` rows had been staged by an earlier run of the same file; `twins` cases were put before a clerk.
+    `resumed` rows had been staged by an earlier run of the same file; `twins` cases, and residents `missing` from a
+    full export, were put before a clerk.
     """
 
     import_id: int
@@ -55,6 +56,7 @@ class ImportReport:
     unchanged: int
     rejected: int
     twins: int
+    missing: int
     resumed: int
     seconds: float
 
@@ -76,12 +78,14 @@ def import_register(
     actor: Actor,
     now: datetime,
     today: date | None = None,
+    full: bool = False,
     progress: Progress | None = None,
 ) -> ImportReport:
     """Import an export (CSV, see `RegisterFile`); bad rows go to `rejects_path` with line, field and reason.
 
-    `today` is the office's calendar day (default: that of `now`). `progress(done, total, rows)` is called about once a
-    megabyte, and while rows move; in bytes, checking is the first half. Raises `InvalidFile`, then nothing is kept;
+    `today` is the office's calendar day (default: that of `now`). A `full` export names every resident: whom it lacks
+    is put before a clerk. `progress(done, total, rows)` is called about once a megabyte, and while rows move; in bytes,
+    checking is the first half. Raises `InvalidFile`, then nothing is kept;
     `DiskFull`, `StoreUnavailable`, after which the same file goes on where it stopped. A Ctrl-C in the last moment
     comes too late.
     """
@@ -90,6 +94,7 @@ def import_register(
     require_place(rejects_path, source)
     with alone(session):
         work = _Work(session, source, now, today or now.date(), progress or (lambda _done, _total, _rows: None))
+        work.full = full
         try:
             run = work.open_run()
             resumed = run.staged
@@ -105,7 +110,7 @@ def import_register(
         except BaseException:
             session.rollback()
             raise
-    counts = (run.rows, run.imported, run.updated, run.unchanged, run.rejected, run.twins)
+    counts = (run.rows, run.imported, run.updated, run.unchanged, run.rejected, run.twins, run.missing)
     return ImportReport(run.id, run.file_digest, *counts, resumed, time.perf_counter() - started)
 
 
@@ -124,6 +129,7 @@ class _Work:
         self.staging = Staging(session)
         self.rejects = Rejects(source)
         self.codes = frozenset(session.scalars(select(Municipality.oktmo)))
+        self.full = False
 
     def open_run(self) -> RegisterImport:
         """The run to go on with: that of the same file by the same rules that did not end, or a new one."""
@@ -132,6 +138,7 @@ class _Work:
         for run in self.session.scalars(unfinished.order_by(RegisterImport.id)).all():
             whole = run.state is ImportState.MOVED or self.staging.count() == run.staged
             same = whole and run.codes_digest == codes and run.file_bytes == self.source.size_bytes
+            same = same and run.full_export == self.full
             if same and self.source.starts_with(run.bytes_done, run.prefix_digest or ""):
                 return run
             self._give_up(run)
@@ -144,6 +151,7 @@ class _Work:
             as_of=self.today,
             codes_digest=codes,
             file_bytes=self.source.size_bytes,
+            full_export=self.full,
             bytes_done=0,
             next_line=1,
             staged=0,
@@ -205,6 +213,10 @@ class _Work:
         run.imported, run.updated = moved.inserted, moved.updated
         run.unchanged = run.staged - doubles - moved.inserted - moved.updated
         run.twins = twins.search(self.session, actor=actor, now=self.now, import_id=run.id)
+        register_absences.returned(self.session)
+        if run.full_export:
+            refused = self.staging.refused_lines()
+            run.missing = register_absences.mark(self.session, run, self.source, refused, now=self.now)
         run.finished_at = self.now + timedelta(seconds=time.perf_counter() - started)
         run.state = ImportState.MOVED
         _note(self.session, run, actor, self.now)
@@ -288,7 +300,7 @@ def _examined(
 
 
 def _note(session: Session, run: RegisterImport, actor: Actor, now: datetime) -> None:
-    names = ("rows", "imported", "updated", "unchanged", "rejected", "twins")
+    names = ("rows", "imported", "updated", "unchanged", "rejected", "twins", "missing")
     record(
         session,
         actor=actor.reference,

@@ -49,7 +49,7 @@ def _staff_links() -> list[Link]:
         Link(_("Batches"), "office.batches", ("office.batch", "office.move_batch")),
         Link(_("Bureaux"), "office.bureaux_list", ("office.bureau", "office.draw_order")),
         Link(_("Cards"), "office.cards", ("office.card",)),
-        Link(_("Twins"), "office.twins", ("office.twin",)),
+        Link(_("Twins"), "office.twins", ("office.twin", "office.missing")),
         Link(_("Mass emission"), "office.cohorts", ("office.cohort", "office.phase", "office.notice")),
         Link(_("Stations"), "office.stations", ("office.station",)),
         Link(

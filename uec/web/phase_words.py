@@ -29,6 +29,7 @@ CONDITIONS: Mapping[str, tuple[Text, Text]] = {
     "not_refused": (_l("Did not refuse"), _l("Refused to receive a card")),
     "not_in_doubt": (_l("Not in doubt"), _l("In a case of twins, or with a wrong number")),
     "stands": (_l("The record stands"), _l("Another record of the same person stands")),
+    "not_missing": (_l("In the last full export"), _l("A full export of the register does not name the person")),
 }
 
 _REFUSALS: Mapping[str, Text] = {

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from flask_babel import format_timedelta
 
+from uec.domain.absences import AbsenceState
 from uec.domain.errors import UecError
 from uec.domain.lifecycle import (
     ApplicationReason,
@@ -69,6 +70,10 @@ _TAGS: tuple[tuple[StrEnum, Text, str], ...] = (
     (ChangeState.CONFIRMED, _l("Confirmed"), "green"),
     (ChangeState.WITHDRAWN, _l("Taken back"), "grey"),
     (TwinState.OPEN, _l("Awaiting decision"), "yellow"),
+    (AbsenceState.OPEN, _l("Awaiting decision"), "yellow"),
+    (AbsenceState.STAYS, _l("Stays"), "green"),
+    (AbsenceState.GONE, _l("Gone"), "grey"),
+    (AbsenceState.BACK, _l("In the register again"), "green"),
     (TwinState.DECIDED, _l("Decided"), "green"),
     (TwinState.CLOSED, _l("Set right by the register"), "grey"),
     (TwinRole.STANDS, _l("Stands"), "green"),

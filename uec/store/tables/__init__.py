@@ -1,6 +1,7 @@
 """All tables of the office, by theme; import them from here."""
 
 from uec.store.columns import Table
+from uec.store.tables.absences import RegisterAbsence
 from uec.store.tables.applications import Application, Message, RegisterCheck
 from uec.store.tables.bureaux import (
     Bureau,
@@ -120,6 +121,7 @@ __all__ = [
     "PublicNotice",
     "Quarantine",
     "Refusal",
+    "RegisterAbsence",
     "RegisterCheck",
     "RegisterImport",
     "Resident",

@@ -73,6 +73,10 @@ class RegisterImport(Table):
     unchanged: Mapped[int] = mapped_column(default=0, comment="rows equal to what is known")
     rejected: Mapped[int] = mapped_column(default=0, comment="rows in the reject file")
     twins: Mapped[int] = mapped_column(default=0, server_default="0", comment="new cases of twins put before a clerk")
+    full_export: Mapped[bool] = mapped_column(
+        default=False, server_default=sa.false(), comment="declared to name every resident"
+    )
+    missing: Mapped[int] = mapped_column(default=0, server_default="0", comment="residents that a full export lacked")
     file_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0", comment="size of the file")
     bytes_done: Mapped[int] = mapped_column(
         BigInteger, default=0, server_default="0", comment="so much of the file is staged"

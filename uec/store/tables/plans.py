@@ -84,7 +84,7 @@ class EmissionBatch(Table):
 
 
 class EmissionSlot(Table):
-    """Places from `first` on of a point's queue of one class and card variant, with one batch, one promised day, and their people.
+    """Places from `first` on of a point's queue of one class and variant, with one batch, a promised day, and people.
 
     A row a person would be 1.4 million rows with their keys for every plan.
     """
