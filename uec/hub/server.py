@@ -305,7 +305,7 @@ class _Hub:
                 session.execute(update(Station).where(*mine).values(**values))
                 session.commit()
         except UecError as error:
-            log.warning("%s", error)
+            self._tell_once(error)
 
     async def _asked(self, ask: Callable[[Session], T]) -> T:
         def answer() -> T:

@@ -52,6 +52,7 @@ def make_engine(url: str | URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> En
         event.listen(engine, "begin", _begin_immediate)
     else:
         engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        event.listen(engine, "connect", _prepare_postgresql)
     event.listen(engine, "handle_error", _translate)
     return engine
 
@@ -79,6 +80,20 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
         for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
             connection.execute(f"PRAGMA {pragma}").close()
     except sqlite3.Error as error:
+        raise explain(error) or error from error
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    # A server that was "tuned" to forget its last commits in a crash would leave cards with keys that nobody knows.
+    import psycopg  # noqa: PLC0415 - loaded already, where there is a connection of it
+
+    try:
+        connection.autocommit = True
+        connection.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        connection.autocommit = False
+    except psycopg.Error as error:
         raise explain(error) or error from error
 
 

@@ -1,5 +1,6 @@
 """The database goes away under the hub; hubs and stations come in twos; cards are pulled from slow readers."""
 
+import logging
 import sqlite3
 import threading
 import time
@@ -18,10 +19,12 @@ from issuance.station.wire import Reader
 from tests.integration.station.conftest import WAIT_S, Hands, Network, open_network, run_in_thread
 from tests.integration.station.test_killed import SlowHands
 from tests.support.line import blank_card
+from tests.support.outage import frail_server
 from uec.domain.errors import StoreUnavailable
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
 from uec.hub import enrolment, server
 from uec.hub.dispatch import assign
+from uec.hub.leases import BEAT_S
 from uec.hub.links import StationLink
 from uec.services import operations, stations
 from uec.store.engine import make_engine, session_factory
@@ -288,3 +291,33 @@ def test_an_enrolment_whose_answer_got_lost_is_repeated(network: Network, monkey
     kept = StationKey.kept(settings.folder)
     identity = enrol(settings, code)
     assert (identity.station_id, identity.key.public_key) == (created, kept.public_key)
+
+
+@pytest.mark.slow
+def test_an_outage_of_the_database_is_a_line_and_not_a_trace(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with frail_server() as server, caplog.at_level(logging.INFO):
+        url = server.dsn(server.migrated())
+        engine = make_engine(url)
+        with open_network(session_factory(engine), url, tmp_path) as network:
+            station_id, card_id = network.enrol("window-1"), network.prepared_card(1)
+            hands, card = SlowHands("left", "right"), blank_card(1)
+            network.start_station("window-1", hands)
+            hands.put("left", card)
+            asked = network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
+            while card.faults.commands < 20:
+                network.check()
+                time.sleep(0.002)
+            caplog.clear()
+            server.crash()
+            hands.put("right", blank_card(2))  # something to report in the meantime
+            time.sleep(5 * BEAT_S / 2)
+            hands.pull("right")
+            time.sleep(BEAT_S / 2)
+            server.come_back()
+            ended = network.wait_for(asked)
+            assert ended.state is OperationState.DONE, ended.error_text
+            ours = [one for one in caplog.records if one.name.startswith(("uec.", "issuance."))]
+        engine.dispose()
+    assert [one.getMessage() for one in ours if one.exc_info] == []
+    warned = [one.getMessage() for one in ours if one.levelno >= logging.WARNING]
+    assert 1 <= len(warned) <= 4, warned

@@ -224,3 +224,16 @@ def test_errors_show_no_values(session: Session) -> None:
     with pytest.raises(DBAPIError) as caught:
         session.execute(text("SELECT * FROM no_such_table WHERE snils = :snils"), {"snils": "11223344595"})
     assert "no_such_table" in str(caught.value) and "11223344595" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("tuned", "kept"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])
+def test_a_server_that_forgets_commits_in_a_crash_is_told_not_to(postgres_url: str, tuned: str, kept: str) -> None:
+    """What was committed before a bundle left must be there when the card comes back."""
+    engine = make_engine(postgres_url)
+    with psycopg.connect(postgres_url, autocommit=True) as administrator:
+        administrator.execute(f"ALTER DATABASE {engine.url.database} SET synchronous_commit = {tuned}")
+    with engine.connect() as connection:
+        assert connection.scalar(text("SHOW synchronous_commit")) == kept
+        connection.rollback()
+        assert connection.scalar(text("SHOW synchronous_commit")) == kept
+    engine.dispose()
