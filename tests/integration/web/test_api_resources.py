@@ -41,6 +41,36 @@ def test_the_description_is_valid(client: FlaskClient) -> None:
                 assert one["summary"].endswith("."), (method, path)
 
 
+def test_the_description_serves_who_makes_a_client_of_it(client: FlaskClient) -> None:
+    """Every operation has a name, every refusal the content type it comes in, every text and choice its kind."""
+    described = client.get("/api/openapi.json").json
+    operations = [
+        one for methods in described["paths"].values() for name, one in methods.items() if name != "parameters"
+    ]
+    names = [one["operationId"] for one in operations]
+    assert len(set(names)) == len(names) and {"openSession", "submit", "listCards"} <= set(names)
+    for answer in described["components"]["responses"].values():
+        assert list(answer["content"]) == ["application/problem+json"]
+    asked = described["components"]["schemas"]["ApplicationInput"]["properties"]
+    assert asked["surname"]["maxLength"] == 500 and asked["snils"]["example"] == "112-233-445 95"
+    kinds = [
+        shape["properties"]["state"]
+        for shape in described["components"]["schemas"].values()
+        if "state" in shape["properties"]
+    ]
+    assert kinds and all(kind["type"] == "string" and kind["enum"] for kind in kinds)
+    assert all(word in described["info"]["description"] for word in ("Bearer", "RFC 9457", "offset", "429"))
+
+
+def test_the_example_of_an_application_is_one_that_is_taken(client: FlaskClient, office: CardOffice) -> None:
+    shape = client.get("/api/openapi.json").json["components"]["schemas"]["ApplicationInput"]
+    example = {name: field["example"] for name, field in shape["properties"].items() if "example" in field}
+    own = person(77)
+    rest = {name: str(own[name]) for name in shape["required"] if name not in example and name != "point_id"}
+    answer = client.post("/api/applications", json={**rest, **example, "bank": "", "point_id": office.staff.points[0]})
+    assert answer.status_code == 201, answer.text
+
+
 PAGED = {"rows", "total", "about", "offset", "limit"}
 
 

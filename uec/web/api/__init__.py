@@ -13,12 +13,35 @@ from uec.web.api import resources as _resources  # noqa: F401 - its routes are r
 from uec.web.api import routes, schemas
 
 VERSION = "1.0"
+PROBLEM = "application/problem+json"
+ABOUT = """\
+Applications, cards, batches and lists of a regional universal electronic card.
+
+**Who calls.** `POST /api/session` gives a token for login and password, good for half an hour and narrowed by
+`scopes`; send it as `Authorization: Bearer TOKEN`. Operations without a lock need none. Attempts are limited for each
+sender: 429 says so.
+
+**Refusals** are problems after RFC 9457 (`application/problem+json`): `code` is stable and for programs, `detail` is
+a sentence for people, `errors` names wrong fields. 401: no token, or it has ended; 403: it may not do this; 404: there
+is no such thing; 409: the state does not allow it; 422: fields are missing, unknown or of the wrong kind.
+
+**Lists** come in pages: `offset` and `limit` (at most 200) in, `rows` and `total` out.
+
+**Times** are ISO 8601 with their offset, dates are days of the office's calendar.
+"""
 
 
 class _Api(Api):  # type: ignore[misc]
-    """The description names our own shape of a refusal."""
+    """The description names our own shape of a refusal, and the content type it has."""
 
     ERROR_SCHEMA = schemas.ProblemOutput
+
+    def _register_responses(self) -> None:
+        usual, self.DEFAULT_RESPONSE_CONTENT_TYPE = self.DEFAULT_RESPONSE_CONTENT_TYPE, PROBLEM
+        try:
+            super()._register_responses()
+        finally:
+            self.DEFAULT_RESPONSE_CONTENT_TYPE = usual
 
 
 def add_api(app: Flask, csrf: CSRFProtect) -> None:
@@ -30,7 +53,7 @@ def add_api(app: Flask, csrf: CSRFProtect) -> None:
         OPENAPI_URL_PREFIX="/api",
         OPENAPI_JSON_PATH="openapi.json",
         API_SPEC_OPTIONS={
-            "info": {"description": "Applications, cards, batches and lists of a regional universal electronic card."},
+            "info": {"description": ABOUT},
             "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
         },
     )

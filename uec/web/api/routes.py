@@ -55,7 +55,9 @@ def at(rule: str, method: str = "GET", *, secured: bool = False) -> Callable[[Vi
     """Register a route, described as needing a token when `secured`."""
 
     def register(view: View) -> View:
-        described = blueprint.doc(security=SECURITY)(view) if secured else view
+        first, *others = view.__name__.split("_")
+        told: dict[str, Any] = {"operationId": first + "".join(map(str.capitalize, others))}
+        described = blueprint.doc(**told, **({"security": SECURITY} if secured else {}))(view)
         blueprint.route(rule, methods=[method])(described)
         return view
 
@@ -65,7 +67,7 @@ def at(rule: str, method: str = "GET", *, secured: bool = False) -> Callable[[Vi
 def _asked(values: Values) -> dict[str, Any]:
     """What a list was asked for, as the services take it: one state or all, and the rest by name."""
     return {name: value for name, value in values.items() if name != "state"} | {
-        "states": (values["state"],) if values["state"] else ()
+        "states": (values["state"],) if "state" in values else ()
     }
 
 

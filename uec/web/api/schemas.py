@@ -1,5 +1,6 @@
 """The shapes of the API. What comes in and what goes out are separate classes; unknown fields are refused."""
 
+from enum import Enum
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
@@ -15,7 +16,20 @@ def storable(text: str) -> None:
         raise ValidationError("The text holds a sign that cannot be stored.")
 
 
-TEXT = validate.And(validate.Length(max=500), storable)
+TEXT = (validate.Length(max=500), storable)
+
+
+class Choice(fields.Enum):
+    """One of a table's words, described as the string it is."""
+
+    def __init__(self, words: type[Enum], **options: Any) -> None:
+        """Take and give the words by their values."""
+        super().__init__(words, by_value=True, metadata={"type": "string"}, **options)
+
+
+def told(description: str, example: str) -> dict[str, str]:
+    """What the description of a field says beside its kind."""
+    return {"description": description, "example": example}
 
 
 class Input(Schema):
@@ -30,13 +44,13 @@ class Input(Schema):
 class ProblemOutput(Schema):
     """A refusal (RFC 9457, application/problem+json); `code` is for programs, `errors` names the fields."""
 
-    type = fields.String()
+    type = fields.String(metadata={"example": "about:blank"})
     title = fields.String()
-    status = fields.Integer()
-    detail = fields.String()
-    instance = fields.String()
-    code = fields.String()
-    errors = fields.Dict(keys=fields.String())
+    status = fields.Integer(metadata={"example": 422})
+    detail = fields.String(metadata={"description": "one sentence for people: what is wrong, and what to do"})
+    instance = fields.String(metadata={"description": "the path that was asked for"})
+    code = fields.String(metadata=told("stable, for programs", "uec.invalid_input"))
+    errors = fields.Dict(keys=fields.String(), metadata={"description": "by place and field, where fields are wrong"})
 
 
 class SignInInput(Input):
@@ -64,25 +78,32 @@ class TokenOutput(Schema):
 class ApplicationInput(Input):
     """An application as the applicant writes it; dates in ISO 8601."""
 
-    surname = fields.String(required=True, validate=TEXT)
-    name = fields.String(required=True, validate=TEXT)
-    patronymic = fields.String(load_default="", validate=TEXT)
-    birth_date = fields.Date(required=True)
+    surname = fields.String(required=True, validate=TEXT, metadata=told("as in the document, in Cyrillic", "Иванова"))
+    name = fields.String(required=True, validate=TEXT, metadata={"example": "Мария"})
+    patronymic = fields.String(load_default="", validate=TEXT, metadata=told("empty where there is none", "Петровна"))
+    birth_date = fields.Date(required=True, metadata={"example": "1980-02-29"})
     birth_place = fields.String(required=True, validate=TEXT)
     sex = fields.String(required=True, validate=validate.OneOf(["M", "F"]))
-    snils = fields.String(required=True, validate=TEXT)
-    oms = fields.String(load_default="", validate=TEXT)
+    snils = fields.String(required=True, validate=TEXT, metadata=told("11 digits, grouped or not", "112-233-445 95"))
+    oms = fields.String(load_default="", validate=TEXT, metadata=told("16 digits of the policy", "1000000000000305"))
     doc_type = fields.String(load_default="passport", validate=validate.OneOf(["passport", "birth_certificate"]))
-    doc_series = fields.String(required=True, validate=TEXT)
-    doc_number = fields.String(required=True, validate=TEXT)
-    doc_date = fields.Date(required=True)
+    doc_series = fields.String(
+        required=True, validate=TEXT, metadata=told("4 digits, or II-АБ for a birth certificate", "7110")
+    )
+    doc_number = fields.String(required=True, validate=TEXT, metadata=told("6 digits", "123456"))
+    doc_date = fields.Date(required=True, metadata={"example": "2010-05-05"})
     doc_issuer = fields.String(required=True, validate=TEXT)
     address = fields.String(required=True, validate=TEXT)
-    phone = fields.String(load_default="", validate=TEXT)
+    phone = fields.String(load_default="", validate=TEXT, metadata=told("any usual writing", "+7 912 345-67-89"))
     email = fields.String(load_default="", validate=TEXT)
-    bank = fields.String(load_default="", validate=TEXT)
+    bank = fields.String(load_default="", validate=TEXT, metadata=told("empty: the bank of the region", "Банк Озёрный"))
     point_id = fields.Integer(required=True, strict=True, validate=validate.Range(min=1, max=LARGEST_ID))
-    representative_name = fields.String(load_default=None, allow_none=True, validate=TEXT)
+    representative_name = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=TEXT,
+        metadata={"description": "who applies for a child under the age of entitlement"},
+    )
 
 
 class ReceiptOutput(Schema):
@@ -97,15 +118,15 @@ class ReceiptOutput(Schema):
 class StatusInput(Input):
     """Number and secret of a receipt."""
 
-    number = fields.String(required=True, validate=TEXT)
-    secret = fields.String(required=True, validate=TEXT)
+    number = fields.String(required=True, validate=TEXT, metadata={"example": "2026-0000001"})
+    secret = fields.String(required=True, validate=TEXT, metadata={"example": "BGFK-N4TN-YG6S"})
 
 
 class StatusOutput(Schema):
     """Where an application stands."""
 
     number = fields.String()
-    state = fields.Enum(ApplicationState, by_value=True)
+    state = Choice(ApplicationState)
     submitted_at = fields.AwareDateTime()
     due_on = fields.Date()
     promised_on = fields.Date(allow_none=True)
@@ -126,7 +147,7 @@ class PageInput(Input):
 class ApplicationsInput(PageInput):
     """Which applications."""
 
-    state = fields.Enum(ApplicationState, by_value=True, load_default=None)
+    state = Choice(ApplicationState)
     query = fields.String(load_default="", validate=TEXT)
 
 
@@ -135,8 +156,8 @@ class ApplicationOutput(Schema):
 
     id = fields.Integer()
     number = fields.String()
-    state = fields.Enum(ApplicationState, by_value=True)
-    route = fields.Enum(Route, by_value=True)
+    state = Choice(ApplicationState)
+    route = Choice(Route)
     full_name = fields.String()
     point_id = fields.Integer()
     submitted_at = fields.AwareDateTime()
@@ -146,7 +167,7 @@ class ApplicationOutput(Schema):
 class BatchesInput(PageInput):
     """Which batches."""
 
-    state = fields.Enum(BatchState, by_value=True, load_default=None)
+    state = Choice(BatchState)
 
 
 class BatchOutput(Schema):
@@ -154,7 +175,7 @@ class BatchOutput(Schema):
 
     id = fields.Integer()
     number = fields.String()
-    state = fields.Enum(BatchState, by_value=True)
+    state = Choice(BatchState)
     planned_for = fields.Date()
     point_id = fields.Integer()
     total = fields.Integer()
@@ -165,7 +186,7 @@ class BatchOutput(Schema):
 class CardsInput(PageInput):
     """Which cards."""
 
-    state = fields.Enum(CardState, by_value=True, load_default=None)
+    state = Choice(CardState)
     query = fields.String(load_default="", validate=TEXT)
 
 
@@ -174,7 +195,7 @@ class CardOutput(Schema):
 
     id = fields.Integer()
     number = fields.String()
-    state = fields.Enum(CardState, by_value=True)
+    state = Choice(CardState)
     expires_on = fields.Date(allow_none=True)
     batch_number = fields.String()
     application_number = fields.String()
