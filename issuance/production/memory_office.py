@@ -178,6 +178,8 @@ class Desk:
         """One certificate a key; a key that has one keeps it, and a key of another card is refused."""
         if self._card.chip_id != request.chip_id:
             raise IssuanceError("certificates are asked for another chip than the card's; end the session")
+        if len(set(request.public_keys.values())) != len(request.public_keys):
+            raise IssuanceError("two slots of the card hold the same key; keep the card and call security")
         unsigned = {slot: key for slot, key in request.public_keys.items() if key not in self._office.certificates}
         check_proofs(unsigned, request.proofs)
         return {slot: self._certificate(slot, public_key) for slot, public_key in request.public_keys.items()}

@@ -221,7 +221,11 @@ class BureauCertificates(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CardProfile:
-    """Everything that makes a card of this kind."""
+    """Everything that makes a card of this kind.
+
+    A card of a profile that `orders_print` has its face printed by the office itself: the order is made with the card's
+    first command, and the card is finished only once the number on the plastic was compared with its chip's.
+    """
 
     name: str
     title: str
@@ -234,6 +238,7 @@ class CardProfile:
     data_groups: tuple[DataGroup, ...]
     piv: PivProfile | None = None
     bureau_certificates: BureauCertificates = BureauCertificates.HAND_OVER
+    orders_print: bool = False
 
     def pin(self, name: str) -> PinProfile:
         """The PIN of this name; KeyError when the profile has none."""

@@ -143,6 +143,12 @@ def spoil(session: Session, card_id: int, *, reason: str, actor: Actor, now: dat
     session.commit()
 
 
+def order_missing(session: Session, card_id: int, *, actor: Actor, now: datetime) -> None:
+    """Order the print of a card that has no standing order, as its profile says; the caller commits."""
+    if not _standing(session, [card_id]):
+        _order(session, [card_id], actor, now)
+
+
 def require_matched(session: Session, card: Card) -> None:
     """Raise `PrintNotMatched` when the card has an order whose print was not compared with it yet."""
     order = next(iter(_standing(session, [card.id])), None)

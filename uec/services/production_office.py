@@ -39,7 +39,7 @@ from issuance.production.bundle import (
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import NotFound, Stale, StoreUnavailable
-from uec.services import card_jobs, certification, journal, operations, stock_cards
+from uec.services import card_jobs, certification, journal, operations, print_orders, stock_cards
 from uec.services.applicant_secret import RandomBytes
 from uec.services.journal_writer import JournalWriter, Page
 from uec.services.views import OperationView
@@ -47,6 +47,8 @@ from uec.store.engine import reading
 from uec.store.tables import Batch, Card
 
 HUB = system_actor("hub")
+PRINTED = frozenset({RecordKind.CHIP_CLAIMED, RecordKind.INSPECTED})
+"""Where a card whose profile asks for a print must have an order: from its beginning, and at its end."""
 _log = logging.getLogger(__name__)
 
 
@@ -148,6 +150,8 @@ class DatabaseOffice:
     def _append_all(self, session: Session, records: list[Record]) -> None:
         card_id = self._known_card()
         after = journal.last_number(session, card_id) if self._seq is None else self._seq
+        if self._bench.profile.orders_print and any(record.kind in PRINTED for record in records):
+            print_orders.order_missing(session, card_id, actor=self._actor, now=self._bench.clock())
         journal.append_all(
             session,
             card_id,

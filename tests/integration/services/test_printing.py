@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from uec.services.forms import InvalidForm
 from uec.services.intake import submit_application
 from uec.services.print_orders import WrongPrint
 from uec.services.printing import Printer, UnprintableCards
+from uec.services.views import OperationView
 from uec.store.tables import Application, AuditEntry, Card
 from uec.store.tables.printing import PrintOrder
 
@@ -106,6 +108,32 @@ def test_a_card_is_not_finished_before_plastic_and_chip_agree(office: CardOffice
 
 def test_a_card_that_was_never_ordered_is_finished_as_ever(office: CardOffice) -> None:
     (card_id,) = office.make_cards(1)
+    assert office.card(card_id).state is CardState.PERSONALISED
+
+
+def test_a_profile_may_order_the_print_of_its_cards_itself(office: CardOffice) -> None:
+    """No card of it is finished without: neither one nobody ordered, nor one whose print was given up."""
+    bench = office.desk.bench
+    office.desk = replace(office.desk, bench=replace(bench, profile=replace(bench.profile, orders_print=True)))
+    batch_id = prepared(office, 1)
+    with office.sessions() as session:
+        card_id = session.scalars(select(Card.id)).one()
+
+    def make() -> OperationView:
+        office.request(OperationKind.PERSONALISE, card_id)
+        (ended,) = office.work()
+        return ended
+
+    assert make().error_code == "uec.print_not_matched"
+    assert states(office, batch_id) == [PrintState.ORDERED]
+    sheet(office, batch_id)
+    with office.sessions() as session:
+        print_orders.spoil(session, card_id, reason="полоса", actor=office.staff.producer, now=office.clock())
+    assert make().error_code == "uec.print_not_matched"
+    sheet(office, batch_id)
+    match(office, numbers(office)[0], batch_id, card_id)
+    done = make()
+    assert done.state is OperationState.DONE, done.error_text
     assert office.card(card_id).state is CardState.PERSONALISED
 
 

@@ -66,6 +66,17 @@ def test_a_key_has_one_certificate_and_one_card(line: Line, serial: Serial) -> N
         line.office.desk(other).certificates(CertificatesWanted(other, f"k{other}", keys, proofs))
 
 
+def test_one_key_in_two_slots_is_not_certified(line: Line, serial: Serial) -> None:
+    """A chip that draws the same key twice has no randomness."""
+    number = line.order(serial())
+    claim(line, number, f"s{number}")
+    key = ec.generate_private_key(ec.SECP256R1())
+    keys = public_keys_of({"authentication": key, "signature": key})
+    with pytest.raises(IssuanceError, match="same key"):
+        line.office.desk(number).certificates(CertificatesWanted(number, f"s{number}", keys))
+    assert not set(keys.values()) & set(line.office.certificates)
+
+
 def test_a_key_that_was_not_proved_is_not_certified(line: Line, serial: Serial) -> None:
     number = line.order(serial())
     claim(line, number, f"p{number}")
