@@ -14,6 +14,8 @@ INDEFINITE = 0x80
 END = b"\x00\x00"
 CONSTRUCTED_OCTETS = der.OCTET_STRING | der.CONSTRUCTED
 PIECE_BYTES = 1 << 16
+NESTING_MAX = 16
+"""Parts within parts of a string; writers cut one level deep."""
 SMALL_BYTES = 1 << 20
 """What is read into memory at once (certificates, signer, recipients) is never larger."""
 
@@ -85,14 +87,16 @@ class BerReader:
             raise refused("too-large", "a part of the file is impossibly large")
         return der.head(tag, size) + self.exactly(size)
 
-    def octets(self, tag: int) -> Iterator[bytes]:
+    def octets(self, tag: int, nesting: int = NESTING_MAX) -> Iterator[bytes]:
         """The content of an octet string in pieces: in one part (`tag`), or cut into parts (`tag`, constructed)."""
+        if not nesting:
+            raise _malformed()
         found, size = self.head()
         if found == tag and size is not None:
             yield from self._pieces(size)
         elif found == tag | der.CONSTRUCTED and size is None:
             while self.peek() != (0, 0):
-                yield from self.octets(der.OCTET_STRING)
+                yield from self.octets(der.OCTET_STRING, nesting - 1)
             self.head()
         elif found == tag | der.CONSTRUCTED and size is not None:
             yield from self._parts(size)
