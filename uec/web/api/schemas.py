@@ -19,7 +19,7 @@ def storable(text: str) -> None:
 TEXT = (validate.Length(max=500), storable)
 
 
-class Choice(fields.Enum):
+class Choice(fields.Enum[Any]):
     """One of a table's words, described as the string it is."""
 
     def __init__(self, words: type[Enum], **options: Any) -> None:
