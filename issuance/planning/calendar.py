@@ -44,12 +44,6 @@ class WorkingCalendar:
             day += ONE_DAY
         return day
 
-    def previous_working(self, day: date) -> date:
-        """The last working day on or before `day`."""
-        while not self.is_working(day):
-            day -= ONE_DAY
-        return day
-
     def after(self, day: date, working_days: int) -> date:
         """The day that comes `working_days` working days after `day` (0: the first working day on or after it)."""
         day = self.next_working(day)

@@ -25,7 +25,6 @@ from uec.domain.bureau import (
     ConsignmentState,
     OrderedState,
     OrderEvent,
-    OrderState,
 )
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import BatchState, CardState, OperationState, advance
@@ -297,8 +296,3 @@ def spoiled(session: Session, order_id: int) -> int:
     """Blanks of an order that were spoiled."""
     wanted = select(func.count()).where(BureauChip.order_id == order_id, BureauChip.spoiled.is_not(None))
     return session.scalar(wanted) or 0
-
-
-def state_of(session: Session, order_id: int) -> OrderState:
-    """Where an order stands."""
-    return present(session, BureauOrder, order_id).state

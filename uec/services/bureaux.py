@@ -112,21 +112,6 @@ def end(session: Session, bureau_id: int, *, actor: Actor, now: datetime) -> Non
     session.commit()
 
 
-def set_transport(session: Session, bureau_id: int, version: int, *, actor: Actor, now: datetime) -> None:
-    """Say which version of the vault's bureau transport keys is this bureau's; it has to be approved anew."""
-    actor.require(Permission.MANAGE_STATIONS)
-    row = locked(session, Bureau, bureau_id)
-    if version < 1 or session.scalar(
-        select(Bureau.id).where(Bureau.transport_version == version, Bureau.id != bureau_id)
-    ):
-        raise InvalidInput("This version is another bureau's, or no version: look at `uec keys list`.", field="version")
-    if row.state is not PartnerState.PROPOSED:
-        raise InvalidInput("A bureau's transport key is set before it is approved: propose it anew.", field="version")
-    row.transport_version = version
-    _tell(session, "transport", row, actor, now, version=version)
-    session.commit()
-
-
 def add_certificate(
     session: Session, bureau_id: int, content: bytes, *, use: CertificateUse, actor: Actor, now: datetime
 ) -> int:

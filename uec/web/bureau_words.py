@@ -51,7 +51,6 @@ ACTIONS: Mapping[str, Text] = {
     "bureau.propose": _l("Bureau proposed"),
     "bureau.approve": _l("Bureau approved"),
     "bureau.end": _l("Bureau ended"),
-    "bureau.transport": _l("Transport key of a bureau named"),
     "bureau.certificate": _l("Certificate of a bureau proposed"),
     "bureau.certificate.approve": _l("Certificate of a bureau approved"),
     "bureau.certificate.end": _l("Certificate of a bureau ended"),

@@ -48,7 +48,7 @@ SOON = replace(RULES, freeze_days=2)
 
 def let_in(session: Session, office: Office, *, until: date = date(2027, 1, 1)) -> None:
     """A bureau with everything that makes it ready, its certificates good until a day."""
-    keeper = add_staff(session, "keeper", Role.STOREKEEPER)
+    keeper = add_staff(session, "bureau-keeper", Role.STOREKEEPER)
     store = stock_intake.add_store(
         session, code="NORTH", name="North", kind=StoreKind.CENTRAL, point_id=None, enforced=True, actor=keeper, now=NOW
     )

@@ -20,7 +20,7 @@ def test_a_clerk_decides_about_who_is_missing(colleague, office: CardOffice) -> 
         first, second = (row.id for row in rows)
     officer = colleague("officer")
     assert colleague("planner").get("/office/missing").status_code == 403
-    assert "Пропали из регистра" in officer.get("/office/twins").text
+    assert "Пропали из реестра" in officer.get("/office/twins").text
     page = officer.get("/office/missing").text
     assert "Решения ждут 2 жителя." in page and "R00000001" in page
     empty = press(officer, f"/office/missing/{first}", "/office/missing", verdict="gone", reason=" ")
