@@ -69,8 +69,12 @@ def enrol(
         return known
     found = select(Station).where(Station.enrolment_code_hash == code_hash(code), Station.revoked_at.is_(None))
     station = session.scalar(found.with_for_update())
-    if station is None or station.enrolment_expires_at is None or station.enrolment_expires_at <= now:
-        raise StationRefused("The code is wrong, spent or too old: ask security for a new one.", reason="code")
+    if station is None or station.enrolment_expires_at is None:
+        raise StationRefused(
+            "The code is wrong, or spent already: type it as it was told, or ask security for a new one.", reason="code"
+        )
+    if station.enrolment_expires_at <= now:
+        raise StationRefused("The code is too old: ask security for a new one.", reason="expired")
     if not proven:
         raise StationRefused("The station's key does not prove itself: install the station anew.", reason="key")
     station.public_key, station.enrolment_code_hash, station.enrolment_expires_at = public_key, None, None
