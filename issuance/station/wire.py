@@ -195,7 +195,7 @@ def decode(text: str | bytes) -> Message:
         content = json.loads(text)
         kind = _KINDS[content.pop("type")]
         values = {field.name: _typed(field.type, content.pop(field.name)) for field in fields(kind)}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadMessage(type(error).__name__) from error
     if content:
         raise BadMessage(f"unknown key {next(iter(content))!r}")

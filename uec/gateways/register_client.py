@@ -82,7 +82,7 @@ class RegisterGateway:
             return _silence(f"the register answered with HTTP status {response.status_code}")
         try:
             return response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return _silence("the register's answer cannot be read")
 
 

@@ -174,6 +174,7 @@ def test_nobody_listens() -> None:
         b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
         b"nonsense\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + b"[" * 50_000,
         b"",
     ],
 )
@@ -204,6 +205,7 @@ def test_the_standin_refuses_what_it_cannot_read(standin: StandIn) -> None:
 
     assert post("/v1/checks/SNILS", b"not json") == 400
     assert post("/v1/checks/SNILS", b"[]") == 400
+    assert post("/v1/checks/SNILS", b"[" * 50_000) == 400
     assert post("/v1/checks/SNILS", b"{}") == 400
     assert post("/v1/checks/SNILS", json.dumps({"person": {"snils": 5}}).encode()) == 400
     assert post("/v1/checks/NOTHING", b'{"person": {}}') == 400

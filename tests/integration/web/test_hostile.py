@@ -95,6 +95,13 @@ def test_any_json_is_refused_in_one_shape(client: FlaskClient, address: str, bod
     assert set(answer.json) == {"type", "title", "status", "detail", "instance", "code", "errors"}
 
 
+@pytest.mark.parametrize("address", ["/api/session", "/api/applications", "/api/refusals"])
+@pytest.mark.parametrize("deep", ["[", '{"a":', '{"login":['])
+def test_json_of_endless_depth_is_no_json(client: FlaskClient, address: str, deep: str) -> None:
+    answer = client.post(address, data=deep * 100_000, content_type="application/json")
+    assert answer.status_code == 400 and answer.content_type == "application/problem+json", answer.text[:200]
+
+
 @NEVER
 @given(data=st.data())
 def test_bodies_of_the_described_shape_never_break_the_api(client: FlaskClient, data: st.DataObject) -> None:

@@ -92,3 +92,9 @@ def test_wrong_types_are_refused(text: str) -> None:
 def test_what_is_signed_cannot_be_shifted() -> None:
     assert to_sign("enrol", b"ab", b"c") != to_sign("enrol", b"a", b"bc")
     assert to_sign("enrol", b"ab") != to_sign("sign-in", b"ab")
+
+
+@pytest.mark.parametrize("deep", ["[", '{"type":', '{"type":"hello","random":['])
+def test_a_message_of_endless_depth_is_none(deep: str) -> None:
+    with pytest.raises(BadMessage):
+        decode(deep * 100_000)

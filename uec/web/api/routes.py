@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
-from flask import current_app, request, url_for
+from flask import Request, current_app, request, url_for
 from flask_smorest import Blueprint
 from marshmallow import Schema
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest
 
 from uec.domain.actors import CITIZEN
 from uec.domain.lifecycle import Route
@@ -24,7 +26,25 @@ from uec.web.limits import SharedWindow
 View = TypeVar("View", bound=Callable[..., Any])
 Values = Mapping[str, Any]
 
-blueprint = Blueprint("api", __name__, url_prefix="/api", description="The office for programs")
+
+class _Parser(FlaskParser):
+    """Reads bodies; one that is nested deeper than can be read is refused like one that is no JSON."""
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        """Read the body; raises `BadRequest`."""
+        try:
+            return super().load_json(req, schema)
+        except RecursionError as error:
+            raise BadRequest from error
+
+
+class _Blueprint(Blueprint):  # type: ignore[misc]
+    """Routes whose bodies the parser above reads."""
+
+    ARGUMENTS_PARSER = _Parser()
+
+
+blueprint = _Blueprint("api", __name__, url_prefix="/api", description="The office for programs")
 SECURITY: list[dict[str, list[str]]] = [{"token": []}]
 
 
