@@ -2,8 +2,7 @@
 
 Hides the processes and their sockets. A batch goes to whichever process is free. Each is sent the next two batches
 while it is at one, so that it does not wait even where a busy machine lets the vault wait; beyond that a batch waits
-here. Asking again after a death is safe: a signature that
-nobody received has no effect.
+here. Asking again after a death is safe: a signature that nobody received has no effect.
 """
 
 import contextlib

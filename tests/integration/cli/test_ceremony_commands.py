@@ -20,10 +20,8 @@ from tests.support.key_office import (
     SECOND,
     actions_of,
     ask,
-    copy_of,
     entry,
     history_of,
-    make_office,
     said,
     share_entry,
     store_of,
@@ -34,62 +32,51 @@ from uec.cli import run
 ANNA, BORIS = entry("Anna", FIRST), entry("Boris", SECOND)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_office(tmp_path_factory.mktemp("made"))
-
-
-@pytest.fixture
-def office(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which `uec init` has run."""
-    return copy_of(made, tmp_path, monkeypatch)
-
-
-def masters(office: Path) -> int:
-    with FileVault.unlock(office / "state" / "vault.json", PASSPHRASES) as vault:
+def masters(key_office: Path) -> int:
+    with FileVault.unlock(key_office / "state" / "vault.json", PASSPHRASES) as vault:
         return len(vault.describe(KeyPurpose.CARD_MASTER))
 
 
-def test_a_ceremony_broken_off_makes_no_key_but_its_custodians_are_known(office: Path) -> None:
+def test_a_ceremony_broken_off_makes_no_key_but_its_custodians_are_known(key_office: Path) -> None:
     broken = ask("ceremony", typed=ANNA)  # and then nobody types any more
-    assert broken.exit_code == 1 and masters(office) == 1
+    assert broken.exit_code == 1 and masters(key_office) == 1
     assert not Path("key-ceremony.pdf").exists()
-    assert history_of(office) == {"anna": Place(Scheme.COMPONENT, 1)}
+    assert history_of(key_office) == {"anna": Place(Scheme.COMPONENT, 1)}
     # Begun anew, Anna may not have the other component: she knows the first one.
     swapped = entry("Boris", SECOND) + entry("anna", FIRST) + entry("Vera", FIRST) + "y\n"
     again = ask("ceremony", typed=swapped)
     assert again.exit_code == 0 and again.output.count("must not see it") == 1
-    assert masters(office) == 2
-    assert actions_of(office)[-4:] == ["key.part"] * 3 + ["key.ceremony"]
+    assert masters(key_office) == 2
+    assert actions_of(key_office)[-4:] == ["key.part"] * 3 + ["key.ceremony"]
 
 
-def test_a_division_broken_off_is_remembered_from_the_moment_words_are_shown(office: Path) -> None:
+def test_a_division_broken_off_is_remembered_from_the_moment_words_are_shown(key_office: Path) -> None:
     broken = ask("divide", "--shares", "3", "--needed", "2", typed="Anna\nyes\nBoris\n")
     assert broken.exit_code == 1
-    assert history_of(office) == {"anna": Place(Scheme.SHARE, 1), "boris": Place(Scheme.SHARE, 2)}
+    assert history_of(key_office) == {"anna": Place(Scheme.SHARE, 1), "boris": Place(Scheme.SHARE, 2)}
     assert not Path("key-ceremony.pdf").exists()
 
 
-def test_a_key_with_another_check_value_than_the_papers_is_not_taken(office: Path) -> None:
+def test_a_key_with_another_check_value_than_the_papers_is_not_taken(key_office: Path) -> None:
     refused = ask("ceremony", typed=ANNA + BORIS + "n\n")
-    assert refused.exit_code == 1 and masters(office) == 1
+    assert refused.exit_code == 1 and masters(key_office) == 1
     assert not Path("key-ceremony.pdf").exists()
     assert ask("ceremony", typed=ANNA + BORIS + "y\n").exit_code == 0  # the same people, the same components
 
 
 @pytest.mark.parametrize("command", ["ceremony", "divide"])
-def test_a_protocol_is_never_written_over_another(office: Path, command: str) -> None:
+def test_a_protocol_is_never_written_over_another(key_office: Path, command: str) -> None:
     Path("key-ceremony.pdf").write_bytes(b"signed by all")
     refused = ask(command, typed=ANNA + BORIS + "y\n")
     assert refused.exit_code == 1 and "is there already" in said(refused)
     assert "Name" not in refused.output, "nobody has typed anything yet"
     assert Path("key-ceremony.pdf").read_bytes() == b"signed by all"
-    assert history_of(office) == {}
+    assert history_of(key_office) == {}
 
 
 @pytest.mark.parametrize("command", ["ceremony", "divide"])
 def test_a_place_without_room_for_the_protocol_is_told_before_anybody_types(
-    office: Path, command: str, monkeypatch: pytest.MonkeyPatch
+    key_office: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = ask(command, "--protocol", "nowhere/p.pdf", typed=ANNA)
     assert away.exit_code == 1 and "No such file" in said(away) and "Name" not in away.output
@@ -103,7 +90,7 @@ def test_a_place_without_room_for_the_protocol_is_told_before_anybody_types(
     assert not Path("key-ceremony.pdf").exists()
 
 
-def test_the_protocol_is_its_owners_only_and_as_long_as_its_pdf(office: Path) -> None:
+def test_the_protocol_is_its_owners_only_and_as_long_as_its_pdf(key_office: Path) -> None:
     assert ask("ceremony", typed=ANNA + BORIS + "y\n").exit_code == 0
     file = Path("key-ceremony.pdf")
     assert file.stat().st_mode & 0o777 == 0o600
@@ -122,15 +109,15 @@ def test_the_protocol_is_its_owners_only_and_as_long_as_its_pdf(office: Path) ->
     ],
     ids=["no hex", "odd hex", "too long", "wrong check value", "check value of letters", "no name"],
 )
-def test_what_is_mistyped_is_told_and_asked_for_again(office: Path, typed: str, told: str) -> None:
+def test_what_is_mistyped_is_told_and_asked_for_again(key_office: Path, typed: str, told: str) -> None:
     done = ask("ceremony", typed=typed + ANNA + BORIS + "y\n")
     assert done.exit_code == 0, said(done)
     assert told in done.output
     assert FIRST.hex() not in done.output
-    assert history_of(office) == {"anna": Place(Scheme.COMPONENT, 1), "boris": Place(Scheme.COMPONENT, 2)}
+    assert history_of(key_office) == {"anna": Place(Scheme.COMPONENT, 1), "boris": Place(Scheme.COMPONENT, 2)}
 
 
-def test_shares_of_another_key_of_another_length_or_entered_twice_are_told(office: Path) -> None:
+def test_shares_of_another_key_of_another_length_or_entered_twice_are_told(key_office: Path) -> None:
     parts = shares.split(Secret(FIRST), threshold=2, count=3)
     other = shares.split(Secret(SECOND), threshold=2, count=3)
     longer = shares.split(Secret(bytes(32)), threshold=2, count=2)
@@ -147,7 +134,7 @@ def test_shares_of_another_key_of_another_length_or_entered_twice_are_told(offic
     for told in ("key of 32 bytes", "not needed any more", "of another key than the first", "must not see it"):
         assert told in done.output, told
     assert kcv_aes(FIRST).hex().upper() in done.output
-    assert history_of(office) == {"vera": Place(Scheme.SHARE, 1), "gleb": Place(Scheme.SHARE, 2)}
+    assert history_of(key_office) == {"vera": Place(Scheme.SHARE, 1), "gleb": Place(Scheme.SHARE, 2)}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +151,7 @@ def test_shares_of_another_key_of_another_length_or_entered_twice_are_told(offic
     ids=str,
 )
 def test_what_no_ceremony_makes_is_refused_before_anybody_types(
-    office: Path, arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]
+    key_office: Path, arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["keys", "ceremony", *arguments, *OPEN]) == code
     told = capsys.readouterr()
@@ -173,14 +160,14 @@ def test_what_no_ceremony_makes_is_refused_before_anybody_types(
 
 
 def test_nobody_else_waits_for_the_database_while_custodians_type(
-    office: Path, monkeypatch: pytest.MonkeyPatch
+    key_office: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     prompt = click.prompt
 
     def typing(text: str, **options: object) -> object:
         asked.append(text)
-        with store_of(office) as session:  # SQLite would refuse it while the ceremony holds a transaction
+        with store_of(key_office) as session:  # SQLite would refuse it while the ceremony holds a transaction
             session.connection().exec_driver_sql("UPDATE number_series SET next = next")
             session.commit()
         return prompt(text, **options)  # type: ignore[arg-type]

@@ -25,10 +25,8 @@ from tests.support.key_office import (
     SECOND,
     actions_of,
     ask,
-    copy_of,
     entry,
     history_of,
-    make_office,
     share_entry,
     store_of,
 )
@@ -41,18 +39,7 @@ from uec.store.tables import KeyVersion
 COMPONENTS = "\n".join(("11" * 32, "22" * 31 + "23")) + "\n"
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_office(tmp_path_factory.mktemp("made"))
-
-
-@pytest.fixture
-def office(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which `uec init` has run."""
-    return copy_of(made, tmp_path, monkeypatch)
-
-
-def test_a_ceremony_makes_a_key_and_a_signed_protocol_and_remembers_who_held_what(office: Path) -> None:
+def test_a_ceremony_makes_a_key_and_a_signed_protocol_and_remembers_who_held_what(key_office: Path) -> None:
     whole = bytes(a ^ b for a, b in zip(FIRST, SECOND, strict=True))
     mistyped = f"Анна Ким\n{SECOND.hex()}\n000000\n"
     typed = mistyped + entry("Анна Ким", FIRST) + entry("Анна Ким", SECOND) + entry("Boris", SECOND) + "y\n"
@@ -62,7 +49,7 @@ def test_a_ceremony_makes_a_key_and_a_signed_protocol_and_remembers_who_held_wha
     assert kcv_aes(whole).hex().upper() in done.output
     assert FIRST.hex() not in done.output and whole.hex() not in done.output
     assert Path("protocol.pdf").read_bytes().startswith(b"%PDF-")
-    with FileVault.unlock(office / "state" / "vault.json", PASSPHRASES) as vault:
+    with FileVault.unlock(key_office / "state" / "vault.json", PASSPHRASES) as vault:
         newest = vault.describe(KeyPurpose.CARD_MASTER)[-1]
         assert (newest.ref.version, newest.state, newest.check_value) == (2, "active", kcv_aes(whole).hex().upper())
     # In the next ceremony the two may not change places.
@@ -72,11 +59,11 @@ def test_a_ceremony_makes_a_key_and_a_signed_protocol_and_remembers_who_held_wha
     assert again.output.count("must not see it") == 2
 
 
-def test_the_protocols_signature_is_the_audit_keys(office: Path) -> None:
+def test_the_protocols_signature_is_the_audit_keys(key_office: Path) -> None:
     held = Ceremony(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, 2, {})
     for place, (name, component) in enumerate((("Щукина, Анна №1", FIRST), ("Boris", SECOND)), 1):
         held = held.enter(name, place, Secret(component), kcv_aes(component).hex())
-    with FileVault.unlock(office / "state" / "vault.json", PASSPHRASES) as vault:
+    with FileVault.unlock(key_office / "state" / "vault.json", PASSPHRASES) as vault:
         signed: list[bytes] = []
         real = vault.sign
 
@@ -93,20 +80,20 @@ def test_the_protocols_signature_is_the_audit_keys(office: Path) -> None:
     assert FIRST.hex().encode() not in signed[0] and len(pdf) > 800
 
 
-def test_a_key_made_ahead_waits_until_it_is_moved(office: Path) -> None:
+def test_a_key_made_ahead_waits_until_it_is_moved(key_office: Path) -> None:
     made = ask("rotate", "card-master", "--ahead")
     assert made.exit_code == 0 and "waits for `uec keys move card-master 2 activate`" in made.output
-    with FileVault.unlock(office / "state" / "vault.json", PASSPHRASES) as vault:
+    with FileVault.unlock(key_office / "state" / "vault.json", PASSPHRASES) as vault:
         assert vault.active(KeyPurpose.CARD_MASTER).version == 1
         assert [info.state for info in vault.describe(KeyPurpose.CARD_MASTER)] == ["active", "pre-active"]
-    with store_of(office) as session:
+    with store_of(key_office) as session:
         assert session.get_one(KeyVersion, ("card-master", 2)).state == "pre-active"
     assert "is active" in ask("move", "card-master", "2", "activate").output
-    with FileVault.unlock(office / "state" / "vault.json", PASSPHRASES) as vault:
+    with FileVault.unlock(key_office / "state" / "vault.json", PASSPHRASES) as vault:
         assert [info.state for info in vault.describe(KeyPurpose.CARD_MASTER)] == ["retired", "active"]
 
 
-def test_a_key_goes_through_its_states(office: Path) -> None:
+def test_a_key_goes_through_its_states(key_office: Path) -> None:
     assert ask("rotate").exit_code == 0
     assert "is compromised" in ask("move", "card-master", "1", "compromise").output
     refused = ask("move", "card-master", "2", "destroy", typed="y\n")
@@ -118,16 +105,16 @@ def test_a_key_goes_through_its_states(office: Path) -> None:
     assert run(["keys", "move", "nothing", "1", "retire", *OPEN]) == 2
 
 
-def test_keys_are_backed_up_and_restored_in_another_office(office: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_backed_up_and_restored_in_another_office(key_office: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = ask("list").output
     made = ask("back-up", "keys.backup", typed=COMPONENTS)
     assert made.exit_code == 0 and "check value" in made.output, made.output
     taken = ask("restore", "keys.backup", typed=COMPONENTS)
     assert taken.exit_code != 0  # this vault has keys
-    other = office / "other"
+    other = key_office / "other"
     other.mkdir()
     for name in ("first", "second", "keys.backup"):
-        (other / name).write_bytes((office / name).read_bytes())
+        (other / name).write_bytes((key_office / name).read_bytes())
     (other / "uec.toml").write_text('state_dir = "state"\n')
     monkeypatch.chdir(other)
     wrong = ask("restore", "keys.backup", typed="\n".join(("11" * 32, "33" * 32)) + "\n")
@@ -143,7 +130,7 @@ def keys_of(told: str) -> list[list[str]]:
     return [line.split("\t")[:8] for line in told.splitlines() if "\t" in line]
 
 
-def test_three_of_five_custodians_make_a_key_and_one_who_held_a_component_does_not(office: Path) -> None:
+def test_three_of_five_custodians_make_a_key_and_one_who_held_a_component_does_not(key_office: Path) -> None:
     typed = entry("Анна Ким", FIRST) + entry("Boris", SECOND) + "y\n"
     assert ask("ceremony", "--protocol", "1.pdf", typed=typed).exit_code == 0
     parts = shares.split(Secret(FIRST), threshold=3, count=5)
@@ -163,14 +150,14 @@ def test_three_of_five_custodians_make_a_key_and_one_who_held_a_component_does_n
     assert kcv_aes(FIRST).hex().upper() in done.output
     assert FIRST.hex() not in done.output
     assert not any(" ".join(part.words.reveal().decode().split()[5:8]) in done.output for part in parts)
-    assert history_of(office) == {
+    assert history_of(key_office) == {
         "анна ким": Place(Scheme.COMPONENT, 1),
         "boris": Place(Scheme.COMPONENT, 2),
         "вера": Place(Scheme.SHARE, 5),
         "глеб": Place(Scheme.SHARE, 2),
         "дина": Place(Scheme.SHARE, 4),
     }
-    with FileVault.unlock(office / "state" / "vault.json", PASSPHRASES) as vault:
+    with FileVault.unlock(key_office / "state" / "vault.json", PASSPHRASES) as vault:
         assert vault.describe(KeyPurpose.PIN_MASTER)[-1].check_value == kcv_aes(FIRST).hex().upper()
     printed = " ".join(page.extract_text() for page in PdfReader("2.pdf").pages)
     for fact in (
@@ -185,7 +172,7 @@ def test_three_of_five_custodians_make_a_key_and_one_who_held_a_component_does_n
 
 
 def test_a_divided_key_guards_a_backup_and_a_lost_custodian_is_not_missed(
-    office: Path, monkeypatch: pytest.MonkeyPatch
+    key_office: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = ("Анна", "Boris", "Вера")
     divided = ask(
@@ -197,16 +184,16 @@ def test_a_divided_key_guards_a_backup_and_a_lost_custodian_is_not_missed(
     words = [" ".join(re.findall(r"\d ([a-z]{4,})\b", screen.partition("check value")[0])) for screen in shown]
     assert [len(line.split()) for line in words] == [33] * 3
     assert max(map(len, divided.output.splitlines())) <= 80
-    assert history_of(office)["boris"] == Place(Scheme.SHARE, 2)
+    assert history_of(key_office)["boris"] == Place(Scheme.SHARE, 2)
     taken = ask("back-up", "keys.backup", "--shares", typed=f"{words[0]}\n{words[1]}\n")
     assert taken.exit_code == 0, taken.output
-    assert (office / "keys.backup").stat().st_mode & 0o077 == 0
+    assert (key_office / "keys.backup").stat().st_mode & 0o077 == 0
     # The first custodian is gone, with share and passphrase; the others choose new passphrases for a new vault.
-    other = office / "other"
+    other = key_office / "other"
     other.mkdir()
-    (other / "keys.backup").write_bytes((office / "keys.backup").read_bytes())
+    (other / "keys.backup").write_bytes((key_office / "keys.backup").read_bytes())
     (other / "first").write_text("a successor of the first")
-    (other / "second").write_bytes((office / "second").read_bytes())
+    (other / "second").write_bytes((key_office / "second").read_bytes())
     (other / "uec.toml").write_text('state_dir = "state"\n')
     told = ask("list").output
     monkeypatch.chdir(other)
@@ -216,32 +203,32 @@ def test_a_divided_key_guards_a_backup_and_a_lost_custodian_is_not_missed(
     assert keys_of(ask("list").output) == keys_of(told)
 
 
-def test_one_person_is_given_one_share(office: Path) -> None:
+def test_one_person_is_given_one_share(key_office: Path) -> None:
     typed = "Анна\nyes\nанна\nBoris\nyes\n"
     done = ask("divide", "--shares", "2", "--needed", "2", "--algorithm", "aes-128", "--protocol", "d.pdf", typed=typed)
     assert done.exit_code == 0 and done.output.count("must not see it") == 1, done.output
 
 
-def test_a_period_is_set_and_shown(office: Path) -> None:
+def test_a_period_is_set_and_shown(key_office: Path) -> None:
     assert ask("period", "card-master", "1", "--until", "2001-01-01").exit_code == 0
     line = next(line for line in ask("list").output.splitlines() if line.startswith("card-master"))
     assert "2001-01-01\tover" in line
     assert run(["keys", "period", "card-master", "9", "--until", "2030-01-01", *OPEN]) != 0
-    with store_of(office) as session:
+    with store_of(key_office) as session:
         row = session.get(KeyVersion, ("card-master", 1))
         assert row is not None and row.expires_at == datetime(2001, 1, 1, tzinfo=UTC)
 
 
-def test_a_damaged_vault_goes_back_to_its_previous_copy_by_a_command_and_an_entry(office: Path) -> None:
-    vault = office / "state" / "vault.json"
+def test_a_damaged_vault_goes_back_to_its_previous_copy_by_a_command_and_an_entry(key_office: Path) -> None:
+    vault = key_office / "state" / "vault.json"
     assert ask("rotate", "pin-master").exit_code == 0
     vault.write_bytes(vault.read_bytes()[:-40])
     refused = ask("list")
     assert refused.exit_code != 0 and "restore-previous" in str(refused.exception)
     done = click.testing.CliRunner().invoke(keys, ["restore-previous"])
     assert done.exit_code == 0, done.output
-    assert (office / "state" / "vault.json.damaged").exists()
-    assert "key.restore-previous" in actions_of(office)
+    assert (key_office / "state" / "vault.json.damaged").exists()
+    assert "key.restore-previous" in actions_of(key_office)
     # The rotation is in the office's memory and not in the copy: nothing is changed before custodians have looked.
     assert ask("rotate", "audit").exit_code != 0
     assert ask("agree").exit_code == 0
@@ -249,19 +236,19 @@ def test_a_damaged_vault_goes_back_to_its_previous_copy_by_a_command_and_an_entr
     assert click.testing.CliRunner().invoke(keys, ["restore-previous"]).exit_code != 0  # whole again
 
 
-def test_new_passphrases_open_the_vault_and_the_old_ones_no_copy_of_it(office: Path) -> None:
+def test_new_passphrases_open_the_vault_and_the_old_ones_no_copy_of_it(key_office: Path) -> None:
     for name in ("third", "fourth"):
         Path(name).write_text(f"the {name} custodian")
     done = ask("passphrases", "--new-passphrase-file", "third", "--new-passphrase-file", "fourth")
     assert done.exit_code == 0, done.output
     fresh = (Secret(b"the third custodian"), Secret(b"the fourth custodian"))
-    vault = office / "state" / "vault.json"
+    vault = key_office / "state" / "vault.json"
     for path in (vault, storage.previous_of(vault)):
         with pytest.raises(VaultUnlockError):
             sealing.unseal(path.read_bytes(), PASSPHRASES)
         assert sealing.unseal(path.read_bytes(), fresh)
     assert ask("list").exit_code != 0
-    assert "key.passphrases" in actions_of(office)
+    assert "key.passphrases" in actions_of(key_office)
 
 
 def test_every_command_of_keys_explains_itself_with_an_example() -> None:

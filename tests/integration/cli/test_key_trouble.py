@@ -7,7 +7,7 @@ import pytest
 
 from issuance.keys import storage
 from issuance.keys.file_vault import FileVault
-from tests.support.key_office import FIRST, OPEN, SECOND, copy_of, entry, make_office, store_of
+from tests.support.key_office import FIRST, OPEN, SECOND, copy_of, entry, store_of
 from tests.support.keys import PASSPHRASES
 from uec.cli import run
 from uec.cli.keys import keys
@@ -41,9 +41,10 @@ NO_VAULT_OPENED = {"restore-previous"}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(made_office: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An office whose vault counted on, and an older copy of its vault beside."""
-    folder = make_office(tmp_path_factory.mktemp("made"))
+    folder = tmp_path_factory.mktemp("made")
+    shutil.copytree(made_office, folder, dirs_exist_ok=True)
     for name, text in (("one", "11" * 16), ("two", "22" * 16), ("third", "the third one"), ("fourth", "the fourth")):
         (folder / name).write_text(text)
     vault = folder / "state" / "vault.json"
