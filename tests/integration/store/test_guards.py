@@ -36,7 +36,8 @@ def born(connection: Connection, machine: str, state: str) -> int:
 
 def move(connection: Connection, machine: str, key: int, state: str) -> None:
     table = metadata.tables[machine]
-    connection.execute(update(table).where(table.c.id == key).values(state=state))
+    (primary,) = table.primary_key.columns
+    connection.execute(update(table).where(primary == key).values(state=state))
 
 
 def all_states(machine: str) -> list[str]:
