@@ -13,7 +13,6 @@ from issuance.pki.trust import UNREADABLE, Trust, Untrusted, load_certificate
 
 CHUID_SECURITY_OBJECT = "2.16.840.1.101.3.6.1"
 PIV_SIGNER_DN = "2.16.840.1.101.3.6.5"
-_SIGNED_DATA = "1.2.840.113549.1.7.2"
 
 
 def sign(signer: Signer, content: bytes, *, now: datetime) -> bytes:
@@ -27,14 +26,14 @@ def sign(signer: Signer, content: bytes, *, now: datetime) -> bytes:
     signed = b"".join(sorted(attributes))
     (signature,) = signer.sign([der.tlv(der.SET, signed)])
     part = cms.SignerPart(digest, signed, algorithm_identifier(signer.algorithm), signature)
-    return _detached(signer.certificate, part)
+    return cms.assemble(signer.certificate, CHUID_SECURITY_OBJECT, None, part)
 
 
 def verify(signature: bytes, content: bytes, trust: Trust) -> None:
     """Check that the issuer signed this content; raises `InvalidSecurityObject`."""
     try:
-        certificate, part = _read(signature)
-        if _detached(certificate, part) != signature:
+        _, certificate, part = cms.take_apart(signature)
+        if cms.assemble(certificate, CHUID_SECURITY_OBJECT, None, part) != signature:
             raise der.BadDer("it has another form")
         opened = cms.open_signed(cms.assemble(certificate, CHUID_SECURITY_OBJECT, content, part), CHUID_SECURITY_OBJECT)
         trust.require(opened.certificate, opened.signed_at)
@@ -42,33 +41,3 @@ def verify(signature: bytes, content: bytes, trust: Trust) -> None:
         raise InvalidSecurityObject(
             f"the card's identifier is not signed by the issuer: {error}; keep the card"
         ) from error
-
-
-def _read(signature: bytes) -> tuple[bytes, cms.SignerPart]:
-    _, outer = der.read(signature).children()
-    (body,) = outer.children()
-    _, _, _, certificates, signer_infos = body.children()
-    (certificate,) = certificates.children()
-    (info,) = signer_infos.children()
-    _, _, digest, attributes, algorithm, value = info.children()
-    return certificate.raw, cms.SignerPart(digest.raw, attributes.value, algorithm.raw, value.value)
-
-
-def _detached(certificate: bytes, part: cms.SignerPart) -> bytes:
-    signer = load_certificate(certificate)
-    info = der.sequence(
-        der.integer(1),
-        der.sequence(signer.issuer.public_bytes(), der.integer(signer.serial_number)),
-        part.digest,
-        der.explicit(0, part.attributes),
-        part.algorithm,
-        der.octets(part.signature),
-    )
-    body = der.sequence(
-        der.integer(3),
-        der.set_of([part.digest]),
-        der.sequence(der.oid(CHUID_SECURITY_OBJECT)),
-        der.explicit(0, certificate),
-        der.set_of([info]),
-    )
-    return der.sequence(der.oid(_SIGNED_DATA), der.explicit(0, body))

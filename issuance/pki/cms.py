@@ -68,8 +68,11 @@ class SignerPart:
     signature: bytes
 
 
-def assemble(certificate: bytes, content_type: str, content: bytes, signature: SignerPart) -> bytes:
-    """Put a ContentInfo together from a signer's certificate (DER), the content, and what the signer made of it."""
+def assemble(certificate: bytes, content_type: str, content: bytes | None, signature: SignerPart) -> bytes:
+    """Put a ContentInfo together from a signer's certificate (DER), the content, and what the signer made of it.
+
+    None leaves the content out (a detached signature, RFC 5652 section 5.2).
+    """
     signer = load_certificate(certificate)
     info = der.sequence(
         der.integer(1),
@@ -82,11 +85,25 @@ def assemble(certificate: bytes, content_type: str, content: bytes, signature: S
     body = der.sequence(
         der.integer(3),
         der.set_of([signature.digest]),
-        der.sequence(der.oid(content_type), der.explicit(0, der.octets(content))),
+        der.sequence(der.oid(content_type), b"" if content is None else der.explicit(0, der.octets(content))),
         der.explicit(0, certificate),
         der.set_of([info]),
     )
     return der.sequence(der.oid(_SIGNED_DATA), der.explicit(0, body))
+
+
+def take_apart(data: bytes) -> tuple[der.Element, bytes, SignerPart]:
+    """What a ContentInfo of one signer is made of: EncapsulatedContentInfo, certificate (DER), the signer's part.
+
+    Whether there is more in it than that, `assemble` of the parts shows. Raises `BadDer` and its like.
+    """
+    _, outer = der.read(data).children()
+    (body,) = outer.children()
+    _, _, encapsulated, certificates, signer_infos = body.children()
+    (certificate,) = certificates.children()
+    (info,) = signer_infos.children()
+    _, _, digest, attributes, algorithm, signature = info.children()
+    return encapsulated, certificate.raw, SignerPart(digest.raw, attributes.value, algorithm.raw, signature.value)
 
 
 def attributes_of(content_type: str, content: bytes, digest: str, now: datetime) -> bytes:
@@ -114,33 +131,27 @@ def open_signed(data: bytes, content_type: str) -> SignedData:
 
 
 def _open(data: bytes, content_type: str) -> SignedData:
-    _, outer = der.read(data).children()
-    (body,) = outer.children()
-    _, _, encapsulated, certificates, signer_infos = body.children()
+    encapsulated, certificate, found = take_apart(data)
     _, wrapped = encapsulated.children()
     (content,) = wrapped.children()
-    (certificate,) = certificates.children()
-    (info,) = signer_infos.children()
-    _, _, digest, attributes, algorithm, signature = info.children()
-    found = SignerPart(digest.raw, attributes.value, algorithm.raw, signature.value)
     # Put together again, it has to be the same bytes: then nothing is left that was not looked at.
-    if assemble(certificate.raw, content_type, content.value, found) != data:
+    if assemble(certificate, content_type, content.value, found) != data:
         raise der.BadDer("it has another form or another type of content")
-    name = DIGESTS.get(digest.raw)
+    name = DIGESTS.get(found.digest)
     if name is None:
         raise der.BadDer("a digest algorithm that is not used here")
-    values = _read_attributes(attributes)
+    values = _read_attributes(found.attributes)
     measured = hashlib.new(name, content.value).digest()
     if values[_CONTENT_TYPE].raw != der.oid(content_type) or values[_MESSAGE_DIGEST].value != measured:
         raise der.BadDer("the content is not the signed one")
-    _verify(certificate.raw, name, found)
-    return SignedData(content.value, der.parse_time(values[_SIGNING_TIME]), certificate.raw)
+    _verify(certificate, name, found)
+    return SignedData(content.value, der.parse_time(values[_SIGNING_TIME]), certificate)
 
 
-def _read_attributes(attributes: der.Element) -> dict[str, der.Element]:
+def _read_attributes(attributes: bytes) -> dict[str, der.Element]:
     names = {der.oid(name): name for name in (_CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_TIME)}
     found: dict[str, der.Element] = {}
-    for attribute in attributes.children():
+    for attribute in der.elements(attributes):
         oid, values = attribute.expect(der.SEQUENCE).children()
         (value,) = values.expect(der.SET).children()
         if oid.raw in names and names[oid.raw] not in found:
