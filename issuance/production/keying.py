@@ -16,6 +16,7 @@ from issuance.production.bundle import PutKeyWanted, RecordKind, Step
 from issuance.production.errors import Counterfeit
 from issuance.production.profile import SecureChannelProfile
 from issuance.production.secured import SecureChannel, open_channel
+from issuance.production.writing import Write
 
 MAKER_KVN = 0xFF
 """The key version of chips as made; it goes away when a set is added (PUT KEY with P1 00), not replaced by number."""
@@ -31,6 +32,7 @@ class KeyChange:
     data: PutKeyData
     host_challenge: bytes
     old: SecureChannel
+    begun_at: int
     put_at: int
     steps: tuple[Step, ...]
 
@@ -44,12 +46,16 @@ def intend(
     current: KeyRef,
     new: KeyRef,
     *,
+    before: Sequence[Write] = (),
     chip_id: str,
     channel: SecureChannel,
     secure: SecureChannelProfile,
     challenge: bytes,
 ) -> Talk[KeyChange]:
-    """Ask the vault for the key data and record the intent; `channel` is one with the keys `current`."""
+    """Ask the vault for the key data and record the intent; `channel` is one with the keys `current`.
+
+    `before` goes to the card in front of PUT KEY: what is refused there stops the change.
+    """
     kvn = secure.kvn(new.version)
     request = PutKeyRequest(
         current=current,
@@ -62,13 +68,16 @@ def intend(
     data = yield from put_key_data(PutKeyWanted(request))
     replaced = 0 if channel.kvn == MAKER_KVN else channel.kvn
     put_key = gp.put_key_data(replaced, 1, data.key_data, count=len(data.check_values))
+    begun = len(channel.opening)
+    first = [Step(channel.session.wrap(item.command), item.expect, item.label) for item in before]
     steps = (
         *channel.opening,
+        *first,
         Step(channel.session.wrap(put_key), label="change_keys"),
         Step(gp.select(secure.isd_aid).encode(), label="change_keys"),
         Step(gp.initialize_update(kvn, challenge).encode(), label="change_keys"),
     )
-    change = KeyChange(chip_id, new, kvn, data, challenge, channel, len(channel.opening), steps)
+    change = KeyChange(chip_id, new, kvn, data, challenge, channel, begun, begun + len(first), steps)
     yield from note(RecordKind.KEY_CHANGE_INTENT, **change.facts, from_kvn=channel.kvn)
     return change
 
@@ -83,7 +92,8 @@ def check(change: KeyChange, responses: Sequence[bytes]) -> None:
     Raises a mere `Counterfeit` when somebody altered the answer on its way: it says nothing about the card.
     """
     try:
-        answer = body(change.old.session.unwrap(responses[change.put_at]))
+        answers = [change.old.session.unwrap(one) for one in responses[change.begun_at : change.put_at + 1]]
+        answer = body(answers[-1])
     except CardError as error:
         raise Counterfeit("secure channel", str(error)) from error
     try:

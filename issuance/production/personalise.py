@@ -42,7 +42,15 @@ from issuance.production.bundle import (
 )
 from issuance.production.chip import Chip, recognise
 from issuance.production.datagroups import digests
-from issuance.production.errors import CardLost, CardRefused, Counterfeit, ForeignCard, Unforeseen, UnknownKeys
+from issuance.production.errors import (
+    CardLost,
+    CardRefused,
+    Counterfeit,
+    ForeignCard,
+    ProductionError,
+    Unforeseen,
+    UnknownKeys,
+)
 from issuance.production.job import CardJob, PersonalisedCard, Random
 from issuance.production.journal import Journal
 from issuance.production.keying import KeyChange, KeysNotTaken
@@ -149,12 +157,17 @@ def _change_keys(session: _Session, random: Random) -> Talk[None]:
         channel=session.channel,
         secure=secure,
         challenge=random(secure.challenge_bytes),
+        before=[writing.find_code(session.profile)],
     )
     ahead = yield from first_session(
         session.channel.card, job.card_master, session.profile, host_challenge=change.host_challenge
     )
     if ahead is None:
-        yield from _enter(session, change, (yield from bundle(change.steps)))
+        try:
+            responses = yield from bundle(change.steps)
+        except CardRefused as refused:
+            raise _named(refused) from refused
+        yield from _enter(session, change, responses)
     else:
         session.channel, session.pending = ahead.behind(change.steps), change
 
@@ -190,9 +203,16 @@ def _send(session: _Session, writes: Sequence[Write]) -> Talk[list[bytes]]:
     except (CardLost, CardRefused) as torn:
         if len(torn.responses) >= len(change.steps):
             yield from _confirm(session, change, torn.responses)
-        raise
+        raise _named(torn) from torn
     yield from _confirm(session, change, opened)
     return answers
+
+
+def _named(error: CardLost | CardRefused) -> ProductionError:
+    """A blank of another make is refused by name, before its keys are changed."""
+    if isinstance(error, CardRefused) and error.label == writing.FIND_CODE:
+        return ForeignCard("it is a blank without the code of this profile's applet")
+    return error
 
 
 def _write_data(session: _Session, random: Random) -> Talk[tuple[dict[str, bytes], dict[str, Proof]]]:

@@ -20,6 +20,9 @@ from issuance.production.bundle import SW_OK
 from issuance.production.profile import Access, CardProfile, KeyAlgorithm, KeySlot, KeyUse
 
 BLOCKS_MAX = 256
+SW_MORE = 0x6310
+FIND_CODE = "find_applet"
+"""Label of the step that finds a blank without the profile's code."""
 ALGORITHMS = {KeyAlgorithm.EC_P256: layout.KeyAlgorithm.EC_P256, KeyAlgorithm.EC_P384: layout.KeyAlgorithm.EC_P384}
 USES = {
     KeyUse.SIGN: layout.KeyUse.SIGN,
@@ -70,6 +73,11 @@ def install(profile: CardProfile) -> Write:
         parameters=layout.INSTALL_PARAMETERS,
     )
     return Write(command, "install_applet")
+
+
+def find_code(profile: CardProfile) -> Write:
+    """See that the blank has the code the applet is made from; one without it answers 6A88."""
+    return Write(gp.get_status(gp.Subset.LOAD_FILES, profile.applet.package_aid), FIND_CODE, (SW_OK, SW_MORE))
 
 
 def data_files(profile: CardProfile, groups: Mapping[int, bytes]) -> list[File]:

@@ -36,6 +36,7 @@ from issuance.production.bundle import (
     SessionKeysWanted,
     WhoIs,
 )
+from issuance.production.errors import ForeignCard
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import NotFound, Stale, StoreUnavailable
@@ -92,12 +93,19 @@ class DatabaseOffice:
         self._reached = 0, ""
 
     def who_is(self, request: WhoIs) -> KnownChip | None:
-        """The card that the chip is bound to among those still alive, else the last one it ever was."""
+        """The card that the chip is bound to among those still alive, else the last one it ever was.
+
+        Raises `ForeignCard` for a blank from a box of another profile.
+        """
         with reading(self._bench.sessions) as session:
             bound = select(Card.number, Card.state, Batch.number).join(Batch, Batch.id == Card.batch_id)
             found = session.execute(bound.where(Card.chip_id == request.chip_id).order_by(Card.id.desc())).first()
-            self._boxed = stock_cards.transport_version(session, request.chip_id)
-            return KnownChip(found[0], found[1].value, found[2]) if found else None
+            boxed = stock_cards.boxed(session, request.chip_id)
+        wanted = self._bench.profile.name
+        if boxed is not None and boxed.profile != wanted:
+            raise ForeignCard(f"its box holds blanks for {boxed.profile}, not for {wanted}")
+        self._boxed = boxed.transport_version if boxed else None
+        return KnownChip(found[0], found[1].value, found[2]) if found else None
 
     def record(self, record: Record) -> None:
         """Take an entry of the card's journal; `commit` makes it durable."""

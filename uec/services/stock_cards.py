@@ -5,6 +5,7 @@ the station's open shift is refused before anything is written to it.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -170,8 +171,16 @@ def found_again(
     return moved
 
 
-def transport_version(session: Session, chip_id: str) -> int | None:
-    """The version of the transport key set of the chip's box; None for a chip that is in no box of ours."""
+@dataclass(frozen=True)
+class Boxed:
+    """What the delivery note says of a blank: the card profile it is for, and the version of its transport keys."""
+
+    profile: str
+    transport_version: int
+
+
+def boxed(session: Session, chip_id: str) -> Boxed | None:
+    """What is known of the chip by its box; None for a chip that is in no box of ours."""
     chip = SerialRange.of_chip(chip_id)
     holding = select(StockHolding.box_id, StockHolding.last).where(
         StockHolding.lot == chip.lot, StockHolding.first <= chip.first
@@ -179,8 +188,9 @@ def transport_version(session: Session, chip_id: str) -> int | None:
     near = session.execute(holding.order_by(StockHolding.first.desc()).limit(1)).first()
     if near is None or near.last < chip.first or near.box_id is None:
         return None
-    version = select(StockDelivery.transport_version).join(StockBox, StockBox.delivery_id == StockDelivery.id)
-    return session.scalar(version.where(StockBox.id == near.box_id))
+    note = select(StockDelivery.profile, StockDelivery.transport_version)
+    of_box = note.join(StockBox, StockBox.delivery_id == StockDelivery.id).where(StockBox.id == near.box_id)
+    return Boxed(*session.execute(of_box).one())
 
 
 def _claim(session: Session, card: Card, chip_id: str, operation_id: int | None, actor: Actor, now: datetime) -> None:

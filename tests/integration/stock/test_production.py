@@ -1,6 +1,7 @@
 """Stock and production: cards are made of the shift's blanks alone, and what becomes of a card becomes of its blank."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support.desk import CardOffice, open_card_office
 from tests.support.keys import TRANSPORT_MASTER
 from tests.support.line import blank_card
 from tests.support.office import NOW, POLICY
-from tests.support.stock import Stockroom, box, chips, open_stockroom
+from tests.support.stock import Stockroom, box, chips, delivery, open_stockroom
 from uec.domain.lifecycle import ApplicationReason, CardState, OperationKind, OperationState
 from uec.domain.stock import ShiftUnbalanced, StockRefused
 from uec.services import (
@@ -138,6 +139,19 @@ def test_a_chip_that_is_not_in_the_shift_is_refused_before_anything_is_written(
     assert office.card(card_id).state is CardState.PREPARED
     assert office.card(card_id).chip_id is None
     assert write(office, card_id, serial_chip(1)).state is OperationState.DONE, "another blank serves"
+
+
+def test_a_blank_from_a_box_of_another_profile_is_refused_by_name(office: CardOffice, room: Stockroom) -> None:
+    with room.sessions() as session:
+        form = replace(delivery(box("18", 31, 40), note="N-18", store_id=room.point), profile="piv")
+        stock_intake.deliver(session, form, actor=room.keeper, now=NOW)
+        other = session.query(StockBox).filter_by(number="18").one().id
+    room.shift(Wanted(other))
+    (card_id,) = prepared(office, 1)
+    failed = write(office, card_id, serial_chip(31))
+    assert (failed.state, failed.error_code) == (OperationState.FAILED, "foreign-card")
+    assert failed.error_text is not None and "blanks for piv, not for uec" in failed.error_text
+    assert (office.card(card_id).state, office.card(card_id).chip_id) == (CardState.PREPARED, None)
 
 
 def test_without_a_shift_nothing_is_written_where_stock_is_kept(office: CardOffice, room: Stockroom) -> None:
@@ -274,8 +288,6 @@ def test_blanks_of_two_makers_are_opened_with_the_keys_of_their_box(office: Card
         session.commit()
         known = stock_intake.key_sets(session)
     assert set(known) == {1, 2}
-    from tests.support.stock import delivery
-
     with room.sessions() as session:
         for version, number, first in ((1, "A", 1), (2, "B", 101)):
             form = delivery(
@@ -292,8 +304,6 @@ def test_blanks_of_two_makers_are_opened_with_the_keys_of_their_box(office: Card
 
 def test_remakes_go_before_new_work_by_themselves(office: CardOffice) -> None:
     """A spoiled card's application is planned before everyone who applied meanwhile, though there is room for one."""
-    from dataclasses import replace
-
     from tests.support.office import RULES
     from uec.services import batches
     from uec.store.tables import IssuancePoint
