@@ -5,7 +5,7 @@ accounts. `difference` is nought by construction of the ledger; it is shown all 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -14,14 +14,15 @@ from sqlalchemy.orm import Session, aliased
 
 from uec.domain.actors import Actor
 from uec.domain.errors import NotFound
-from uec.domain.lifecycle import CardState
+from uec.domain.lifecycle import BatchState, CardState
 from uec.domain.permissions import Permission
 from uec.domain.stock import Motion, Place, SerialRange
+from uec.services.views import Page
+from uec.store.lengths import length_of
 from uec.store.stock_guards import OUTSIDE_ID
 from uec.store.tables import (
     Batch,
     Card,
-    IssuancePoint,
     StockAccount,
     StockBox,
     StockDestruction,
@@ -106,6 +107,8 @@ _LEAVING = {
     Motion.DOOM: "destroyed",
     Motion.HAND_IN: "good",
 }
+# Motions within a shift: two entries of the ledger a card.
+WITHIN = (Motion.CLAIM, Motion.MAKE)
 _UNDOING = {
     Motion.RECALL: "sent",
     Motion.SPARE: "destroyed",
@@ -129,6 +132,8 @@ def by_box(session: Session, *, actor: Actor, box_ids: Iterable[int] | None = No
     for box_id, kind, blanks in session.execute(grouped.group_by(StockHolding.box_id, StockAccount.kind)):
         counts[box_id][_NOW[kind]] += int(blanks)
     gone = select(StockMovement.box_id, func.sum(StockMovement.blanks)).where(StockMovement.taker_id == OUTSIDE_ID)
+    if box_ids is not None:
+        gone = gone.where(StockMovement.box_id.in_(wanted))
     for box_id, blanks in session.execute(gone.group_by(StockMovement.box_id)):
         counts[box_id]["returned"] += int(blanks)
     return [Line(row.id, row.number, Balance(row.blanks, **counts[row.id])) for row in session.execute(boxes)]
@@ -141,26 +146,24 @@ def by_shift(session: Session, shift_id: int, *, actor: Actor) -> Line:
         raise NotFound("There is no such shift: look at the list of shifts.", kind="StockShift", id=shift_id)
     if actor.staff_id != shift.operator_id or not actor.may(Permission.OPERATE_SHIFT):
         actor.require(Permission.VIEW_STOCK)
-    return Line(shift.id, shift.number, _crossing(session, "shift_id", shift_id))
+    return _by_shifts(session, [shift.id])[0]
 
 
 def by_store(session: Session, *, actor: Actor) -> list[Line]:
     """The balance of every store with its shifts, which is that of a point where the store is a point's."""
     actor.require(Permission.VIEW_STOCK)
-    stores = session.execute(
-        select(StockStore.id, StockStore.code, StockStore.name, IssuancePoint.code)
-        .outerjoin(IssuancePoint, IssuancePoint.id == StockStore.point_id)
-        .order_by(StockStore.code)
-    )
-    return [
-        Line(store_id, f"{code} {name}", _crossing(session, "store_id", store_id))
-        for store_id, code, name, _point in stores.all()
-    ]
+    stores = session.execute(select(StockStore.id, StockStore.code, StockStore.name).order_by(StockStore.code)).all()
+    balances = _crossing(session, "store_id")
+    return [Line(store_id, f"{code} {name}", balances[store_id]) for store_id, code, name in stores]
 
 
 def by_batch(session: Session, *, actor: Actor, batch_ids: Iterable[int] | None = None) -> list[Line]:
     """The balance of batches of cards: every blank that was taken for a card of it, by what became of it."""
     actor.require(Permission.VIEW_STOCK)
+    return _taken_for(session, *([] if batch_ids is None else [Batch.id.in_(set(batch_ids))]))
+
+
+def _taken_for(session: Session, *which: ColumnElement[bool]) -> list[Line]:
     near = aliased(StockHolding)
     holder = (
         select(near.account_id)
@@ -175,10 +178,8 @@ def by_batch(session: Session, *, actor: Actor, batch_ids: Iterable[int] | None 
         .join(Card, Card.id == StockMovement.card_id)
         .join(Batch, Batch.id == Card.batch_id)
         .join(StockAccount, StockAccount.id == holder)
-        .where(StockMovement.motion == Motion.CLAIM)
+        .where(StockMovement.motion == Motion.CLAIM, *which)
     )
-    if batch_ids is not None:
-        taken = taken.where(Batch.id.in_(set(batch_ids)))
     names: dict[int, str] = {}
     counts: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for batch_id, number, kind, blanks in session.execute(taken.group_by(Batch.id, Batch.number, StockAccount.kind)):
@@ -187,6 +188,43 @@ def by_batch(session: Session, *, actor: Actor, batch_ids: Iterable[int] | None 
         counts[batch_id]["received"] += int(blanks)
     ordered = sorted(names, key=names.__getitem__, reverse=True)
     return [Line(batch_id, names[batch_id], Balance(**counts[batch_id])) for batch_id in ordered]
+
+
+def page_of(
+    session: Session, by: Literal["box", "batch", "shift"], *, actor: Actor, offset: int, limit: int
+) -> Page[Line]:
+    """Some of the balances: boxes by their number; batches that were begun, and shifts, the newest first."""
+    actor.require(Permission.VIEW_STOCK)
+    everything = _LISTED[by]
+    ids = session.scalars(everything.limit(limit).offset(offset)).all()
+    length = length_of(session, everything, offset=offset, limit=limit, shown=len(ids))
+    if by == "shift":
+        lines = _by_shifts(session, ids)
+    else:
+        lines = by_box(session, actor=actor, box_ids=ids) if by == "box" else _by_batches(session, ids)
+    return Page(tuple(lines), length.rows, offset, limit, length.about)
+
+
+_LISTED = {
+    "box": select(StockBox.id).order_by(StockBox.number),
+    "batch": select(Batch.id)
+    .where(Batch.state.in_((BatchState.IN_PRODUCTION, BatchState.CLOSED)))
+    .order_by(Batch.id.desc()),
+    "shift": select(StockShift.id).order_by(StockShift.id.desc()),
+}
+
+
+def _by_batches(session: Session, ids: Sequence[int]) -> list[Line]:
+    """The balances of these batches; one of which no blank was taken, a bureau's, has nothing in it."""
+    taken = {line.id: line.balance for line in _taken_for(session, Batch.id.in_(ids))}
+    rows = session.execute(select(Batch.id, Batch.number).where(Batch.id.in_(ids)).order_by(Batch.id.desc()))
+    return [Line(key, number, taken.get(key, Balance())) for key, number in rows]
+
+
+def _by_shifts(session: Session, ids: Sequence[int]) -> list[Line]:
+    balances = _crossing(session, "shift_id", ids)
+    rows = session.execute(select(StockShift.id, StockShift.number).where(StockShift.id.in_(ids)))
+    return sorted((Line(key, number, balances[key]) for key, number in rows), key=lambda line: -line.id)
 
 
 def lying(session: Session, *where: ColumnElement[bool], limit: int = 500) -> list[Lying]:
@@ -224,30 +262,55 @@ def verify(session: Session) -> list[str]:
     return [*_ledger_against_holdings(session), *_boxes_out_of_balance(session), *_cards_against_chips(session)]
 
 
-def _crossing(session: Session, name: Literal["shift_id", "store_id"], owner: int) -> Balance:
-    """The balance of all accounts of one owner: what crossed its border, and what it still holds."""
+def _crossing(
+    session: Session, name: Literal["shift_id", "store_id"], owners: Sequence[int] | None = None
+) -> Mapping[int, Balance]:
+    """The balances of owners of accounts (all without `owners`): what crossed their borders, and what they hold."""
+    mine = getattr(StockAccount, name)
+    chosen = mine.is_not(None) if owners is None else mine.in_(owners)
+    accounts = None if owners is None else session.scalars(select(StockAccount.id).where(chosen)).all()
+    counts: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for motion, giver, taker, blanks in _crossings(session, name, accounts):
+        if giver is not None:
+            counts[giver][_LEAVING[motion]] += blanks
+        if taker is not None and motion in _UNDOING:
+            counts[taker][_UNDOING[motion]] -= blanks
+        elif taker is not None:
+            counts[taker]["received"] += blanks
+    held = select(mine, StockAccount.kind, func.sum(BLANKS)).join(
+        StockHolding, StockHolding.account_id == StockAccount.id
+    )
+    for owner, kind, blanks in session.execute(held.where(chosen).group_by(mine, StockAccount.kind)):
+        counts[owner][_NOW[kind]] += int(blanks)
+    return defaultdict(Balance, {owner: Balance(**found) for owner, found in counts.items()})
+
+
+def _crossings(
+    session: Session, name: Literal["shift_id", "store_id"], accounts: Sequence[int] | None
+) -> Iterator[tuple[Motion, int | None, int | None, int]]:
+    """Blanks that went from one owner to another: motion, who gave, who took, how many.
+
+    A blank is claimed and made within its shift, and so are nearly all entries of the ledger: only what was set aside
+    is made by somebody else. Without them what is left is short.
+    """
     giver, taker = aliased(StockAccount), aliased(StockAccount)
     left, entered = getattr(giver, name), getattr(taker, name)
     crossed = (
-        select(StockMovement.motion, entered, func.sum(StockMovement.blanks))
+        select(StockMovement.motion, left, entered, func.sum(StockMovement.blanks))
         .join(giver, giver.id == StockMovement.giver_id)
         .join(taker, taker.id == StockMovement.taker_id)
-        .where(or_(left == owner, entered == owner), left.is_distinct_from(entered))
-        .group_by(StockMovement.motion, entered)
+        .where(left.is_distinct_from(entered))
+        .group_by(StockMovement.motion, left, entered)
     )
-    counts: dict[str, int] = defaultdict(int)
-    for motion, entering, blanks in session.execute(crossed):
-        if entering != owner:
-            counts[_LEAVING[motion]] += int(blanks)
-        elif motion in _UNDOING:
-            counts[_UNDOING[motion]] -= int(blanks)
-        else:
-            counts["received"] += int(blanks)
-    held = select(StockAccount.kind, func.sum(BLANKS)).join(StockHolding, StockHolding.account_id == StockAccount.id)
-    mine = getattr(StockAccount, name) == owner
-    for kind, blanks in session.execute(held.where(mine).group_by(StockAccount.kind)):
-        counts[_NOW[kind]] += int(blanks)
-    return Balance(**counts)
+    if accounts is not None:
+        crossed = crossed.where(or_(StockMovement.giver_id.in_(accounts), StockMovement.taker_id.in_(accounts)))
+    aside = select(StockAccount.id).where(StockAccount.kind == Place.UNFINISHED)
+    for part in (
+        crossed.where(StockMovement.motion.not_in(WITHIN)),
+        crossed.where(StockMovement.motion == Motion.MAKE, StockMovement.giver_id.in_(aside)),
+    ):
+        for motion, gave, took, blanks in session.execute(part):
+            yield motion, gave, took, int(blanks)
 
 
 def _ledger_against_holdings(session: Session) -> list[str]:

@@ -7,7 +7,7 @@ confirmation the cards behind the chips become DESTROYED in the same transaction
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
@@ -27,7 +27,7 @@ from uec.services import numbering, stock_ledger
 from uec.services.moves import move_all
 from uec.services.rows import locked, present
 from uec.services.stock_ledger import Held, note
-from uec.store.tables import Card, StockAccount, StockDestruction, StockMovement, StockStore
+from uec.store.tables import Card, StockAccount, StockDestruction, StockHolding, StockMovement, StockStore
 
 METHOD_LIMIT = 120
 CHUNK = 200
@@ -45,6 +45,14 @@ def waste(session: Session, store_id: int) -> list[Held]:
     """What waits for destruction in a store: spoiled blanks and cards, and cards that were handed in."""
     accounts = select(StockAccount.id).where(StockAccount.store_id == store_id, StockAccount.kind.in_(_WASTE))
     return stock_ledger.held_in(session, session.scalars(accounts).all())
+
+
+def waiting(session: Session) -> dict[int, int]:
+    """How many cards and blanks wait for destruction in each store; stores without any are left out."""
+    lying = select(StockAccount.store_id, func.sum(StockHolding.last - StockHolding.first + 1))
+    lying = lying.join(StockHolding, StockHolding.account_id == StockAccount.id)
+    found = lying.where(StockAccount.kind.in_(_WASTE), StockAccount.store_id.is_not(None))
+    return {store_id: int(blanks) for store_id, blanks in session.execute(found.group_by(StockAccount.store_id))}
 
 
 def propose(session: Session, *, store_id: int, method: str, actor: Actor, now: datetime) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from uec.domain.errors import NotFound
@@ -131,8 +131,10 @@ def movements_of(session: Session, what: str, key: int) -> list[Moved]:
     of_account = {"point": "store_id", "shift": "shift_id"}
     wanted: ColumnElement[bool]
     if what in of_account:
-        name = of_account[what]
-        wanted = (getattr(giver, name) == key) | (getattr(taker, name) == key)
+        # The accounts first: the ledger has an index for each of its two sides, and none for whose accounts they are.
+        mine = select(StockAccount.id).where(getattr(StockAccount, of_account[what]) == key)
+        accounts = session.scalars(mine).all()
+        wanted = StockMovement.giver_id.in_(accounts) | StockMovement.taker_id.in_(accounts)
     elif what == "batch":
         wanted = StockMovement.card_id.in_(select(Card.id).where(Card.batch_id == key))
     else:
@@ -157,14 +159,16 @@ def _held_by(what: str, key: int) -> ColumnElement[bool]:
     if what == "box":
         return StockHolding.box_id == key
     if what == "batch":
-        claimed = select(StockMovement.id).join(Card, Card.id == StockMovement.card_id)
-        return exists(
-            claimed.where(
-                Card.batch_id == key,
-                StockMovement.lot == StockHolding.lot,
-                StockMovement.first >= StockHolding.first,
-                StockMovement.first <= StockHolding.last,
-                StockMovement.motion == Motion.CLAIM,
-            )
+        near = aliased(StockHolding)
+        # The range that a claimed blank lies in now: the last one that begins at its serial or before it.
+        begins = (
+            select(near.first)
+            .where(near.lot == StockMovement.lot, near.first <= StockMovement.first)
+            .order_by(near.first.desc())
+            .limit(1)
+            .scalar_subquery()
         )
+        claimed = select(StockMovement.lot, begins).join(Card, Card.id == StockMovement.card_id)
+        claimed = claimed.where(Card.batch_id == key, StockMovement.motion == Motion.CLAIM)
+        return tuple_(StockHolding.lot, StockHolding.first).in_(claimed)
     return (StockAccount.store_id if what == "point" else StockAccount.shift_id) == key

@@ -1,11 +1,9 @@
 """More routes of the API: mass emission for citizens, and what the office's other pages list."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy.orm import Session
-
-from uec.domain.actors import CITIZEN, Actor
+from uec.domain.actors import CITIZEN
 from uec.domain.errors import NotFound
 from uec.domain.permissions import Permission
 from uec.jobs import JOBS
@@ -18,11 +16,6 @@ from uec.web.api.routes import Values, at, count_attempt, gives, takes
 from uec.web.context import database, now, policy, reader, today
 
 RHYTHMS = {name: job.every for name, job in JOBS.items()}
-BALANCES: Mapping[str, Callable[..., list[Line]]] = {
-    "box": stock_balance.by_box,
-    "batch": stock_balance.by_batch,
-    "point": stock_balance.by_store,
-}
 
 
 @at("/notice")
@@ -75,13 +68,11 @@ def list_refusals(values: Values) -> object:
 @needs(Permission.VIEW_STOCK)
 def list_balances(values: Values) -> Page[Line]:
     """Say what became of the blanks, by box, batch or point."""
-    lines = _balances(reader(), values["by"], current_actor())
-    offset, limit = values["offset"], values["limit"]
+    by, offset, limit = values["by"], values["offset"], values["limit"]
+    if by != "point":
+        return stock_balance.page_of(reader(), by, actor=current_actor(), offset=offset, limit=limit)
+    lines = stock_balance.by_store(reader(), actor=current_actor())
     return Page(tuple(lines[offset : offset + limit]), len(lines), offset, limit)
-
-
-def _balances(session: Session, by: str, actor: Actor) -> list[Line]:
-    return BALANCES[by](session, actor=actor)
 
 
 @at("/plans/newest", secured=True)

@@ -1,5 +1,7 @@
 """Stock of blanks: stores and their balances, deliveries, boxes, and every balance down to the range of chips."""
 
+from typing import Literal
+
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, IntegerField, SelectField, StringField, TextAreaField
@@ -10,10 +12,12 @@ from uec.domain.permissions import Permission
 from uec.domain.stock import StockRefused, StoreKind
 from uec.services import points, stations, stock_balance, stock_intake, stock_lists
 from uec.services.stock_intake import DeliveryForm
+from uec.services.views import Page
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, reader
 from uec.web.forms.fields import PageForm, options
 from uec.web.language import pick
+from uec.web.paging import PAGE_ROWS, offset
 from uec.web.stock_words import told
 from uec.web.texts import _, _l
 from uec.web.views.office.room import blueprint
@@ -149,25 +153,26 @@ def _field_of(error: InvalidInput | StockRefused) -> str:
 @needs(*MAY_SEE)
 def boxes() -> ResponseReturnValue:
     """Every box with its balance."""
-    return balance_page("boxes", _("Balance by box"), stock_balance.by_box(reader(), actor=current_actor()))
+    return _balances("box", _("Balance by box"))
 
 
 @blueprint.get("/stock/balance/<by>")
 @needs(*MAY_SEE)
 def stock_by(by: str) -> ResponseReturnValue:
     """The balance by batch, shift or point."""
-    actor, session = current_actor(), reader()
     if by == "batch":
-        return balance_page(by, _("Balance by batch"), stock_balance.by_batch(session, actor=actor))
+        return _balances(by, _("Balance by batch"))
     if by == "shift":
-        lines = [stock_balance.by_shift(session, one, actor=actor) for one in stock_lists.shift_ids(session)]
-        return balance_page(by, _("Balance by shift"), lines)
-    return balance_page("point", _("Balance by point"), stock_balance.by_store(session, actor=actor))
+        return _balances(by, _("Balance by shift"))
+    lines = tuple(stock_balance.by_store(reader(), actor=current_actor()))
+    whole = Page(lines, len(lines), offset=0, limit=len(lines))
+    return render_template("office/stock_balance.html", by="point", title=_("Balance by point"), page=whole)
 
 
-def balance_page(by: str, title: str, lines: list[stock_balance.Line]) -> ResponseReturnValue:
-    """A table of balances, each line with its way down."""
-    return render_template("office/stock_balance.html", by=by, title=title, lines=lines)
+def _balances(by: Literal["box", "batch", "shift"], title: str) -> ResponseReturnValue:
+    """A page of balances, each line with its way down."""
+    page = stock_balance.page_of(reader(), by, actor=current_actor(), offset=offset(), limit=PAGE_ROWS)
+    return render_template("office/stock_balance.html", by=by, title=title, page=page)
 
 
 @blueprint.get("/stock/where/<what>/<int:key>")

@@ -47,7 +47,7 @@ def destruction() -> ResponseReturnValue:
         flash(_("The act is proposed. A second person confirms it."), "success")
         return redirect(url_for(".destruction_act", act_id=act_id))
     stores = stock_intake.list_stores(session)
-    waiting = {one.id: sum(part.chips.blanks for part in stock_destruction.waste(session, one.id)) for one in stores}
+    waiting = dict.fromkeys((one.id for one in stores), 0) | stock_destruction.waiting(session)
     return render_template(
         "office/stock_destruction.html",
         acts=stock_destruction.list_acts(session),
