@@ -18,6 +18,7 @@ from uec.domain.permissions import Permission
 from uec.services.rows import present
 from uec.services.views import BatchRow, CalendarDay, CardRow, Page
 from uec.store.lengths import Length, length_of, lengths_by
+from uec.store.steering import NEAR, steered
 from uec.store.tables import Application, Batch, Card, IssuancePoint, Staff
 
 CALENDAR_LIMIT_DAYS = 92
@@ -119,7 +120,8 @@ def _by_day(session: Session, live: Sequence[ColumnElement[bool]]) -> tuple[dict
     # By the stage: it stands in the index of a batch's cards, so that no card is read.
     cards = select(day, func.count()).join(Card, Card.batch_id == Batch.id).group_by(day)
     cards = cards.where(*live, Card.stage != CardState.ANNULLED.value)
-    return dict(session.execute(batches).all()), dict(session.execute(cards).all())
+    with steered(session, NEAR):
+        return dict(session.execute(batches).all()), dict(session.execute(cards).all())
 
 
 def _shown(

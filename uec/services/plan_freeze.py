@@ -13,12 +13,13 @@ from sqlalchemy import ColumnElement, Row, and_, insert, or_, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
-from uec.domain.lifecycle import ApplicationEvent, CardState
+from uec.domain.lifecycle import ApplicationEvent, ApplicationState, CardState
 from uec.domain.names import printed_name
 from uec.domain.numbers import make_card_number
 from uec.services import numbering, plan_people
 from uec.services.batch_rules import BatchRules
 from uec.services.moves import move_all
+from uec.services.refusals import barred
 from uec.services.twins import held
 from uec.store import audit
 from uec.store.audit import Note
@@ -105,7 +106,9 @@ def _locked(session: Session, wanted: Sequence[int]) -> set[int]:
     ordered = sorted(wanted)
     for first in range(0, len(ordered), CHUNK):
         chosen = Application.id.in_(ordered[first : first + CHUNK])
-        waiting = select(Application.id).where(chosen, *plan_people.waiting(), ~held(Application.resident_id))
+        # Not by `plan_people.waiting`, which gathers all who are barred in the region: these few are looked up.
+        approved = Application.state == ApplicationState.APPROVED
+        waiting = select(Application.id).where(chosen, approved, ~barred(), ~held(Application.resident_id))
         waiting = waiting.order_by(Application.id)
         found.update(session.scalars(waiting.with_for_update(of=Application)))
     return found

@@ -13,6 +13,7 @@ from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import BatchState, CardState
 from uec.domain.permissions import Permission
 from uec.services import plan_facts, plan_region
+from uec.store.steering import NEAR, steered
 from uec.store.tables import Batch, Card, EmissionBatch, EmissionPlan, IssuancePoint
 
 LIMIT_DAYS = 92
@@ -123,25 +124,26 @@ def _cut(session: Session, first: date, last: date) -> tuple[dict[Slot, list[Bar
     """Batches one by one where they are few, and in any case cards and batches by line and day."""
     live = (Batch.planned_for.between(first, last), Batch.state != BatchState.CANCELLED)
     line = func.coalesce(Batch.line, "")
-    cards = func.count(Card.id).filter(Card.state != CardState.ANNULLED)
-    sums = session.execute(
-        select(line, Batch.planned_for, cards, func.count(Batch.id.distinct()))
-        .outerjoin(Card, Card.batch_id == Batch.id)
-        .where(*live)
-        .group_by(line, Batch.planned_for)
-    )
-    cut = {(code, day): (int(number), int(batches)) for code, day, number, batches in sums}
+    slot = (line, Batch.planned_for)
+    batches = select(*slot, func.count()).where(*live).group_by(*slot)
+    # By the stage: it stands in the index of a batch's cards, so that no card is read.
+    cards = select(*slot, func.count()).join(Card, Card.batch_id == Batch.id).group_by(*slot)
+    cards = cards.where(*live, Card.stage != CardState.ANNULLED.value)
+    with steered(session, NEAR):
+        made = {(code, day): int(number) for code, day, number in session.execute(cards)}
+        cut = {(code, day): (made.get((code, day), 0), int(number)) for code, day, number in session.execute(batches)}
     count = sum(batches for _, batches in cut.values())
     bars: dict[Slot, list[Bar]] = {}
     if 0 < count <= DRAWN_ONE_BY_ONE:
-        for code, day, bar in _bars(session, live, line, cards):
+        for code, day, bar in _bars(session, live, line):
             bars.setdefault((code, day), []).append(bar)
     return bars, cut, count
 
 
 def _bars(
-    session: Session, live: Sequence[ColumnElement[bool]], line: ColumnElement[str], cards: ColumnElement[int]
+    session: Session, live: Sequence[ColumnElement[bool]], line: ColumnElement[str]
 ) -> list[tuple[str, date, Bar]]:
+    cards = func.count(Card.id).filter(Card.state != CardState.ANNULLED)
     point = (IssuancePoint.name_ru, IssuancePoint.name_en)
     found = select(line, Batch.planned_for, Batch.id, Batch.number, Batch.state, *point, cards)
     found = found.join(IssuancePoint, IssuancePoint.id == Batch.point_id).outerjoin(Card, Card.batch_id == Batch.id)

@@ -117,13 +117,14 @@ def summary(session: Session, *, actor: Actor) -> list[MovedPoint]:
 def people(session: Session, *, actor: Actor, limit: int = 50) -> list[MovedPerson]:
     """The first of them, those who wait longest more first."""
     actor.require(Permission.VIEW_BATCHES)
+    order = (PromiseMove.now.is_not(None), PromiseMove.now.desc(), PromiseMove.id)
+    first = session.scalars(select(PromiseMove.id).where(UNTOLD).order_by(*order).limit(limit)).all()
     rows = session.execute(
         select(Application.number, IssuancePoint.name_ru, IssuancePoint.name_en, PromiseMove.was, PromiseMove.now)
         .join(Application, Application.id == PromiseMove.application_id)
         .join(IssuancePoint, IssuancePoint.id == Application.point_id)
-        .where(UNTOLD)
-        .order_by(PromiseMove.now.is_not(None), PromiseMove.now.desc(), PromiseMove.id)
-        .limit(limit)
+        .where(PromiseMove.id.in_(first))
+        .order_by(*order)
     )
     return [MovedPerson(*row) for row in rows]
 

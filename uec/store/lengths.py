@@ -50,7 +50,7 @@ def length_of(
         counted = session.scalar(select(func.count()).select_from(bare.limit(COUNTED + 1).subquery())) or 0
         if counted <= COUNTED:
             return Length(counted)
-    return Length(max(behind, COUNTED, _expected(session, bare)), about=True)
+    return Length(max(behind, COUNTED, estimate_of(session, bare).rows), about=True)
 
 
 def lengths_by(
@@ -67,8 +67,8 @@ def lengths_by(
     numbered = union_all(*(select(literal(number), part) for number, part in enumerate(parts)))
     found = {}
     for number, count in session.execute(numbered):
-        expected = count if count <= COUNTED else max(COUNTED, _expected(session, having[number]))
-        found[number] = Length(expected, about=count > COUNTED)
+        many = count > COUNTED
+        found[number] = Length(max(COUNTED, estimate_of(session, having[number]).rows) if many else count, about=many)
     return {value: found[number] for number, value in enumerate(asked) if found[number].rows}
 
 
@@ -87,10 +87,10 @@ def _explain(element: _Explained, compiler: SQLCompiler, **words: Any) -> str:
     return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **words)}"
 
 
-def _expected(session: Session, found: Select[*tuple[Any, ...]]) -> int:
-    """Rows the server's statistics promise, to two digits: more would be made up."""
+def estimate_of(session: Session, found: Select[*tuple[Any, ...]]) -> Length:
+    """How many rows PostgreSQL's statistics promise, to two digits: more would be made up."""
     # A column of the query's own would tell the driver to read the plan as its value.
     bare = found.with_only_columns(literal(1), maintain_column_froms=True)
     plan = session.execute(_Explained(bare)).scalar_one()
     rows = int(plan[0]["Plan"]["Plan Rows"])
-    return round(rows, 2 - len(str(rows)))
+    return Length(round(rows, 2 - len(str(rows))), about=True)

@@ -18,6 +18,9 @@ WHOLE = {"work_mem": "256MB", "jit": "off", "enable_nestloop": "off", "cursor_tu
 ROOMY = {"work_mem": "256MB", "jit": "off"}
 """For a statement that only needs room."""
 
+NEAR = {"random_page_cost": "1.1", "jit": "off"}
+"""For a statement that looks up some ten thousand rows: the server takes each for a move of a disk's arm."""
+
 
 @contextmanager
 def steered(session: Session, settings: dict[str, str]) -> Iterator[None]:

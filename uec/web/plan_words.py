@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
-from flask_babel import format_number, format_percent
+from babel.numbers import format_decimal
+from flask_babel import format_number, format_percent, get_locale
 
 from issuance.planning.region import Kind
 from uec.web.language import short_day
@@ -78,7 +80,13 @@ def changes(table: Mapping[str, Any]) -> str:
 
 def thousands(value: float) -> str:
     """A number in groups, as the page's language writes it."""
-    return str(format_number(value))
+    return _grouped(value, str(get_locale() or "ru"))
+
+
+@lru_cache(maxsize=8192)
+def _grouped(value: float, locale: str) -> str:
+    """Kept, since a month of lines has thousands of numbers, and few different ones."""
+    return str(format_decimal(value, locale=locale))
 
 
 def iso_day(text: str) -> str:

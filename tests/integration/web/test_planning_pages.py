@@ -19,6 +19,8 @@ from uec.settings import Settings
 from uec.store.tables import Batch, EmissionPlan, Message, PlanningFacts, PlanScenario, PromiseMove, ScheduledRun
 
 FACTS = "/office/plan/facts"
+OTHER = {"ascending": "descending", "descending": "ascending"}
+HEAD = "Массовая эмиссия"
 
 
 def count(office: CardOffice, table: type) -> int:
@@ -64,6 +66,40 @@ def test_a_plan_is_made_and_shown_with_pictures_and_their_figures(colleague, pla
     found = planner.get(f"/office/plan/person?number={number}")
     assert found.status_code in (200, 404)
     assert planner.get("/office/plan/person?number=no").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "sorted_by", "order"),
+    [
+        ("", "waiting", "descending"),
+        ("?sort=waiting&order=ascending", "waiting", "ascending"),
+        ("?sort=cohort", "cohort", "descending"),
+        ("?sort=name", "name", "ascending"),
+        ("?sort=last&order=descending", "last", "descending"),
+        ("?sort=peak&order=sideways", "peak", "descending"),
+        ("?sort=__class__&order=%00", None, None),
+    ],
+)
+def test_points_stand_in_the_order_asked_for(  # type: ignore[no-untyped-def]
+    colleague, planned: CardOffice, asked: str, sorted_by: str | None, order: str | None
+) -> None:
+    planner = colleague("planner")
+    answer = planner.get(f"/office/plan/points{asked}")
+    if sorted_by is None:
+        assert answer.status_code == 400
+        return
+    heads = re.findall(
+        r'<th scope="col"[^>]*aria-sort="(\w+)"><a[^>]*href="[^"]*sort=(\w+)&amp;order=(\w+)"', answer.text
+    )
+    assert [head for head in heads if head[0] != "none"] == [(order, sorted_by, OTHER[order])]
+    names = re.findall(r'role="rowheader"[^>]*>([^<]+)<', answer.text)
+    queues = [int(one) for one in re.findall(r'<meter[^>]*value="(\d+)"', answer.text)]
+    assert len(names) == len(queues) == len(planned.staff.points)
+    if sorted_by == "waiting":
+        assert queues == sorted(queues, reverse=order == "descending")
+    if sorted_by == "name":
+        assert names == sorted(names)
+    assert f'data-label="{HEAD}"' in answer.text
 
 
 def test_an_event_shows_what_follows_and_only_then_is_saved(colleague, planned: CardOffice) -> None:  # type: ignore[no-untyped-def]

@@ -71,22 +71,6 @@ def planning() -> ResponseReturnValue:
     )
 
 
-@blueprint.get("/plan/points")
-@needs(Permission.VIEW_BATCHES)
-def planning_points() -> ResponseReturnValue:
-    """Show the points with their queues, the longest first."""
-    plan = _newest()
-    found = [_point(one) for one in plan.facts["points"]] if plan else []
-    found.sort(key=lambda one: -one["waiting"])
-    longest = max([1, *(one["waiting"] for one in found)])
-    return render_template("office/planning_points.html", points=found, longest=longest)
-
-
-def _point(one: dict[str, Any]) -> dict[str, Any]:
-    days = {name: date.fromisoformat(one[name]) if one[name] else None for name in ("courier", "last")}
-    return one | days | {"waiting": one["remakes"] + one["clocks"] + one["cohort"]}
-
-
 @blueprint.get("/plan/lines")
 @needs(Permission.VIEW_BATCHES)
 def planning_lines() -> ResponseReturnValue:
