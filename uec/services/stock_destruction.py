@@ -51,8 +51,8 @@ def waiting(session: Session) -> dict[int, int]:
     """How many cards and blanks wait for destruction in each store; stores without any are left out."""
     lying = select(StockAccount.store_id, func.sum(StockHolding.last - StockHolding.first + 1))
     lying = lying.join(StockHolding, StockHolding.account_id == StockAccount.id)
-    found = lying.where(StockAccount.kind.in_(_WASTE), StockAccount.store_id.is_not(None))
-    return {store_id: int(blanks) for store_id, blanks in session.execute(found.group_by(StockAccount.store_id))}
+    rows = session.execute(lying.where(StockAccount.kind.in_(_WASTE)).group_by(StockAccount.store_id))
+    return {store_id: int(blanks) for store_id, blanks in rows if store_id is not None}
 
 
 def propose(session: Session, *, store_id: int, method: str, actor: Actor, now: datetime) -> int:

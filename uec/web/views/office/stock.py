@@ -161,9 +161,9 @@ def boxes() -> ResponseReturnValue:
 def stock_by(by: str) -> ResponseReturnValue:
     """The balance by batch, shift or point."""
     if by == "batch":
-        return _balances(by, _("Balance by batch"))
+        return _balances("batch", _("Balance by batch"))
     if by == "shift":
-        return _balances(by, _("Balance by shift"))
+        return _balances("shift", _("Balance by shift"))
     lines = tuple(stock_balance.by_store(reader(), actor=current_actor()))
     whole = Page(lines, len(lines), offset=0, limit=len(lines))
     return render_template("office/stock_balance.html", by="point", title=_("Balance by point"), page=whole)
