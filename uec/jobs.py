@@ -111,8 +111,8 @@ def prepare_batches(tools: Tools) -> str:
             session.commit()
             return f"handed over {sum(given)} parts"
         prepared, trouble = 0, []
-        for batch_id, _ in preparation.waiting(session):
-            recipe = recipe_of(session, tools, batch_id)
+        for batch_id, profile in preparation.waiting(session):
+            recipe = recipe_of(session, tools, profile)
             try:
                 prepared += preparation.prepare(
                     session,
@@ -128,11 +128,10 @@ def prepare_batches(tools: Tools) -> str:
     return "; ".join([f"prepared {prepared}", *trouble])
 
 
-def recipe_of(session: Session, tools: Tools, batch_id: int) -> preparation.Recipe:
-    """What a batch is prepared by: its profile, the issuer's name, and the document signer."""
-    name = preparation.profile_of(session, batch_id)
+def recipe_of(session: Session, tools: Tools, profile: str) -> preparation.Recipe:
+    """What batches of a card profile are prepared by: the profile, the issuer's name, and the document signer."""
     signer = authority.document_signer(session, tools.vault)
-    return preparation.Recipe(rules.card_profile(tools.settings, name), tools.settings.pki.organisation, signer)
+    return preparation.Recipe(rules.card_profile(tools.settings, profile), tools.settings.pki.organisation, signer)
 
 
 def publish(tools: Tools) -> str:

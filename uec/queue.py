@@ -148,8 +148,9 @@ def prepare_part(tools: Tools, part: Part) -> str:
     """Prepare one part of a batch; cards that do not fit are for a person to look at, and no reason to try again."""
     try:
         with tools.sessions() as session:
-            recipe = recipe_of(session, tools, part.batch_id)
-            made = preparation.prepare_part(session, part, recipe=recipe, now=tools.clock())
+            made = preparation.prepare_part(
+                session, part, recipes=lambda profile: recipe_of(session, tools, profile), now=tools.clock()
+            )
     except UnfitCards as error:
         _log.warning("%s", error)
         return str(error)

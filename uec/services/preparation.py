@@ -6,13 +6,13 @@ and leaves them prepared. Refusals and deaths are looked at again here; a card t
 annulled, the rest go on. On PostgreSQL any number of workers do parts (`uec.store.queue`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, Update, bindparam, exists, func, insert, select, update
+from sqlalchemy import Insert, Select, Update, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from issuance.pki import security_batch
@@ -80,6 +80,10 @@ class Recipe:
     signer: Signer | None = None
 
 
+Recipes = Callable[[str], Recipe]
+"""The recipe of the batches of a card profile, by the profile's name."""
+
+
 def waiting(session: Session) -> list[tuple[int, str]]:
     """The released batches that still have cards to prepare, with their card profile, by day of production."""
     planned = exists().where(Card.batch_id == Batch.id, Card.state == CardState.PLANNED)
@@ -126,7 +130,7 @@ def prepare(
     unfit: dict[str, str] = {}
     for part in parts(session, batch_id):
         try:
-            prepared += prepare_part(session, part, recipe=recipe, now=now, actor=actor)
+            prepared += prepare_part(session, part, recipes=lambda _: recipe, now=now, actor=actor)
         except UnfitCards as error:
             prepared += error.prepared
             unfit |= error.cards
@@ -135,10 +139,11 @@ def prepare(
     return prepared
 
 
-def prepare_part(session: Session, part: Part, *, recipe: Recipe, now: datetime, actor: Actor = WORKER) -> int:
+def prepare_part(session: Session, part: Part, *, recipes: Recipes, now: datetime, actor: Actor = WORKER) -> int:
     """Prepare the planned cards of a part in one transaction; returns how many. Raises as `prepare` does."""
     while True:
         batch = _released(session, part.batch_id)
+        recipe = recipes(batch.profile)
         rows = _planned(session, part)
         _call_off(session, [row.id for row in rows if row.barred], actor, now)
         made, unfit = _written([row for row in rows if not row.barred], recipe, batch)
@@ -155,25 +160,15 @@ def prepare_part(session: Session, part: Part, *, recipe: Recipe, now: datetime,
     return len(made.ids)
 
 
-def profile_of(session: Session, batch_id: int) -> str:
-    """The card profile of a batch; raises `NotFound`."""
-    profile: str = _batch(session, batch_id).profile
-    return profile
-
-
 def _released(session: Session, batch_id: int) -> Any:
-    batch = _batch(session, batch_id)
+    # Not the entity, whose loading takes as long as twenty cards.
+    found = session.connection().execute(_WHICH_BATCH, {"of_batch": batch_id}).one_or_none()
+    batch: Any = found or present(session, Batch, batch_id)
     if batch.state not in READY:
         raise InvalidInput(
             f"Batch {batch.number} is {batch.state}: a second person must release it first.", field="batch"
         )
     return batch
-
-
-def _batch(session: Session, batch_id: int) -> Any:
-    """What is to be known of a batch; not the entity, whose loading takes as long as twenty cards."""
-    found = session.connection().execute(_WHICH_BATCH, {"of_batch": batch_id}).one_or_none()
-    return found or present(session, Batch, batch_id)
 
 
 def _unfit(batch: str, prepared: int, cards: dict[str, str]) -> UnfitCards:
@@ -293,14 +288,14 @@ def _keep(session: Session, part: Part, made: _Written, *, recipe: Recipe, actor
     if recipe.signer is not None:
         signed = security_batch.sign(recipe.signer, made.contents, now=now)
     root = merkle_root(made.contents)
-    kept = insert(PreparedPart).values(
-        batch_id=part.batch_id,
-        cards=len(made.ids),
-        root=root,
-        prepared_at=now,
-        signer=recipe.signer.certificate if recipe.signer else None,
-    )
-    part_id = session.connection().execute(kept.returning(PreparedPart.id)).scalar_one()
+    kept = {
+        "batch_id": part.batch_id,
+        "cards": len(made.ids),
+        "root": root,
+        "prepared_at": now,
+        "signer": recipe.signer.certificate if recipe.signer else None,
+    }
+    part_id = session.connection().execute(_keeping(), kept).scalar_one()
     write_data(session, part_id, list(zip(made.ids, made.groups, signed, strict=True)))
     audit.record(
         session,
@@ -317,3 +312,8 @@ def _keep(session: Session, part: Part, made: _Written, *, recipe: Recipe, actor
         },
         now=now,
     )
+
+
+@cache
+def _keeping() -> Insert:
+    return insert(PreparedPart).returning(PreparedPart.id)
