@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from enum import IntEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -214,19 +214,24 @@ def assemble(content: bytes, certificate: bytes) -> bytes:
     return der.tlv(der.SEQUENCE, _SUCCESSFUL + der.tlv(_EXPLICIT_0, wrapped))
 
 
-def cache_headers(answer: bytes, period: Period, *, keep: timedelta, now: datetime) -> dict[str, str]:
-    """Return the HTTP headers of a pre-signed answer (RFC 5019 section 6.2).
+def cache_headers(answer: bytes, period: Period, *, keep: timedelta, now: datetime) -> tuple[tuple[str, str], ...]:
+    """Return the HTTP headers of a pre-signed answer (RFC 5019 section 6.2), as pairs.
 
     Caches keep it for `keep`, so that a decision is seen soon, and never past its next update.
     """
     seconds = max(0, int(min(period.next_update - now, keep) / timedelta(seconds=1)))
-    return {
-        "Content-Type": "application/ocsp-response",
-        "Last-Modified": format_datetime(period.this_update, usegmt=True),
-        "Expires": format_datetime(period.next_update, usegmt=True),
-        "ETag": f'"{hashlib.sha256(answer).hexdigest()}"',
-        "Cache-Control": f"max-age={seconds}, public, no-transform, must-revalidate",
-    }
+    return (*_shared_headers(period, seconds), ("ETag", f'"{hashlib.sha256(answer).hexdigest()}"'))
+
+
+@lru_cache(maxsize=1024)
+def _shared_headers(period: Period, seconds: int) -> tuple[tuple[str, str], ...]:
+    """What answers of one batch have in common: those in memory by the thousand have it once."""
+    return (
+        ("Content-Type", "application/ocsp-response"),
+        ("Last-Modified", format_datetime(period.this_update, usegmt=True)),
+        ("Expires", format_datetime(period.next_update, usegmt=True)),
+        ("Cache-Control", f"max-age={seconds}, public, no-transform, must-revalidate"),
+    )
 
 
 def _single(cert_id: bytes, status: Status, period: Period) -> bytes:

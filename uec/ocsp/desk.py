@@ -134,7 +134,7 @@ class Desk:
             return None
         self.count("ahead")
         body = assemble(kept.content, kept.signer)
-        return Reply(body, tuple(cache_headers(body, kept.period, keep=KEEP, now=now).items()), keep=True)
+        return Reply(body, cache_headers(body, kept.period, keep=KEEP, now=now), keep=True)
 
     def _sign_now(self, request: OcspRequest, issuing: bytes, now: datetime, *, keep: bool) -> Reply:
         delegate = self._delegate(issuing, now)
@@ -148,7 +148,7 @@ class Desk:
         self.count("signed")
         if not (keep and states):
             return Reply(body, (("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store")))
-        return Reply(body, tuple(cache_headers(body, period, keep=KEEP, now=now).items()), keep=True)
+        return Reply(body, cache_headers(body, period, keep=KEEP, now=now), keep=True)
 
     def _delegate(self, issuing: bytes, now: datetime) -> Delegate:
         with self._signing:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -23,6 +23,15 @@ from uec.store.tables import Certificate, OcspAnswer, OcspSigner, Revocation
 BATCH = 1000
 SKEW = timedelta(minutes=5)
 ISSUED = (CertificateState.ISSUED, CertificateState.HELD, CertificateState.REVOKED)
+
+
+# Put together once: terminals ask for it, each time about another certificate.
+_KEPT = (
+    select(OcspAnswer.content, OcspSigner.der, OcspAnswer.this_update, OcspAnswer.next_update)
+    .join(Certificate, Certificate.id == OcspAnswer.certificate_id)
+    .join(OcspSigner, OcspSigner.id == OcspAnswer.signer_id)
+    .where(Certificate.serial == bindparam("serial"), OcspAnswer.content.is_not(None))
+)
 
 
 @dataclass(frozen=True)
@@ -134,13 +143,7 @@ def _forget(session: Session, certificate_ids: Sequence[int]) -> None:
 
 def kept(session: Session, serial: int, *, now: datetime) -> Kept | None:
     """The stored answer about a certificate of this serial number, if it speaks now."""
-    wanted = (
-        select(OcspAnswer.content, OcspSigner.der, OcspAnswer.this_update, OcspAnswer.next_update)
-        .join(Certificate, Certificate.id == OcspAnswer.certificate_id)
-        .join(OcspSigner, OcspSigner.id == OcspAnswer.signer_id)
-        .where(Certificate.serial == f"{serial:032x}", OcspAnswer.content.is_not(None))
-    )
-    row = session.execute(wanted).first()
+    row = session.connection().execute(_KEPT, {"serial": f"{serial:032x}"}).first()
     if row is None or not row.this_update <= now + SKEW or row.next_update <= now:
         return None
     return Kept(row.content, row.der, Period(row.this_update, row.next_update))
