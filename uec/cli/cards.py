@@ -9,6 +9,7 @@ import click
 from uec.cli.options import ID, login_options, now, settings, signed_in, store
 from uec.cli.tables import show, show_facts
 from uec.domain.lifecycle import ApplicationReason, CardState
+from uec.domain.sampling import Defect
 
 
 @click.group()
@@ -93,6 +94,41 @@ def print_cards(card_ids: tuple[int, ...], out: Path, dpi: int, login: str, pass
             content = printing.card_pages(session, card_ids, printer=printer, actor=actor, now=now())
     out.write_bytes(content)
     click.echo(f"{out}: {len(card_ids)} cards, {len(content)} bytes", err=True)
+
+
+@cards.command("looks")
+@login_options
+def list_looks(login: str, password_file: Path | None) -> None:
+    """List batches of lines whose drawn cards wait for somebody to look at them."""
+    from uec.services import card_looks  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        waiting = card_looks.waiting(session, actor=signed_in(session, login, password_file))
+    columns = ("batch id", "batch", "drawn", "looked at", "bad", "left")
+    show(columns, [(one.batch_id, one.number, one.drawn, one.looked_at, one.bad, one.left) for one in waiting])
+
+
+@cards.command("look")
+@click.argument("number")
+@click.option("--batch", "batch_id", type=ID, required=True, help="The batch's id, as `uec cards looks` lists it.")
+@click.option(
+    "--defect",
+    type=click.Choice([one.value for one in Defect], case_sensitive=False),
+    help="What is wrong.",
+)
+@click.option("--note", default="", help="In your own words.")
+@login_options
+def record_look(
+    number: str, batch_id: int, defect: str | None, note: str, login: str, password_file: Path | None
+) -> None:
+    """Record what you saw on a drawn card; a bad one is spoiled, and all of its batch are drawn."""
+    from uec.services import card_looks  # noqa: PLC0415
+
+    found = Defect(defect) if defect else None
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        left = card_looks.look(session, number, batch_id=batch_id, defect=found, note=note, actor=actor, now=now())
+    click.echo(f"{left} cards are left to look at", err=True)
 
 
 @cards.command()
