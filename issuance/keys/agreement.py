@@ -1,16 +1,16 @@
 """Do the office and the vault still belong together? After one of them was restored from an older copy, they do not.
 
 The office remembers the vault it last worked with and the newest version of each key it relied on. Both count on by one
-(the vault's generation) every five seconds that they work, whether a key changes or not, and at once when a key does.
+(the vault's generation) every five seconds in which anything was done, and at once when a key changes.
 A vault that knows less has been restored; an office that remembers less has been. Either way nothing may be issued
 before a person has decided, because card numbers or key versions could be given a second time (serial numbers of
 certificates are 128 random bits).
 
 What can go unnoticed is an office set back by less than those seconds, and it gives nothing twice on a card: between a
 card's number and its chip lie the release by a second person, the preparation of its data and a station's claim, each
-committed before the next, so that no card is written with a number younger than that. Counting on costs two commits of
-the office and one write of the vault, 9 ms of processor time (0.2 % of a core); with every card it would cost more
-than the card's own signatures.
+committed before the next, so that no card is written with a number younger than that. Counting on costs two commits
+of the office and one write of the vault, 9 ms of processor time (0.2 % of a core); with every card it would cost
+more than the card's own signatures.
 """
 
 from collections.abc import Iterable, Mapping

@@ -8,17 +8,17 @@ of one came back they disagree (see `issuance.keys.agreement`) until two custodi
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from issuance.keys.agreement import Disagreement, Finding, Memory, require_agreement
 from issuance.keys.engine import VaultEngine
 from issuance.keys.port import KeyAlgorithm, KeyInfo, KeyPurpose, KeyRef, Vault, VaultIdentity
 from uec.services import numbering
-from uec.store.tables import NumberSeries
+from uec.store.tables import AuditChain, NumberSeries
 
-_VAULT, _KEY, _STEP, _DOUBT = "vault:", "key:", "vault-step:", "vault-doubt:"
-_OURS = (_VAULT, _KEY, _STEP, _DOUBT)
+_VAULT, _KEY, _STEP, _DOUBT, _DONE = "vault:", "key:", "vault-step:", "vault-doubt:", "vault-done:"
+_OURS = (_VAULT, _KEY, _STEP, _DOUBT, _DONE)
 
 
 def require(session: Session, vault: Vault) -> None:
@@ -34,10 +34,11 @@ def require(session: Session, vault: Vault) -> None:
 
 
 def meet(session: Session, vault: Vault) -> None:
-    """Count on by one with the vault, as often as the two work together: an older copy of either is known by that.
+    """Count on by one with the vault when anything was done since they met: an older copy of either is known by that.
 
-    Two transactions: what the vault will be asked for, and what it is then; torn in between, both are right. Raises
-    `Disagreement`, which is remembered for the office's page until custodians have decided. Commits.
+    An office in which nothing was done writes nothing: a copy of it is no older than itself. Two transactions: what
+    the vault will be asked for, and what it is then; torn in between, both are right. Raises `Disagreement`, which is
+    remembered for the office's page until custodians have decided. Commits.
     """
     try:
         require(session, vault)
@@ -46,7 +47,9 @@ def meet(session: Session, vault: Vault) -> None:
         _raise_to(session, _DOUBT + error.finding, 1)
         session.commit()
         raise
-    if recall(session) is None:
+    done = _done(session)
+    if recall(session) is None or session.scalar(select(NumberSeries.next).where(NumberSeries.name == _DONE)) == done:
+        session.rollback()
         return
     identity = vault.identity()
     _raise_to(session, _VAULT + identity.vault_id, identity.generation)
@@ -54,7 +57,14 @@ def meet(session: Session, vault: Vault) -> None:
     session.commit()
     identity = vault.step(identity.generation)
     _raise_to(session, _VAULT + identity.vault_id, identity.generation)
+    _raise_to(session, _DONE, done)
     session.commit()
+
+
+def _done(session: Session) -> int:
+    """Grows with everything the office does: its audit entries, and the numbers it has given."""
+    entries = session.scalar(select(func.sum(AuditChain.seq))) or 0
+    return int(entries + (session.scalar(select(func.sum(NumberSeries.next)).where(~_is_ours())) or 0))
 
 
 def doubt(session: Session) -> Finding | None:

@@ -20,7 +20,8 @@ from uec.domain.actors import system_actor
 from uec.domain.lifecycle import BatchState
 from uec.gateways.register_client import RegisterGateway
 from uec.jobs import JOBS, Tools
-from uec.services import release_by_policy, vault_memory
+from uec.services import numbering, release_by_policy, vault_memory
+from uec.store import audit
 from uec.store.tables import Batch, Card
 
 
@@ -49,16 +50,56 @@ def generations(office: CardOffice) -> tuple[int, int]:
     return memory.identity.generation, office.desk.bench.vault.identity().generation
 
 
-def test_the_job_counts_both_on_together(office: CardOffice, tools: Tools) -> None:
+def work(office: CardOffice, kind: str) -> None:
+    """Something is done that a copy made before it does not know."""
+    with office.sessions() as session:
+        if kind == "a number":
+            numbering.take(session, "receipt")
+        else:
+            audit.record(session, actor="test", action="test", subject_kind="x", subject_id=1, now=office.clock())
+        session.commit()
+
+
+@pytest.mark.parametrize("kind", ["a number", "an audit entry"])
+def test_the_job_counts_both_on_together_whenever_something_was_done(
+    office: CardOffice, tools: Tools, kind: str
+) -> None:
     before = generations(office)
+    for turn in range(1, 4):
+        work(office, kind)
+        assert worker.do("vault", tools) == "agreed"
+        assert generations(office) == (before[0] + turn, before[1] + turn)
+    assert before[0] == before[1]
+
+
+def test_an_idle_office_and_its_vault_write_nothing(office: CardOffice, tools: Tools, tmp_path: Path) -> None:
+    assert worker.do("vault", tools) == "agreed"
+    counted, written = generations(office), (tmp_path / "vault").stat().st_mtime_ns
     assert [worker.do("vault", tools) for _ in range(3)] == ["agreed"] * 3
-    after = generations(office)
-    assert after == (before[0] + 3, before[1] + 3)
-    assert after[0] == after[1]
+    assert generations(office) == counted
+    assert (tmp_path / "vault").stat().st_mtime_ns == written
+
+
+def test_torn_before_the_vault_has_counted_the_next_time_counts(
+    office: CardOffice, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault, before = office.desk.bench.vault, generations(office)
+
+    def die(_generation: int) -> object:
+        raise KeyboardInterrupt
+
+    work(office, "a number")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(vault, "step", die)
+        worker.do("vault", tools)
+    assert generations(office) == before
+    assert worker.do("vault", tools) == "agreed"
+    assert generations(office) == (before[0] + 1, before[1] + 1)
 
 
 def test_the_job_says_that_an_older_vault_has_come_back(office: CardOffice, tools: Tools, tmp_path: Path) -> None:
     shutil.copyfile(tmp_path / "vault", tmp_path / "older")
+    work(office, "a number")
     assert worker.do("vault", tools) == "agreed"
     office.desk.bench.vault.close()
     shutil.copyfile(tmp_path / "older", tmp_path / "vault")

@@ -23,7 +23,7 @@ from tests.support.desk import SETTINGS, CardOffice, open_card_office
 from tests.support.keys import PASSPHRASES
 from tests.support.office import NOW
 from tests.support.postgres import Server, server_programs
-from uec.services import authority, vault_memory
+from uec.services import authority, numbering, vault_memory
 from uec.store.engine import make_engine, session_factory
 from uec.store.tables import Card, Certificate
 
@@ -107,6 +107,8 @@ def office(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[CardOffi
 
 def meet(office: CardOffice) -> None:
     with office.sessions() as session:
+        numbering.take(session, "receipt")  # something was done
+        session.commit()
         vault_memory.meet(session, office.desk.bench.vault)
 
 
