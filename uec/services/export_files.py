@@ -45,14 +45,14 @@ def _emptied(out: StringIO) -> bytes:
 
 
 def _plain(value: Value, zone: tzinfo) -> str | int | float:
+    if isinstance(value, str):  # most are
+        return f"'{value}" if value.startswith(FORMULA) else value
     if value is None:
         return ""
     if isinstance(value, datetime):
         return f"{value.astimezone(zone):%Y-%m-%d %H:%M:%S}"
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(FORMULA) else value
     return value
 
 
