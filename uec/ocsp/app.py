@@ -94,7 +94,7 @@ class Responder:
         """Answer one request."""
         method = scope.method
         request: Request
-        if method == "GET" or method == "HEAD":  # noqa: PLR1714 - each request comes by here
+        if method in ("GET", "HEAD"):
             request = scope.path
         elif method == "POST":
             try:
