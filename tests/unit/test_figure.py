@@ -1,10 +1,15 @@
 """A figure says by itself whether its goal is reached."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from scripts.benchmarks.figure import Figure, median_seconds
+from scripts.benchmarks.run import NAMES
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -35,3 +40,9 @@ def test_median_leaves_the_warm_up_out() -> None:
     calls: list[int] = []
     median_seconds(lambda: calls.append(1), runs=3)
     assert len(calls) == 4
+
+
+def test_only_what_measures_is_offered() -> None:
+    listed = subprocess.run(["scripts/bench", "--list"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[0] for line in listed.splitlines()[1:]] == NAMES
+    assert {"card", "flow", "pki"} <= set(NAMES) and not {"run", "figure", "answering_card"} & set(NAMES)
