@@ -52,10 +52,6 @@ class Rule:
             highest = max(highest, counter)
         return highest
 
-    def out_of_band(self, failures: Iterable[bool]) -> bool:
-        """Whether the outcomes leave the band at any moment."""
-        return self.highest(failures) >= self.threshold
-
     def average_run(self, rate: float) -> float:
         """Cards until the alarm on average, beginning at nought, at a true failure rate between 0 and 1."""
         return _average_run(self.failure_points, self.threshold, rate)
