@@ -91,6 +91,8 @@ class Settings:
     ocsp_url: str = "http://127.0.0.1:8083"
     # How many proxies of ours stand before the web process (nginx: 1): by them it knows the visitor's own address.
     trusted_proxies: int = 0
+    # What a bureau's file may have when it is brought to the page, in megabytes.
+    bureau_file_mb: int = 512
     card_number_prefix: str = "964360"
     default_profile: str = "uec"
     locale: str = "ru"

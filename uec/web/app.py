@@ -11,7 +11,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 
 from uec.settings import Settings
 from uec.store.engine import make_engine, session_factory
-from uec.web import access, assets, context, failures, language, security, sessions
+from uec.web import access, assets, context, failures, language, partner_files, security, sessions
 from uec.web.api import add_api
 from uec.web.filters import use_filters
 from uec.web.frame import frame
@@ -19,7 +19,6 @@ from uec.web.paging import bound_addresses
 from uec.web.views import auth, citizen, language_switch, office, pki, window
 from uec.web.views import residents as _residents  # noqa: F401 - its routes belong to citizens and windows
 
-MEGABYTE = 1024 * 1024
 PAGES = Path(__file__).parent / "templates"
 
 
@@ -45,8 +44,8 @@ def create_app(
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(hours=12),
-        MAX_CONTENT_LENGTH=4 * MEGABYTE,
-        MAX_FORM_MEMORY_SIZE=MEGABYTE // 2,
+        MAX_CONTENT_LENGTH=4 * partner_files.MEGABYTE,
+        MAX_FORM_MEMORY_SIZE=partner_files.MEGABYTE // 2,
         WTF_CSRF_TIME_LIMIT=4 * 3600,
         WTF_CSRF_SSL_STRICT=https,
     )
@@ -62,6 +61,7 @@ def create_app(
     context.close_sessions(app)
     sessions.recognise(app)
     access.guard(app)
+    partner_files.lift_limits(app, settings)
     csrf = CSRFProtect(app)
     for module in (citizen, auth, language_switch, window, office, pki):
         app.register_blueprint(module.blueprint)

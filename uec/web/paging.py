@@ -3,6 +3,8 @@
 from flask import Flask, abort, request
 from werkzeug.routing import IntegerConverter
 
+from uec.web.partner_files import brings_partner_file
+
 PAGE_ROWS = 25
 FARTHEST = 10_000_000
 LARGEST_ID = 2**31 - 1
@@ -22,8 +24,9 @@ def bound_addresses(app: Flask) -> None:
 
     @app.before_request
     def refuse_nul() -> None:
-        # PostgreSQL holds no U+0000 in a text; nobody types one.
-        if any("\0" in value for values in (request.args, request.form) for value in values.values()):
+        # PostgreSQL holds no U+0000 in a text; nobody types one. A partner's file is read once its sender is known.
+        asked = (request.args,) if brings_partner_file() else (request.args, request.form)
+        if any("\0" in value for values in asked for value in values.values()):
             abort(400)
 
 

@@ -1,10 +1,13 @@
 """The bureaux' pages: a partner with its certificates, an order from drawing up to its end, files that are refused."""
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from issuance.bureau.standin import identity
 from issuance.bureau.standin.faults import Fault
@@ -154,3 +157,32 @@ def test_english(bureau: BureauOffice, people: People) -> None:
     client.get("/language/en")
     page = client.get(ORDERS).text
     assert "Outside bureaux" in page and "Northern bureau" in page
+
+
+def test_a_large_file_of_a_bureau_is_taken_and_nothing_else_is(
+    people: People, office: CardOffice, settings: Settings
+) -> None:
+    large = bytes(6 << 20)
+    sent = upload(people("producer"), f"{ORDERS}/files", large)
+    assert "не подписанный файл" in people("producer").get(sent.location).text
+    stranger = create_app(settings, clock=office.clock).test_client()
+    assert "/sign-in" in stranger.post(f"{ORDERS}/files", **multipart("-", large)).location, "nothing of it is read"
+    assert upload(people("planner"), "/office/plan/event", large).status_code == 413
+    few = People(office, replace(settings, bureau_file_mb=5))
+    assert upload(few("producer"), f"{ORDERS}/files", large).status_code == 413
+    assert "Файлы больше 5 МБ" in few("producer").get(ORDERS).text
+
+
+def upload(client: FlaskClient, address: str, content: bytes) -> TestResponse:
+    """Send a file as a form would."""
+    return client.post(address, **multipart(token_in(client.get(ORDERS).text), content))
+
+
+def multipart(token: str, content: bytes) -> dict[str, Any]:
+    """A form with a file, as bytes: the client's own encoder leaves its spool file open."""
+    parts = (
+        b'Content-Disposition: form-data; name="csrf_token"\r\n\r\n' + token.encode(),
+        b'Content-Disposition: form-data; name="file"; filename="large.p7s"\r\n\r\n' + content,
+    )
+    body = b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + b"--x--\r\n"
+    return {"data": body, "content_type": "multipart/form-data; boundary=x"}

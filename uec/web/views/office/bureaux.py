@@ -27,6 +27,7 @@ from uec.web.access import current_actor, needs
 from uec.web.bureau_words import FILE_KINDS, found, why
 from uec.web.context import database, now, office, reader
 from uec.web.paging import number, offset
+from uec.web.partner_files import takes_partner_files
 from uec.web.stock_words import told as told_of_stock
 from uec.web.texts import _
 from uec.web.views.office.room import blueprint
@@ -69,6 +70,7 @@ def bureaux_list() -> ResponseReturnValue:
         orders=bureau_lists.orders(session, offset=offset()),
         batches=bureau_lists.orderable_batches(session),
         ways=Certificates,
+        limit_mb=office().settings.bureau_file_mb,
         strays=bureau_lists.refused_files(session, limit=10),
         found=found,
     )
@@ -203,6 +205,7 @@ def _file_of(page: bureau_lists.OrderPage) -> Path | None:
 
 @blueprint.post("/bureaux/files")
 @needs(Permission.PRODUCE_CARD)
+@takes_partner_files
 def bring_bureau_file() -> ResponseReturnValue:
     """Take a file that a bureau gave; it counts whole or not at all."""
     session, back, upload = database(), url_for(".bureaux_list"), request.files.get("file")
