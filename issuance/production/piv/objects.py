@@ -11,6 +11,8 @@ from datetime import date
 from card_io import tlv
 from card_io.applets.piv import Chuid, ObjectId, encode_certificate, parse_certificate, parse_chuid
 from card_io.errors import CardError
+from issuance.pki import der
+from issuance.pki.trust import UNREADABLE
 from issuance.production.errors import ForeignCard
 from issuance.production.profile import CardProfile
 
@@ -63,12 +65,38 @@ def capability_container(card_number: str) -> bytes:
 
 
 def security_object(profile: CardProfile, groups: Iterable[int], signed: bytes) -> bytes:
-    """Which container each data group is (BA), and the issuer's signature over their digests (BB)."""
+    """Which container each data group is (BA), and the issuer's signature over their digests (BB).
+
+    The signer's certificate is left out of it: it is in the CHUID, which the same key has signed (part 1, 3.1.7).
+    """
     tags = {number: profile.group(number).fid for number in sorted(groups)}
     mapping = b"".join(
         bytes([number]) + CONTAINER_IDS.get(tag, tag & 0xFFFF).to_bytes(2, "big") for number, tag in tags.items()
     )
-    return tlv.encode(MAPPING, mapping) + tlv.encode(SIGNED, signed) + EDC
+    return tlv.encode(MAPPING, mapping) + tlv.encode(SIGNED, _parted(signed)[0]) + EDC
+
+
+def whole_security_object(signed: bytes, chuid_content: bytes) -> bytes:
+    """The signature of a security object with the certificate of the CHUID's put in; as it is where there is none."""
+    try:
+        _, certificate = _parted(tlv.require(chuid_content, CHUID_SIGNATURE))
+        kind, (version, digests, content, *_, signers) = _signed_data(signed)
+    except (CardError, *UNREADABLE):
+        return signed
+    return der.sequence(kind, der.explicit(0, der.sequence(version, digests, content, certificate, signers)))
+
+
+def _parted(signed: bytes) -> tuple[bytes, bytes]:
+    """A SignedData (RFC 5652, 5.1) without its certificates, and these as they stand in it."""
+    kind, (version, digests, content, certificates, signers) = _signed_data(signed)
+    return der.sequence(kind, der.explicit(0, der.sequence(version, digests, content, signers))), certificates
+
+
+def _signed_data(signed: bytes) -> tuple[bytes, list[bytes]]:
+    """The content type of a SignedData, and its parts, each as it is encoded."""
+    kind, outer = der.read(signed).children()
+    (body,) = outer.children()
+    return kind.raw, [part.raw for part in body.children()]
 
 
 def group_content(group: bytes) -> bytes:

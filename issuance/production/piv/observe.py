@@ -126,4 +126,7 @@ class _Reading:
 
     def _keep(self, tag: int, response: bytes) -> None:
         if status(response) == SW_OK:
-            self._files[tag] = objects.read_file(self._profile, tag, body(response))
+            content = objects.read_file(self._profile, tag, body(response))
+            if tag == self._profile.security_object_fid:  # read after the CHUID
+                content = objects.whole_security_object(content, self._files.get(ObjectId.CHUID, b""))
+            self._files[tag] = content
