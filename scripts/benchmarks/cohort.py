@@ -1,4 +1,8 @@
-"""The register at full size: its import beside a server's COPY, and a list for mass emission beside one scan."""
+"""The register at full size: its import beside a server's COPY, and a list for mass emission beside one scan.
+
+A quick run has 200,000 residents. What costs the same at any size (a process that starts, two thousand kinds of a list,
+the slots of 150 queues) is then a small share: with half as many the ratios said more about it than about the work.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from scripts.benchmarks.figure import Figure, medians, seconds
+from scripts.benchmarks.figure import Figure, median_seconds, medians, seconds
 from tests.support.postgres import DURABLE, PREFIX, Server, server_programs
 from uec.domain.actors import system_actor
 from uec.domain.policy import Policy
@@ -27,7 +31,7 @@ from uec.store.engine import make_engine, session_factory
 from uec.store.tables import Cohort
 from uec.synthetic.register import AS_OF, write_municipalities, write_register
 
-RESIDENTS, QUICK_RESIDENTS = 1_400_000, 100_000
+RESIDENTS, QUICK_RESIDENTS = 1_400_000, 200_000
 RUNS = 3
 AT_MOST, MEMORY_MB = 5.0, 1024.0
 
@@ -45,6 +49,22 @@ with session_factory(make_engine(url))() as session:
 print(told, file=sys.stderr)
 assert told.imported == told.rows and not told.rejected, "a clean file"
 """
+
+SEARCH = """
+import sys
+from datetime import UTC, datetime
+from uec.domain.actors import system_actor
+from uec.services.twin_search import search
+from uec.store.engine import make_engine, session_factory
+
+with session_factory(make_engine(sys.argv[1]))() as session:
+    opened = search(session, actor=system_actor("bench"), now=datetime.now(UTC))
+    session.commit()
+print(f"{opened} cases of twins opened", file=sys.stderr)
+assert opened >= int(sys.argv[2]), "a twin was not found"
+"""
+# One resident of so many is entered a second time: 0.5 %.
+TWIN_EVERY = 200
 
 
 def figures(*, quick: bool) -> Iterator[Figure | str]:
@@ -86,21 +106,25 @@ def import_figures(url: str, file: Path) -> Iterator[Figure]:
         import_municipalities(session, path=file.with_name("municipalities.csv"), actor=actor, now=now)
     engine.dispose()
     floor = _copied(url, file)
-    words = [sys.executable, "-c", IMPORT, url, str(file), str(file.with_name("rejects.csv"))]
+    value, memory = _alone(IMPORT, url, str(file), str(file.with_name("rejects.csv")))
+    yield Figure("emission.import", "s", value, floor, AT_MOST, at_most=True)
+    yield Figure("emission.import.memory", "MB", memory, goal=MEMORY_MB, at_most=True)
+
+
+def _alone(program: str, *words: str) -> tuple[float, float]:
+    """Run a program in a process of its own; returns its seconds and the most megabytes it had."""
     memory = 0.0
 
     def run() -> None:
         nonlocal memory
-        with subprocess.Popen(words) as process:
+        with subprocess.Popen([sys.executable, "-c", program, *words]) as process:
             _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            raise LookupError("the import failed")
+            raise LookupError("the process failed: see what it said")
         memory = used.ru_maxrss / 1024
 
-    value = seconds(run)
-    yield Figure("emission.import", "s", value, floor, AT_MOST, at_most=True)
-    yield Figure("emission.import.memory", "MB", memory, goal=MEMORY_MB, at_most=True)
+    return seconds(run), memory
 
 
 def _copied(url: str, file: Path) -> float:
@@ -153,3 +177,32 @@ def _root(engine: Engine) -> Iterator[Figure | str]:
         yield f"{count} people, Merkle root {told[0]}"
         yield Figure("emission.cohort.root", "s", took)
         session.rollback()
+
+
+def twin_figures(url: str) -> Iterator[Figure]:
+    """The search for twins when every 200th resident is entered twice, beside one grouping of the register."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        twins = connection.execute(_twins().encode()).rowcount
+        connection.execute(b"VACUUM ANALYZE resident")
+        grouping = b"SELECT snils FROM resident GROUP BY snils HAVING count(*) > 1"
+        connection.execute(b"SET work_mem = '192MB'")
+        floor = median_seconds(lambda: connection.execute(grouping).fetchall(), runs=RUNS)
+    value, memory = _alone(SEARCH, url, str(twins))
+    yield Figure("emission.twins", "s", value, floor)
+    yield Figure("emission.twins.memory", "MB", memory, goal=MEMORY_MB, at_most=True)
+
+
+def _twins() -> str:
+    """By turns: the same SNILS under another name, the same passport, the same person under other numbers."""
+    names = [name for name in (*COLUMNS, "row_digest", "updated_at", "import_id") if name != "register_id"]
+    turn = f"id / {TWIN_EVERY} % 3"
+    other = {
+        "surname": f"CASE WHEN {turn} = 2 THEN surname ELSE surname || 'ская' END",
+        "snils": f"CASE WHEN {turn} = 0 THEN snils ELSE lpad((id + 90000000000)::text, 11, '0') END",
+        "doc_number": f"CASE WHEN {turn} = 1 THEN doc_number ELSE lpad((id % 1000000)::text, 6, '0') END",
+        "doc_series": f"CASE WHEN {turn} = 1 THEN doc_series ELSE '0000' END",
+    }
+    return (
+        f"INSERT INTO resident (register_id, {', '.join(names)}) SELECT 'TWIN-' || id, "
+        f"{', '.join(other.get(name, name) for name in names)} FROM resident WHERE id % {TWIN_EVERY} = 0"
+    )

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psycopg
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -26,6 +25,7 @@ from issuance.planning.sample import sample_region
 from issuance.planning.twin import simulate
 from scripts.benchmarks import cohort, pages
 from scripts.benchmarks.figure import Figure, medians, seconds
+from scripts.benchmarks.stage import office
 from uec.services import plan_people, plan_scenarios, plan_writer
 from uec.store.engine import make_engine, session_factory
 from uec.store.tables import Application, EmissionPlan
@@ -33,14 +33,14 @@ from uec.store.tables import Application, EmissionPlan
 CALENDAR = Path(__file__).parents[2] / "config" / "calendar" / "russia.toml"
 START = date(2026, 1, 12)
 OPTIMUM_S, TRIPS_S, TRIPS_GAP, REPLAN, TWIN_S, PLACES = 3.0, 60.0, 0.05, 0.3, 10.0, 3.0
-POINTS, LINES, DAYS = 150, 30, 250
-RUNS = 3
+POINTS, LINES, DAYS = office.POINTS, office.LINES, 250
+RUNS, VARIANT = 3, "uec"
 
 
 def figures(*, quick: bool) -> Iterator[Figure | str]:
     """The planner's rows, the twin's; on PostgreSQL the register's, the cohort's, the places' and the pages'."""
     region = sample_region(calendar=calendar.load(CALENDAR), start=START, days=DAYS, lines=LINES, points=POINTS)
-    yield from _optimum(region)
+    yield from _optimum(region, runs=1 if quick else RUNS)
     plan, full = _timed(lambda: make_plan(region))
     yield Figure("emission.plan.trips", "s", full, goal=TRIPS_S, at_most=True)
     yield Figure("emission.plan.trips.gap", "share of the bound", plan.gap, goal=TRIPS_GAP, at_most=True)
@@ -50,6 +50,8 @@ def figures(*, quick: bool) -> Iterator[Figure | str]:
         yield from cohort.import_figures(url, file)
         yield from cohort.cohort_figures(url)
         yield from _places(url)
+        yield from cohort.twin_figures(url)
+        yield from office.open_office(url)
         yield from pages.page_figures(url)
 
 
@@ -59,11 +61,11 @@ def _timed(work: Callable[[], Plan]) -> tuple[Plan, float]:
     return plan, time.perf_counter() - started
 
 
-def _optimum(region: Region) -> Iterator[Figure | str]:
+def _optimum(region: Region, *, runs: int) -> Iterator[Figure | str]:
     """Linear programme and whole cards by day, all trips free; the gap is what is left between the two."""
     free = replace(region, delivery=replace(region.delivery, cost=region.delivery.cost * 0))
     took, gaps = [], []
-    for _ in range(RUNS):
+    for _ in range(runs):
         started = time.perf_counter()
         relaxed = relax(free)
         walked = walk(course_of(free, targets=relaxed.targets))
@@ -94,9 +96,7 @@ def _twin(region: Region, plan: Plan) -> Iterator[Figure | str]:
 
 def _places(url: str) -> Iterator[Figure | str]:
     """Batches, slots and everybody's place, beside one window SELECT over the same people."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in _people_sql():
-            connection.execute(statement.encode())
+    office.people(url)
     engine = make_engine(url)
     with session_factory(engine)() as session:
         yield from _written(session)
@@ -131,14 +131,14 @@ def _region(session: Session) -> Region:
     base = sample_region(calendar=calendar.load(CALENDAR), start=START, days=DAYS, points=POINTS, cohort=people)
     known = np.zeros((POINTS, len(Kind), 1, DAYS), dtype=np.int64)
     due = np.zeros((POINTS, len(Kind), 1, DAYS + 1), dtype=np.int64)
-    for point, kind, _, _, count in plan_people.demand(session, base.variants[0]):
+    for point, kind, _, _, count in plan_people.demand(session, VARIANT):
         known[point - 1, kind, 0, 0] += count
         due[point - 1, kind, 0, -1] += count
     nothing = np.zeros((POINTS, len(Kind), 1), dtype=np.int64)
     supply = base.supply
     return replace(
         base,
-        variants=("uec",),
+        variants=(VARIANT,),
         supply=Supply(
             tuple(replace(line, makes=(0,)) for line in supply.lines),
             supply.capacity,
@@ -157,28 +157,3 @@ def _bare_window() -> Any:
     )
     window = select(Application.id, place.label("place")).subquery()
     return select(func.sum(window.c.place), func.max(window.c.id))
-
-
-def _people_sql() -> Iterator[str]:
-    """Points, a list, and an approved application of it for everybody alive; sizes of points as in a region."""
-    oktmo = "(SELECT min(oktmo) FROM municipality)"
-    yield (
-        "INSERT INTO issuance_point (id, code, name_ru, name_en, address, oktmo, windows, daily_capacity) "
-        f"SELECT n, 'P' || n, 'Пункт ' || n, 'Point ' || n, '-', {oktmo}, 5, 100 FROM generate_series(1, {POINTS}) n"
-    )
-    yield (
-        "INSERT INTO cohort (id, number, state, as_of, count, digest, created_at) "
-        f"VALUES (1000, 'C-1', 'DRAFT', '{START}', 0, '', now())"
-    )
-    yield (
-        "INSERT INTO application (id, number, route, reason, state, resident_id, surname, name, birth_date, "
-        "birth_place, sex, snils, doc_type, doc_series, doc_number, doc_date, doc_issuer, address, point_id, "
-        "secret_hash, submitted_at, due_on, cohort_id, remake, version) SELECT id, "
-        "'2026-' || lpad(id::text, 7, '0'), 'MASS', 'FIRST', 'APPROVED', id, "
-        "surname, name, birth_date, birth_place, sex, snils, doc_type, doc_series, "
-        "doc_number, doc_date, doc_issuer, address, "
-        f"1 + floor({POINTS} * power((id::bigint * 7919 % 100003) / 100003.0, 2))::int, '', "
-        "timestamptz '2026-01-01' + (id % 86400) * interval '1 second', '2026-12-31', 1000, false, 1 "
-        "FROM resident WHERE death_date IS NULL"
-    )
-    yield "VACUUM ANALYZE application"
