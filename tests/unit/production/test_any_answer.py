@@ -191,7 +191,7 @@ BEFORE = {
 }
 
 
-def lie_once(bench: Bench, what: str, at: int, change: Callable[[bytes], bytes]) -> str:
+def check_one_lie(bench: Bench, what: str, at: int, change: Callable[[bytes], bytes]) -> str:
     """Do it with one answer replaced, then again with the true card; how it ended."""
     number, card = bench.ordered()
     for step in BEFORE[what]:
@@ -235,7 +235,7 @@ relaxed = settings(max_examples=30, deadline=None, suppress_health_check=list(He
 def test_one_wrong_answer_of_a_uec_card(
     benches: dict[str, Bench], what: str, at: int, change: Callable[[bytes], bytes]
 ) -> None:
-    event(lie_once(benches["uec"], what, at, change))
+    event(check_one_lie(benches["uec"], what, at, change))
 
 
 @pytest.mark.slow
@@ -245,4 +245,4 @@ def test_one_wrong_answer_of_a_uec_card(
 def test_one_wrong_answer_of_a_piv_card(
     benches: dict[str, Bench], what: str, at: int, change: Callable[[bytes], bytes]
 ) -> None:
-    event(lie_once(benches["piv"], what, at, change))
+    event(check_one_lie(benches["piv"], what, at, change))
