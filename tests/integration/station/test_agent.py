@@ -1,6 +1,7 @@
 """The agent against hubs that behave and hubs that do not, over real WebSockets."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -171,6 +172,27 @@ def test_the_link_is_made_again_and_again(hub: ScriptedHub, identity: StationIde
     assert over.wait(WAIT_S), hub.errors
     running.end()
     assert hub.connections >= 4
+
+
+def test_a_long_time_without_the_hub_is_one_line_and_the_next_time_another(
+    hub: ScriptedHub, identity: StationIdentity, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"ws://127.0.0.1:{free.getsockname()[1]}"
+    over = threading.Event()
+
+    async def script(link: ServerConnection) -> None:
+        await welcome(link, identity)
+        await heard(link, wire.Readers)
+        if hub.connections == 3:
+            over.set()
+
+    # Every other try finds nobody; between two links that is told once, however often it was tried.
+    running = station(tmp_path, f"{nobody},{nobody},{hub.start(script)}", identity, Hands("left"))
+    assert over.wait(WAIT_S), hub.errors
+    running.end()
+    told = [record.getMessage() for record in caplog.records if nobody in record.getMessage()]
+    assert 3 <= len(told) <= 4, told
 
 
 def test_a_card_loses_its_power_with_the_link(hub: ScriptedHub, identity: StationIdentity, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -32,9 +33,9 @@ class LooseHands(SlowHands):
         self._changed.set()
 
 
-def until(network: Network, holds: Callable[[], bool]) -> None:
+def until(network: Network, holds: Callable[[], bool], seconds: float = WAIT_S) -> None:
     tick = threading.Event()
-    for _ in range(int(WAIT_S / 0.02)):
+    for _ in range(int(seconds / 0.02)):
         if holds():
             return
         network.check()
@@ -160,6 +161,24 @@ def test_a_station_whose_machine_slept_comes_back_to_its_work(
     finally:
         process.send_signal(signal.SIGCONT)
         end(process)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(420)
+def test_three_minutes_without_network_with_every_limit_as_in_service(network: Network) -> None:
+    """3 min are longer than the hub waits (30 s), than pings (20 s) and than the agent's longest pause (20 s)."""
+    station_id, card_id = network.enrol("window-1"), network.prepared_card(1)
+    hands = SlowHands("left")
+    wire = Wire(int(network.settings.hub_listen.rpartition(":")[2]))
+    settings = replace(network.station_settings("window-1"), hub_url=wire.url, retry_s=1.0, retry_max_s=20.0)
+    network.agents.append(run_in_thread(run_station, settings, readers=hands))
+    asked = begun(network, hands, station_id, card_id)
+    cut_at = time.monotonic()
+    wire.cut(180.0)
+    network.wait_for(asked, OperationState.REQUESTED)
+    until(network, lambda: network.operation(asked).state is OperationState.DONE, 230.0)
+    assert 180.0 < time.monotonic() - cut_at < 220.0, "back within the agent's longest pause"
+    wire.close()
 
 
 @pytest.mark.parametrize("hours", [-3.0, 3.0])

@@ -1,15 +1,16 @@
 """TLS in the hub itself, pinned by its stations."""
 
 import logging
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from issuance.station.agent import enrol
+from issuance.station.agent import enrol, run_station
 from issuance.station.errors import HubAway, HubImpostor
 from issuance.station.identity import StationIdentity
-from tests.integration.station.conftest import Hands, Network
+from tests.integration.station.conftest import Hands, Network, run_in_thread
 from tests.support.line import blank_card
 from uec.domain.errors import InvalidSettings
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
@@ -83,6 +84,24 @@ def test_another_key_is_an_impostor_and_hears_no_word(network: Network) -> None:
     station.thread.join(10)
     assert isinstance(station.errors.pop(), HubImpostor)
     network.agents.remove(station)
+
+
+def test_a_new_key_of_the_hub_is_pinned_by_whoever_names_it(network: Network) -> None:
+    """The old pin and the new one beside each other while the hubs change; kept once a hub has answered with it."""
+    old = over_tls(network)
+    enrolled(network, "Window 1", old)
+    for file in (network.folder / "tls").iterdir():
+        file.unlink()
+    again(network)
+    new = pin_of(network.settings.hub_certificate.read_bytes())
+    settings = replace(network.station_settings("Window 1"), pin=f"{old},{new}")
+    station = run_in_thread(run_station, settings, readers=Hands("left"))
+    network.agents.append(station)
+    tick = threading.Event()
+    while StationIdentity.load(settings.folder).hub_pin == old:
+        network.check()
+        tick.wait(0.02)
+    assert StationIdentity.load(settings.folder).hub_pin == f"{old},{new}"
 
 
 def test_without_a_pin_the_authorities_of_the_machine_decide(network: Network) -> None:
