@@ -32,8 +32,9 @@ LOOKING = ("find_card", "find_applet", "open_channel")
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """A channel that the card is yet to open: its steps lead up to INITIALIZE UPDATE, which must answer `answer`."""
+    """A channel with keys of `master` that the card is yet to open: INITIALIZE UPDATE must answer `answer`."""
 
+    master: KeyRef
     host_challenge: bytes
     answer: bytes
     channel: SecureChannel
@@ -54,7 +55,8 @@ def foretell(request: ForetellRequest, secure: SecureChannelProfile) -> Talk[Ahe
     except SecureChannelError:
         return None
     opening = [Step(session.external_authenticate(), label="open_channel")]
-    return Ahead(request.host_challenge, told.initialize_update_response, SecureChannel(session, card, opening))
+    channel = SecureChannel(session, card, opening)
+    return Ahead(request.master, request.host_challenge, told.initialize_update_response, channel)
 
 
 def first_session(

@@ -56,7 +56,7 @@ def rekey(job: RekeyJob, profile: CardProfile, *, random: Random) -> Talk[Rekeye
         chip = yield from recognise(profile, random(secure.challenge_bytes))
     else:
         try:
-            return (yield from _move(job, profile, journal, ahead.channel, random))
+            return (yield from _move(job, profile, ahead.channel, ahead.master, random))
         except (Unforeseen, CardRefused) as error:
             chip = yield from found(error, ahead, profile, random)
     if chip.chip_id != job.chip_id:
@@ -64,15 +64,16 @@ def rekey(job: RekeyJob, profile: CardProfile, *, random: Random) -> Talk[Rekeye
     version = journal.key_version_of(chip.kvn)
     if version is None:
         raise UnknownKeys(chip.chip_id, chip.kvn)
+    current = KeyRef(KeyPurpose.CARD_MASTER, version)
     channel = yield from open_channel(
         chip.initialize_update_response,
         host_challenge=chip.host_challenge,
-        master=KeyRef(KeyPurpose.CARD_MASTER, version),
+        master=current,
         profile=secure,
         chip_id=chip.chip_id,
     )
     if version != job.card_master.version:
-        return (yield from _move(job, profile, journal, channel, random))
+        return (yield from _move(job, profile, channel, current, random))
     # Torn after PUT KEY, or moved before: the card has just proved that it holds these keys.
     facts = {"chip_id": chip.chip_id, "kvn": chip.kvn, "key_version": version}
     yield from note(RecordKind.KEY_CHANGED, **facts, **channel.seen)
@@ -89,13 +90,13 @@ def _foretold(job: RekeyJob, profile: CardProfile, journal: Journal, random: Ran
 
 
 def _move(
-    job: RekeyJob, profile: CardProfile, journal: Journal, channel: SecureChannel, random: Random
+    job: RekeyJob, profile: CardProfile, channel: SecureChannel, current: KeyRef, random: Random
 ) -> Talk[RekeyedCard]:
-    """Change the keys in this channel, and see that the card answers with the new ones."""
+    """Change the keys in this channel, which has the current ones, and see that the card answers with the new ones."""
     secure = profile.secure_channel
     yield from progress(1, STAGES, "change_keys")
     change = yield from keying.intend(
-        KeyRef(KeyPurpose.CARD_MASTER, journal.key_version_of(channel.kvn) or 0),
+        current,
         job.card_master,
         chip_id=job.chip_id,
         channel=channel,
