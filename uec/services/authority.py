@@ -169,7 +169,7 @@ def issuing_in_use(session: Session, *, now: datetime) -> tuple[bytes, ...]:
 
 def _own(session: Session) -> dict[str, bytes | None]:
     """The newest certificate of each profile of the authority's own."""
-    return dict(session.connection().execute(_newest()).all())
+    return dict(session.execute(_newest()).all())
 
 
 @cache

@@ -98,6 +98,7 @@ def write_pending(session: Session) -> int:
     by_chain: dict[int, list[tuple[Note, dict[str, Any]]]] = defaultdict(list)
     for _, note, details in pending:
         by_chain[chain_of(note.subject_kind, note.subject_id)].append((note, details))
+    session.flush()  # first the rows of the change, then the chains: whoever did it the other way round could deadlock
     connection = session.connection()
     heads = connection.execute(_heads(), {"wanted": sorted(by_chain)}).all()
     rows: list[dict[str, Any]] = []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from card_io.secret import Secret
@@ -94,6 +94,21 @@ def test_a_savepoint_taken_back_takes_its_entries_along(session: Session) -> Non
         note("kept too")
     session.commit()
     assert session.scalars(select(AuditEntry.action).order_by(AuditEntry.seq)).all() == ["kept", "kept too"]
+
+
+def test_a_change_is_written_before_the_chains_are_locked(session: Session) -> None:
+    """Locks of rows first, of chains last, in every transaction: so two of them never wait for each other."""
+    said: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        said.append(statement.split(maxsplit=1)[0] + (" chains" if "audit_chain" in statement else ""))
+
+    event.listen(session.get_bind(), "before_cursor_execute", note)
+    session.add(Municipality(oktmo="71701000", name_ru="Тюмень", name_en="Tyumen"))
+    record(session, actor="staff:1", action="x", subject_kind="municipality", subject_id="71701000", now=NOW)
+    session.commit()
+    # SQLite begins by a statement of ours, PostgreSQL by none.
+    assert [one for one in said if one != "BEGIN"] == ["INSERT", "SELECT chains", "INSERT", "UPDATE chains"]
 
 
 def test_details_must_be_plain_json(session: Session) -> None:
