@@ -85,20 +85,27 @@ _KNOWN = {
     "what": "SELECT unnest(ARRAY['box', 'point', 'shift', 'batch'])",
 }
 
+ARGUMENTS = frozenset({*_KNOWN, "key"})
+"""What a route may ask for."""
+
 
 def addresses(url: str, rules: Map) -> Iterator[tuple[str, str]]:
     """A name and an address for each page of the application, and for each of its slower ways."""
     with psycopg.connect(url) as connection:
         known = {name: [row[0] for row in connection.execute(text.encode())] for name, text in _KNOWN.items()}
     one = {name: values[0] for name, values in known.items()}
-    for rule in sorted(rules.iter_rules(), key=lambda rule: rule.endpoint):
-        room, _, page = rule.endpoint.partition(".")
-        if room not in ROOMS or rule.endpoint in LEFT_OUT or "GET" not in (rule.methods or ()):
-            continue
+    for rule in measured(rules):
         for name, address in _filled(rule, known, one):
-            yield f"{room}.{page}{name}", address
+            yield f"{rule.endpoint}{name}", address
             for number, way in enumerate(WAYS.get(rule.endpoint, ()), 1):
-                yield f"{room}.{page}{name}.{number}", f"{address}?{way.format_map(one)}"
+                yield f"{rule.endpoint}{name}.{number}", f"{address}?{way.format_map(one)}"
+
+
+def measured(rules: Map) -> list[Rule]:
+    """The routes that show a page to a person, by name."""
+    found = [rule for rule in rules.iter_rules() if "GET" in (rule.methods or ())]
+    pages = [rule for rule in found if rule.endpoint.partition(".")[0] in ROOMS and rule.endpoint not in LEFT_OUT]
+    return sorted(pages, key=lambda rule: rule.endpoint)
 
 
 def _filled(rule: Rule, known: Mapping[str, list[Any]], one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
