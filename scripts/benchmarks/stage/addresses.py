@@ -18,6 +18,8 @@ LEFT_OUT = frozenset(
         "office.export", "office.photo", "office.quarantine", "office.transfer",
     }
 )  # fmt: skip
+# A page that answers a question: without one there is no such page.
+ASKED = frozenset({"office.planning_person"})
 # Pages whose slowest way is not the address alone: everything that a filter, a search or a way onward can ask for.
 WAYS: Mapping[str, tuple[str, ...]] = {
     "office.applications": (
@@ -96,7 +98,8 @@ def addresses(url: str, rules: Map) -> Iterator[tuple[str, str]]:
     one = {name: values[0] for name, values in known.items()}
     for rule in measured(rules):
         for name, address in _filled(rule, known, one):
-            yield f"{rule.endpoint}{name}", address
+            if rule.endpoint not in ASKED:
+                yield f"{rule.endpoint}{name}", address
             for number, way in enumerate(WAYS.get(rule.endpoint, ()), 1):
                 yield f"{rule.endpoint}{name}.{number}", f"{address}?{way.format_map(one)}"
 

@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from scripts.benchmarks.stage.addresses import ARGUMENTS, LEFT_OUT, WAYS, measured
+from scripts.benchmarks.stage.addresses import ARGUMENTS, ASKED, LEFT_OUT, WAYS, measured
 from uec.settings import Settings
 from uec.web.app import create_app
 
@@ -22,3 +22,4 @@ def test_every_argument_of_a_page_is_known(app: Flask) -> None:
 def test_no_page_is_named_that_is_not_there(app: Flask) -> None:
     assert set(LEFT_OUT) | set(WAYS) <= set(app.view_functions)
     assert not LEFT_OUT & set(WAYS)
+    assert set(WAYS) >= ASKED
