@@ -15,8 +15,11 @@ LISTENER = "import socket,time,sys; s=socket.create_server(('127.0.0.1', int(sys
 
 
 def alive(pid: int) -> bool:
-    state = Path(f"/proc/{pid}/stat")
-    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # gone before, or while it is read
+        return False
+    return state.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def test_start_returns_when_the_child_answers_and_stop_ends_it(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_changed_keys_and_progress_go_along(office: CardOffice, cards: list[int]
     assert (card.kvn, card.key_version, card.version) == (0x31, 2, version + 1)
     with office.sessions() as session:
         shown = session.get_one(CardOperation, asked).progress
-    assert shown == {"step": 2, "of": 6, "label": "write_data"}
+    assert shown == {"step": 2, "of": 6, "label": "write_data", "reached": "write_data"}
 
 
 def test_cards_of_one_batch_begin_at_once(office: CardOffice, cards: list[int]) -> None:
