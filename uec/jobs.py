@@ -29,6 +29,7 @@ from uec.services import (
     card_looks,
     cards,
     checks,
+    cohort,
     key_rotation,
     key_sweep,
     messages,
@@ -243,6 +244,17 @@ def send_messages(tools: Tools) -> str:
                 return f"sent {total.sent}, {total.waiting} are tried again, {total.given_up} given up"
 
 
+def work_on_lists(tools: Tools) -> str:
+    """Compute lists for mass emission and open their applications, where somebody has asked for it."""
+    actor, now = system_actor("scheduler"), tools.clock()
+    with tools.sessions() as session:
+        book = phases.book(session, tools.settings.policy)
+        made = cohort.compute_asked(session, actor=actor, book=book, now=now)
+        opened = list(cohort.open_asked(session, actor=actor, book=book, now=now))
+    trouble = [str(one) for one in opened if isinstance(one, UecError)]
+    return "; ".join([f"computed {len(made)} lists, opened the applications of {len(opened) - len(trouble)}", *trouble])
+
+
 def live_scenarios(tools: Tools) -> str:
     """Live through the scenarios of the plan that somebody has asked for."""
     now = tools.clock()
@@ -349,6 +361,7 @@ JOBS: Mapping[str, Job] = {
     "windows": Job(timedelta(hours=1), "end the time to refuse and to choose a bank", close_windows),
     "remind": Job(timedelta(hours=6), "queue reminders to applicants", remind),
     "messages": Job(timedelta(seconds=30), "send letters to applicants", send_messages),
+    "cohorts": Job(timedelta(seconds=15), "compute lists for mass emission, open their applications", work_on_lists),
     "scenarios": Job(timedelta(seconds=15), "live through scenarios of the plan", live_scenarios),
     "expire": Job(timedelta(days=1), "end cards whose validity is over", expire),
     "keys": Job(timedelta(hours=1), "note what the vault tells about its keys", note_keys),

@@ -31,7 +31,7 @@ def list_cohorts(login: str, password_file: Path | None) -> None:
         rows = cohort.list_cohorts(session, actor=signed_in(session, login, password_file))
     show(
         ("id", "number", "state", "as of", "people", "root"),
-        [(row.id, row.number, row.state, row.as_of, row.count, row.digest[:16]) for row in rows],
+        [(row.id, row.number, row.state, row.as_of, row.count, row.digest[:16] or "being computed") for row in rows],
     )
 
 

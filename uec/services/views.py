@@ -272,19 +272,23 @@ class StationView:
 class CohortView:
     """A list for mass emission; `digest` is the Merkle root (hex) two people put their names to.
 
-    `profile` is the card variant its people get; None: the office's usual one.
+    Before it is `computed` there is neither count nor root. `profile` is the card variant its people get; None: the
+    office's usual one. While it is `opening`, workers open its applications; `opened` is how many they have so far.
     """
 
     id: int
     number: str
     state: CohortState
     as_of: date
+    computed: bool
     count: int
     digest: str
     profile: str | None
     proposed_by: str | None
     approved_by: str | None
     approved_at: datetime | None
+    opening: bool
+    opened: int
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from uec.domain.bureau import BureauRefused
 from uec.domain.stock import StockRefused
 from uec.services.authority import NoAuthority
 from uec.services.card_looks import NotLookedAt
-from uec.services.cohort import CohortChanged
+from uec.services.cohort import CohortChanged, ListInWork
 from uec.services.intake import AlreadyServed
 from uec.services.operations import CardBusy, CardNotReady
 from uec.services.quality_refusals import Quarantined
@@ -43,6 +43,7 @@ STATUSES: tuple[tuple[type[errors.UecError], int], ...] = (
     (CardBusy, 409),
     (CardNotReady, 409),
     (CohortChanged, 409),
+    (ListInWork, 409),
     (StockRefused, 409),
     (BureauRefused, 409),
     (Quarantined, 409),

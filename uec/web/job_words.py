@@ -16,6 +16,7 @@ TITLES: Mapping[str, Text] = {
     "vault": _l("Compare the office's count with the vault's"),
     "audit-head": _l("Sign the heads of the audit chains"),
     "plan": _l("Plan approved applications"),
+    "cohorts": _l("Compute lists for mass emission, open their applications"),
     "scenarios": _l("Live through scenarios of the plan"),
     "release": _l("Release batches that policy lets go"),
     "windows": _l("End the time to refuse and to choose a bank"),
@@ -32,6 +33,7 @@ TITLES: Mapping[str, Text] = {
 _SAID: Mapping[str, Text] = {
     "started #, asked #, settled #": _l("begun %(a)s, asked %(b)s, settled %(c)s"),
     "lived through # scenarios": _l("lived through %(a)s scenarios"),
+    "computed # lists, opened the applications of #": _l("lists computed: %(a)s, applications opened of lists: %(b)s"),
     "prepared #": _l("prepared %(a)s cards"),
     "handed over # parts": _l("%(a)s parts handed over to the workers"),
     "nothing changed": _l("nothing changed"),

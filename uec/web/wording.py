@@ -245,6 +245,7 @@ SENTENCES: Mapping[str, Callable[[UecError], str]] = {
     "uec.card_not_ready": lambda _e: _("The card is not ready for this step. Look at its present state."),
     "uec.card_busy": lambda _e: _("Somebody works with this card at this moment. Wait until it is done."),
     "uec.cohort_changed": lambda _e: _("The list is no longer the one that was shown; it is void. Compute a new one."),
+    "uec.cohort_in_work": lambda _e: _("The list is still in work. Wait until its page shows what came of it."),
     "uec.hub_away": lambda _e: _("The card service does not answer. Call the administrator; nothing was changed."),
     "uec.no_authority": lambda _e: _("The certification authority is not set up yet. Call the administrator."),
     "uec.weak_password": lambda _e: _("The password is too weak: take at least 12 different signs, not the login."),

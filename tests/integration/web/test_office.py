@@ -10,9 +10,9 @@ from werkzeug.test import TestResponse
 
 from tests.browser.site import PASSWORD
 from tests.integration.web.conftest import post, token_in
-from tests.support.desk import CardOffice
+from tests.support.desk import SETTINGS, CardOffice
 from tests.support.office import POLICY, add_resident, form, person, publish_notice
-from uec.domain.actors import CITIZEN
+from uec.domain.actors import CITIZEN, system_actor
 from uec.domain.lifecycle import (
     ApplicationState,
     BatchState,
@@ -22,8 +22,9 @@ from uec.domain.lifecycle import (
     OperationKind,
     Route,
 )
-from uec.services import checks
+from uec.services import checks, cohort
 from uec.services.intake import submit_application
+from uec.services.views import CohortView
 from uec.settings import Settings
 from uec.store.tables import Application, Batch, Card, Cohort, Refusal, Staff, Station
 from uec.web.app import create_app
@@ -60,6 +61,15 @@ def colleague(settings: Settings, office: CardOffice):  # type: ignore[no-untype
 def press(client: FlaskClient, address: str, of: str, **fields: object) -> TestResponse:
     """Press a button that stands on page `of`, and follow to where it leads."""
     return client.post(address, data={"csrf_token": token_in(client.get(of).text), **fields}, follow_redirects=True)
+
+
+def compute_lists(office: CardOffice) -> CohortView:
+    """What the job `cohorts` does for the one list that the page asked for."""
+    with office.sessions() as session:
+        (made,) = cohort.compute_asked(
+            session, actor=system_actor("scheduler"), book=SETTINGS.policy, now=office.clock()
+        )
+    return made
 
 
 def applied(office: CardOffice, number: int, outcome: CheckOutcome = CheckOutcome.MATCH) -> int:
@@ -169,17 +179,35 @@ def test_mass_emission_by_two_people(colleague, office: CardOffice) -> None:  # 
     planner, releaser = colleague("planner"), colleague("releaser")
     day = {"as_of-day": "2", "as_of-month": "3", "as_of-year": "2026"}
     assert press(planner, "/office/cohorts", "/office/cohorts", **day, limit="x").status_code == 400
-    assert "В списке 2 человека." in press(planner, "/office/cohorts", "/office/cohorts", **day, limit="2").text
+    waiting = press(planner, "/office/cohorts", "/office/cohorts", **day, limit="2").text
+    assert "Список составляется" in waiting and 'hx-get="/office/cohorts"' in waiting and "Предложить" not in waiting
     with office.sessions() as session:
-        made = session.query(Cohort).one()
-    page = f"/office/cohorts/{made.id}"
+        page = f"/office/cohorts/{session.query(Cohort).one().id}"
+    alone = planner.get(page).text
+    assert "Список составляется" in alone and f'hx-get="{page}"' in alone and "Скачать CSV" not in alone
+    for login, step in ((planner, "propose"), (releaser, "approve")):
+        early = press(login, f"{page}/{step}", "/office/cohorts")
+        assert early.status_code == 409 and "Список ещё в работе" in early.text
+    made = compute_lists(office)
+    ready = planner.get("/office/cohorts").text
+    assert made.digest in ready and "Список составляется" not in ready and "hx-get" not in ready
+    assert made.count == 2 and "Предложить" in ready and "hx-get" not in planner.get(page).text
     assert "Список предложен." in press(planner, f"{page}/propose", "/office/cohorts").text
     assert planner.post(f"{page}/approve", data={}).status_code in {400, 403}
     shown = re.search(r'name="digest" value="([0-9a-f]+)"', releaser.get("/office/cohorts").text)
     assert shown and shown.group(1) == made.digest
     assert "Список утверждён." in press(releaser, f"{page}/approve", "/office/cohorts", digest=made.digest).text
     assert state(office, Cohort, made.id) is CohortState.APPROVED
-    assert "Открыто 2 заявления." in press(planner, f"{page}/open", "/office/cohorts").text
+    waiting = press(planner, f"{page}/open", "/office/cohorts").text
+    assert "Заявления по списку открываются" in waiting and 'hx-get="/office/cohorts"' in waiting
+    assert press(planner, f"{page}/open", "/office/cohorts").status_code == 409
+    with office.sessions() as session:
+        ways = {"book": SETTINGS.policy, "now": office.clock()}
+        (opened,) = cohort.open_asked(session, actor=system_actor("scheduler"), **ways)  # type: ignore[arg-type]
+    assert isinstance(opened, CohortView) and opened.opened == 2
+    for address in ("/office/cohorts", page):
+        ready = planner.get(address).text
+        assert re.search(r"Открыто заявлений</dt><dd[^>]*>2<", ready) and "hx-get" not in ready
 
 
 def test_station_gets_its_code_once_and_is_revoked(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]

@@ -124,7 +124,13 @@ class Cohort(Table):
     proposed_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="who proposed it")
     approved_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="another person")
     created_at: Mapped[datetime] = mapped_column(comment="when it was computed")
+    asked_at: Mapped[datetime | None] = mapped_column(comment="when workers were asked to compute it; empty: computed")
+    at_most: Mapped[int | None] = mapped_column(comment="at most so many members; empty: everybody")
     approved_at: Mapped[datetime | None] = mapped_column(comment="when it was approved")
+    opening_asked_at: Mapped[datetime | None] = mapped_column(
+        comment="when workers were asked to open its applications; empty: nothing is asked"
+    )
+    opened: Mapped[int] = mapped_column(default=0, server_default="0", comment="applications opened")
 
 
 class CohortPart(Table):
@@ -152,3 +158,6 @@ class Refusal(Table):
     channel: Mapped[str] = mapped_column(String(20), comment="how it came: web, window, post...")
     filed_at: Mapped[datetime] = mapped_column(comment="when it was filed")
     note: Mapped[str | None] = mapped_column(Text, comment="what the clerk added")
+    withdrawn_at: Mapped[datetime | None] = mapped_column(comment="when it was taken back; empty: it stands")
+    withdrawn_by: Mapped[str | None] = mapped_column(String(80), comment="who took it back, like staff:7")
+    withdrawn_for: Mapped[str | None] = mapped_column(Text, comment="why it was taken back")

@@ -1,4 +1,4 @@
-"""Mass emission: compute a list, propose it, approve it by its root, open its applications."""
+"""Mass emission: ask for a list, propose it, approve it by its root, open its applications."""
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -11,7 +11,7 @@ from uec.services import rules
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, policy, policy_book, reader, today
 from uec.web.forms.fields import DayField, PageForm
-from uec.web.texts import _, _l, ngettext
+from uec.web.texts import _, _l
 from uec.web.views.office.room import blueprint
 
 
@@ -29,13 +29,13 @@ class CohortForm(PageForm):
 @blueprint.route("/cohorts", methods=["GET", "POST"])
 @needs(Permission.MANAGE_COHORT, Permission.APPROVE_COHORT)
 def cohorts() -> ResponseReturnValue:
-    """Show the lists; compute a new one."""
+    """Show the lists; ask for a new one."""
     actor, form = current_actor(), CohortForm(data={"as_of": today()})
     form.profile.choices = rules.card_variants(office().settings)
     if request.method == "POST":
         actor.require(Permission.MANAGE_COHORT)
         if form.validate_on_submit() and form.as_of.data is not None:
-            made = service.compute(
+            service.ask(
                 database(),
                 actor=actor,
                 as_of=form.as_of.data,
@@ -44,7 +44,7 @@ def cohorts() -> ResponseReturnValue:
                 limit=form.limit.data,
                 profile=form.profile.data,
             )
-            flash(ngettext("The list has %(num)d person.", "The list has %(num)d people.", made.count), "success")
+            flash(_("The list is in work."), "success")
             return redirect(url_for(".cohorts"))
     page = render_template("office/cohorts.html", cohorts=service.list_cohorts(reader(), actor=actor), form=form)
     return page, 400 if form.errors else 200
@@ -72,7 +72,7 @@ def cohort_approve(cohort_id: int) -> ResponseReturnValue:
 @blueprint.post("/cohorts/<int:cohort_id>/open")
 @needs(Permission.MANAGE_COHORT)
 def cohort_open(cohort_id: int) -> ResponseReturnValue:
-    """Open an application for everybody on the list."""
-    opened = service.open_applications(database(), cohort_id, actor=current_actor(), policy=policy(), now=now())
-    flash(ngettext("%(num)d application is open.", "%(num)d applications are open.", opened), "success")
+    """Ask for an application for everybody on the list."""
+    service.ask_opening(database(), cohort_id, actor=current_actor(), policy=policy(), now=now())
+    flash(_("The list is in work."), "success")
     return redirect(url_for(".cohorts"))
