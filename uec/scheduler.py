@@ -137,11 +137,18 @@ def catch_up(scheduler: BackgroundScheduler, *, now: datetime) -> list[str]:
 
 def trigger_now(sessions: sessionmaker[Session], name: str) -> bool:
     """Write down that the job's present run is due; false when it stands there already or the database is away."""
-    now = datetime.now(UTC)
-    due_at = schedule.due_moment(now, JOBS[name].every)
+    return trigger_at(sessions, name, datetime.now(UTC))
+
+
+def trigger_at(sessions: sessionmaker[Session], name: str, now: datetime) -> bool:
+    """Write down what is due of a job at a moment, as `trigger_now` does."""
+    every = JOBS[name].every
     try:
         with sessions() as session:
-            return schedule.trigger(session, name, due_at, now=now)
+            forgotten = schedule.forget_future(session, name, every=every, now=now)
+            if forgotten:
+                _log.warning("the clock was set back: %s runs of job %s are due once more", forgotten, name)
+            return schedule.trigger(session, name, schedule.due_moment(now, every), now=now)
     except UecError as error:
         _log.warning("job %s could not be triggered: %s", name, error)
         return False

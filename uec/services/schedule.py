@@ -1,8 +1,9 @@
 """Work that is due by the clock: a scheduler only writes down that a run is due, a worker does it, once.
 
-The key (job, due moment) makes each run happen once, however many schedulers fight and wherever the clock jumps. A run
-whose worker died is taken up again after its lease. A job that somebody has paused is neither triggered nor begun by
-the clock; a run that somebody asked for is done all the same.
+The key (job, due moment) makes each run happen once, however many schedulers fight. Where the clock is set back,
+moments come that have been before: jobs go on at their rhythm (`forget_future`), and what is done more rarely than the
+clock jumped is not done again. A run whose worker died is taken up again after its lease. A job that somebody has
+paused is neither triggered nor begun by the clock; a run that somebody asked for is done all the same.
 """
 
 from dataclasses import dataclass
@@ -43,26 +44,36 @@ def due_moment(now: datetime, every: timedelta) -> datetime:
 def trigger(session: Session, job: str, due_at: datetime, *, now: datetime) -> bool:
     """Write down that a run is due; false when it stands there already, or an earlier one still waits for a worker.
 
-    Runs that a clock gone ahead has left in the future stop nothing: one that waits there is not waited for, and one
-    that was begun "later" than `now` is due again. On PostgreSQL the run is handed over to the workers in the same
-    transaction; one that waits there without its job (of an earlier version, or failed for good) is handed over anew.
-    Nothing is due of a job that is paused.
+    A run that a clock gone ahead has left waiting in the future is not waited for. On PostgreSQL the run is handed over
+    to the workers in the same transaction; one that waits there without its job (of an earlier version, or failed for
+    good) is handed over anew. Nothing is due of a job that is paused.
     """
     if _hand_over_waiting(session, job, now) or session.get(JobPause, job) is not None:
         session.commit()
         return False
     insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    entry = insert(ScheduledRun).values(job=job, due_at=due_at)
-    again = entry.on_conflict_do_update(
-        index_elements=[ScheduledRun.job, ScheduledRun.due_at],
-        set_={"started_at": None, "finished_at": None, "outcome": None},
-        where=ScheduledRun.started_at > now + SKEW,
-    )
-    written = session.execute(again.returning(ScheduledRun.job)).first()
+    entry = insert(ScheduledRun).values(job=job, due_at=due_at).on_conflict_do_nothing()
+    written = session.execute(entry.returning(ScheduledRun.job)).first()
     if written is not None:
         queue.hand_over(session, [_work(job, due_at)])
     session.commit()
     return written is not None
+
+
+def forget_future(session: Session, job: str, *, every: timedelta, now: datetime) -> int:
+    """Forget runs that a clock which was ahead has done of moments still to come; how many. The caller commits.
+
+    Those moments are due when they come. A clock ahead by less than half of the job's rhythm did them a little early:
+    they stay done.
+    """
+    ahead = max(every / 2, 2 * SKEW)
+    early = delete(ScheduledRun).where(
+        ScheduledRun.job == job,
+        ScheduledRun.due_at > now + SKEW,
+        ScheduledRun.started_at > now + ahead,
+        ScheduledRun.finished_at.is_not(None),
+    )
+    return len(session.execute(early.returning(ScheduledRun.job)).all())
 
 
 def ask(session: Session, job: str, *, asked_by: str, now: datetime) -> bool:

@@ -1,7 +1,9 @@
 """Clocks that were wrong for a while, forward and back: no job stops for it, none is done twice because of it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,12 @@ from tests.integration.services.test_jobs import Yes
 from tests.support.desk import SETTINGS, CardOffice, open_card_office
 from tests.support.office import POLICY
 from uec import worker
-from uec.jobs import Tools
-from uec.scheduler import catch_up
+from uec.jobs import JOBS, Tools
+from uec.scheduler import catch_up, trigger_at
 from uec.services import cards, publication, schedule
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 YEAR = timedelta(days=365)
 
 
@@ -44,14 +47,102 @@ def test_a_run_written_by_a_clock_gone_ahead_holds_nobody_up(sessions: sessionma
         assert run_once(session, NOW + YEAR), "it is done when its time comes"
 
 
-def test_after_a_clock_set_back_the_same_moments_are_due_again(sessions: sessionmaker[Session]) -> None:
-    with sessions() as session:
-        for minute in range(3):
-            moment = NOW + timedelta(minutes=minute)
-            assert schedule.trigger(session, "publish", moment, now=moment) and run_once(session, moment)
-        before = NOW - timedelta(hours=1)
-        assert schedule.trigger(session, "publish", NOW, now=before) and run_once(session, NOW)
-        assert not schedule.trigger(session, "publish", NOW, now=NOW), "once only by the right clock"
+@dataclass
+class Day:
+    """Real time that passes, a clock that may be wrong, a scheduler with a worker behind it; what was done when."""
+
+    sessions: sessionmaker[Session]
+    jobs: tuple[str, ...]
+    real: datetime = MIDNIGHT
+    wrong: timedelta = timedelta(0)
+    done: dict[str, list[datetime]] = field(default_factory=dict)
+
+    def tick(self) -> None:
+        """Every job is triggered, as at the start of a scheduler, twice: a second one fights for each occasion."""
+        now = self.real + self.wrong
+        for job in (*self.jobs, *self.jobs):
+            trigger_at(self.sessions, job, now)
+
+    def work(self) -> None:
+        now = self.real + self.wrong
+        with self.sessions() as session:
+            while (run := schedule.claim(session, now=now)) is not None:
+                schedule.finish(session, run, outcome="done", now=now)
+                self.done.setdefault(run.job, []).append(self.real)
+
+    def live(self, until: datetime, *, wrong: timedelta = timedelta(0)) -> None:
+        self.wrong = wrong
+        while self.real < until:
+            self.tick()
+            self.work()
+            self.real += timedelta(minutes=15)
+
+    def longest_gap(self, job: str) -> timedelta:
+        return max(later - earlier for earlier, later in pairwise(self.done[job]))
+
+
+QUARTERS, DAILY = "release", "plan"
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def days_of(moments: list[datetime]) -> list[int]:
+    return [(moment - MIDNIGHT).days for moment in moments]
+
+
+def test_the_clock_goes_back_an_hour_and_no_job_stops_or_is_done_twice(sessions: sessionmaker[Session]) -> None:
+    day = Day(sessions, (QUARTERS, DAILY), real=MIDNIGHT - HOUR)
+    day.live(MIDNIGHT + timedelta(minutes=30))
+    day.live(MIDNIGHT + 4 * HOUR, wrong=-HOUR)
+    assert days_of(day.done[DAILY]) == [-1, 0], "the day's run stays done, though its moment comes a second time"
+    assert day.longest_gap(QUARTERS) <= timedelta(minutes=30), "jobs of a quick rhythm go on in the repeated hour"
+    assert len(day.done[QUARTERS]) in {19, 20}, "one a quarter of an hour of real time"
+    day.live(MIDNIGHT + DAY + 2 * HOUR, wrong=-HOUR)
+    assert days_of(day.done[DAILY]) == [-1, 0, 1]
+
+
+def test_the_clock_goes_forward_a_day_and_comes_back(sessions: sessionmaker[Session]) -> None:
+    day = Day(sessions, (QUARTERS, DAILY))
+    day.live(MIDNIGHT + 9 * HOUR)
+    assert day.longest_gap(QUARTERS) == timedelta(minutes=15)
+    day.live(MIDNIGHT + 10 * HOUR, wrong=DAY)
+    assert days_of(day.done[DAILY]) == [0, 0], "once for the day that the clock skipped to"
+    day.live(MIDNIGHT + 26 * HOUR)
+    assert days_of(day.done[DAILY]) == [0, 0, 1], "tomorrow's run is not lost to the wrong clock"
+    assert day.longest_gap(QUARTERS) <= timedelta(minutes=30)
+    assert len(day.done[QUARTERS]) <= 26 * 4 + 2
+
+
+def test_a_run_that_was_late_is_not_done_again_by_a_clock_set_back_behind_its_begin(
+    sessions: sessionmaker[Session],
+) -> None:
+    day = Day(sessions, (DAILY,), real=MIDNIGHT + 10 * HOUR)
+    day.live(MIDNIGHT + 10 * HOUR + timedelta(minutes=30))
+    day.live(MIDNIGHT + 12 * HOUR, wrong=-HOUR)
+    assert len(day.done[DAILY]) == 1
+
+
+def test_an_outage_of_three_days_is_caught_up_by_one_run_a_job(sessions: sessionmaker[Session]) -> None:
+    day = Day(sessions, tuple(JOBS))
+    day.tick()
+    day.work()
+    day.tick()  # due moments of this time went unworked when everything stopped
+    day.real += 3 * DAY + timedelta(seconds=2)
+    day.done.clear()
+    day.tick()
+    day.work()
+    day.tick()
+    day.work()
+    assert {job: len(moments) for job, moments in day.done.items()} == dict.fromkeys(JOBS, 1)
+
+
+def test_an_outage_with_runs_that_nobody_had_worked_leaves_no_pile(sessions: sessionmaker[Session]) -> None:
+    day = Day(sessions, tuple(JOBS))
+    day.tick()
+    for _ in range(3):  # the workers are away, the scheduler is not
+        day.real += DAY
+        day.tick()
+    day.work()
+    assert {job: len(moments) for job, moments in day.done.items()} == dict.fromkeys(JOBS, 1)
 
 
 @pytest.mark.parametrize(
