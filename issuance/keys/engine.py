@@ -271,7 +271,7 @@ class VaultEngine:
     def bureau_keys(self, transport: KeyRef, requests: Sequence[BureauKeyRequest]) -> list[BureauKeys]:
         """Wrap chips' key sets under a bureau's transport key (RFC 3394); see `bureau_keys`."""
         current = self._static_keys([(r.current, r.derivation, r.kdd) for r in requests], Work.OPEN_CARD)
-        new = self._static_keys([(r.new, r.derivation, r.kdd) for r in requests], Work.KEY_CARD)
+        new = self._static_keys([(r.new, r.derivation, r.kdd) for r in requests], Work.KEY_AT_BUREAU)
         sets = [[bureau_keys.key_set(keys) for keys in side] for side in (current, new)]
         wrapped = [self._wrap(transport, [plain for plain, _ in side]) for side in sets]
         return [

@@ -26,6 +26,7 @@ class Work(StrEnum):
     SIGN = "sign"
     OPEN_CARD = "open-card"
     KEY_CARD = "key-card"
+    KEY_AT_BUREAU = "key-card-at-bureau"
     DERIVE_PINS = "derive-pins"
     SEND_KEYS = "send-keys"
 
@@ -36,6 +37,8 @@ ALLOWED_STATES: dict[Work, frozenset[KeyState]] = {
     Work.SIGN: frozenset({KeyState.ACTIVE, KeyState.RETIRED}),
     Work.OPEN_CARD: frozenset({KeyState.ACTIVE, KeyState.RETIRED, KeyState.COMPROMISED}),
     Work.KEY_CARD: frozenset({KeyState.ACTIVE}),
+    # A card from a bureau is moved to the newest master when it is handed over: until then an older one will do.
+    Work.KEY_AT_BUREAU: frozenset({KeyState.ACTIVE, KeyState.RETIRED}),
     Work.DERIVE_PINS: frozenset({KeyState.ACTIVE, KeyState.RETIRED}),
     # Each bureau has a version of its own: that another bureau got a later one takes nothing from this one. The office
     # knows whose is whose; a bureau that is left for good has its version destroyed.
@@ -45,6 +48,7 @@ ALLOWED_PURPOSES: dict[Work, frozenset[KeyPurpose]] = {
     Work.SIGN: frozenset(KeyPurpose) - material.SYMMETRIC_PURPOSES,
     Work.OPEN_CARD: frozenset({KeyPurpose.CARD_MASTER, KeyPurpose.BLANK_TRANSPORT}),
     Work.KEY_CARD: frozenset({KeyPurpose.CARD_MASTER}),
+    Work.KEY_AT_BUREAU: frozenset({KeyPurpose.CARD_MASTER}),
     Work.DERIVE_PINS: frozenset({KeyPurpose.PIN_MASTER}),
     Work.SEND_KEYS: frozenset({KeyPurpose.BUREAU_TRANSPORT}),
 }

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from issuance.bureau.order import CardOrder, ChipKeys
 from issuance.bureau.records import FileKind, Header, RecordWriter, Tag
 from issuance.bureau.sealed import VaultKey, sealing
-from issuance.keys.port import BureauKeyRequest, KeyPurpose, KeyRef, Vault
+from issuance.keys.port import BureauKeyRequest, KeyPurpose, KeyRef, KeyState, Vault
 from issuance.pki import security_batch
 from issuance.pki.signing import Signer
 from issuance.production.groups_writer import read_groupings
@@ -191,11 +191,26 @@ def _leave_out_barred(session: Session, row: BureauOrder, actor: Actor, now: dat
 
 def _fix_terms(session: Session, row: BureauOrder, sender: Sender) -> None:
     """Which keys the cards get; a second making of the file finds them decided."""
-    row.key_version = row.key_version or sender.vault.active(KeyPurpose.CARD_MASTER).version
+    row.key_version = row.key_version or _master_for_bureaux(sender.vault)
     row.kvn = sender.profile.secure_channel.kvn(row.key_version)
     if row.certificates is Certificates.ANSWER and row.pin_version is None:
         row.pin_version = sender.vault.active(KeyPurpose.PIN_MASTER).version
     session.flush()
+
+
+def _master_for_bureaux(vault: Vault) -> int:
+    """The version of the card master before the one in use, or that one where no earlier is left.
+
+    A hand-over moves a card of an older master to the one in use, so that what its bureau knows of it ends there.
+    """
+    active = vault.active(KeyPurpose.CARD_MASTER)
+    known = {info.ref: info for info in vault.describe(KeyPurpose.CARD_MASTER)}
+    earlier = (
+        info.ref.version
+        for info in known.values()
+        if info.state is KeyState.RETIRED and info.algorithm is known[active].algorithm
+    )
+    return max(earlier, default=active.version)
 
 
 def _write(

@@ -4,6 +4,7 @@ The card master is changed by making the next version: new cards take it at once
 cards while they move over by PUT KEY. How many are left is counted in the cards themselves, so no count can drift.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,15 +18,18 @@ from issuance.keys.periods import Period
 from issuance.keys.port import KeyAlgorithm, KeyInfo, KeyPurpose, KeyRef, KeyState, Vault
 from issuance.production.rekey import RekeyJob
 from uec.domain.actors import Actor
+from uec.domain.bureau import OrderedState, OrderState
 from uec.domain.errors import NotFound, UecError
 from uec.domain.lifecycle import CardState
 from uec.domain.permissions import Permission
 from uec.services import journal, vault_memory
 from uec.services.rows import present
-from uec.store.tables import Card, KeyVersion
+from uec.store.tables import BureauCard, BureauOrder, Card, KeyVersion
 
 # Cards that may come to a reader of ours again; of an ended one nothing is ever asked.
 NEEDED = (CardState.WRITING, CardState.PERSONALISED, CardState.ACTIVE, CardState.SUSPENDED)
+# Orders whose cards a bureau makes now, with keys it was sent.
+AT_BUREAU = (OrderState.SENT, OrderState.ACCEPTED)
 
 
 class CardsLeft(UecError):
@@ -99,9 +103,19 @@ def refresh(session: Session, vault: Vault, *, now: datetime) -> list[str]:
 
 
 def cards_by_version(session: Session) -> dict[int, int]:
-    """How many cards that may still come to a reader hold keys of each version of the card master."""
+    """How many cards that may still come to a reader hold keys of each version of the card master.
+
+    Those count as well that a bureau is making with keys it was sent.
+    """
     held = select(Card.key_version, func.count()).where(Card.key_version.is_not(None), Card.state.in_(NEEDED))
-    return {int(version): count for version, count in session.execute(held.group_by(Card.key_version)) if version}
+    made = select(BureauOrder.key_version, func.count()).join(BureauCard, BureauCard.order_id == BureauOrder.id)
+    made = made.where(
+        BureauOrder.state.in_(AT_BUREAU), BureauCard.state == OrderedState.ORDERED, BureauOrder.key_version.is_not(None)
+    )
+    counted: Counter[int] = Counter()
+    for found in (held.group_by(Card.key_version), made.group_by(BureauOrder.key_version)):
+        counted.update({int(version): count for version, count in session.execute(found) if version})
+    return dict(counted)
 
 
 def page(session: Session, *, actor: Actor, now: datetime) -> KeyPage:
