@@ -35,6 +35,19 @@ def file_refusal(snils: str, channel: str, note: str, login: str, password_file:
     click.echo(f"refusal {number}")
 
 
+@refusals.command("withdraw")
+@click.argument("number")
+@click.option("--reason", required=True, help="The person's statement, or the mistake that was made.")
+@login_options
+def withdraw_refusal(number: str, reason: str, login: str, password_file: Path | None) -> None:
+    """Take a refusal back: the next list of mass emission has the person again."""
+    from uec.services import refusals as service  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        service.withdraw(session, number, actor=signed_in(session, login, password_file), reason=reason, now=now())
+    click.echo(f"refusal {number} is taken back")
+
+
 @refusals.command("list")
 @click.option("--find", default="", help="The number of a confirmation, or a SNILS.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
@@ -46,6 +59,7 @@ def list_refusals(find: str, limit: int, login: str, password_file: Path | None)
     with store(settings()) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
         page = refusal_lists.find(session, actor=actor, query=find, limit=limit, now=now())
-    columns = ("number", "SNILS", "channel", "filed", "in the register", "note")
-    show(columns, [(r.number, r.snils, r.channel, r.filed_at, r.recognised, r.note) for r in page.rows])
+    columns = ("number", "SNILS", "channel", "filed", "in the register", "note", "taken back")
+    rows = [(r.number, r.snils, r.channel, r.filed_at, r.recognised, r.note, r.withdrawn_at or "") for r in page.rows]
+    show(columns, rows)
     click.echo(f"{len(page.rows)} of {page.total}", err=True)

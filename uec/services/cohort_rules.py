@@ -17,7 +17,7 @@ from uec.domain.lifecycle import CardState
 from uec.domain.policy import Policy, add_years
 from uec.domain.twins import TwinRole, TwinState
 from uec.services.intake import CLOSED
-from uec.services.refusals import refused
+from uec.services.refusals import STANDS, refused
 from uec.services.register_absences import missing
 from uec.services.twins import held, superseded
 from uec.store.tables import Application, Card, Municipality, Refusal, RegisterAbsence, Resident, TwinCase, TwinMember
@@ -73,7 +73,7 @@ def _shut_out_by_id() -> ColumnElement[bool]:
 
 
 def _shut_out_by_snils() -> ColumnElement[bool]:
-    out = union_all(*_applicants("snils"), select(Refusal.snils)).subquery()
+    out = union_all(*_applicants("snils"), select(Refusal.snils).where(STANDS)).subquery()
     return select(literal(1)).where(out.c.snils == Resident.snils).exists()
 
 

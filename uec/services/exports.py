@@ -161,7 +161,7 @@ def _batches(_session: Session, asked: Mapping[str, str]) -> "Select[*tuple[Any,
 def _refusals(_session: Session, _asked: Mapping[str, str]) -> "Select[*tuple[Any, ...]]":
     known = case((Refusal.resident_id.is_not(None), True), else_=False)
     one = Refusal
-    return select(one.number, one.snils, one.channel, one.filed_at, known, one.note).order_by(one.id)
+    return select(one.number, one.snils, one.channel, one.filed_at, known, one.note, one.withdrawn_at).order_by(one.id)
 
 
 def _cohort(session: Session, asked: Mapping[str, str]) -> "Select[*tuple[Any, ...]]":
@@ -237,7 +237,9 @@ EXPORTS: Mapping[str, Export] = {
         filters=("id",),
     ),
     "refusals": Export(
-        (_P.VIEW_PERSON,), ("confirmation", "snils", "channel", "filed_at", "recognised", "note"), _refusals
+        (_P.VIEW_PERSON,),
+        ("confirmation", "snils", "channel", "filed_at", "recognised", "note", "withdrawn_at"),
+        _refusals,
     ),
     "audit": Export(
         (_P.VIEW_AUDIT,),

@@ -82,6 +82,7 @@ def _barred() -> CTE:
     """
     dead = select(Application.id).join(Resident, Resident.id == Application.resident_id)
     refused = select(Application.id).join(Refusal, Refusal.snils == Application.snils)
+    refused = refused.where(Refusal.withdrawn_at.is_(None))
     twin = (
         select(Application.id)
         .join(TwinMember, TwinMember.resident_id == Application.resident_id)

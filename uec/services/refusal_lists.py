@@ -1,23 +1,27 @@
 """Finds refusals to receive a card; a look at people's records, so it stands in the audit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
+from uec.domain.errors import NotFound
 from uec.domain.permissions import Permission
 from uec.domain.texts import typed
 from uec.services.views import Page
 from uec.store import audit
 from uec.store.lengths import length_of
-from uec.store.tables import Refusal
+from uec.store.tables import Refusal, Staff
 
 
 @dataclass(frozen=True)
 class RefusalRow:
-    """One refusal; `recognised` tells whether its SNILS is that of a resident in the register."""
+    """One refusal; `recognised` tells whether its SNILS is that of a resident in the register.
+
+    With `withdrawn_at` it was taken back, by `withdrawn_by` (a name) for the reason given.
+    """
 
     number: str
     snils: str
@@ -25,6 +29,9 @@ class RefusalRow:
     filed_at: datetime
     recognised: bool
     note: str
+    withdrawn_at: datetime | None = None
+    withdrawn_by: str = ""
+    withdrawn_for: str = ""
 
 
 def find(
@@ -39,10 +46,7 @@ def find(
         wanted = wanted.where(or_(Refusal.number == query, Refusal.snils == digits))
     ids = session.scalars(wanted.order_by(Refusal.id.desc()).limit(limit).offset(offset)).all()
     found = session.scalars(select(Refusal).where(Refusal.id.in_(ids)).order_by(Refusal.id.desc())).all()
-    rows = tuple(
-        RefusalRow(one.number, one.snils, one.channel, one.filed_at, one.resident_id is not None, one.note or "")
-        for one in found
-    )
+    rows = tuple(_row(one) for one in found)
     length = length_of(session, wanted, offset=offset, limit=limit, shown=len(rows))
     audit.record(
         session,
@@ -55,3 +59,43 @@ def find(
     )
     session.commit()
     return Page(rows, length.rows, offset, limit, length.about)
+
+
+def look(session: Session, number: str, *, actor: Actor, now: datetime) -> RefusalRow:
+    """One refusal by its number; the look is audited. Raises `NotFound`, `NotAllowed`."""
+    actor.require(Permission.VIEW_PERSON)
+    one = session.scalar(select(Refusal).where(Refusal.number == number))
+    if one is None:
+        raise NotFound(f"There is no refusal {number}: look it up by its SNILS.", kind="Refusal", id=number)
+    audit.record(
+        session,
+        actor=actor.reference,
+        action="refusal.look",
+        subject_kind="refusal",
+        subject_id=one.id,
+        person_id=one.resident_id,
+        now=now,
+    )
+    row = replace(_row(one), withdrawn_by=_name_of(session, one.withdrawn_by or ""))
+    session.commit()
+    return row
+
+
+def _name_of(session: Session, reference: str) -> str:
+    kind, _, number = reference.partition(":")
+    known = session.get(Staff, int(number)) if kind == "staff" else None
+    return known.display_name if known else reference
+
+
+def _row(one: Refusal) -> RefusalRow:
+    return RefusalRow(
+        one.number,
+        one.snils,
+        one.channel,
+        one.filed_at,
+        one.resident_id is not None,
+        one.note or "",
+        one.withdrawn_at,
+        one.withdrawn_by or "",
+        one.withdrawn_for or "",
+    )

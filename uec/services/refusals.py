@@ -1,7 +1,7 @@
 """Files refusals to receive a card: by any channel, with the least data, and a numbered confirmation.
 
 210-FZ, article 26: a resident who filed one gets no card. Refusals and deaths are looked at again whenever a batch is
-prepared and before a card is written.
+prepared and before a card is written. One that is taken back stays with its number, and bars nobody any more.
 """
 
 from datetime import datetime
@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from uec.domain.actors import Actor
-from uec.domain.errors import InvalidInput
+from uec.domain.errors import IllegalMove, InvalidInput, NotFound
 from uec.domain.lifecycle import ApplicationEvent, ApplicationState, Route
 from uec.domain.numbers import parse_snils
+from uec.domain.permissions import Permission
 from uec.domain.texts import typed
 from uec.services import numbering
 from uec.services.moves import move_all
@@ -22,12 +23,13 @@ from uec.store import audit
 from uec.store.tables import Application, Refusal, Resident
 
 CHANNELS = ("window", "web", "post", "portal")
+STANDS = Refusal.withdrawn_at.is_(None)
 
 
 def file(session: Session, *, snils: str, channel: str, actor: Actor, now: datetime, note: str = "") -> str:
     """Store a refusal and return the number of its confirmation; an open mass application of the person ends with it.
 
-    Who refused already gets the number of that refusal again.
+    Who refused already gets the number of that refusal again, unless it was taken back.
 
     Raises `InvalidNumber` for a SNILS that is none and `InvalidInput` for an unknown channel.
     """
@@ -35,7 +37,8 @@ def file(session: Session, *, snils: str, channel: str, actor: Actor, now: datet
         raise InvalidInput(f"A refusal comes by one of {', '.join(CHANNELS)}: choose one.", field="channel")
     snils = parse_snils(snils)
     numbering.take(session, "refusal", count=0)  # a form sent twice at once waits here for itself
-    filed = session.scalar(select(Refusal.number).where(Refusal.snils == snils).order_by(Refusal.id).limit(1))
+    standing = select(Refusal.number).where(Refusal.snils == snils, STANDS).order_by(Refusal.id)
+    filed = session.scalar(standing.limit(1))
     if filed is not None:
         session.commit()
         return filed
@@ -73,9 +76,43 @@ def file(session: Session, *, snils: str, channel: str, actor: Actor, now: datet
     return number
 
 
+def withdraw(session: Session, number: str, *, actor: Actor, reason: str, now: datetime) -> None:
+    """Take a refusal back by the person's word: the next list of mass emission has them again.
+
+    An application that ended with the refusal stays ended. Raises `NotFound`, `InvalidInput` without a reason, and
+    `IllegalMove` for one that was taken back before.
+    """
+    actor.require(Permission.TAKE_APPLICATION)
+    reason = typed(reason)
+    if not reason:
+        raise InvalidInput("Write why the refusal is taken back.", field="reason")
+    refusal = session.scalar(select(Refusal).where(Refusal.number == number).with_for_update())
+    if refusal is None:
+        raise NotFound(f"There is no refusal {number}: look it up by its SNILS.", kind="Refusal", id=number)
+    if refusal.withdrawn_at is not None:
+        raise IllegalMove(
+            f"Refusal {number} was taken back already: nothing is left to do.",
+            machine="Refusal",
+            state="withdrawn",
+            event="withdraw",
+        )
+    refusal.withdrawn_at, refusal.withdrawn_by, refusal.withdrawn_for = now, actor.reference, reason
+    audit.record(
+        session,
+        actor=actor.reference,
+        action="refusal.withdraw",
+        subject_kind="refusal",
+        subject_id=refusal.id,
+        person_id=refusal.resident_id,
+        details={"number": number, "reason": reason},
+        now=now,
+    )
+    session.commit()
+
+
 def refused(snils: InstrumentedAttribute[str]) -> ColumnElement[bool]:
-    """Whether somebody with this SNILS has refused to receive a card, as a condition of a query."""
-    return exists().where(Refusal.snils == snils)
+    """Whether a refusal of somebody with this SNILS stands, as a condition of a query."""
+    return exists().where(Refusal.snils == snils, STANDS)
 
 
 def barred(application: type[Application] = Application) -> ColumnElement[bool]:

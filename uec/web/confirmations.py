@@ -43,10 +43,10 @@ class Confirmation:
         return f"•••-•••{text[7:]}" if len(text) == 14 else "•••"
 
 
-def sealed_up(kind: str, number: str, snils: str, bank: str = "") -> str:
-    """The confirmation as a text for the address."""
+def sealed_up(kind: str, number: str, snils: str, bank: str = "", *, at: datetime | None = None) -> str:
+    """The confirmation as a text for the address; `at` is the moment of filing, now where none is given."""
     digits = "".join(filter(str.isdigit, snils))
-    content = asdict(Confirmation(kind, number, digits, now().isoformat(), bank))
+    content = asdict(Confirmation(kind, number, digits, (at or now()).isoformat(), bank))
     return sealed.seal(content, purpose=PURPOSE, key=office().key, now=now(), random=office().random)
 
 

@@ -64,6 +64,7 @@ COLUMNS: Mapping[str, Text] = {
     "channel": _l("Channel"),
     "filed_at": _l("Filed"),
     "recognised": _l("In the register"),
+    "withdrawn_at": _l("Taken back"),
     "note": _l("Note"),
     "chain": _l("Chain"),
     "seq": _l("Entry"),

@@ -50,6 +50,7 @@ def _staff_links() -> list[Link]:
         Link(_("Bureaux"), "office.bureaux_list", ("office.bureau", "office.draw_order")),
         Link(_("Cards"), "office.cards", ("office.card",)),
         Link(_("Twins"), "office.twins", ("office.twin", "office.missing")),
+        Link(_("Refusals"), "office.refusals", ("office.refusal", "office.file_refusal")),
         Link(_("Mass emission"), "office.cohorts", ("office.cohort", "office.phase", "office.notice")),
         Link(_("Stations"), "office.stations", ("office.station",)),
         Link(

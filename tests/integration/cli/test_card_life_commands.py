@@ -201,6 +201,9 @@ def test_refusals_are_filed_once_confirmed_and_found(office: CardOffice, capsys:
     assert run(["refusals", "list", "--find", "R-000002", "--login", OPERATOR]) == 0
     assert [row[0] for row in table(capsys)] == ["R-000002"]
     assert run(["refusals", "list", "--login", PLANNER]) == 1
+    back = ["refusals", "withdraw", "R-000002", "--reason", "a statement", "--login"]
+    assert [run([*back, login]) for login in (PLANNER, OPERATOR, OPERATOR)] == [1, 0, 1]
+    assert "refusal R-000002 is taken back\n" in capsys.readouterr().out
     with office.sessions() as session:
         looks = session.scalars(select(AuditEntry).where(AuditEntry.action == "refusal.list")).all()
         assert len(looks) == 3, "every look at the list stands in the audit"

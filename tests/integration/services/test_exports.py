@@ -123,7 +123,7 @@ def test_a_list_of_residents_and_the_refusals_and_the_audit(session: Session, of
     (one,) = exports.rows(session, "cohort", actor=office.planner, filters={"id": str(made.id)})
     assert one[1] == person(1)["surname"] and one[6] == person(1)["snils"]
     (refusal,) = exports.rows(session, "refusals", actor=office.officer, filters={})
-    assert refusal[2:] == ("post", refusal[3], True, "=1+1")
+    assert refusal[2:] == ("post", refusal[3], True, "=1+1", None)
     kinds = {row[4] for row in exports.rows(session, "audit", actor=office.auditor, filters={"kind": "refusal"})}
     assert kinds == {"refusal.file"}
 

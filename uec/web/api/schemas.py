@@ -256,6 +256,7 @@ class RefusalOutput(Schema):
     channel = fields.String()
     filed_at = fields.AwareDateTime()
     recognised = fields.Boolean()
+    withdrawn_at = fields.AwareDateTime(allow_none=True)
 
 
 class BalancesInput(PageInput):
