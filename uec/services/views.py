@@ -290,6 +290,11 @@ class CohortView:
     opening: bool
     opened: int
 
+    @property
+    def in_work(self) -> bool:
+        """Whether workers have yet to do something that was asked of the list."""
+        return not self.computed or self.opening
+
 
 @dataclass(frozen=True)
 class ChecksRun:

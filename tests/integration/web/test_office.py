@@ -180,17 +180,19 @@ def test_mass_emission_by_two_people(colleague, office: CardOffice) -> None:  # 
     day = {"as_of-day": "2", "as_of-month": "3", "as_of-year": "2026"}
     assert press(planner, "/office/cohorts", "/office/cohorts", **day, limit="x").status_code == 400
     waiting = press(planner, "/office/cohorts", "/office/cohorts", **day, limit="2").text
-    assert "Список составляется" in waiting and 'hx-get="/office/cohorts"' in waiting and "Предложить" not in waiting
+    assert "Список составляется" in waiting and "Предложить" not in waiting
+    assert 'hx-get="/office/cohorts"' in waiting and "htmx.min.js" in waiting, "the page asks again by itself"
     with office.sessions() as session:
         page = f"/office/cohorts/{session.query(Cohort).one().id}"
     alone = planner.get(page).text
-    assert "Список составляется" in alone and f'hx-get="{page}"' in alone and "Скачать CSV" not in alone
+    assert "Список составляется" in alone and "Скачать CSV" not in alone
+    assert f'hx-get="{page}"' in alone and "htmx.min.js" in alone
     for login, step in ((planner, "propose"), (releaser, "approve")):
         early = press(login, f"{page}/{step}", "/office/cohorts")
         assert early.status_code == 409 and "Список ещё в работе" in early.text
     made = compute_lists(office)
     ready = planner.get("/office/cohorts").text
-    assert made.digest in ready and "Список составляется" not in ready and "hx-get" not in ready
+    assert made.digest in ready and "Список составляется" not in ready and "htmx.min.js" not in ready
     assert made.count == 2 and "Предложить" in ready and "hx-get" not in planner.get(page).text
     assert "Список предложен." in press(planner, f"{page}/propose", "/office/cohorts").text
     assert planner.post(f"{page}/approve", data={}).status_code in {400, 403}
