@@ -38,8 +38,8 @@ PAGES: dict[str | None, tuple[str, ...]] = {
     ),
     "security": ("/office/cards", "/office/cards/{card}", "/office/stations", "/office/bureaux/{bureau}"),
     "operator2": (
-        "/window/", "/window/?query=никого", "/window/application", "/window/refusal",
-        "/window/cards/{ready}/hand-over",
+        "/window/", "/window/?query=никого", "/window/application", "/window/refusal", "/office/refusals",
+        "/office/refusals/new", "/window/cards/{ready}/hand-over",
     ),
     "auditor": ("/office/audit", "/office/shifts", "/office/exports"),
     "keeper": (
