@@ -42,7 +42,7 @@ def cohorts() -> ResponseReturnValue:
                 policy=policy_book().on(form.as_of.data),
                 now=now(),
                 limit=form.limit.data,
-                profile=form.profile.data,
+                profile=form.profile.data or None,
             )
             flash(_("The list is in work."), "success")
             return redirect(url_for(".cohorts"))
