@@ -71,6 +71,7 @@ _KNOWN = {
     "waiting": "SELECT a.number FROM application a JOIN emission_slot s ON a.id = s.people[1] "
     "ORDER BY s.plan_id DESC, s.first DESC LIMIT 1",
     "snils": "SELECT snils FROM application WHERE state = 'CLOSED' ORDER BY id DESC LIMIT 1",
+    "refusal_number": "SELECT max(number) FROM refusal",
     "card": "SELECT max(number) FROM card",
     "day": "SELECT planned_for FROM batch GROUP BY 1 ORDER BY count(*) DESC, 1 DESC LIMIT 1",
     "month": "SELECT to_char(planned_for, 'YYYY-MM') FROM batch GROUP BY 1 ORDER BY count(*) DESC LIMIT 1",

@@ -90,20 +90,20 @@ def file_refusal() -> ResponseReturnValue:
                 flash(_("This person had refused before: nothing was filed a second time."), "info")
             else:
                 flash(_("The refusal is filed under the number %(number)s.", number=number), "success")
-            return redirect(url_for(".refusal", number=number))
+            return redirect(url_for(".refusal", refusal_number=number))
     return render_template("office/refusal_new.html", form=form), 400 if form.errors else 200
 
 
-@blueprint.route("/refusals/<number>", methods=["GET", "POST"])
+@blueprint.route("/refusals/<refusal_number>", methods=["GET", "POST"])
 @needs(Permission.VIEW_PERSON)
-def refusal(number: str) -> ResponseReturnValue:
+def refusal(refusal_number: str) -> ResponseReturnValue:
     """Show one refusal with its confirmation; take it back."""
     actor, form = current_actor(), TakingBackForm()
     if form.validate_on_submit():
-        service.withdraw(database(), number, actor=actor, reason=form.reason.data, now=now())
+        service.withdraw(database(), refusal_number, actor=actor, reason=form.reason.data, now=now())
         flash(_("The refusal is taken back: it bars the person from no list any more."), "success")
-        return redirect(url_for(".refusal", number=number))
-    one = refusal_lists.look(database(), number, actor=actor, now=now())
+        return redirect(url_for(".refusal", refusal_number=refusal_number))
+    one = refusal_lists.look(database(), refusal_number, actor=actor, now=now())
     paper = confirmations.sealed_up(confirmations.REFUSAL, one.number, one.snils, at=one.filed_at)
     page = render_template("office/refusal.html", one=one, form=form, paper=paper, channels=CHANNELS)
     return page, 400 if form.errors else 200
