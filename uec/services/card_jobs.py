@@ -1,8 +1,9 @@
 """Puts together the orders for the generators of `issuance.production` from what the office knows of a card."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from card_io.secret import Secret
@@ -15,7 +16,7 @@ from issuance.production.journal import Journal
 from uec.domain.errors import NotFound
 from uec.services import journal
 from uec.services.rows import present
-from uec.store.tables import Batch, Card, CardData
+from uec.store.tables import Batch, Card, CardData, Certificate
 from uec.store.tables.production import PreparedPart
 
 
@@ -41,6 +42,15 @@ def inspection_job(session: Session, card_id: int) -> InspectionJob:
         data_groups=data_groups(session, card_id),
         public_keys=Journal(journal.records(session, card_id)).public_keys,
     )
+
+
+def judged_at(session: Session, card_id: int, *, now: datetime) -> datetime:
+    """The moment to judge a card at that the office has just made: `now`, never before its certificates begin.
+
+    A clock that was set back since they were signed is no fault of the card.
+    """
+    begun = session.scalar(select(func.max(Certificate.not_before)).where(Certificate.card_id == card_id))
+    return now if begun is None else max(now, begun)
 
 
 def hand_over_job(session: Session, card_id: int, *, card_key_slot: str, pins: dict[str, Secret]) -> HandOverJob:

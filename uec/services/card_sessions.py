@@ -7,6 +7,8 @@ and starts anew when a card comes back; tests and small offices one around `run_
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import select
@@ -99,7 +101,8 @@ def _personalise(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str
     def start() -> Talk[CardReport]:
         with reading(bench.sessions) as session:
             job = card_jobs.card_job(session, card_id, bench.vault)
-        return make(job, bench.profile, desk.anchors, clock=bench.clock, random=bench.random)
+        judged_at = partial(_judged_at, bench, card_id)
+        return make(job, bench.profile, desk.anchors, clock=judged_at, random=bench.random)
 
     return _told(bench, run(start))
 
@@ -110,9 +113,15 @@ def _inspect(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, An
     def start() -> Talk[CardReport]:
         with reading(bench.sessions) as session:
             job = card_jobs.inspection_job(session, card_id)
-        return inspect(job, bench.profile, desk.anchors, now=bench.clock(), random=bench.random)
+        now = _judged_at(bench, card_id)
+        return inspect(job, bench.profile, desk.anchors, now=now, random=bench.random)
 
     return _told(bench, run(start))
+
+
+def _judged_at(bench: Bench, card_id: int) -> datetime:
+    with reading(bench.sessions) as session:
+        return card_jobs.judged_at(session, card_id, now=bench.clock())
 
 
 def _hand_over(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from sqlalchemy import func, select
 
 from issuance.station.agent import run_station
 from tests.integration.station.conftest import WAIT_S, Hands, Network, Running, run_in_thread
@@ -23,6 +24,7 @@ from uec.hub import server
 from uec.hub.work import LINK_AWAY, PLUG_IN, Workshop
 from uec.services import operation_pace, quality
 from uec.services.quality import FAILURES
+from uec.store.tables import Certificate
 
 
 class LooseHands(SlowHands):
@@ -181,8 +183,16 @@ def test_three_minutes_without_network_with_every_limit_as_in_service(network: N
     wire.close()
 
 
+def certified(network: Network, card_id: int) -> bool:
+    with network.office.sessions() as session:
+        return bool(session.scalar(select(func.count(Certificate.issued_at)).where(Certificate.card_id == card_id)))
+
+
+@pytest.mark.parametrize("certified_before", [False, True])
 @pytest.mark.parametrize("hours", [-3.0, 3.0])
-def test_a_clock_that_jumps_in_the_middle_spoils_no_card(network: Network, hours: float) -> None:
+def test_a_clock_that_jumps_in_the_middle_spoils_no_card(
+    network: Network, hours: float, certified_before: bool
+) -> None:
     network.office.clock.advance(days=2)  # the authority is not younger than the clock
     station_id = network.enrol("window-1")
     hands = SlowHands("left")
@@ -192,8 +202,12 @@ def test_a_clock_that_jumps_in_the_middle_spoils_no_card(network: Network, hours
     done(network, network.request(OperationKind.PERSONALISE, first, station_id, "left"))
     hands.pull("left")
     asked = begun(network, hands, station_id, second)
+    if certified_before:
+        until(network, lambda: certified(network, second))
     network.office.clock.advance(hours=hours)
     with network.office.sessions() as session:
         left = operation_pace.seconds_left(session, network.operation(asked), now=network.office.clock.now)
     assert left is not None and 0 <= left <= WAIT_S
     assert done(network, asked).result["genuine"] is True
+    again = network.request(OperationKind.INSPECT, second, station_id, "left")
+    assert done(network, again).result["genuine"] is True
