@@ -199,13 +199,17 @@ class StationLink:
             return asked
 
     def introduce(self, reader: str, insertion: int | None, card_id: int | None) -> None:
-        """The card of that insertion is known now: `card_id`, or none of ours. The reader is free again."""
+        """The card of that insertion is known now: `card_id`, or none of ours. The reader is free again, and at once.
+
+        Were it free before it is known whose its card is, other work could take it, and be forgotten here.
+        """
         with self._guard:
             if insertion is not None:
                 self._uses[reader] = _Use(insertion, card_id, busy=False, only_asked=True)
             else:
                 self._uses.pop(reader, None)
             self._strange.pop(reader, None)
+            self._release(reader)
 
     def _bound(self, name: str, card_id: int | None) -> int | None:
         """Whose the reader's card is from now on; a mere look leaves it whose it was."""
@@ -228,6 +232,10 @@ class StationLink:
         with self._guard:
             if reader in self._uses:
                 self._uses[reader].busy = False
+            self._release(reader)
+
+    def _release(self, reader: str) -> None:
+        """Said under the guard, so that it goes before the first command of whoever takes the reader next."""
         asyncio.run_coroutine_threadsafe(self._send(Release(reader)), self._loop)
 
     def insertion(self, reader: str) -> int | None:

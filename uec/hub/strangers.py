@@ -68,5 +68,4 @@ def introduce(workshop: Workshop, link: StationLink, reader: str) -> None:
         insertion = None  # the database is away: it is asked again
         log.warning("%s", error)
     finally:
-        link.give_back(reader)
         link.introduce(reader, insertion, card_id)

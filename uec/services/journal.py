@@ -110,10 +110,18 @@ def _claimed(session: Session, card: Card, facts: Mapping[str, Any], actor: Acto
         session.flush()
     except IntegrityError as error:
         session.rollback()
-        raise ChipTaken(chip_id, "", "", "") from error
+        raise _chip_taken(session, chip_id) from error
     if card.state is CardState.PREPARED:
         _start_writing(session, card, actor, now)
     _require(card, CardState.WRITING)
+
+
+def _chip_taken(session: Session, chip_id: str) -> ChipTaken:
+    """The error for a chip that became another card's since it was admitted; names that card."""
+    bound = select(Card.number, Card.state, Batch.number).join(Batch, Batch.id == Card.batch_id)
+    newest = bound.where(Card.chip_id == chip_id).order_by(Card.is_live.desc(), Card.id.desc()).limit(1)
+    number, state, batch = session.execute(newest).one()
+    return ChipTaken(chip_id, number, state.value, batch)
 
 
 def _start_writing(session: Session, card: Card, actor: Actor, now: datetime) -> None:
@@ -175,12 +183,18 @@ def _scrapped(session: Session, card: Card, facts: Mapping[str, Any], actor: Act
     apply_event(session, card, CardEvent.SPOIL, actor=actor, reason=str(facts.get("reason", "scrapped")), now=now)
 
 
+def _unblocking(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+    """The PINs of a card that was reported lost while it lay there are not set any more."""
+    _require(card, CardState.ACTIVE)
+
+
 Consequence = Callable[[Session, Card, Mapping[str, Any], Actor, datetime], None]
 _CONSEQUENCES: Mapping[RecordKind, Consequence] = {
     RecordKind.CHIP_CLAIMED: _claimed,
     RecordKind.KEY_CHANGED: _keys_changed,
     RecordKind.INSPECTED: _inspected,
     RecordKind.HANDED_OVER: _handed_over,
+    RecordKind.UNBLOCK_INTENT: _unblocking,
     RecordKind.SCRAPPED: _scrapped,
 }
 MOVING = frozenset(_CONSEQUENCES) - {RecordKind.KEY_CHANGED}

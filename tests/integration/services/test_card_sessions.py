@@ -133,7 +133,7 @@ def test_a_finished_chip_is_refused_for_another_card(office: CardOffice) -> None
     refused = office.do(operation, office.chips[first[0]])
     assert refused.error_code == "chip-taken"
     assert office.card(first[0]).state is CardState.PERSONALISED
-    with office.sessions() as session, pytest.raises(ChipTaken):
+    with office.sessions() as session, pytest.raises(ChipTaken) as raced:
         chip_id = office.card(first[0]).chip_id
         record = Record(RecordKind.CHIP_CLAIMED, {"chip_id": chip_id})
         journal.append(
@@ -144,6 +144,7 @@ def test_a_finished_chip_is_refused_for_another_card(office: CardOffice) -> None
             actor=office.staff.producer,
             now=office.clock(),
         )
+    assert raced.value.card_number == office.card(first[0]).number, "named, though it was bound after the admission"
 
 
 def test_a_spoiled_card_loses_its_certificates_and_its_application_waits_for_another(office: CardOffice) -> None:

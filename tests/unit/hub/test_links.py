@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -22,7 +23,10 @@ from issuance.station.wire import (
     Release,
     decode,
 )
+from tests.support.desk import SETTINGS
 from uec.hub.links import StationLink, plain_readers
+from uec.hub.strangers import introduce
+from uec.hub.work import Workshop
 
 
 class Socket:
@@ -43,7 +47,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     thread = threading.Thread(target=made.run_forever)
     thread.start()
     yield made
-    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), made).result(5)  # what is under way is sent first
+    settle(made)
     made.call_soon_threadsafe(made.stop)
     thread.join()
     made.close()
@@ -55,7 +59,15 @@ def linked(loop: asyncio.AbstractEventLoop, *readers: Reader) -> tuple[StationLi
     assert link.hear(Readers(readers))
     for name in link.strangers():
         link.introduce(name, link.insertion(name), None)
+    settle(loop)
+    socket.sent.clear()
+    socket.came.clear()
     return link, socket
+
+
+def settle(loop: asyncio.AbstractEventLoop) -> None:
+    """What is under way is sent."""
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(5)
 
 
 def test_the_first_reader_with_a_card_is_taken(loop: asyncio.AbstractEventLoop) -> None:
@@ -172,6 +184,44 @@ def test_the_card_is_released_at_the_station(loop: asyncio.AbstractEventLoop) ->
     link.give_back("a")
     assert socket.came.wait(5)
     assert socket.sent == [Release("a")]
+
+
+class Eager:
+    """A guard at which other work always waits: whenever it opens, that work tries for a reader."""
+
+    def __init__(self, link: StationLink) -> None:
+        self._inner, self._link, self._trying = threading.Lock(), link, False
+        self.taken: list[str] = []
+
+    def __enter__(self) -> None:
+        self._inner.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._inner.release()
+        if not self._trying:
+            self._trying = True
+            self.taken += [reader] if (reader := self._link.take(None, 7)) else []
+            self._trying = False
+
+
+@pytest.mark.parametrize("way", ["introduced", "given back"])
+def test_a_reader_that_is_free_again_is_taken_once_and_released_before(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    link, socket = linked(loop)
+    link.hear(Readers((Reader("a", card=True, insertion=1),)))
+    assert link.take("a", None) == "a" if way == "given back" else link.strangers(every=True) == ["a"]
+    eager = Eager(link)
+    monkeypatch.setattr(link, "_guard", eager)
+    if way == "given back":
+        link.give_back("a")
+    else:
+        monkeypatch.setattr(link, "exchange", lambda *_: Answers((), complete=False, fault=Fault.CARD_REMOVED))
+        introduce(cast(Workshop, SimpleNamespace(settings=SETTINGS)), link, "a")
+    assert eager.taken == ["a"], "the work that waited has it"
+    assert link.take(None, 8) is None, "and no other"
+    settle(loop)
+    assert socket.sent[-1] == Release("a")
 
 
 def test_what_a_hub_does_not_expect_is_refused(loop: asyncio.AbstractEventLoop) -> None:
