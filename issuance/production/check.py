@@ -10,6 +10,7 @@ from card_io.secret import Secret
 from issuance.production.anchors import Anchors
 from issuance.production.asking import Talk
 from issuance.production.drivers import send_all
+from issuance.production.foreign import OURS, wanting
 from issuance.production.job import Random
 from issuance.production.judge import CardReport, judge
 from issuance.production.observe import observe
@@ -24,7 +25,8 @@ def look(
 
     Raises `CardLocked`, `ForeignCard`, `CardRefused`, `CardLost`.
     """
-    observation = yield from observe(profile, random=random, pins=pins)
+    with wanting(OURS):
+        observation = yield from observe(profile, random=random, pins=pins)
     return judge(observation, profile, anchors, now=now)
 
 

@@ -12,21 +12,14 @@ from card_io import globalplatform as gp
 from card_io import scp03
 from card_io.apdu import CommandAPDU
 from card_io.applets.uec import layout
-from card_io.errors import CardError
 from issuance.production.asking import Talk, body, bundle, status
 from issuance.production.bundle import SW_OK, Step
-from issuance.production.errors import CardLocked, CardRefused, ForeignCard
+from issuance.production.foreign import as_foreign
 from issuance.production.profile import CardProfile
 
 SW_ABSENT = (0x6A82, 0x6A88, 0x6999)
 """File or application not found; reference data not found; applet selection failed."""
-SW_CLOSED = 0x6283
-"""SELECT of the domain on a card that is locked or terminated (GlobalPlatform v2.3.1, 11.9.3.2)."""
 SW_NO_STATE = (*SW_ABSENT, 0x6A81, 0x6A86, 0x6D00, 0x6E00, 0x6985)
-
-
-CARD_LOCK = "card_lock"
-"""Label of the step, and name of the check, that finds a card locked: SELECT of its domain says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,33 +58,21 @@ def life_cycle_of(response: bytes) -> int | None:
     return data[2] if status(response) == SW_OK and len(data) == 3 else None
 
 
-def require_open(refused: CardRefused) -> None:
-    """Raise `CardLocked` when that is why a card refused to be looked at."""
-    if refused.label == CARD_LOCK and refused.sw == SW_CLOSED:
-        raise CardLocked from refused
-
-
 def chip_number(isd_aid: bytes) -> Talk[str]:
     """Only which chip it is (20 hex digits of its CPLC), in one trip; `ForeignCard` when it does not say."""
     steps = (
         Step(gp.select(isd_aid).encode(), label="find_card"),
         Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card"),
     )
-    try:
+    with as_foreign():
         _, cplc = yield from bundle(steps, fresh=True)
         return gp.parse_cplc(body(cplc)).chip_id.hex()
-    except CardRefused as error:
-        raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
-    except CardError as error:
-        raise ForeignCard(str(error)) from error
 
 
 def recognise(profile: CardProfile, host_challenge: bytes) -> Talk[Chip]:
     """Look at a freshly powered card; `ForeignCard` when it is no chip for this profile."""
-    try:
+    with as_foreign():
         responses = yield from bundle(look(profile, host_challenge), fresh=True)
-    except CardRefused as error:
-        raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
     return chip_of(responses, host_challenge)
 
 
@@ -111,11 +92,9 @@ def look(profile: CardProfile, host_challenge: bytes) -> tuple[Step, ...]:
 def chip_of(responses: Sequence[bytes], host_challenge: bytes) -> Chip:
     """What the answers to `look` say; `ForeignCard` when it is no chip for this profile."""
     _, cplc, found, state, _, update = responses
-    try:
+    with as_foreign():
         chip_id = gp.parse_cplc(body(cplc)).chip_id.hex()
         parsed = scp03.parse_initialize_update(body(update))
-    except CardError as error:
-        raise ForeignCard(str(error)) from error
     return Chip(
         chip_id=chip_id,
         life_cycle=life_cycle_of(state) if status(found) == SW_OK else None,

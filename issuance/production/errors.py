@@ -126,11 +126,14 @@ class ForeignCard(ProductionError):
 
     code = "foreign-card"
     reason: str
+    instead: str
 
-    def __init__(self, reason: str) -> None:
-        """Say what does not fit."""
+    def __init__(self, reason: str, instead: str = "another card") -> None:
+        """Say what does not fit, and which card to put in; `issuance.production.foreign` knows which."""
         super().__init__(
-            f"This is not a card that can be used here: {reason}. Take it out and put a blank card in.", reason=reason
+            f"This is not a card that can be used here: {reason}. Take it out and put {instead} in.",
+            reason=reason,
+            instead=instead,
         )
 
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from card_io import globalplatform as gp
 from card_io.apdu import CommandAPDU
 from card_io.applets.uec import layout
-from card_io.errors import CardError
 from card_io.secret import Secret
 from issuance.production.asking import Talk, body, bundle, note, pins, progress
 from issuance.production.bundle import PinsWanted, RecordKind, Step
 from issuance.production.chip import applet_data, life_cycle_of
 from issuance.production.errors import CardRefused, Counterfeit, ForeignCard, PinRefused, WrongCard
+from issuance.production.foreign import as_foreign, numbered, wanting
 from issuance.production.job import HandedOver, HandOverJob, Random
 from issuance.production.journal import Journal
 from issuance.production.pins import check_chosen_pins
@@ -38,7 +38,8 @@ def hand_over(job: HandOverJob, profile: CardProfile, *, random: Random) -> Talk
     """
     check_chosen_pins(profile, job.pins)
     yield from progress(0, STAGES, "find_card")
-    yield from (holder.meet if profile.piv is not None else _meet)(job, profile, random)
+    with wanting(numbered(job.card_number)):
+        yield from (holder.meet if profile.piv is not None else _meet)(job, profile, random)
     yield from progress(1, STAGES, "choose_pins")
     resumed = Journal(job.journal).has(RecordKind.PIN_CHANGE_INTENT)
     chosen = [pin for pin in profile.pins if pin.chosen_by_holder]
@@ -70,13 +71,9 @@ def _meet(job: HandOverJob, profile: CardProfile, random: Random) -> Talk[None]:
         Step(applet_data(layout.TAG_STATE), label="find_applet"),
         Step(authenticate.encode(), label="challenge_card"),
     )
-    try:
+    with as_foreign():
         _, cplc, _, state, signature = yield from bundle(steps, fresh=True)
         chip_id = gp.parse_cplc(body(cplc)).chip_id.hex()
-    except CardRefused as error:
-        raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
-    except CardError as error:
-        raise ForeignCard(str(error)) from error
     if chip_id != job.chip_id:
         raise WrongCard(job.chip_id, chip_id)
     if life_cycle_of(state) != layout.AppletState.PERSONALISED:

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from issuance.production.anchors import Anchors
 from issuance.production.asking import Talk, note, pins, progress
 from issuance.production.bundle import PinsWanted, RecordKind
-from issuance.production.chip import CARD_LOCK
 from issuance.production.errors import CardLocked, CardRefused, InspectionFailed, WrongCard
+from issuance.production.foreign import CARD_LOCK, numbered, wanting
 from issuance.production.job import InspectionJob, Random
 from issuance.production.judge import CardReport, judge
 from issuance.production.observation import Observation
@@ -39,7 +39,8 @@ def inspect(
     names = {pin.name: pin.transport_digits for pin in profile.pins if pin.chosen_by_holder}
     transport = yield from pins(PinsWanted(job.card_number, names))
     try:
-        observation = yield from observe(profile, random=random, pins=transport)
+        with wanting(numbered(job.card_number)):
+            observation = yield from observe(profile, random=random, pins=transport)
     except CardLocked as error:
         yield from _fail(job, CARD_LOCK, str(error))
     except CardRefused as error:

@@ -23,9 +23,9 @@ from issuance.errors import InvalidSecurityObject, UnfitKey
 from issuance.pki.possession import check_proof
 from issuance.pki.trust import Untrusted
 from issuance.production.anchors import Anchors
-from issuance.production.chip import CARD_LOCK
 from issuance.production.datagroups import Fact, read_data_group
 from issuance.production.errors import InvalidCardData
+from issuance.production.foreign import CARD_LOCK
 from issuance.production.observation import Observation
 from issuance.production.piv import objects
 from issuance.production.profile import CardProfile, KeySlot

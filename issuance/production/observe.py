@@ -23,8 +23,9 @@ from card_io.secret import Secret
 from issuance.pki.possession import CHALLENGE_BYTES, Proof
 from issuance.production.asking import Talk, body, bundle, status
 from issuance.production.bundle import SW_OK, Step
-from issuance.production.chip import CARD_LOCK, applet_data, life_cycle_of, require_open
-from issuance.production.errors import CardRefused, ForeignCard
+from issuance.production.chip import applet_data, life_cycle_of
+from issuance.production.errors import ForeignCard
+from issuance.production.foreign import CARD_LOCK, as_foreign
 from issuance.production.job import Random
 from issuance.production.observation import Observation, PinState
 from issuance.production.piv import observe as piv
@@ -88,14 +89,9 @@ def _survey(
         Step(applet_data(layout.TAG_PINS), label="find_applet"),
     ]
     tail = [Step(_select_path(path), (SW_OK, SW_NO_FILE), "read_files") for path in paths.values()]
-    try:
+    with as_foreign():
         responses = yield from bundle([*head, *tail], fresh=True)
         chip_id = gp.parse_cplc(body(responses[1])).chip_id.hex()
-    except CardRefused as error:
-        require_open(error)
-        raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
-    except CardError as error:
-        raise ForeignCard(str(error)) from error
     sizes = {fid: _size(response) for fid, response in zip(paths, responses[len(head) :], strict=True)}
     return chip_id, life_cycle_of(responses[3]), _pin_states(body(responses[4])), sizes
 

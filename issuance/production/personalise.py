@@ -51,6 +51,7 @@ from issuance.production.errors import (
     Unforeseen,
     UnknownKeys,
 )
+from issuance.production.foreign import BLANK, numbered, wanting
 from issuance.production.job import CardJob, PersonalisedCard, Random
 from issuance.production.journal import Journal
 from issuance.production.keying import KeyChange, KeysNotTaken
@@ -86,9 +87,16 @@ def personalise(job: CardJob, profile: CardProfile, *, random: Random, stages: i
     Yields what `issuance.production.bundle` lists. Raises a `ProductionError` when the card is not this job's, cannot
     be trusted, or went away; the journal then says enough to go on with the same card.
     """
-    if profile.piv is not None:
-        return (yield from piv.personalise(job, profile, profile.piv, random=random, stages=stages))
     journal = Journal(job.journal)
+    with wanting(BLANK if journal.claimed_chip is None else numbered(job.card_number)):
+        if profile.piv is not None:
+            return (yield from piv.personalise(job, profile, profile.piv, random=random, stages=stages))
+        return (yield from _personalise(job, profile, journal, random, stages))
+
+
+def _personalise(
+    job: CardJob, profile: CardProfile, journal: Journal, random: Random, stages: int
+) -> Talk[PersonalisedCard]:
     yield from progress(0, stages, "find_card")
     chip = yield from recognise(profile, random(profile.secure_channel.challenge_bytes))
     master = yield from _admit(job, profile, journal, chip)

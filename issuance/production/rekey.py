@@ -14,6 +14,7 @@ from issuance.production.asking import Talk, bundle, note, progress
 from issuance.production.bundle import Record, RecordKind
 from issuance.production.chip import recognise
 from issuance.production.errors import CardRefused, Unforeseen, UnknownKeys, WrongCard
+from issuance.production.foreign import numbered, wanting
 from issuance.production.job import Random
 from issuance.production.journal import Journal
 from issuance.production.profile import CardProfile
@@ -49,6 +50,11 @@ def rekey(job: RekeyJob, profile: CardProfile, *, random: Random) -> Talk[Rekeye
     Raises `WrongCard` for another chip, `UnknownKeys` for keys that the journal does not explain (nothing was sent that
     counts as a failed authentication), `Counterfeit` when the new keys do not answer as they should.
     """
+    with wanting(numbered(job.card_number)):
+        return (yield from _rekey(job, profile, random))
+
+
+def _rekey(job: RekeyJob, profile: CardProfile, random: Random) -> Talk[RekeyedCard]:
     secure, journal = profile.secure_channel, Journal(job.journal)
     yield from progress(0, STAGES, "find_card")
     ahead = yield from _foretold(job, profile, journal, random)

@@ -10,13 +10,13 @@ channel: with the intent in the journal that is the proof that the step was done
 from dataclasses import dataclass
 
 from card_io import globalplatform as gp
-from card_io.errors import CardError
 from issuance.keys.port import KeyPurpose, KeyRef
 from issuance.production.ahead import found, next_session
 from issuance.production.asking import Talk, body, bundle, note, progress, status
 from issuance.production.bundle import SW_OK, RecordKind, Step
-from issuance.production.chip import SW_CLOSED, SW_NO_STATE, recognise
-from issuance.production.errors import CardRefused, ForeignCard, Unforeseen, UnknownKeys, WrongCard
+from issuance.production.chip import SW_NO_STATE, recognise
+from issuance.production.errors import CardRefused, Unforeseen, UnknownKeys, WrongCard
+from issuance.production.foreign import SW_CLOSED, as_foreign, numbered, wanting
 from issuance.production.job import Random
 from issuance.production.journal import Journal
 from issuance.production.profile import CardProfile
@@ -42,6 +42,11 @@ def terminate(job: RekeyJob, profile: CardProfile, *, blank_master: KeyRef, rand
     Raises `WrongCard` for another chip, `UnknownKeys` for keys that the journal does not explain, `ForeignCard` for a
     card that is mute already though nobody made it so.
     """
+    with wanting(numbered(job.card_number)):
+        return (yield from _terminate(job, profile, blank_master, random))
+
+
+def _terminate(job: RekeyJob, profile: CardProfile, blank_master: KeyRef, random: Random) -> Talk[Terminated]:
     journal = Journal(job.journal)
     yield from progress(0, STAGES, "find_card")
     if journal.has(RecordKind.TERMINATE_INTENT) and (yield from _is_mute(job, profile, random)):
@@ -89,13 +94,9 @@ def _is_mute(job: RekeyJob, profile: CardProfile, random: Random) -> Talk[bool]:
         Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card"),
         Step(gp.initialize_update(0, challenge).encode(), (SW_OK, *SW_NO_STATE), "open_channel"),
     )
-    try:
+    with as_foreign():
         selected, cplc, update = yield from bundle(steps, fresh=True)
         chip_id = gp.parse_cplc(body(cplc)).chip_id.hex()
-    except CardRefused as error:
-        raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
-    except CardError as error:
-        raise ForeignCard(str(error)) from error
     if chip_id != job.chip_id:
         raise WrongCard(job.chip_id, chip_id)
     return status(selected) == SW_CLOSED and status(update) != SW_OK

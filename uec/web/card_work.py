@@ -8,6 +8,8 @@ from uec.services.views import OperationView
 from uec.web.problem_words import problem_of_code
 from uec.web.texts import _
 
+FOREIGN = "foreign-card"
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -116,4 +118,10 @@ def headline_of(operation: OperationView) -> str:
 
 def problem_of(operation: OperationView) -> tuple[str, str]:
     """Return what went wrong and what to do, in a clerk's words."""
-    return problem_of_code(operation.error_code or "")
+    problem, advice = problem_of_code(operation.error_code or "")
+    if operation.error_code != FOREIGN or operation.kind is OperationKind.PERSONALISE:
+        return problem, advice
+    # Only what is to be written wants a blank; all other work is for one certain card, and a look for none.
+    if operation.kind is OperationKind.READ:
+        return problem, _("Take the card out.")
+    return problem, _("Put in the card with this number and try again.")

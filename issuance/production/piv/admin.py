@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from card_io import globalplatform as gp
 from card_io.applets.piv import AdminAlgorithm, ObjectId
-from card_io.errors import CardError
 from card_io.secret import Secret
 from issuance.production.asking import Talk, body, bundle, status
 from issuance.production.bundle import SW_OK, Step
-from issuance.production.errors import CardRefused, Counterfeit, ForeignCard
+from issuance.production.errors import Counterfeit
+from issuance.production.foreign import as_foreign
 from issuance.production.job import Random
 from issuance.production.piv import commands
 from issuance.production.profile import CardProfile
@@ -51,13 +51,9 @@ def recognise(profile: CardProfile, first: AdminAlgorithm) -> Talk[PivChip]:
         commands.get_object(ObjectId.CHUID, "find_applet"),
         *ask_witness(first),
     )
-    try:
+    with as_foreign():
         _, cplc, _, chuid, witness = yield from bundle(steps, fresh=True)
         chip_id = gp.parse_cplc(body(cplc)).chip_id.hex()
-    except CardRefused as error:
-        raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
-    except CardError as error:
-        raise ForeignCard(str(error)) from error
     return PivChip(chip_id, body(chuid) if status(chuid) == SW_OK else b"", witness)
 
 

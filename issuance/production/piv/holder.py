@@ -6,11 +6,11 @@ NIST SP 800-73-4 part 2, 3.2.2 to 3.2.4. The PUK stays the one the vault knows: 
 from collections.abc import Mapping
 
 from card_io import globalplatform as gp
-from card_io.errors import CardError
 from card_io.secret import Secret
 from issuance.production.asking import Talk, body, bundle
 from issuance.production.bundle import Step
-from issuance.production.errors import CardRefused, Counterfeit, ForeignCard, WrongCard
+from issuance.production.errors import Counterfeit, WrongCard
+from issuance.production.foreign import as_foreign
 from issuance.production.job import HandOverJob, Random
 from issuance.production.piv import commands
 from issuance.production.piv.proving import challenge
@@ -27,13 +27,9 @@ def meet(job: HandOverJob, profile: CardProfile, random: Random) -> Talk[None]:
         commands.select(),
         *asking,
     )
-    try:
+    with as_foreign():
         responses = yield from bundle(steps, fresh=True)
         chip_id = gp.parse_cplc(body(responses[1])).chip_id.hex()
-    except CardRefused as error:
-        raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
-    except CardError as error:
-        raise ForeignCard(str(error)) from error
     if chip_id != job.chip_id:
         raise WrongCard(job.chip_id, chip_id)
     if not signed_by(job.card_key, proof.challenge, commands.authenticated(responses[-1], commands.RESPONSE)):

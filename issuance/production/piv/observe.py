@@ -11,13 +11,11 @@ from collections.abc import Iterator, Mapping
 from card_io import globalplatform as gp
 from card_io.applets.piv import ObjectId
 from card_io.applets.uec.layout import AppletState
-from card_io.errors import CardError
 from card_io.secret import Secret
 from issuance.pki.possession import Proof
 from issuance.production.asking import Talk, body, bundle, status
 from issuance.production.bundle import SW_OK, Step
-from issuance.production.chip import CARD_LOCK, require_open
-from issuance.production.errors import CardRefused, ForeignCard
+from issuance.production.foreign import CARD_LOCK, as_foreign
 from issuance.production.job import Random
 from issuance.production.observation import Observation, PinState
 from issuance.production.piv import commands, objects
@@ -68,14 +66,9 @@ class _Reading:
             *(commands.ask_tries(pin.reference) for pin in asked),
         ]
         steps = [*head, *(commands.get_object(tag) for tag in tags), *asking]
-        try:
+        with as_foreign():
             responses = yield from bundle(steps, fresh=True)
             chip_id = gp.parse_cplc(body(responses[1])).chip_id.hex()
-        except CardRefused as error:
-            require_open(error)
-            raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
-        except CardError as error:
-            raise ForeignCard(str(error)) from error
         for pin, response in zip(asked, responses[3:], strict=False):
             left = status(response) & 0x0F if status(response) in commands.TRIES_LEFT else 0
             self._pins[pin.reference] = PinState(left, max(left, pin.tries), transport=False, blocked=not left)

@@ -106,6 +106,17 @@ def test_a_clerk_is_told_in_russian_what_to_do(settings: Settings, office: CardO
     assert "English" not in problem
 
 
+@pytest.mark.parametrize("kind", list(OperationKind))
+def test_a_blank_is_asked_for_only_where_one_is_written(
+    settings: Settings, office: CardOffice, kind: OperationKind
+) -> None:
+    with create_app(settings, clock=office.clock).app_context(), force_locale("en"):
+        problem, advice = problem_of(work(kind, OperationState.FAILED, error_code="foreign-card"))
+    assert problem == "This is not a card that can be used here."
+    assert ("blank" in advice) is (kind is OperationKind.PERSONALISE)
+    assert ("this number" in advice) is (kind not in {OperationKind.PERSONALISE, OperationKind.READ})
+
+
 def codes() -> set[str]:
     """Every code that an error of cards, readers, vault, office or stock may end a work with."""
     roots: list[type] = [IssuanceError, CardError, UecError]

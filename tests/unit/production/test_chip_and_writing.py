@@ -77,7 +77,7 @@ def test_a_state_that_someone_else_answers_does_not_count() -> None:
     ],
 )
 def test_what_is_no_chip_for_this_profile_is_foreign(change: dict[int, str]) -> None:
-    with pytest.raises(ForeignCard, match="put a blank card in"):
+    with pytest.raises(ForeignCard, match="put another card in"):
         looked_at(change)
 
 

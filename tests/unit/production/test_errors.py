@@ -17,7 +17,7 @@ SAMPLES: tuple[IssuanceError, ...] = (
     errors.ChipTaken("aa", "9643", "WRITING", "B-1"),
     errors.CardAlreadyActive("9643"),
     errors.UnknownKeys("aa", 0x30),
-    errors.ForeignCard("it tells no production data"),
+    errors.ForeignCard("it tells no production data", instead="a blank card"),
     errors.Counterfeit("challenge", "another key"),
     errors.CardRefused("write_data", 0x6A84),
     errors.CardLost("write_data", "card_removed"),
