@@ -7,10 +7,8 @@ the slots of 150 queues) is then a small share: with half as many the ratios sai
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,7 +19,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from scripts.benchmarks.figure import Figure, median_seconds, medians, seconds
-from tests.support.postgres import DURABLE, PREFIX, Server, server_programs
+from scripts.benchmarks.server import durable_server
+from tests.support.postgres import Server
 from uec.domain.actors import system_actor
 from uec.domain.policy import Policy
 from uec.domain.register_row import COLUMNS
@@ -77,16 +76,8 @@ def figures(*, quick: bool) -> Iterator[Figure | str]:
 @contextmanager
 def register_file(residents: int) -> Iterator[tuple[str, Path]]:
     """A server with a migrated database, and the file of a register beside it."""
-    programs = server_programs()
-    if programs is None:
-        raise SystemExit("PostgreSQL is needed: apt-get install postgresql")
-    home = Path(tempfile.mkdtemp(prefix=PREFIX))  # on a disk: fsync is part of what is measured
-    server = Server(programs, home, durability=DURABLE)
-    try:
-        yield server.dsn(server.migrated()), _register(home, residents)
-    finally:
-        server.stop()
-        shutil.rmtree(home, ignore_errors=True)
+    with durable_server(Server) as server:
+        yield server.dsn(server.migrated()), _register(server.folder, residents)
 
 
 def _register(home: Path, residents: int) -> Path:

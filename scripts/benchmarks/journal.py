@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +15,8 @@ from issuance.production.drivers import run_local
 from issuance.production.office import OfficePort
 from scripts.benchmarks.figure import Figure, seconds
 from scripts.benchmarks.flow import Line, now
-from tests.support.postgres import DURABLE, PREFIX, Server, server_programs
+from scripts.benchmarks.server import durable_server
+from tests.support.postgres import Server
 from uec.services import operations
 from uec.services.card_sessions import Runner, do_operation
 
@@ -48,22 +48,13 @@ class Forgetful:
 def figures(*, quick: bool) -> Iterator[Figure]:
     """Cards a second with the journal, beside those without it; chip timing off, fsync on."""
     cards, runs = (QUICK_CARDS, QUICK_RUNS) if quick else (CARDS, RUNS)
-    programs = server_programs()
-    if programs is None:
-        raise SystemExit("PostgreSQL is needed: apt-get install postgresql")
-    home = Path(tempfile.mkdtemp(prefix=PREFIX))  # on a disk: fsync is part of what is measured
-    server = Server(programs, home, durability=DURABLE)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            url = server.dsn(server.empty())
-            line = Line(Path(folder), residents=cards * (2 * runs + 2) * 3, database_url=url)
-            try:
-                yield _beside(line, cards, runs)
-            finally:
-                line.close()
-    finally:
-        server.stop()
-        shutil.rmtree(home, ignore_errors=True)
+    with durable_server(Server) as server, tempfile.TemporaryDirectory() as folder:
+        url = server.dsn(server.empty())
+        line = Line(Path(folder), residents=cards * (2 * runs + 2) * 3, database_url=url)
+        try:
+            yield _beside(line, cards, runs)
+        finally:
+            line.close()
 
 
 def _beside(line: Line, cards: int, runs: int) -> Figure:

@@ -1,0 +1,42 @@
+"""A PostgreSQL for a measurement: on a disk and durable, as an office runs it; it goes with its folder at the end."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from tests.support.postgres import DURABLE, PREFIX, Server, server_programs
+
+S = TypeVar("S", bound=Server)
+TRIES, PAUSE_S = 50, 0.1
+
+
+@contextmanager
+def durable_server(kind: type[S]) -> Iterator[S]:
+    """A server that fsyncs, and its folder: both gone however the block ends, or the start itself was broken off."""
+    programs = server_programs()
+    if programs is None:
+        raise SystemExit("PostgreSQL is needed: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # on a disk: fsync is part of what is measured
+    try:
+        server = kind(programs, folder, durability=DURABLE)
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which a program that was just stopped may still be writing its last."""
+    for _ in range(TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(PAUSE_S)
