@@ -23,6 +23,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.job_context import JobContext
 from procrastinate.jobs import Job as QueuedJob
 from procrastinate.worker import Worker
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from issuance.errors import VaultUnavailable
@@ -32,6 +33,7 @@ from uec.services import preparation, schedule
 from uec.services.preparation import Part, UnfitCards
 from uec.store import queue
 from uec.store.engine import database_url
+from uec.store.outage import Outage
 
 SWEEP_EVERY_S = 10.0
 HEARTBEAT_S = 5.0
@@ -159,11 +161,15 @@ def prepare_part(tools: Tools, part: Part) -> str:
 
 def run_node(tools: Tools, *, stop: Event) -> None:
     """Work until `stop` is set, through every outage of the database; a job that was begun is finished first."""
+    outage = Outage(_log)
     while not stop.is_set():
         try:
+            with tools.sessions() as session:  # says at once what a pool would wait for
+                session.execute(select(1))
+            outage.over()
             asyncio.run(_work(tools, stop))
-        except (ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, UecError) as error:
-            _log.warning("the queue is away (%s); looking again", error.__cause__ or error)
+        except (ConnectorException, psycopg.Error, UecError) as error:
+            outage.begun(error)
         # Also after an end nobody asked for: the engine stops by itself when it cannot listen any more.
         stop.wait(RECONNECT_S)
 
@@ -205,6 +211,8 @@ async def _sweep(tools: Tools, hands: Hands) -> None:
         await asyncio.sleep(SWEEP_EVERY_S)
         try:
             back, lost = await asyncio.to_thread(_take_back, tools, hands)
+        except StoreUnavailable:
+            continue  # the engine ends for want of it, too, and `run_node` tells
         except UecError as error:
             _log.warning("%s", error)
             continue

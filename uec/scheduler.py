@@ -17,26 +17,32 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from uec.domain.errors import UecError
+from uec.domain.errors import StoreUnavailable, UecError
 from uec.jobs import JOBS
 from uec.services import schedule
 from uec.settings import Settings
 from uec.store.engine import make_engine, session_factory
+from uec.store.outage import Outage
 
 LOCK_NUMBER = 0x7565637363686564
 RETRY_S = 1.0
 SLACK = timedelta(seconds=5)
 _log = logging.getLogger(__name__)
+_outage = Outage(_log)
 
 
 def run_scheduler(settings: Settings, *, stop: Event) -> None:
-    """Trigger jobs until `stop` is set, waiting first while another scheduler does."""
+    """Trigger jobs until `stop` is set, waiting first while another scheduler does, or the database is away."""
     engine = make_engine(settings.database_url)
     try:
         while not stop.is_set():
-            with only_one(engine, stop) as alone:
-                if alone:
-                    _trigger_until(stop, engine, alone)
+            try:
+                with only_one(engine, stop) as alone:
+                    if alone:
+                        _trigger_until(stop, engine, alone)
+            except StoreUnavailable as error:
+                _outage.begun(error)
+                stop.wait(RETRY_S)
     finally:
         engine.dispose()
 
@@ -75,6 +81,7 @@ def _advisory_lock(engine: Engine, stop: Event) -> Iterator[Lock | None]:
         # A machine that vanished from the network gives its lock up as well, and not after the two hours of TCP.
         for name, seconds in (("tcp_keepalives_idle", 5), ("tcp_keepalives_interval", 5), ("tcp_keepalives_count", 2)):
             connection.execute(text(f"SET {name} = {seconds}"))
+        _outage.over()
         take = text("SELECT pg_try_advisory_lock(:number)").bindparams(number=LOCK_NUMBER)
         while not connection.scalar(take):
             if stop.wait(RETRY_S):
@@ -120,7 +127,7 @@ def _trigger_until(stop: Event, engine: Engine, lock: Lock) -> None:
     try:
         while not stop.wait(RETRY_S):
             if not lock.still_held():
-                _log.warning("the lock is lost: standing by")
+                _log.info("the lock is lost: standing by")
                 return
             catch_up(scheduler, now=datetime.now(UTC))
     finally:
@@ -148,7 +155,12 @@ def trigger_at(sessions: sessionmaker[Session], name: str, now: datetime) -> boo
             forgotten = schedule.forget_future(session, name, every=every, now=now)
             if forgotten:
                 _log.warning("the clock was set back: %s runs of job %s are due once more", forgotten, name)
-            return schedule.trigger(session, name, schedule.due_moment(now, every), now=now)
+            due = schedule.trigger(session, name, schedule.due_moment(now, every), now=now)
+    except StoreUnavailable as error:
+        _outage.begun(error)
+        return False
     except UecError as error:
         _log.warning("job %s could not be triggered: %s", name, error)
         return False
+    _outage.over()
+    return due

@@ -13,15 +13,17 @@ from threading import Event
 
 from issuance.keys.access import ClientKind
 from issuance.keys.client import VaultClient
-from uec.domain.errors import UecError
+from uec.domain.errors import StoreUnavailable, UecError
 from uec.gateways.register_client import RegisterGateway
 from uec.jobs import Tools, do
 from uec.services import schedule
 from uec.settings import Settings
 from uec.store.engine import database_url, make_engine, session_factory
+from uec.store.outage import Outage
 
 PAUSE_S = 0.5
 _log = logging.getLogger(__name__)
+_outage = Outage(_log)
 
 
 def clock() -> datetime:
@@ -64,11 +66,15 @@ def work_once(tools: Tools) -> bool:
     try:
         with tools.sessions() as session:
             run = schedule.claim(session, now=tools.clock())
+        _outage.over()
         if run is None:
             return False
         outcome = do(run.job, tools)
         with tools.sessions() as session:
             schedule.finish(session, run, outcome=outcome, now=tools.clock())
+    except StoreUnavailable as error:
+        _outage.begun(error)
+        return False
     except UecError as error:
         _log.warning("%s", error)
         return False

@@ -16,8 +16,11 @@ WORKER_STOP_TIMEOUT_S = 4  # less than whoever started `uec serve` allows it
 
 
 def _run(process: Callable[[Settings, Event], None], name: str) -> None:
+    from uec.store.outage import spare_the_log  # noqa: PLC0415
+
     chosen = _ready(settings())
     log_to_stderr()
+    spare_the_log()
     stop = stop_event()
     click.echo(f"{name} runs; stop it with Ctrl-C", err=True)
     process(chosen, stop)

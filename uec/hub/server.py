@@ -54,6 +54,7 @@ from uec.services.journal_writer import JournalWriter
 from uec.services.views import OperationView
 from uec.settings import Settings
 from uec.store.engine import make_engine, session_factory
+from uec.store.outage import Outage
 from uec.store.tables import Station
 
 CARDS_AT_ONCE = 64
@@ -93,8 +94,14 @@ def run_hub(
     workshop = Workshop(settings, sessions, vault, key, clock, os.urandom, stop, JournalWriter(sessions))
     try:
         lease = Lease(engine, sessions, key=key, clock=clock, random=os.urandom)
-        with lease.held():
-            asyncio.run(_Hub(workshop, lease).run(on_listening))
+        outage = Outage(log)
+        while not stop.is_set():
+            try:
+                with lease.held():
+                    asyncio.run(_Hub(workshop, lease, outage).run(on_listening))
+            except StoreUnavailable as error:  # before there was a lease
+                outage.begun(error)
+                stop.wait(BEAT_S)
     finally:
         stop.set()
         vault.close()
@@ -104,12 +111,13 @@ def run_hub(
 class _Hub:
     """The loop of one hub process."""
 
-    def __init__(self, workshop: Workshop, lease: Lease) -> None:
+    def __init__(self, workshop: Workshop, lease: Lease, outage: Outage) -> None:
         self._workshop = workshop
         self._lease = lease
         self._look = asyncio.Event()
         self._stranded: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._told = ""
+        self._outage = outage
         self._links: dict[int, StationLink] = {}
         self._partings: set[asyncio.Future[None]] = set()
         self._workers = ThreadPoolExecutor(CARDS_AT_ONCE, thread_name_prefix="card")
@@ -138,13 +146,15 @@ class _Hub:
             try:
                 await asyncio.to_thread(self._assign)
                 self._told = ""
+            except StoreUnavailable as error:
+                log.debug("no work is given out, as the beat tells: %s", error)
             except UecError as error:
                 self._tell_once(error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), LOOK_S)
 
     def _tell_once(self, error: UecError) -> None:
-        """An hour without the database is one line."""
+        """What is found at every look is one line."""
         if str(error) != self._told:
             self._told = str(error)
             log.warning("%s", error)
@@ -179,6 +189,9 @@ class _Hub:
             try:
                 for link, socket, refusal in await asyncio.to_thread(self._show):
                     self._part(link, socket, refusal)
+                self._outage.over()
+            except StoreUnavailable as error:
+                self._outage.begun(error)
             except UecError as error:
                 self._tell_once(error)
             await asyncio.sleep(BEAT_S)
@@ -304,6 +317,8 @@ class _Hub:
             with self._workshop.sessions() as session:
                 session.execute(update(Station).where(*mine).values(**values))
                 session.commit()
+        except StoreUnavailable as error:
+            log.debug("what lies in the readers of %s is not shown: %s", link.name, error)
         except UecError as error:
             self._tell_once(error)
 
@@ -340,7 +355,7 @@ def _performed(
         log.info("operation %d waits for station %s, here or at another hub", operation.id, link.name)
         stranded.put(operation.id)
     except StoreUnavailable as error:
-        log.warning("operation %d is settled when the database is back: %s", operation.id, error)
+        log.info("operation %d is settled when the database is back: %s", operation.id, error)
         stranded.put(operation.id)
     except Exception:
         log.exception("operation %d ended in an error of the hub itself", operation.id)

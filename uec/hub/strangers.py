@@ -66,6 +66,6 @@ def introduce(workshop: Workshop, link: StationLink, reader: str) -> None:
         log.info("station %s, reader %s: %s", link.name, reader, error)  # whoever works on it refuses it by name
     except UecError as error:
         insertion = None  # the database is away: it is asked again
-        log.warning("%s", error)
+        log.info("station %s, reader %s is asked again: %s", link.name, reader, error)
     finally:
         link.introduce(reader, insertion, card_id)

@@ -192,7 +192,7 @@ class DatabaseOffice:
         try:
             self._writer.write(Page(self._card_id or 0, progress=self._progress_row()))
         except (StoreUnavailable, Stale) as error:
-            _log.warning("progress of operation %s is not shown: %s", self._operation_id, error)
+            _log.info("progress of operation %s is not shown: %s", self._operation_id, error)
 
     def _progress_row(self) -> dict[str, Any] | None:
         shown, self._shown = self._shown, None
