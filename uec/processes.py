@@ -9,9 +9,12 @@ web server that hears it twice, from the terminal and from its parent, can wait 
 from __future__ import annotations
 
 import _thread
+import contextlib
 import ctypes
+import errno
 import logging
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -28,6 +31,10 @@ from uec.domain.errors import UecError
 
 PR_SET_PDEATHSIG = 1
 STOP_TIMEOUT_S = 8.0
+START_TIMEOUT_S = 120.0
+"""A process that has ended is noticed at once: this is for one that is slow, on a machine with much else to do."""
+_PORTS = range(20_000, 32_768)
+_given: set[int] = set()
 
 
 class ProcessFailed(UecError):
@@ -100,7 +107,7 @@ class ProcessGroup:
         *,
         environment: Mapping[str, str] | None = None,
         ready: Callable[[], bool] | None = None,
-        timeout_s: float = 30.0,
+        timeout_s: float = START_TIMEOUT_S,
     ) -> Child:
         """Start `command` and wait until `ready()` holds; `ProcessFailed` when it ends first or takes too long."""
         log = self.log_folder / f"{name}.log"
@@ -166,7 +173,15 @@ def listens_unix(path: Path) -> bool:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback interface that nobody uses now, and that this process has not been given before.
+
+    Who asks has a process listen there a second later. Among the ports that the system gives to outgoing connections
+    (on Linux from 32768) it would sometimes be somebody else's by then; these it gives to nobody.
+    """
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            if port not in _given:
+                probe.bind(("127.0.0.1", port))
+                _given.add(port)
+                return port
+    raise OSError(errno.EADDRINUSE, f"every port from {_PORTS[0]} to {_PORTS[-1]} is in use")

@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,9 +18,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from uec.processes import free_port
+
 PREFIX = "uec-postgres-"
 QUICK_ROOM_BYTES = 2 << 30
 LEFT_BEHIND_S = 3600
+START_S = 120
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """Tests need no data after a power cut."""
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
@@ -50,7 +52,7 @@ class Server:
     def __init__(self, programs: Path, folder: Path, *, durability: Mapping[str, str] = CARELESS) -> None:
         """Make the cluster in `folder` and start it; `durability` are settings of the server."""
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self._copies = 0
         self._templates: set[str] = set()
         # Root must not run the server; give the folder and the process to the package's own user.
@@ -81,13 +83,17 @@ class Server:
         options = {**durability, "max_connections": "50"}
         self._log = (folder / "server.log").open("wb")
         self._process = subprocess.Popen(
-            [*self._as_user(), programs / "postgres", "-D", data, "-p", str(self.port), "-h", "127.0.0.1", "-k", folder]
+            [*self._as_user(), programs / "postgres", "-D", data, "-p", str(self.port), "-h", "127.0.0.1", "-k", ""]
             + [argument for key, value in options.items() for argument in ("-c", f"{key}={value}")],
             stdout=self._log,
             stderr=self._log,
             cwd=folder,
         )
-        self._wait()
+        try:
+            self._wait()
+        except BaseException:  # whoever breaks the start off has nothing to stop it by
+            self.stop()
+            raise
 
     def _as_user(self) -> list[str]:
         # A test run that is killed takes its server along.
@@ -95,7 +101,7 @@ class Server:
         return ["setpriv", "--pdeathsig", "INT", *switch]
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + START_S
         while True:
             try:
                 psycopg.connect(self.dsn("postgres"), connect_timeout=2).close()
@@ -158,12 +164,6 @@ def _quick_folder() -> Path | None:
         if left.stat().st_mtime < time.time() - LEFT_BEHIND_S and not (left / "data" / "postmaster.pid").exists():
             shutil.rmtree(left, ignore_errors=True)
     return memory if shutil.disk_usage(memory).free > QUICK_ROOM_BYTES else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
