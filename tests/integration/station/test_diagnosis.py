@@ -19,6 +19,7 @@ from tests.integration.station.conftest import Network
 from tests.integration.station.test_tls import over_tls
 from uec.cli import run
 from uec.hub.tls import server_context
+from uec.processes import free_port
 
 CODE = "AAAAA-AAAAA-AAAAA-AAAAA"
 
@@ -67,9 +68,7 @@ def test_tls_where_there_is_none_and_none_where_there_is(network: Network) -> No
 
 
 def test_nobody_another_server_and_no_such_name(network: Network) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    assert cause_of(network, f"ws://127.0.0.1:{port}") == "refused"
+    assert cause_of(network, f"ws://127.0.0.1:{free_port()}") == "refused"
     assert cause_of(network, "wss://no-such-hub.invalid:8081") == "name"
     with answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as port:
         assert cause_of(network, f"ws://127.0.0.1:{port}") == "no-hub"

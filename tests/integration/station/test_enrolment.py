@@ -9,7 +9,7 @@ from issuance.station.agent import enrol, run_station
 from issuance.station.errors import AlreadyEnrolled, HubAway, HubRefused, HubUnsafe, NotEnrolled
 from issuance.station.identity import StationIdentity, StationKey
 from issuance.station.settings import StationSettings
-from tests.integration.station.conftest import Network
+from tests.integration.station.conftest import WAIT_S, Network
 from uec.hub.enrolment import ALPHABET, code_hash, new_code
 from uec.services import stations
 
@@ -87,7 +87,7 @@ def test_a_revoked_station_is_shut_out_at_once(network: Network) -> None:
         tick.wait(0.05)
     with network.office.sessions() as session:
         stations.revoke(session, station_id, actor=network.office.staff.security, now=network.office.clock())
-    running.thread.join(20)
+    running.thread.join(WAIT_S)
     assert not running.thread.is_alive()
     (error,) = running.errors
     assert isinstance(error, HubRefused) and "revoked" in str(error)

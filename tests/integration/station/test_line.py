@@ -8,6 +8,7 @@ windows at once: stations by the hundred, connected, seen, and gone with the hub
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from websockets.asyncio.client import ClientConnection
 
 from card_io import globalplatform as gp
 from card_io.virtual.chip import cplc_for
@@ -59,8 +61,12 @@ class Wire:
         self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut(self, seconds: float) -> None:
-        """Everything on the wire is lost, and nobody gets through for so long."""
+    def mend(self) -> None:
+        """Let everybody through again."""
+        self._down_until = 0.0
+
+    def cut(self, seconds: float = math.inf) -> None:
+        """Everything on the wire is lost, and nobody gets through for so long, or until it is mended."""
         self._down_until = time.monotonic() + seconds
         for one in self._ends:
             with contextlib.suppress(OSError):
@@ -206,7 +212,7 @@ def check_line_makes(network: Network, cards: int) -> None:
             line.start_agent(name)
         robot = Robot(network)
         plan = {cards // 3: line.cut_a_network, cards // 2: line.kill_the_hub, cards * 3 // 4: line.kill_an_agent}
-        until(lambda: step(line, robot, plan) == cards, 90 + 3 * cards)
+        until(lambda: step(line, robot, plan) == cards, 200 + 3 * cards)
         balance(line, cards, robot, time.monotonic() - begun)
     finally:
         line.close()
@@ -279,7 +285,7 @@ def all_done(network: Network) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(400)
 def test_two_agents_and_four_readers_make_a_batch(network: Network) -> None:
     check_line_makes(network, 12)
 
@@ -291,21 +297,37 @@ def test_two_agents_and_four_readers_make_two_hundred_cards(network_on_either: N
 
 
 STATIONS = 200
-CONNECT_S = 60.0
+AT_ONCE = 25
+"""So many sign in at the same time: how quickly a hub lets two hundred in is not the question here."""
 
 
-async def window(url: str, station_id: int, key: StationKey, stop: asyncio.Event, seen: list[int]) -> None:
+@dataclass
+class Crowd:
+    """Windows that come by the door, a few at a time, and stay until all leave."""
+
+    door: asyncio.Semaphore
+    leave: asyncio.Event
+    seen: list[int]
+
+
+async def window(url: str, station_id: int, key: StationKey, crowd: Crowd) -> None:
     """A station as the hub sees it: signs in, tells of an empty reader, and stays."""
-    async with hub(url, "") as link:
-        challenge = decode(await link.recv())
-        assert isinstance(challenge, Challenge)
-        own = bytes(32)
-        words = to_sign("sign-in", bytes.fromhex(challenge.nonce), own, station_id.to_bytes(8, "big"))
-        await link.send(encode(SignIn(station_id, own.hex(), key.sign(words).hex())))
-        assert isinstance(decode(await link.recv()), Welcome)
-        await link.send(encode(Readers((Reader("left", card=False, insertion=0),))))
-        seen.append(station_id)
-        await stop.wait()
+    async with contextlib.AsyncExitStack() as stack:
+        async with crowd.door:
+            link = await stack.enter_async_context(hub(url, ""))
+            await sign_in(link, station_id, key)
+            crowd.seen.append(station_id)
+        await crowd.leave.wait()
+
+
+async def sign_in(link: ClientConnection, station_id: int, key: StationKey) -> None:
+    challenge = decode(await link.recv())
+    assert isinstance(challenge, Challenge)
+    own = bytes(32)
+    words = to_sign("sign-in", bytes.fromhex(challenge.nonce), own, station_id.to_bytes(8, "big"))
+    await link.send(encode(SignIn(station_id, own.hex(), key.sign(words).hex())))
+    assert isinstance(decode(await link.recv()), Welcome)
+    await link.send(encode(Readers((Reader("left", card=False, insertion=0),))))
 
 
 def enter(network: Network, count: int) -> dict[int, StationKey]:
@@ -324,11 +346,11 @@ def test_hundreds_of_windows_at_once_and_one_makes_a_card(network_on_either: Net
     keys, seen, leave = enter(network, STATIONS), list[int](), threading.Event()
 
     async def crowd() -> None:
-        stop = asyncio.Event()
-        windows = [asyncio.ensure_future(window(network.url, *one, stop, seen)) for one in keys.items()]
+        crowd = Crowd(asyncio.Semaphore(AT_ONCE), asyncio.Event(), seen)
+        windows = [asyncio.ensure_future(window(network.url, *one, crowd)) for one in keys.items()]
         while not leave.is_set() and not any(one.done() for one in windows):
             await asyncio.sleep(0.05)
-        stop.set()
+        crowd.leave.set()
         await asyncio.gather(*windows)
 
     station_id = network.enrol("Window 1")
@@ -345,7 +367,7 @@ def test_hundreds_of_windows_at_once_and_one_makes_a_card(network_on_either: Net
     crowding = threading.Thread(target=gather, daemon=True)
     began = time.monotonic()
     crowding.start()
-    until(lambda: bool(errors) or len(seen) == STATIONS, CONNECT_S)
+    until(lambda: bool(errors) or len(seen) == STATIONS, WAIT_S)
     connected_s = time.monotonic() - began
     network.start_station("Window 1", hands)
     asked = network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
@@ -354,7 +376,7 @@ def test_hundreds_of_windows_at_once_and_one_makes_a_card(network_on_either: Net
     with network.office.sessions() as session:
         told = session.scalars(select(Station.readers).where(Station.id.in_(keys))).all()
     leave.set()
-    crowding.join(CONNECT_S)
+    crowding.join(WAIT_S)
     assert not errors and not crowding.is_alive()
     assert [readers for readers in told if readers] == [[{"name": "left", "card": False}]] * STATIONS
     print(f"{STATIONS} stations signed in within {connected_s:.1f} s, and a card was made beside them")

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete, select
 from sqlalchemy.engine import make_url
 
+from card_io.virtual.card import VirtualCard
 from issuance.station.agent import enrol, run_station
 from issuance.station.errors import HubAway, HubRefused
 from issuance.station.identity import StationKey
@@ -26,6 +27,7 @@ from uec.hub import enrolment, server
 from uec.hub.dispatch import assign
 from uec.hub.leases import BEAT_S
 from uec.hub.links import StationLink
+from uec.hub.work import PUT_BACK
 from uec.services import operations, stations
 from uec.store.engine import make_engine, session_factory
 from uec.store.tables import HubInstance, Station
@@ -47,12 +49,23 @@ class BlindHands(SlowHands):
             self._seen, self._at = now, time.monotonic()
         return self._seen
 
+    def sees(self, name: str) -> bool:
+        """Whether the station was last told of a card in that reader."""
+        return any(one.card for one in self._seen if one.name == name)
+
 
 class BrokenHands(Hands):
     """Readers that cannot be looked at any more."""
 
     def look(self, timeout_s: float) -> tuple[Reader, ...]:
         raise RuntimeError("the driver is broken")
+
+
+def go_on(hands: SlowHands, card: VirtualCard, next_stop: int | None) -> None:
+    """Let the card go on, to the end or until it was given so many commands."""
+    hands.go_on()
+    if next_stop is not None:
+        hands.stop_when(lambda: card.faults.commands >= next_stop)
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,13 +84,13 @@ def test_a_database_locked_in_the_middle_is_waited_for(
         hands, card = SlowHands("left"), blank_card(1)
         network.start_station("window-1", hands)
         hands.put("left", card)
+        hands.stop_when(lambda: card.faults.commands >= 12)
         asked = network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
-        for commands in (12, 40):
-            while card.faults.commands < commands:
-                network.check()
-                tick.wait(0.002)
-            with sqlite3.connect(str(make_url(sqlite_url).database), isolation_level=None) as other:
+        for next_stop in (40, None):
+            hands.until_stopped(network)
+            with sqlite3.connect(str(make_url(sqlite_url).database), isolation_level=None, timeout=WAIT_S) as other:
                 other.execute(EXCLUSIVE)
+                go_on(hands, card, next_stop)
                 tick.wait(0.8)
                 other.execute("ROLLBACK")
             other.close()
@@ -89,7 +102,6 @@ def test_a_database_locked_in_the_middle_is_waited_for(
 
 def test_a_database_server_that_drops_everybody_is_come_back_to(postgres_url: str, tmp_path: Path) -> None:
     engine = make_engine(postgres_url)
-    tick = threading.Event()
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     drop = f"SELECT pg_terminate_backend(pid) {others}"
     with open_network(session_factory(engine), postgres_url, tmp_path) as network:
@@ -97,13 +109,13 @@ def test_a_database_server_that_drops_everybody_is_come_back_to(postgres_url: st
         hands, card = SlowHands("left"), blank_card(1)
         network.start_station("window-1", hands)
         hands.put("left", card)
+        hands.stop_when(lambda: card.faults.commands >= 5)
         asked = network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
         with psycopg.connect(postgres_url, autocommit=True) as administrator:
-            for commands in (5, 20, 45):
-                while card.faults.commands < commands:
-                    network.check()
-                    tick.wait(0.002)
+            for next_stop in (20, 45, None):
+                hands.until_stopped(network)
                 administrator.execute(drop)
+                go_on(hands, card, next_stop)
         ended = network.wait_for(asked)
         assert ended.state is OperationState.DONE, ended.error_text
     engine.dispose()
@@ -251,16 +263,20 @@ def test_a_card_pulled_from_a_reader_that_notices_late_is_asked_for(network: Net
     hands, card = BlindHands("left"), blank_card(1)
     network.start_station("window-1", hands)
     hands.put("left", card)
+    hands.stop_when(lambda: card.faults.commands >= 40)
     asked = network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
-    tick = threading.Event()
-    while card.faults.commands < 40:
-        network.check()
-        tick.wait(0.002)
+    hands.until_stopped(network)
     hands.pull("left")
     card.power_off()
-    tick.wait(1.5)
-    seen = network.operation(asked)
-    assert (seen.state, seen.progress.get("label")) == (OperationState.RUNNING, "put_card_back"), seen.error_text
+    hands.go_on()
+    tick = threading.Event()
+    while (seen := network.operation(asked)).progress.get("label") != PUT_BACK:
+        network.check()
+        assert seen.state is OperationState.RUNNING, seen.error_text
+        tick.wait(0.02)
+    while hands.sees("left"):
+        tick.wait(0.02)
+    assert network.operation(asked).state is OperationState.RUNNING
     hands.put("left", card)
     ended = network.wait_for(asked)
     assert ended.state is OperationState.DONE, ended.error_text
@@ -303,12 +319,12 @@ def test_an_outage_of_the_database_is_a_line_and_not_a_trace(tmp_path: Path, cap
             hands, card = SlowHands("left", "right"), blank_card(1)
             network.start_station("window-1", hands)
             hands.put("left", card)
+            hands.stop_when(lambda: card.faults.commands >= 20)
             asked = network.request(OperationKind.PERSONALISE, card_id, station_id, "left")
-            while card.faults.commands < 20:
-                network.check()
-                time.sleep(0.002)
+            hands.until_stopped(network)
             caplog.clear()
             server.crash()
+            hands.go_on()
             hands.put("right", blank_card(2))  # something to report in the meantime
             time.sleep(5 * BEAT_S / 2)
             hands.pull("right")

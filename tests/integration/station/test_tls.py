@@ -10,7 +10,7 @@ import pytest
 from issuance.station.agent import enrol, run_station
 from issuance.station.errors import HubAway, HubImpostor
 from issuance.station.identity import StationIdentity
-from tests.integration.station.conftest import Hands, Network, run_in_thread
+from tests.integration.station.conftest import WAIT_S, Hands, Network, run_in_thread
 from tests.support.line import blank_card
 from uec.domain.errors import InvalidSettings
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
@@ -81,7 +81,7 @@ def test_another_key_is_an_impostor_and_hears_no_word(network: Network) -> None:
         file.unlink()
     again(network)  # with a new key
     station = network.start_station("Window 1", Hands("left"))
-    station.thread.join(10)
+    station.thread.join(WAIT_S)
     assert isinstance(station.errors.pop(), HubImpostor)
     network.agents.remove(station)
 
