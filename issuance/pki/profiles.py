@@ -28,6 +28,7 @@ EXTENDED_KEY_USAGES = {
     "client_auth": "1.3.6.1.5.5.7.3.2",
     "time_stamping": "1.3.6.1.5.5.7.3.8",
     "ocsp_signing": "1.3.6.1.5.5.7.3.9",
+    "piv_content_signing": "2.16.840.1.101.3.6.7",
 }
 SUBJECT_ATTRIBUTES = ("country", "organization", "surname", "given_name", "common_name", "serial_number")
 

@@ -25,9 +25,9 @@ def admit(job: CardJob, journal: Journal, chip_id: str) -> Talk[None]:
 
 def begin(job: CardJob, journal: Journal, chip_id: str) -> Talk[None]:
     """Bind the chip to the card, once it was found true; give up on one that was begun too often."""
-    if journal.count(RecordKind.WRITE_INTENT) >= WRITES_MAX:
+    if journal.writes >= WRITES_MAX:
         yield from scrap(job, chip_id, "it was begun too often")
-    if not journal.has(RecordKind.CHIP_CLAIMED):
+    if journal.claimed_chip is None:
         yield from note(RecordKind.CHIP_CLAIMED, chip_id=chip_id)
 
 

@@ -27,7 +27,8 @@ from issuance.production.secured import SecureChannel
 
 FIRST = 1
 """What a new key set has counted to when it is first used."""
-LOOKING = ("find_card", "find_applet", "open_channel")
+OPENING = "open_channel"
+LOOKING = ("find_card", "find_applet", OPENING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,13 @@ def first_session(
     return (yield from foretell(request, secure))
 
 
-def next_session(journal: Journal, profile: CardProfile, *, random: Random) -> Talk[Ahead | None]:
-    """The next session of a card in use, with the look at it in front; None where the journal does not know enough."""
+def next_session(
+    journal: Journal, profile: CardProfile, *, random: Random, life_cycle: int | None = None
+) -> Talk[Ahead | None]:
+    """The next session of a card in use, with the look at it in front; None where the journal does not know enough.
+
+    With `life_cycle` the card's applet must tell this state, or nothing else goes to the card.
+    """
     seen, secure = journal.last_session, profile.secure_channel
     version = None if seen is None else journal.key_version_of(seen.kvn)
     if seen is None or version is None:
@@ -102,17 +108,17 @@ def next_session(journal: Journal, profile: CardProfile, *, random: Random) -> T
     ahead = yield from foretell(request, secure)
     if ahead is not None:
         ahead.channel.fresh = True
-        ahead.behind(look(profile, challenge))
+        ahead.behind(look(profile, challenge, life_cycle))
     return ahead
 
 
 def found(unforeseen: Unforeseen | CardRefused, ahead: Ahead, profile: CardProfile, random: Random) -> Talk[Chip]:
     """The card that answered otherwise than foretold, to go on with it the ordinary way.
 
-    One that refused to be looked at is looked at again, which names what is wrong with it; a refusal of anything that
-    comes after is raised as it is.
+    One that was not looked at to the end is looked at again, which names what is wrong with it; a refusal of anything
+    that comes after is raised as it is.
     """
-    if isinstance(unforeseen, Unforeseen):
+    if isinstance(unforeseen, Unforeseen) and unforeseen.label == OPENING:
         return chip_of(unforeseen.responses, ahead.host_challenge)
     if unforeseen.label not in LOOKING:
         raise unforeseen

@@ -89,6 +89,7 @@ class RecordKind(StrEnum):
     """
 
     CHIP_CLAIMED = "chip_claimed"
+    CHIP_RELEASED = "chip_released"
     KEY_CHANGE_INTENT = "key_change_intent"
     KEY_CHANGED = "key_changed"
     WRITE_INTENT = "write_intent"

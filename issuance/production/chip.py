@@ -76,14 +76,18 @@ def recognise(profile: CardProfile, host_challenge: bytes) -> Talk[Chip]:
     return chip_of(responses, host_challenge)
 
 
-def look(profile: CardProfile, host_challenge: bytes) -> tuple[Step, ...]:
-    """The steps of a look at a card; the last one is INITIALIZE UPDATE with the keys it offers."""
+def look(profile: CardProfile, host_challenge: bytes, life_cycle: int | None = None) -> tuple[Step, ...]:
+    """The steps of a look at a card; the last one is INITIALIZE UPDATE with the keys it offers.
+
+    A `life_cycle` is the state that its applet must tell for the bundle to go on.
+    """
     isd, applet = profile.secure_channel.isd_aid, profile.applet.aid
+    state = None if life_cycle is None else layout.LAYOUT_VERSION.to_bytes(2, "big") + bytes([life_cycle])
     return (
         Step(gp.select(isd).encode(), label="find_card"),
         Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card"),
         Step(gp.select(applet).encode(), (SW_OK, 0x6283, *SW_ABSENT), "find_applet"),
-        Step(applet_data(layout.TAG_STATE), (SW_OK, *SW_NO_STATE), "find_applet"),
+        Step(applet_data(layout.TAG_STATE), (SW_OK, *SW_NO_STATE), "find_applet", state),
         Step(gp.select(isd).encode(), label="find_card"),
         Step(gp.initialize_update(0, host_challenge).encode(), label="open_channel"),
     )

@@ -11,7 +11,7 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from card_io import tlv
-from issuance.production.datagroups import Fact, build_data_groups
+from issuance.production.datagroups import Fact, build_data_groups, printed_date
 from issuance.production.profile import CardProfile, DataField, FieldKind
 
 _SHORT = 0x80
@@ -27,6 +27,7 @@ class _Field(NamedTuple):
     encode: Callable[[Any], bytes]
     encode_all: Callable[[Sequence[Any]], list[bytes]]
     optional: bool
+    value: str
 
 
 class _Unusual(Exception):
@@ -75,15 +76,16 @@ def writer_for(profile: CardProfile) -> GroupsWriter:
 
 
 def _written(heads: list[bytes], fields: list[_Field], facts: Mapping[str, Fact]) -> bytes:
-    content = b"".join([_object(field, facts.get(field.name)) for field in fields])
+    content = b"".join([_object(field, field.value or facts.get(field.name)) for field in fields])
     return heads[len(content)] + content if content else b""
 
 
 def _column(heads: list[bytes], fields: list[_Field], columns: Mapping[str, Sequence[Any]]) -> list[bytes]:
     """One group of every card."""
+    cards = len(next(iter(columns.values())))
     parts: list[Iterable[bytes]] = []
     for field in fields:
-        values = columns[field.name]
+        values = (field.value,) * cards if field.value else columns[field.name]
         if _constant(values):
             parts.append(repeat(_object(field, values[0]), len(values)))
         elif all(values):
@@ -120,11 +122,17 @@ def _object(field: _Field, value: Any) -> bytes:
 def _field(field: DataField) -> _Field:
     encode, encode_all = _ENCODERS[field.kind], _COLUMN_ENCODERS.get(field.kind)
     return _Field(
-        field.name, _heads(field.tag), encode, encode_all or (lambda facts: list(map(encode, facts))), field.optional
+        name=field.name,
+        heads=_heads(field.tag)[: field.max_bytes + 1 if field.max_bytes else None],
+        encode=encode,
+        encode_all=encode_all or (lambda facts: list(map(encode, facts))),
+        optional=field.optional,
+        value=field.value,
     )
 
 
 def _heads(tag: int) -> list[bytes]:
+    """The head of an object by the size of what stands in it; a size that it must not have has none."""
     return [tlv.tag_bytes(tag) + tlv.length_bytes(size) for size in range(_SHORT)]
 
 
@@ -168,6 +176,7 @@ def _bytes(fact: bytes) -> bytes:
 _ENCODERS: Mapping[FieldKind, Callable[[Any], bytes]] = {
     FieldKind.TEXT: str.encode,
     FieldKind.DATE: _date,
+    FieldKind.PRINTED_DATE: printed_date,
     FieldKind.DIGITS: _digits,
     FieldKind.BYTES: _bytes,
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from issuance.production.bundle import Record, RecordKind
 
@@ -33,9 +34,22 @@ class Journal:
 
     @property
     def claimed_chip(self) -> str | None:
-        """The chip that this card was begun on, if any."""
-        record = self._last(RecordKind.CHIP_CLAIMED)
-        return None if record is None else str(record.facts["chip_id"])
+        """The chip that this card was begun on, if any; one that was let go does not count."""
+        record = self._last(RecordKind.CHIP_CLAIMED, RecordKind.CHIP_RELEASED)
+        return str(record.facts["chip_id"]) if record and record.kind is RecordKind.CHIP_CLAIMED else None
+
+    @property
+    def writes(self) -> int:
+        """How often the chip that is claimed now was begun to be written."""
+        of_this = takewhile(lambda record: record.kind is not RecordKind.CHIP_RELEASED, reversed(self._records))
+        return sum(record.kind is RecordKind.WRITE_INTENT for record in of_this)
+
+    @property
+    def card_state(self) -> int | None:
+        """The card's own life cycle state when its keys were made; None where it was not asked for."""
+        record = self._last(RecordKind.KEYS_MADE)
+        state = record.facts.get("card_state") if record else None
+        return state if isinstance(state, int) else None
 
     def key_version_of(self, kvn: int) -> int | None:
         """The card master's version that key version `kvn` on this card must derive from; the latest intent counts."""
@@ -61,5 +75,5 @@ class Journal:
             raise TypeError("the journal entry keys_made holds no mapping")
         return {str(slot): bytes.fromhex(str(key)) for slot, key in keys.items()}
 
-    def _last(self, kind: RecordKind) -> Record | None:
-        return next((record for record in reversed(self._records) if record.kind is kind), None)
+    def _last(self, *kinds: RecordKind) -> Record | None:
+        return next((record for record in reversed(self._records) if record.kind in kinds), None)

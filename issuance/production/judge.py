@@ -125,19 +125,34 @@ def _security_object(observation: Observation, profile: CardProfile, anchors: An
         signed = anchors.open(content).digests
     except InvalidSecurityObject as error:
         raise _Doubt(str(error)) from error
-    present = {group.number for group in profile.data_groups if observation.sizes.get(group.fid)}
-    if set(signed) != present:
+    present = {group.number: group.fid for group in profile.data_groups if observation.sizes.get(group.fid)}
+    if profile.piv is not None:
+        present = objects.covered(profile, present)
+    if set(signed) != set(present):
         raise _Doubt(f"it signs data groups {sorted(signed)}, the card holds {sorted(present)}")
+    for number, fid in present.items():
+        file = observation.files.get(fid)
+        if file is None and fid in objects.OWN.values():
+            raise _Doubt(f"{_name_of(profile, fid)} is not there")
+        if file is not None and _digest(profile, fid, file) != signed[number]:
+            raise _Doubt(f"{_name_of(profile, fid)} is not what was signed")
     for group in profile.data_groups:
         file = observation.files.get(group.fid)
         if file is None:
             continue
-        if hashlib.sha256(file).digest() != signed[group.number]:
-            raise _Doubt(f"data group {group.name} is not what was signed")
         try:
             facts |= read_data_group(group, file)
         except InvalidCardData as error:
             raise _Doubt(str(error)) from error
+
+
+def _digest(profile: CardProfile, fid: int, file: bytes) -> bytes:
+    return hashlib.sha256(file).digest() if profile.piv is None else objects.digest_of(profile, fid, file)
+
+
+def _name_of(profile: CardProfile, fid: int) -> str:
+    names = {group.fid: f"data group {group.name}" for group in profile.data_groups}
+    return names.get(fid, f"object {fid:X}")
 
 
 def _certificate(observation: Observation, key: KeySlot, anchors: Anchors, now: datetime) -> None:

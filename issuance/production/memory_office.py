@@ -142,6 +142,8 @@ class Desk:
         for record in pending:
             if record.kind is RecordKind.CHIP_CLAIMED:
                 self._claim(str(record.facts["chip_id"]))
+            elif record.kind is RecordKind.CHIP_RELEASED:
+                self._card.chip_id = ""
         self._card.journal += pending
         for record in pending:
             self._card.state = STATES.get(record.kind, self._card.state)

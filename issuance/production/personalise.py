@@ -3,19 +3,23 @@
     1  recognise: chip, applet state, INITIALIZE UPDATE with the keys the card has
     2  EXTERNAL AUTHENTICATE, PUT KEY (the card's own production keys), a channel with them; the applet's instance, data
        groups, key pairs made on the card and proved to be there
-    3  certificates, security object, ISO 7816-15 files, PINs, FINISH; the card SECURED, where the profile says so
+    3  certificates, security object, ISO 7816-15 files, PINs, FINISH (`finishing`); the card SECURED, where the profile
+       says so
 
 Everything inside a trip is wrapped ahead (SCP03). The second holds two sessions where the card's challenge can be
 foretold (`ahead`); with a card that draws its challenges it is two trips, the new channel being opened by the card's
-answer. Before a bundle that changes the card for good leaves, its intent is recorded; after its answers, the outcome.
-A card that comes back is known by its chip, its key version and its applet state; with the journal that says where to
-go on:
+answer. A card that has nothing to answer any more, its keys being certified already, takes one trip with such a
+challenge: the look at it, the channel and the third trip in one bundle.
+
+Before a bundle that changes the card for good leaves, its intent is recorded; after its answers, the outcome. A card
+that comes back is known by its chip, its key version and its applet state; with the journal that says where to go on:
 
 | the card answers | journal | so |
 |---|---|---|
 | a blank's key version | - | from the beginning (the key change did not happen) |
 | a production version | its key change was intended | the key change happened: on with the data |
 | the same | keys made | on with the data, keeping the key pairs: certificates may exist for them |
+| the same, applet unfinished | finish was intended | on with the finish alone |
 | the same, applet finished | finish was intended | done |
 | anything else | | refused by name, nothing sent that could count as a failed authentication |
 """
@@ -30,27 +34,21 @@ from card_io import tlv
 from card_io.errors import CardError
 from issuance.keys.port import KeyPurpose, KeyRef
 from issuance.pki.possession import CHALLENGE_BYTES, Proof
-from issuance.production import asking, cia, keying, securing, writing
+from issuance.production import finishing, keying, securing, writing
 from issuance.production.admission import admit, begin, scrap
 from issuance.production.ahead import first_session
 from issuance.production.asking import Talk, bundle, note, progress
-from issuance.production.bundle import (
-    CertificatesWanted,
-    PinsWanted,
-    RecordKind,
-    SecurityObjectWanted,
-)
+from issuance.production.bundle import CertificatesWanted, RecordKind
 from issuance.production.chip import Chip, recognise
-from issuance.production.datagroups import digests
 from issuance.production.errors import (
     CardLost,
     CardRefused,
     Counterfeit,
     ForeignCard,
-    ProductionError,
     Unforeseen,
     UnknownKeys,
 )
+from issuance.production.finishing import finish
 from issuance.production.foreign import BLANK, numbered, wanting
 from issuance.production.job import CardJob, PersonalisedCard, Random
 from issuance.production.journal import Journal
@@ -61,6 +59,7 @@ from issuance.production.secured import SecureChannel, open_channel, write
 from issuance.production.writing import Write
 
 STAGES = 4
+NO_CODE = "a blank without the code of this profile's applet"
 MUTE_KEYS = "its new keys do not answer as they should"
 CURVES: dict[KeyAlgorithm, ec.EllipticCurve] = {
     KeyAlgorithm.EC_P256: ec.SECP256R1(),
@@ -98,7 +97,11 @@ def _personalise(
     job: CardJob, profile: CardProfile, journal: Journal, random: Random, stages: int
 ) -> Talk[PersonalisedCard]:
     yield from progress(0, stages, "find_card")
-    chip = yield from recognise(profile, random(profile.secure_channel.challenge_bytes))
+    found = yield from finishing.at_once(job, profile, journal, random=random)
+    if isinstance(found, PersonalisedCard):
+        yield from progress(STAGES, stages, "written")
+        return found
+    chip = found or (yield from recognise(profile, random(profile.secure_channel.challenge_bytes)))
     master = yield from _admit(job, profile, journal, chip)
     channel = yield from open_channel(
         chip.initialize_update_response,
@@ -113,6 +116,10 @@ def _personalise(
         if not journal.has(RecordKind.FINISHED):
             yield from securing.secure(profile, channel)
             yield from note(RecordKind.FINISHED, chip_id=chip.chip_id, kvn=chip.kvn, resumed=True, **channel.seen)
+    elif chip.life_cycle is not None and finishing.is_all_that_is_left(profile, journal):
+        public_keys = journal.public_keys
+        yield from progress(3, stages, "certificates")
+        yield from finishing.resume(job, profile, journal, chip_id=chip.chip_id, channel=channel)
     else:
         yield from begin(job, journal, chip.chip_id)
         if master.purpose is KeyPurpose.BLANK_TRANSPORT:
@@ -122,7 +129,8 @@ def _personalise(
         yield from progress(2, stages, "write_data")
         public_keys, proofs = yield from _write_data(session, random)
         yield from progress(3, stages, "certificates")
-        yield from _finish(session, CertificatesWanted(job.card_number, chip.chip_id, public_keys, proofs))
+        wanted = CertificatesWanted(job.card_number, chip.chip_id, public_keys, proofs)
+        yield from finish(job, profile, session.channel, wanted)
     yield from progress(STAGES, stages, "written")
     return PersonalisedCard(
         card_number=job.card_number,
@@ -174,7 +182,8 @@ def _change_keys(session: _Session, random: Random) -> Talk[None]:
         try:
             responses = yield from bundle(change.steps)
         except CardRefused as refused:
-            raise _named(refused) from refused
+            yield from _let_go(session, refused)
+            raise
         yield from _enter(session, change, responses)
     else:
         session.channel, session.pending = ahead.behind(change.steps), change
@@ -186,7 +195,7 @@ def _enter(session: _Session, change: KeyChange, responses: Sequence[bytes]) -> 
         session.channel = yield from keying.enter(change, responses, session.profile.secure_channel)
     except (KeysNotTaken, UnknownKeys):
         yield from scrap(session.job, session.chip.chip_id, MUTE_KEYS)
-    yield from keying.changed(change)
+    yield from keying.changed(change, **session.channel.seen)
 
 
 def _confirm(session: _Session, change: KeyChange, responses: Sequence[bytes]) -> Talk[None]:
@@ -195,7 +204,7 @@ def _confirm(session: _Session, change: KeyChange, responses: Sequence[bytes]) -
         keying.check(change, responses)
     except KeysNotTaken:
         yield from scrap(session.job, session.chip.chip_id, MUTE_KEYS)
-    yield from keying.changed(change)
+    yield from keying.changed(change, **session.channel.seen)
 
 
 def _send(session: _Session, writes: Sequence[Write]) -> Talk[list[bytes]]:
@@ -211,16 +220,17 @@ def _send(session: _Session, writes: Sequence[Write]) -> Talk[list[bytes]]:
     except (CardLost, CardRefused) as torn:
         if len(torn.responses) >= len(change.steps):
             yield from _confirm(session, change, torn.responses)
-        raise _named(torn) from torn
+        yield from _let_go(session, torn)
+        raise
     yield from _confirm(session, change, opened)
     return answers
 
 
-def _named(error: CardLost | CardRefused) -> ProductionError:
-    """A blank of another make is refused by name, before its keys are changed."""
+def _let_go(session: _Session, error: CardLost | CardRefused) -> Talk[None]:
+    """A blank of another make is refused by name: its keys were not changed, and the card may have another chip."""
     if isinstance(error, CardRefused) and error.label == writing.FIND_CODE:
-        return ForeignCard("it is a blank without the code of this profile's applet")
-    return error
+        yield from note(RecordKind.CHIP_RELEASED, chip_id=session.chip.chip_id, reason=NO_CODE)
+        raise ForeignCard(f"it is {NO_CODE}") from error
 
 
 def _write_data(session: _Session, random: Random) -> Talk[tuple[dict[str, bytes], dict[str, Proof]]]:
@@ -239,47 +249,17 @@ def _write_data(session: _Session, random: Random) -> Talk[tuple[dict[str, bytes
     writes += securing.ask(profile)
     yield from note(RecordKind.WRITE_INTENT, chip_id=chip.chip_id, makes_keys=[key.name for key in wanted])
     answers = yield from _send(session, writes)
-    session.channel.moves = securing.moves(profile, answers)
+    state = securing.told(profile, answers)
+    session.channel.moves = securing.moves(profile, state)
     answered = list(zip(writes, answers, strict=True))
     proofs = {item.proves: Proof(challenges[item.proves], answer) for item, answer in answered if item.proves}
     if known:
         return known, proofs
     algorithms = {key.name: key.algorithm for key in profile.keys}
     made = {item.key: _public_key(algorithms[item.key], answer) for item, answer in answered if item.key}
-    yield from note(
-        RecordKind.KEYS_MADE, chip_id=chip.chip_id, public_keys={slot: key.hex() for slot, key in made.items()}
-    )
+    kept = {slot: key.hex() for slot, key in made.items()}
+    yield from note(RecordKind.KEYS_MADE, chip_id=chip.chip_id, public_keys=kept, card_state=state)
     return made, proofs
-
-
-def _finish(session: _Session, wanted: CertificatesWanted) -> Talk[None]:
-    """Certificates, security object, ISO 7816-15 files and PINs; then the applet is closed for good."""
-    job, profile, channel = session.job, session.profile, session.channel
-    signed = digests(job.data_groups)
-    certificates = yield from asking.certificates(wanted)
-    security_object = yield from asking.security_object(SecurityObjectWanted(job.card_number, signed))
-    pins = yield from asking.pins(PinsWanted(job.card_number, {pin.name: pin.transport_digits for pin in profile.pins}))
-    cia_files = cia.build_cia_files(
-        profile, card_number=job.card_number, certificates=certificates, groups=job.data_groups
-    )
-    files = writing.closing_files(profile, certificates=certificates, security_object=security_object, cia=cia_files)
-    block_bytes = channel.session.data_max
-    groupings = [
-        *writing.file_groupings(files, block_bytes),
-        *writing.pin_groupings(profile, pins),
-        writing.finish_grouping(),
-    ]
-    writes = writing.sessions(profile, groupings, block_bytes=block_bytes, label="finish") + channel.moves
-    yield from note(
-        RecordKind.FINISH_INTENT,
-        chip_id=wanted.chip_id,
-        digests={str(number): digest.hex() for number, digest in signed.items()},
-        certificates={slot: writing.digest(certificate) for slot, certificate in certificates.items()},
-        security_object=writing.digest(security_object),
-        pins=sorted(pins),
-    )
-    yield from write(channel, writes)
-    yield from note(RecordKind.FINISHED, chip_id=wanted.chip_id, kvn=channel.kvn, resumed=False, **channel.seen)
 
 
 def _public_key(algorithm: KeyAlgorithm, answer: bytes) -> bytes:

@@ -31,6 +31,8 @@ FILE_IDENTIFIERS = frozenset(range(0x0001, 0xFFFF)) - {0x2F00, 0x2F01, 0x3F00, 0
 OBJECT_TAGS = range(0x5F0000, 0x600000)
 """Tags of PIV data objects: NIST's, and makers' own."""
 PUK_CHARACTERS = 8
+GROUPS_MAX, PIV_GROUPS_MAX = 16, 13
+"""Data groups that a security object can cover (ICAO Doc 9303 part 10); of PIV's, three are the card's own objects."""
 
 
 class Access(StrEnum):
@@ -46,6 +48,7 @@ class FieldKind(StrEnum):
 
     TEXT = "text"
     DATE = "date"
+    PRINTED_DATE = "printed-date"
     DIGITS = "digits"
     BYTES = "bytes"
 
@@ -191,12 +194,17 @@ class KeySlot:
 
 @dataclass(frozen=True, slots=True)
 class DataField:
-    """One primitive object of a data group: its tag, and the fact that it holds."""
+    """One primitive object of a data group: its tag, and the fact that it holds, or the text `value` on every card.
+
+    More than `max_bytes` on the card are refused; 0 leaves it to the file's size.
+    """
 
     name: str
     tag: int
     kind: FieldKind
     optional: bool = False
+    value: str = ""
+    max_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +311,15 @@ def _check_numbers(profile: CardProfile, refuse_if: Callable[[bool, str, str], N
     for group in profile.data_groups:
         place = f"data_groups.{group.name}"
         refuse_if(group.fid not in identifiers, f"{place}.fid", named)
-        refuse_if(not 1 <= group.number <= 0xFF, f"{place}.number", "must be 1 to 255")
+        last = GROUPS_MAX if profile.piv is None else PIV_GROUPS_MAX
+        refuse_if(not 1 <= group.number <= last, f"{place}.number", f"must be 1 to {last}")
         for name, tag in ((group.name, group.tag), *((field.name, field.tag) for field in group.fields)):
             refuse_if(not _is_tag(tag), f"{place}.{name}.tag", f"{tag:X} is no tag of BER-TLV")
+        for field in group.fields:
+            no_text = bool(field.value) and field.kind is not FieldKind.TEXT
+            refuse_if(no_text, f"{place}.{field.name}.value", "is text: the field's kind must be text")
+            long = 0 < field.max_bytes < len(field.value.encode())
+            refuse_if(long or field.max_bytes < 0, f"{place}.{field.name}.max_bytes", "is less than the value has")
 
 
 @cache

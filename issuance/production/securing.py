@@ -26,21 +26,26 @@ def ask(profile: CardProfile) -> list[Write]:
     return [Write(command, "find_card")]
 
 
-def moves(profile: CardProfile, answers: Sequence[bytes]) -> list[Write]:
-    """The way from the state that the last of `answers` tells (the one to `ask`) to SECURED.
+def told(profile: CardProfile, answers: Sequence[bytes]) -> int | None:
+    """The state that the last of `answers` tells (the one to `ask`); None where the profile leaves it alone.
 
     Raises `ForeignCard` for a card that is locked, `Counterfeit` for one that does not tell its state.
     """
     if not profile.secure_channel.secures_card:
-        return []
+        return None
     try:
         state = gp.parse_registry(answers[-1])[0].life_cycle
     except (CardError, IndexError) as error:
         raise Counterfeit("life cycle", "it does not tell its state") from error
     if state not in tuple(_WAY):
         raise ForeignCard(f"its life cycle state is {state:02X}: it is locked, or ended")
+    return state
+
+
+def moves(profile: CardProfile, state: int | None) -> list[Write]:
+    """The way from a state that was told to SECURED."""
     isd = profile.secure_channel.isd_aid
-    return [Write(gp.set_card_status(step, isd), "finish") for step in _WAY if step > state]
+    return [] if state is None else [Write(gp.set_card_status(step, isd), "finish") for step in _WAY if step > state]
 
 
 def secure(profile: CardProfile, channel: SecureChannel) -> Talk[None]:
@@ -48,6 +53,6 @@ def secure(profile: CardProfile, channel: SecureChannel) -> Talk[None]:
     if not profile.secure_channel.secures_card:
         return
     answers, _ = yield from write(channel, ask(profile))
-    left = moves(profile, answers)
+    left = moves(profile, told(profile, answers))
     if left:
         yield from write(channel, left)

@@ -112,7 +112,8 @@ def look(
     row.looked_by, row.looked_at, row.defect = actor.staff_id, now, defect
     row.note = typed(note)[:NOTE_LIMIT] or None
     details = {} if defect is None else {"defect": defect.value}
-    _tell(session, actor, "look.good" if defect is None else "look.bad", row.card_id, details, now)
+    action = "look.good" if defect is None else "look.bad"
+    audit.record_many(session, [Note(actor.reference, action, "card", str(row.card_id), now, None, details)])
     if defect is not None:
         _reject(session, row, defect, actor, now)
     session.commit()
@@ -230,15 +231,3 @@ def _refuse_maker(session: Session, card_id: int, actor: Actor) -> None:
     )
     if actor.staff_id is not None and session.scalar(made.limit(1)) is not None:
         stock_ledger.refuse_same(actor, actor.staff_id, did="produced the card", now="look at it")
-
-
-def _tell(session: Session, actor: Actor, action: str, card_id: int, details: dict[str, str], now: datetime) -> None:
-    audit.record(
-        session,
-        actor=actor.reference,
-        action=action,
-        subject_kind="card",
-        subject_id=card_id,
-        details=details,
-        now=now,
-    )

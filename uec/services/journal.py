@@ -134,6 +134,11 @@ def _start_writing(session: Session, card: Card, actor: Actor, now: datetime) ->
         move(session, batch, BatchEvent.PRODUCE, actor=actor, now=now)
 
 
+def _released(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+    """The chip was none for this card, and nothing on it was changed: the next blank may become it."""
+    card.chip_id = None
+
+
 def keys_of(facts: Mapping[str, Any]) -> dict[str, int]:
     """What an entry of changed keys says of the card."""
     return {"kvn": int(facts["kvn"]), "key_version": int(facts["key_version"])}
@@ -191,6 +196,7 @@ def _unblocking(session: Session, card: Card, facts: Mapping[str, Any], actor: A
 Consequence = Callable[[Session, Card, Mapping[str, Any], Actor, datetime], None]
 _CONSEQUENCES: Mapping[RecordKind, Consequence] = {
     RecordKind.CHIP_CLAIMED: _claimed,
+    RecordKind.CHIP_RELEASED: _released,
     RecordKind.KEY_CHANGED: _keys_changed,
     RecordKind.INSPECTED: _inspected,
     RecordKind.HANDED_OVER: _handed_over,

@@ -7,10 +7,10 @@ accounts. `difference` is nought by construction of the ledger; it is shown all 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, TypeVar
 
-from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from uec.domain.actors import Actor
 from uec.domain.errors import NotFound
@@ -33,6 +33,7 @@ from uec.store.tables import (
     StockTransfer,
 )
 
+T = TypeVar("T")
 BLANKS = StockHolding.last - StockHolding.first + 1
 
 
@@ -164,20 +165,12 @@ def by_batch(session: Session, *, actor: Actor, batch_ids: Iterable[int] | None 
 
 
 def _taken_for(session: Session, *which: ColumnElement[bool]) -> list[Line]:
-    near = aliased(StockHolding)
-    holder = (
-        select(near.account_id)
-        .where(near.lot == StockMovement.lot, near.first <= StockMovement.first)
-        .order_by(near.first.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
     taken = (
         select(Batch.id, Batch.number, StockAccount.kind, func.count())
         .select_from(StockMovement)
         .join(Card, Card.id == StockMovement.card_id)
         .join(Batch, Batch.id == Card.batch_id)
-        .join(StockAccount, StockAccount.id == holder)
+        .join(StockAccount, StockAccount.id == range_now(StockHolding.account_id))
         .where(StockMovement.motion == Motion.CLAIM, *which)
     )
     names: dict[int, str] = {}
@@ -225,6 +218,18 @@ def _by_shifts(session: Session, ids: Sequence[int]) -> list[Line]:
     balances = _crossing(session, "shift_id", ids)
     rows = session.execute(select(StockShift.id, StockShift.number).where(StockShift.id.in_(ids)))
     return sorted((Line(key, number, balances[key]) for key, number in rows), key=lambda line: -line.id)
+
+
+def range_now(column: InstrumentedAttribute[T]) -> ScalarSelect[T]:
+    """A column of the range in which a ledger entry's first blank lies now: the last that begins there or before."""
+    near = aliased(StockHolding)
+    return (
+        select(getattr(near, column.key))
+        .where(near.lot == StockMovement.lot, near.first <= StockMovement.first)
+        .order_by(near.first.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def lying(session: Session, *where: ColumnElement[bool], limit: int = 500) -> list[Lying]:
@@ -360,21 +365,18 @@ def _boxes_out_of_balance(session: Session) -> list[str]:
 
 
 def _cards_against_chips(session: Session) -> list[str]:
-    """Cards whose chip was taken from the stock and is not where the state of the card says."""
-    near = aliased(StockHolding)
-    holder = (
-        select(near.account_id)
-        .where(near.lot == StockMovement.lot, near.first <= StockMovement.first)
-        .order_by(near.first.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
+    """Cards whose chip was taken from the stock and is not where the state of the card says.
+
+    The newest one counts: a blank taken before it was none for the card, and was let go.
+    """
+    newest = select(func.max(StockMovement.id)).where(StockMovement.motion == Motion.CLAIM)
+    newest = newest.group_by(StockMovement.card_id)
     rows = (
         select(Card.number, Card.state, StockAccount.kind)
         .select_from(StockMovement)
         .join(Card, Card.id == StockMovement.card_id)
-        .join(StockAccount, StockAccount.id == holder)
-        .where(StockMovement.motion == Motion.CLAIM)
+        .join(StockAccount, StockAccount.id == range_now(StockHolding.account_id))
+        .where(StockMovement.id.in_(newest), Card.chip_id.is_not(None))
     )
     return [
         f"card {number} is {state} and its blank is {kind}"

@@ -84,13 +84,20 @@ def follow(
     """
     if kind is RecordKind.CHIP_CLAIMED:
         _claim(session, card, str(facts["chip_id"]), operation_id, actor, now)
+    elif kind is RecordKind.CHIP_RELEASED:
+        _spoil(session, card, str(facts["chip_id"]), str(facts["reason"]), actor, now)
     elif kind is RecordKind.INSPECTED and card.chip_id is not None:
         _make(session, card, operation_id, actor, now)
 
 
 def spoiled(session: Session, card: Card, *, reason: str, actor: Actor, now: datetime) -> None:
     """Move the blank of a card that was spoiled, with the reason; the caller commits."""
-    found = whereabouts(session, card.chip_id) if card.chip_id else None
+    if card.chip_id:
+        _spoil(session, card, card.chip_id, reason, actor, now)
+
+
+def _spoil(session: Session, card: Card, chip_id: str, reason: str, actor: Actor, now: datetime) -> None:
+    found = whereabouts(session, chip_id)
     if found is None or found[1].kind not in _WRITTEN:
         return
     part, account = found

@@ -159,15 +159,7 @@ def _held_by(what: str, key: int) -> ColumnElement[bool]:
     if what == "box":
         return StockHolding.box_id == key
     if what == "batch":
-        near = aliased(StockHolding)
-        # The range that a claimed blank lies in now: the last one that begins at its serial or before it.
-        begins = (
-            select(near.first)
-            .where(near.lot == StockMovement.lot, near.first <= StockMovement.first)
-            .order_by(near.first.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
+        begins = stock_balance.range_now(StockHolding.first)
         claimed = select(StockMovement.lot, begins).join(Card, Card.id == StockMovement.card_id)
         claimed = claimed.where(Card.batch_id == key, StockMovement.motion == Motion.CLAIM)
         return tuple_(StockHolding.lot, StockHolding.first).in_(claimed)

@@ -1,15 +1,17 @@
 """The data objects of a PIV card that are made of what the office knows: containers, CHUID, CCC, security object.
 
 NIST SP 800-73-4 part 1, appendix A. Every container ends with an empty error detection code (FE), which the profile
-does not name: it is added on the way to the card and taken off on the way back.
+does not name: it is added on the way to the card and taken off on the way back. Fingerprints, face and iris are not
+taken, so their containers are absent; the discovery object is the applet's own.
 """
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import date
 
 from card_io import tlv
-from card_io.applets.piv import Chuid, ObjectId, encode_certificate, parse_certificate, parse_chuid
+from card_io.applets.piv import Chuid, KeyHistory, ObjectId, Slot, encode_certificate, parse_certificate, parse_chuid
 from card_io.errors import CardError
 from issuance.pki import der
 from issuance.pki.trust import UNREADABLE
@@ -33,6 +35,12 @@ CONTAINER_IDS = {
     0x5FC121: 0x1015,
 }
 """Container identifiers of the data objects (part 1, table 7); a maker's own object has its last two bytes."""
+OWN = {
+    14: int(ObjectId.KEY_HISTORY),
+    15: int(ObjectId.CARD_CAPABILITY_CONTAINER),
+    16: int(ObjectId.CHUID),
+}
+"""Data group numbers of the card's own objects in the security object; a profile's groups have those before."""
 CARD_IDENTIFIER = bytes.fromhex("A000000116")
 """The GSC-IS registered identifier that a card capability container begins with (appendix A, table 8)."""
 
@@ -64,12 +72,41 @@ def capability_container(card_number: str) -> bytes:
     return b"".join(tlv.encode(tag, value) for tag, value in sorted((filled | empty).items())) + EDC
 
 
-def security_object(profile: CardProfile, groups: Iterable[int], signed: bytes) -> bytes:
-    """Which container each data group is (BA), and the issuer's signature over their digests (BB).
+def has_history(profile: CardProfile) -> bool:
+    """Whether the card has keys in slots of retired ones, so that it must have a key history (part 1, 3.3.3)."""
+    return bool(_retired(profile))
+
+
+def key_history(profile: CardProfile) -> bytes:
+    """The key history: the certificates of all keys in retired slots are on the card (part 1, table 18)."""
+    return KeyHistory(on_card=len(_retired(profile)), off_card=0).encode()
+
+
+def _retired(profile: CardProfile) -> list[int]:
+    return [key.reference for key in profile.keys if Slot.RETIRED_1 <= key.reference <= Slot.RETIRED_20]
+
+
+def covered(profile: CardProfile, groups: Iterable[int]) -> dict[int, int]:
+    """What the security object covers: tags by number, the data groups given and the card's own objects.
+
+    All but the certificates, which are signed themselves: what is signed nowhere else must be among them, and the
+    CHUID should, against objects put together of two cards (part 1, 3.1.7).
+    """
+    own = {number: tag for number, tag in OWN.items() if tag != ObjectId.KEY_HISTORY or has_history(profile)}
+    return {number: profile.group(number).fid for number in sorted(groups)} | own
+
+
+def digest_of(profile: CardProfile, tag: int, file: bytes) -> bytes:
+    """What the security object has of a file as `read_file` gives it: SHA-256 of all that stands inside 53."""
+    is_group = tag in {group.fid for group in profile.data_groups}
+    return hashlib.sha256(group_content(file) if is_group else file).digest()
+
+
+def security_object(tags: Mapping[int, int], signed: bytes) -> bytes:
+    """Which container each number of `covered` is (BA), and the issuer's signature over their digests (BB).
 
     The signer's certificate is left out of it: it is in the CHUID, which the same key has signed (part 1, 3.1.7).
     """
-    tags = {number: profile.group(number).fid for number in sorted(groups)}
     mapping = b"".join(
         bytes([number]) + CONTAINER_IDS.get(tag, tag & 0xFFFF).to_bytes(2, "big") for number, tag in tags.items()
     )

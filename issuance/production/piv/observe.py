@@ -111,6 +111,7 @@ class _Reading:
 
     def _tags(self) -> list[int]:
         tags = [int(ObjectId.CHUID), int(ObjectId.CARD_CAPABILITY_CONTAINER), int(ObjectId.DISCOVERY)]
+        tags += [int(ObjectId.KEY_HISTORY)] if objects.has_history(self._profile) else []
         tags += [key.certificate_fid for key in self._profile.keys] + [self._profile.security_object_fid]
         return tags + [group.fid for group in self._profile.data_groups]
 

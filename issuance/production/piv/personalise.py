@@ -37,7 +37,6 @@ from issuance.production.bundle import (
     SecurityObjectWanted,
     Step,
 )
-from issuance.production.datagroups import digests
 from issuance.production.errors import UnknownKeys
 from issuance.production.job import CardJob, PersonalisedCard, Random
 from issuance.production.journal import Journal
@@ -177,30 +176,49 @@ def _finish(
     pins: dict[str, Secret],
 ) -> Talk[None]:
     """Certificates and what else is made of the office's answers, then PUK and PIN."""
-    signed = digests(job.data_groups)
     certificates = yield from asking.certificates(wanted)
-    security_object = yield from asking.security_object(SecurityObjectWanted(job.card_number, signed))
     ours = journal.has(RecordKind.FINISH_INTENT) and (yield from _puk_is_ours(job, profile, wanted.chip_id, pins))
-    identifier = objects.chuid(profile, job.card_number, _expiry(certificates[profile.card_key.name]))
-    covered = objects.signed_part(identifier.encode())
-    signature = yield from asking.identifier_signature(IdentifierSignatureWanted(job.card_number, covered))
-    contents = objects.certificates(profile, certificates) | {
-        profile.security_object_fid: objects.security_object(profile, job.data_groups, security_object),
-        ObjectId.CARD_CAPABILITY_CONTAINER: objects.capability_container(job.card_number),
-        ObjectId.CHUID: replace(identifier, signature=signature).encode(),
-    }
+    made = yield from _sign(job, profile, certificates[profile.card_key.name])
+    contents = objects.certificates(profile, certificates) | made.contents
     steps = [step for tag, content in contents.items() for step in commands.put_object(tag, content, "finish")]
     yield from note(
         RecordKind.FINISH_INTENT,
         chip_id=wanted.chip_id,
-        digests={str(number): value.hex() for number, value in signed.items()},
+        digests={str(number): value.hex() for number, value in made.digests.items()},
         certificates={slot: digest(certificate) for slot, certificate in certificates.items()},
-        security_object=digest(security_object),
+        security_object=digest(made.security_object),
         pins=sorted(pins),
     )
     old = None if ours else Secret(piv.factory_puk.encode("ascii"))
     yield from bundle([*steps, *_pin_steps(profile, pins, old)])
     yield from note(RecordKind.FINISHED, chip_id=wanted.chip_id, kvn=KVN, resumed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """The card's own objects by tag, the CHUID last; the security object as it was signed, and over which digests."""
+
+    contents: dict[int, bytes]
+    security_object: bytes
+    digests: dict[int, bytes]
+
+
+def _sign(job: CardJob, profile: CardProfile, card_certificate: bytes) -> Talk[_Signed]:
+    """Have the issuer sign the CHUID, and with it all that the security object covers."""
+    identifier = objects.chuid(profile, job.card_number, _expiry(card_certificate))
+    unsigned = objects.signed_part(identifier.encode())
+    signature = yield from asking.identifier_signature(IdentifierSignatureWanted(job.card_number, unsigned))
+    own = {
+        int(ObjectId.KEY_HISTORY): objects.key_history(profile),
+        int(ObjectId.CARD_CAPABILITY_CONTAINER): objects.capability_container(job.card_number),
+        int(ObjectId.CHUID): replace(identifier, signature=signature).encode(),
+    }
+    tags = objects.covered(profile, job.data_groups)
+    files = {profile.group(number).fid: group for number, group in job.data_groups.items()} | own
+    digests = {number: objects.digest_of(profile, tag, files[tag]) for number, tag in tags.items()}
+    signed = yield from asking.security_object(SecurityObjectWanted(job.card_number, digests))
+    contents = {profile.security_object_fid: objects.security_object(tags, signed)}
+    return _Signed(contents | {tag: content for tag, content in own.items() if tag in tags.values()}, signed, digests)
 
 
 def _puk_is_ours(job: CardJob, profile: CardProfile, chip_id: str, pins: dict[str, Secret]) -> Talk[bool]:

@@ -110,6 +110,55 @@ def test_a_torn_card_is_finished_when_it_comes_back(office: CardOffice, tear_bef
         assert session.scalar(select(func.count()).where(Certificate.card_id == card_id)) == 4
 
 
+def trips(office: CardOffice, card_id: int) -> list[list[int]]:
+    """How many commands each bundle had that was answered wholly or in part, session by session."""
+    with office.sessions() as session:
+        wanted = select(JournalEntry.facts).where(
+            JournalEntry.card_id == card_id, JournalEntry.kind == RecordKind.TRANSCRIPT.value
+        )
+        found = session.scalars(wanted.order_by(JournalEntry.seq)).all()
+    return [[len(trip["lines"]) for trip in facts["trips"]] for facts in found]
+
+
+def test_a_card_whose_keys_need_no_answer_is_written_in_one_round_trip(office: CardOffice) -> None:
+    """Torn in its last trip it comes back: keys certified, data written, its next session computed ahead."""
+    (whole,) = office.make_cards(1)
+    written, inspected = trips(office, whole)[0][:3], trips(office, whole)[0][3:]
+    assert (len(written), len(inspected)) == (3, 2)
+    (card_id,) = prepared(office, 2)
+    office.request(OperationKind.PERSONALISE, card_id)
+    chip = office.chips.setdefault(card_id, blank_card(card_id))
+    chip.faults = FaultPlan(tear_before=sum(written) - 3)
+    (torn,) = office.work()
+    assert torn.state is OperationState.FAILED
+    chip.faults = FaultPlan()
+    chip.put_back()
+    office.request(OperationKind.PERSONALISE, card_id)
+    (done,) = office.work()
+    assert done.state is OperationState.DONE, done.error_text
+    assert [len(one) for one in trips(office, card_id)] == [3, 1 + len(inspected)]
+    assert office.card(card_id).state is CardState.PERSONALISED
+    with office.sessions() as session:
+        assert session.scalar(select(func.count()).where(Certificate.card_id == card_id)) == 4
+
+
+def test_a_blank_of_another_profile_is_let_go_and_the_next_one_becomes_the_card(office: CardOffice) -> None:
+    (card_id,) = prepared(office, 1)
+    foreign = blank_card(500, kind="piv")
+    for chip, state in ((foreign, OperationState.FAILED), (blank_card(501), OperationState.DONE)):
+        asked = office.request(OperationKind.PERSONALISE, card_id)
+        with office.sessions() as session:
+            operation = operations.claim_operation(session, now=office.clock(), operation_id=asked)
+        assert operation is not None
+        ended = office.do(operation, chip)
+        assert ended.state is state, ended.error_text
+        if state is OperationState.FAILED:
+            assert ended.error_code == "foreign-card"
+            assert (office.card(card_id).chip_id, office.card(card_id).state) == (None, CardState.WRITING)
+    assert office.card(card_id).state is CardState.PERSONALISED
+    assert kinds(office, card_id).count("chip_released") == 1
+
+
 def test_another_blank_cannot_take_a_begun_cards_place(office: CardOffice) -> None:
     (card_id,) = prepared(office, 1)
     office.request(OperationKind.PERSONALISE, card_id)

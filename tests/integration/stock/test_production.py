@@ -11,13 +11,14 @@ from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.chip import cplc_for, diversification_data
 from card_io.virtual.keysets import KeySet
+from issuance.production.personalise import NO_CODE
 from tests.support.desk import CardOffice, open_card_office
 from tests.support.keys import TRANSPORT_MASTER
 from tests.support.line import blank_card
 from tests.support.office import NOW, POLICY
 from tests.support.stock import Stockroom, box, chips, delivery, open_stockroom
 from uec.domain.lifecycle import ApplicationReason, CardState, OperationKind, OperationState
-from uec.domain.stock import ShiftUnbalanced, StockRefused
+from uec.domain.stock import Motion, ShiftUnbalanced, StockRefused
 from uec.services import (
     cards,
     operations,
@@ -26,6 +27,7 @@ from uec.services import (
     stock_cards,
     stock_destruction,
     stock_intake,
+    stock_lists,
     stock_shifts,
 )
 from uec.services.quality_refusals import Quarantined
@@ -41,12 +43,12 @@ HEAD, TAIL = bytes.fromhex("47900500479181023B006035"), bytes.fromhex("481260364
 SERIAL_LOT = "47900500" + "7411"
 
 
-def serial_chip(serial: int, master: bytes = TRANSPORT_MASTER) -> VirtualCard:
+def serial_chip(serial: int, master: bytes = TRANSPORT_MASTER, *, kind: str = "uec") -> VirtualCard:
     """A blank with a running serial number of the tests' lot, as makers deliver them."""
     cplc = HEAD + serial.to_bytes(4, "big") + bytes.fromhex("7411") + TAIL
     keys = kdf3(Secret(master), diversification_data(cplc))
     return VirtualCard.blank(
-        b"s" + serial.to_bytes(4, "big"), initial_keys=KeySet(keys.enc, keys.mac, keys.dek), cplc=cplc
+        b"s" + serial.to_bytes(4, "big"), initial_keys=KeySet(keys.enc, keys.mac, keys.dek), profile=kind, cplc=cplc
     )
 
 
@@ -152,6 +154,25 @@ def test_a_blank_from_a_box_of_another_profile_is_refused_by_name(office: CardOf
     assert (failed.state, failed.error_code) == (OperationState.FAILED, "foreign-card")
     assert failed.error_text is not None and "blanks for piv, not for uec" in failed.error_text
     assert (office.card(card_id).state, office.card(card_id).chip_id) == (CardState.PREPARED, None)
+
+
+def test_a_blank_without_the_code_is_spoiled_and_the_card_made_of_the_next(office: CardOffice, room: Stockroom) -> None:
+    """Its box says it is for the profile, and the chip knows better: it is evidence against the maker."""
+    shift = room.shift(Wanted(the_box(room), count=2))
+    (card_id,) = prepared(office, 1)
+    refused = write(office, card_id, serial_chip(1, kind="piv"))
+    assert (refused.state, refused.error_code) == (OperationState.FAILED, "foreign-card")
+    assert office.card(card_id).chip_id is None and places(room)[1] == "SPOILED"
+    assert write(office, card_id, serial_chip(2)).state is OperationState.DONE
+    with room.sessions() as session:
+        stock_shifts.close(session, shift, actor=room.producer, now=NOW)
+        balance = stock_balance.by_shift(session, shift, actor=room.keeper).balance
+        assert (balance.received, balance.good, balance.spoiled, balance.difference) == (2, 1, 1, 0)
+        (batch,) = stock_balance.by_batch(session, actor=room.keeper)
+        assert (batch.balance.received, batch.balance.good, batch.balance.spoiled) == (2, 1, 1)
+        moved = stock_lists.movements_of(session, "shift", shift)
+        assert [one.reason for one in moved if one.motion is Motion.SPOIL] == [NO_CODE]
+        assert stock_balance.verify(session) == []
 
 
 def test_without_a_shift_nothing_is_written_where_stock_is_kept(office: CardOffice, room: Stockroom) -> None:

@@ -132,3 +132,55 @@ def test_a_picture_too_big_for_a_file_is_refused() -> None:
     with pytest.raises(InvalidCardData, match="more than the 32767"):
         build_data_groups(PROFILE, FACTS | {"photo": bytes(32_760)})
     assert len(build_data_groups(PROFILE, FACTS | {"photo": bytes(32_759)})[4]) == 0x7FFF
+
+
+PIV = load_profile(Path(__file__).parents[3] / "config" / "profiles" / "piv.toml")
+PRINTED: dict[str, Fact] = {
+    "card_number": "7800000000000014",
+    "printed_name": "IVANOVA ANNA",
+    "affiliation": "CITIZEN",
+    "issuer": "UEC   999900001",
+    "expires_on": date(2031, 11, 22),
+}
+
+
+def test_what_a_piv_card_prints_has_the_form_of_its_table() -> None:
+    """SP 800-73-4 part 1, table 11; what is the same on every card needs no fact."""
+    facts = {name: PRINTED[name] for name in ("card_number", "printed_name", "expires_on")}
+    content = build_data_groups(PIV, facts)
+    assert {one.tag: one.value for one in tlv.parse(tlv.single(content[1], 0x53))} == {
+        0x01: b"IVANOVA ANNA",
+        0x02: b"CITIZEN",
+        0x04: b"2031NOV22",
+        0x05: b"7800000000000014",
+        0x06: b"UEC   999900001",
+    }
+    assert groups_of(PIV, content) == PRINTED
+
+
+def test_the_profiles_own_value_stands_before_a_fact() -> None:
+    assert groups_of(PIV, build_data_groups(PIV, PRINTED | {"issuer": "another"})) == PRINTED
+
+
+@given(day=st.dates())
+def test_a_printed_date_survives(day: date) -> None:
+    content = build_data_groups(PIV, PRINTED | {"expires_on": day})
+    assert groups_of(PIV, content)["expires_on"] == day
+
+
+@pytest.mark.parametrize("text", ["2031NOV2", "2031nov22", "2031NOV31", "2031XXX22", "2031NOV222", "\xd9NOV22"])
+def test_what_is_no_printed_date_is_refused(text: str) -> None:
+    fields = b"".join(
+        tlv.encode(one.tag, text.encode("latin-1") if one.tag == 0x04 else one.value)
+        for one in tlv.parse(tlv.single(build_data_groups(PIV, PRINTED)[1], 0x53))
+    )
+    with pytest.raises(InvalidCardData, match="expires_on"):
+        read_data_group(PIV.group(1), tlv.encode(0x53, fields))
+
+
+@pytest.mark.parametrize(("name", "most"), [("printed_name", 125), ("card_number", 20)])
+def test_more_than_may_stand_there_is_refused(name: str, most: int) -> None:
+    assert build_data_groups(PIV, PRINTED | {name: "9" * most})
+    with pytest.raises(InvalidCardData, match=f"more than the {most}") as caught:
+        build_data_groups(PIV, PRINTED | {name: "9" * (most + 1)})
+    assert caught.value.field == name

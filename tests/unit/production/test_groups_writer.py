@@ -11,7 +11,7 @@ from issuance.production.datagroups import Fact, build_data_groups
 from issuance.production.errors import InvalidCardData
 from issuance.production.groups_writer import GroupsWriter, groupings, groupings_all, read_groupings
 from issuance.production.profile import load_profile
-from tests.support.line import UEC_PROFILE, card_number, facts_for
+from tests.support.line import PIV_PROFILE, UEC_PROFILE, card_number, facts_for
 
 PROFILE = load_profile(UEC_PROFILE)
 WRITER = GroupsWriter(PROFILE)
@@ -51,6 +51,30 @@ def test_columns_give_what_rows_give_or_leave_it_to_them(cards: list[dict[str, F
     whole = WRITER.write_all(columns)
     if whole is not None:
         assert by_card(whole, len(rows)) == plain
+
+
+PIV = load_profile(PIV_PROFILE)
+PIV_NAMES = ["printed_name", "expires_on", "card_number"]
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(PIV_NAMES), ODD), min_size=1, max_size=4))
+def test_values_of_the_profile_printed_dates_and_limits_are_written_alike(
+    cards: list[dict[str, Fact | None]],
+) -> None:
+    writer = GroupsWriter(PIV)
+    rows = [facts_for(card_number(1)) | changes for changes in cards]
+    plain = [outcome(lambda given: build_data_groups(PIV, given), row) for row in rows]  # type: ignore[arg-type]
+    assert [outcome(writer.write, row) for row in rows] == plain  # type: ignore[arg-type]
+    whole = writer.write_all({name: [row.get(name) for row in rows] for name in PIV_NAMES})
+    if whole is not None:
+        assert by_card(whole, len(rows)) == plain
+
+
+def test_cards_of_piv_need_no_rows() -> None:
+    rows = [facts_for(card_number(one)) for one in range(1, 6)]
+    whole = GroupsWriter(PIV).write_all({name: [row[name] for row in rows] for name in PIV_NAMES})
+    assert whole is not None
+    assert by_card(whole, 5) == [build_data_groups(PIV, row) for row in rows]
 
 
 def ordinary(cards: int = 5) -> tuple[list[dict[str, Fact]], dict[str, list[Fact]]]:

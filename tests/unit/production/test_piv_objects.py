@@ -4,23 +4,27 @@ Tag by tag: what the standard names, in its order, within its lengths; what it l
 """
 
 import gzip
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from card_io import tlv
-from card_io.applets.piv import ObjectId
+from card_io.applets.piv import AdminAlgorithm, ObjectId, PivSession
+from card_io.applets.piv.objects import parse_key_history
 from card_io.virtual.card import VirtualCard
 from issuance.pki import der
-from issuance.production.datagroups import digests
+from issuance.production.check import check_card
 from issuance.production.piv import objects
-from tests.support.line import Line, blank_card
-from tests.unit.production.piv_line import fresh_connection, open_line, whole_way
+from tests.support.line import Line, blank_card, facts_for, slot_of
+from tests.unit.production.piv_line import HOLDER_PIN, admin_key, fresh_connection, open_line, whole_way
 
 SELECT = bytes.fromhex("00A4040009A00000030800001000")
+PIN = HOLDER_PIN.reveal()
 CERTIFICATE_MAX, SIGNATURE_MAX, SECURITY_OBJECT_MAX = 1856, 2816, 900
 
 
@@ -54,6 +58,14 @@ TABLES = {
         Element(0x3E, 1, SIGNATURE_MAX),
         Element(0xFE, 0, 0),
     ),
+    ObjectId.PRINTED_INFORMATION: (  # table 11
+        Element(0x01, 1, 125),
+        Element(0x02, 1, 20),
+        Element(0x04, 9, 9),
+        Element(0x05, 1, 20),
+        Element(0x06, 15, 15),
+        Element(0xFE, 0, 0),
+    ),
     0x5FC106: (  # table 12
         Element(0xBA, 3, 30),
         Element(0xBB, 1, SECURITY_OBJECT_MAX),
@@ -71,13 +83,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Line, str, 
     with open_line(tmp_path_factory.mktemp("piv")) as line:
         number, card = line.order(1), blank_card(1, kind="piv")
         whole_way(line, number, card)
+        line.hand_over(number, card)
         yield line, number, card
 
 
-def read(card: VirtualCard, tag: int) -> list[tlv.Tlv]:
-    """What stands inside 53, by GET DATA in clear."""
+def read(card: VirtualCard, tag: int, pin: bytes = b"") -> list[tlv.Tlv]:
+    """What stands inside 53, by GET DATA in clear, behind the PIN where one is given."""
     connection = fresh_connection(card)
     assert connection.transmit(SELECT)[-2:] == b"\x90\x00"
+    if pin:
+        assert connection.transmit(bytes.fromhex("0020008008") + pin.ljust(8, b"\xff")) == b"\x90\x00"
     command = bytes.fromhex("00CB3FFF055C03") + tag.to_bytes(3, "big") + b"\x00"
     answer = connection.transmit(command)
     data = answer[:-2]
@@ -90,7 +105,7 @@ def read(card: VirtualCard, tag: int) -> list[tlv.Tlv]:
 
 @pytest.mark.parametrize("tag", TABLES, ids=lambda tag: f"{tag:X}")
 def test_an_object_is_its_table(made: tuple[Line, str, VirtualCard], tag: int) -> None:
-    found = read(made[2], tag)
+    found = read(made[2], tag, PIN)
     assert [one.tag for one in found] == [element.tag for element in TABLES[tag]]
     for one, element in zip(found, TABLES[tag], strict=True):
         assert element.least <= len(one.value) <= element.most, f"{one.tag:X} has {len(one.value)} bytes"
@@ -127,7 +142,79 @@ def test_the_issuers_signature_has_the_form_of_fips_201(made: tuple[Line, str, V
 
 def test_the_security_object_maps_every_group_to_its_container(made: tuple[Line, str, VirtualCard]) -> None:
     mapping = {one.tag: one.value for one in read(made[2], 0x5FC106)}[0xBA]
-    assert mapping == bytes.fromhex("013001"), "group 1 is the printed information, container 3001"
+    assert mapping == bytes.fromhex("013001 0FDB00 103000"), "printed information, capability container, CHUID"
+
+
+def test_what_is_signed_is_all_that_stands_in_a_container(made: tuple[Line, str, VirtualCard]) -> None:
+    """What is signed nowhere else is covered, and the CHUID; as a stranger's verifier would compute it."""
+    line, _, card = made
+    objects_of = {1: ObjectId.PRINTED_INFORMATION, 15: ObjectId.CARD_CAPABILITY_CONTAINER, 16: ObjectId.CHUID}
+    signed = {one.tag: one.value for one in read(card, 0x5FC106)}[0xBB]
+    chuid = b"".join(tlv.encode(one.tag, one.value) for one in read(card, ObjectId.CHUID))
+    found = line.anchors.open(objects.whole_security_object(signed, chuid)).digests
+    contents = {
+        number: b"".join(tlv.encode(one.tag, one.value) for one in read(card, tag, PIN))
+        for number, tag in objects_of.items()
+    }
+    assert found == {number: hashlib.sha256(content).digest() for number, content in contents.items()}
+
+
+def test_the_printed_information_says_what_the_card_says(made: tuple[Line, str, VirtualCard]) -> None:
+    line, number, card = made
+    printed = {one.tag: one.value.decode() for one in read(card, ObjectId.PRINTED_INFORMATION, PIN)}
+    facts = facts_for(number)
+    assert printed[0x01] == facts["printed_name"] and printed[0x05] == number
+    assert printed[0x04] == "2031MAR02", "YYYYMMMDD"
+    assert line.profile.piv is not None and printed[0x06][6:10] == "9999", "the agency code of the FASC-N"
+
+
+def test_the_documents_signer_may_sign_the_content_of_piv_cards(made: tuple[Line, str, VirtualCard]) -> None:
+    certificate = x509.load_der_x509_certificate(made[0].office.document_signer.certificate)
+    usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert [one.dotted_string for one in usages] == ["2.16.840.1.101.3.6.7"], "id-PIV-content-signing"
+
+
+RETIRED = """
+[[keys]]
+name = "older"
+label = "Older"
+reference = 0x82
+algorithm = "ec-p256"
+use = "agree"
+pin = "pin1"
+certificate_fid = 0x5FC10D
+certificate_profile = "key-agreement"
+"""
+
+
+def test_a_card_with_keys_in_retired_slots_has_a_history(tmp_path: Path) -> None:
+    with open_line(tmp_path, ("", RETIRED)) as line:
+        number, card = line.order(1), blank_card(1, kind="piv")
+        whole_way(line, number, card)
+        history = parse_key_history(b"".join(tlv.encode(one.tag, one.value) for one in read(card, 0x5FC10C)))
+        assert (history.on_card, history.off_card, history.url) == (1, 0, "")
+        mapping = {one.tag: one.value for one in read(card, 0x5FC106)}[0xBA]
+        assert mapping == bytes.fromhex("013001 0E6060 0FDB00 103000")
+
+
+@pytest.mark.parametrize("tag", [ObjectId.CARD_CAPABILITY_CONTAINER, ObjectId.CHUID])
+def test_an_object_of_another_card_is_found(tmp_path: Path, tag: int) -> None:
+    """Put together of two cards, each object signed or not: the security object is of one card only."""
+    with open_line(tmp_path) as line:
+        cards = []
+        for serial in (1, 2):
+            number, card = line.order(serial), blank_card(serial, kind="piv")
+            whole_way(line, number, card)
+            cards.append((number, card))
+        (number, card), (_, other) = cards
+        session = PivSession(fresh_connection(card))
+        session.authenticate_admin(admin_key(line, number), AdminAlgorithm.AES_256, bytes(16))
+        session.put_object(tag, b"".join(tlv.encode(one.tag, one.value) for one in read(other, tag)))
+        report = check_card(
+            slot_of(card), line.profile, line.anchors, now=line.office.clock(), random=line.randomness.randbytes
+        )
+        failed = {finding.check: finding.reason for finding in report.failures}
+        assert f"{tag:X}" in failed["security_object"]
 
 
 def test_the_security_object_leaves_out_the_certificate_that_the_identifier_has(
@@ -139,14 +226,10 @@ def test_the_security_object_leaves_out_the_certificate_that_the_identifier_has(
     whole = objects.whole_security_object(signed, chuid)
     certificate = line.office.document_signer.certificate
     assert certificate not in signed and certificate in whole
-    assert line.anchors.open(whole).digests == objects_digests(line, number)
+    assert set(line.anchors.open(whole).digests) == {*line.office.cards[number].data_groups, 15, 16}
     for other in (b"", b"\x30\x00", chuid[:40], bytes(50)):
         assert objects.whole_security_object(signed, other) == signed, "without an identifier it stays as it is"
     assert objects.whole_security_object(whole, chuid) == whole, "a card that has it inside is read as well"
-
-
-def objects_digests(line: Line, number: str) -> dict[int, bytes]:
-    return digests(line.office.cards[number].data_groups)
 
 
 def test_certificates_say_whether_they_are_compressed(made: tuple[Line, str, VirtualCard]) -> None:

@@ -33,9 +33,11 @@ from issuance.production.errors import (
 )
 from issuance.production.handover import hand_over
 from issuance.production.job import HandOverJob
+from issuance.production.journal import Journal
 from issuance.production.personalise import personalise
 from issuance.production.relay import OpenedSlot
 from tests.support.line import BATCH, HOLDER_PINS, Line, blank_card, slot_of
+from tests.unit.production.test_ahead import drawing_card
 
 Serial = Callable[[], int]
 
@@ -153,6 +155,27 @@ def test_a_blank_of_another_profile_is_refused_before_its_keys_are_changed(line:
     with pytest.raises(ForeignCard, match="without the code"):
         line.personalise(number, other)
     assert untouched(other) and list(other.platform.keys.versions()) == [0xFF], "its keys are the maker's"
+    kept = line.office.cards[number]
+    assert kept.chip_id == "" and Journal(kept.journal).claimed_chip is None, "it may become another card"
+    for _ in range(admission.WRITES_MAX):
+        with pytest.raises(ForeignCard):
+            line.personalise(number, other)
+    own = blank_card(one)
+    line.personalise(number, own)
+    line.inspect(number, own)
+    assert kept.state == "PERSONALISED" and kept.chip_id == Journal(kept.journal).claimed_chip
+
+
+def test_a_drawing_blank_of_another_profile_is_let_go_too(line: Line, serial: Serial) -> None:
+    one = serial()
+    number, card = line.order(one), drawing_card(one)
+    elsewhere = replace(line.profile, applet=replace(line.profile.applet, package_aid=b"\xf0other package"))
+    talk = personalise(line.office.job(number), elsewhere, random=line.randomness.randbytes)
+    with pytest.raises(ForeignCard, match="without the code"):
+        run_local(talk, slot_of(card), line.office.desk(number))
+    assert untouched(card) and line.office.cards[number].chip_id == ""
+    line.personalise(number, card)
+    line.inspect(number, card)
 
 
 def test_a_card_begun_too_often_is_scrapped(line: Line, serial: Serial) -> None:
