@@ -121,9 +121,10 @@ class _ServerLocks:
         with contextlib.ExitStack() as stack:
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             stack.callback(connection.close)
-            connection.execute(text("SELECT pg_try_advisory_lock(:kind, :hub)"), {"kind": LOCK_CLASS, "hub": hub_id})
-            self._connection = connection
-            stack.pop_all()
+            take = text("SELECT pg_try_advisory_lock(:kind, :hub)").bindparams(kind=LOCK_CLASS, hub=hub_id)
+            if connection.scalar(take):  # else somebody looks at it just now, and the next beat takes it
+                self._connection = connection
+                stack.pop_all()
 
     def is_free(self, hub_id: int) -> bool:
         free = text("SELECT pg_try_advisory_xact_lock(:kind, :hub)")

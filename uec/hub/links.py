@@ -53,7 +53,10 @@ class StationLink:
     """
 
     def __init__(self, station_id: int, name: str, loop: asyncio.AbstractEventLoop) -> None:
-        """A station without a connection yet; `moved` is set once it is known to be linked to another hub."""
+        """A station without a connection yet; `moved` is set once it is known to be linked to another hub.
+
+        Whoever writes down what is known of the station holds `reporting`, so that what is written last is the newest.
+        """
         self.station_id = station_id
         self.name = name
         self._socket: ServerConnection | None = None
@@ -64,6 +67,7 @@ class StationLink:
         self._uses: dict[str, _Use] = {}
         self._before: dict[str, _Use | None] = {}
         self._guard = threading.Lock()
+        self.reporting = threading.Lock()
         self._met = False
         self._strange: dict[str, int] = {}
         self.moved = False
@@ -105,7 +109,7 @@ class StationLink:
         """Whoever waits for an answer over the old socket is told that none will come."""
         with self._guard:
             self._socket, self._readers = None, {}
-        waiting, self._waiting = self._waiting, {}
+            waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
             future.set_exception(ConnectionError("the station has gone"))
 
@@ -276,9 +280,10 @@ class StationLink:
 
     def _ask(self, make: Callable[[int], Message], timeout_s: float) -> Message:
         number, answer = next(self._ids), Future[Message]()
-        self._waiting[number] = answer
-        if not self.open:
-            raise ConnectionError("the station has gone")
+        with self._guard:  # a socket that goes just now tells those who wait, and this one is among them
+            if not self.open:
+                raise ConnectionError("the station has gone")
+            self._waiting[number] = answer
         try:
             asyncio.run_coroutine_threadsafe(self._send(make(number)), self._loop).result(timeout_s)
             return answer.result(timeout_s)

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import false, or_, select, update
 from sqlalchemy.orm import Session
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -308,14 +308,18 @@ class _Hub:
                 await asyncio.to_thread(self._report, link)
 
     def _report(self, link: StationLink) -> None:
-        """Write the readers where the pages see them; of a station that is linked elsewhere the other hub tells."""
-        values = {"readers": plain_readers(link.readers), "last_seen_at": self._workshop.clock()}
-        mine = (Station.id == link.station_id, Station.hub_id == self._lease.hub_id)
-        if not link.open:
-            values["hub_id"] = None
+        """Write the readers where the pages see them; of a station that is linked elsewhere the other hub tells.
+
+        A station that came back while its going was written down is nobody's in the database, and taken again.
+        """
+        hub_id = self._lease.hub_id
         try:
-            with self._workshop.sessions() as session:
-                session.execute(update(Station).where(*mine).values(**values))
+            with link.reporting, self._workshop.sessions() as session:
+                here = link.open
+                free = Station.hub_id.is_(None) if here else false()
+                mine = (Station.id == link.station_id, (Station.hub_id == hub_id) | free)
+                told = {"readers": plain_readers(link.readers), "last_seen_at": self._workshop.clock()}
+                session.execute(update(Station).where(*mine).values(**told, hub_id=hub_id if here else None))
                 session.commit()
         except StoreUnavailable as error:
             log.debug("what lies in the readers of %s is not shown: %s", link.name, error)

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import delete, select
 from sqlalchemy.engine import make_url
+from websockets.asyncio.server import ServerConnection
 
 from card_io.virtual.card import VirtualCard
 from issuance.station.agent import enrol, run_station
@@ -248,6 +249,46 @@ def _until_seen(network: Network) -> None:
                 return
         tick.wait(0.05)
     raise AssertionError("the station never showed")
+
+
+def test_a_station_that_is_back_before_its_going_is_written_down_is_here(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not: offline for the pages for as long as it stays, and its PINs sealed to any hub."""
+    network.enrol("window-1")
+    network.start_station("window-1", Hands("left"))
+    _until_seen(network)
+    going, back, told = threading.Event(), threading.Event(), list[bool]()
+    readers, attach, report = server.plain_readers, StationLink.attach, server._Hub._report
+
+    def slowly(found: Collection[Reader]) -> list[dict[str, object]]:
+        if not found:
+            going.set()
+            assert back.wait(WAIT_S)
+        return readers(found)
+
+    def attached(link: StationLink, socket: ServerConnection) -> ServerConnection | None:
+        before = attach(link, socket)
+        back.set()
+        return before
+
+    def reported(hub: server._Hub, link: StationLink) -> None:
+        report(hub, link)
+        told.append(link.open)
+
+    monkeypatch.setattr(server, "plain_readers", slowly)
+    monkeypatch.setattr(StationLink, "attach", attached)
+    monkeypatch.setattr(server._Hub, "_report", reported)
+    network.agents.pop().end()
+    assert going.wait(WAIT_S)
+    network.start_station("window-1", Hands("left"))
+    tick = threading.Event()
+    while len(told) < 2:  # the going and the coming
+        network.check()
+        tick.wait(0.02)
+    with network.office.sessions() as session:
+        station = session.scalars(select(Station)).one()
+    assert station.hub_id is not None and station.readers == [{"name": "left", "card": False}]
 
 
 def test_a_station_whose_readers_break_ends_and_says_why(network: Network) -> None:
