@@ -336,8 +336,11 @@ def exchange_with_bureaux(tools: Tools) -> str:
                 tools.random,
                 ZoneInfo(tools.settings.timezone),
             )
-            sent = bureau_exchange.send_due(session, counter, folder=folder, actor=WORKER, clock=tools.clock)
-            made = sum(1 for _ in sent)
+            for one in bureau_exchange.send_due(session, counter, folder=folder, actor=WORKER, clock=tools.clock):
+                if isinstance(one, bureau_exchange.NotSent):
+                    said.append(f"{one.order}: {one.refusal}")
+                else:
+                    made += 1
         for file in bureau_exchange.take_new(
             session, folder=folder, profiles=profiles, weak_keys=weak_keys, actor=WORKER, clock=tools.clock
         ):

@@ -119,7 +119,7 @@ class Header:
             batch=fields.text(0x84),
             profile=fields.text(0x85),
             made_at=made,
-            sequence=int.from_bytes(fields.value(0x87), "big"),
+            sequence=int.from_bytes(fields.sized(0x87, 2), "big"),
             answers=fields.value(0x88, b""),
             terms=terms,
         )
@@ -166,9 +166,12 @@ class Fields:
 
 def _text(value: bytes) -> str:
     try:
-        return value.decode()
+        text = value.decode()
     except UnicodeDecodeError as error:
         raise refused("malformed", "a text of the file is not UTF-8") from error
+    if "\0" in text:  # which no database holds
+        raise refused("malformed", "a text of the file holds U+0000")
+    return text
 
 
 class RecordWriter:

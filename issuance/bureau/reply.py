@@ -21,10 +21,12 @@ from dataclasses import dataclass, field
 
 from card_io import tlv
 from card_io.applets.uec.personalisation import CHALLENGE_BYTES
+from issuance.bureau.errors import refused
 from issuance.bureau.order import CHECK_VALUES_BYTES, CHIP_BYTES, check_values
 from issuance.bureau.records import Fields
 
 CPLC_BYTES = 42
+CONSIGNMENT_LIMIT, SEAL_LIMIT = 40, 60
 _PROOF_LABEL = b"uec bureau key proof\x00"
 
 
@@ -177,4 +179,7 @@ class Shipped:
     def decode(cls, body: bytes) -> "Shipped":
         """Read a body."""
         fields = Fields(body)
-        return cls(fields.text(0x80), fields.text(0x81), tuple(fields.texts(0x82)))
+        consignment, seal = fields.text(0x80), fields.text(0x81)
+        if not 0 < len(consignment) <= CONSIGNMENT_LIMIT or not 0 < len(seal) <= SEAL_LIMIT:
+            raise refused("malformed", "a consignment has no number and seal, or impossibly long ones")
+        return cls(consignment, seal, tuple(fields.texts(0x82)))

@@ -12,6 +12,7 @@ from card_io.virtual.card import VirtualCard
 from issuance.bureau.standin import identity
 from issuance.bureau.standin.bureau import StandIn
 from issuance.bureau.standin.faults import Fault
+from issuance.keys.port import KeyAlgorithm, KeyPurpose, Vault
 from tests.support.desk import CardOffice, open_card_office
 from tests.support.keys import BUREAU_KEY, TRANSPORT_CHECK_VALUE, bring_in_bureau_key
 from tests.support.office import NOW, add_staff, seeded_random
@@ -206,6 +207,7 @@ def open_bureau_office(
     """An office (a new one over an empty database) with a bureau that two people let in, ready for orders."""
     office = office or open_card_office(sessions, folder, start=start)
     vault = office.desk.bench.vault
+    rotate_master(vault, office.clock())
     transport = bring_in_bureau_key(vault)  # type: ignore[arg-type]
     with sessions() as session:
         keeper = add_staff(session, "bureau-keeper", Role.STOREKEEPER)
@@ -221,6 +223,11 @@ def open_bureau_office(
     made = BureauOffice(office, folder, store_id, bureau_id, keeper, second)
     _meet(made, kind)
     return made
+
+
+def rotate_master(vault: Vault, now: datetime) -> None:
+    """The next version of the card master: bureaux get keys of the one before."""
+    vault.generate(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, now=now)  # type: ignore[attr-defined]
 
 
 def _stock(session: Session, office: CardOffice, keeper: Actor, blanks: int) -> int:

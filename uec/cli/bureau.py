@@ -35,6 +35,9 @@ def bureau() -> None:
     \b
     The way of a bureau into the office (each step by one person, its approval by another):
       uec stock add-store NORTH "Blanks at the bureau"      its blanks, then deliver or transfer some there
+      uec keys rotate card-master                           unless there was one before: a bureau gets keys of the
+                                                            version before the one in use, and cards the newest at
+                                                            their hand-over
       uec keys ceremony --purpose bureau-transport --algorithm aes-256
       uec bureau add NORTH "Northern bureau" --store 3 --cards-per-day 5000 --key-version 1
       uec bureau certificate NORTH encryption.pem --use encryption     (and --use signature)
@@ -116,7 +119,7 @@ def orders(*, as_json: bool) -> None:
     from uec.services import bureau_lists  # noqa: PLC0415
 
     with reading_store(settings()) as session:
-        rows = bureau_lists.orders(session, limit=500)
+        rows = bureau_lists.orders(session, limit=500).rows
     if as_json:
         for row in rows:
             show_json(vars(row))
@@ -128,23 +131,30 @@ def orders(*, as_json: bool) -> None:
 @bureau.command()
 @_folder
 @login_options
-def send(folder: Path | None, login: str, password_file: Path | None) -> None:
+@click.pass_context
+def send(ctx: click.Context, folder: Path | None, login: str, password_file: Path | None) -> None:
     """Make the files of all approved orders, and answers with certificates, for the bureaux to fetch.
 
-    Needs `uec vault`: it wraps the cards' keys for each bureau; nobody here can read them.
+    Needs `uec vault`: it wraps the cards' keys for each bureau; nobody here can read them. What stands against an order
+    is said, and keeps no other back; exit code 1 then.
     """
     from uec.services import bureau_exchange  # noqa: PLC0415
 
-    chosen, made = settings(), 0
+    chosen, made, refused = settings(), 0, 0
     place = folder or chosen.state_dir / bureau_exchange.FOLDER
     with acting(login, password_file) as (session, actor), _vault(chosen) as vault:
         if bureau_exchange.anything_due(session):
             counter = _counter(session, vault, chosen)
-            for path in bureau_exchange.send_due(session, counter, folder=place, actor=actor, clock=now):
-                click.echo(f"{path}: made")
-                made += 1
-    if not made:
+            for one in bureau_exchange.send_due(session, counter, folder=place, actor=actor, clock=now):
+                if isinstance(one, bureau_exchange.NotSent):
+                    click.echo(f"{one.order}: not sent: {one.refusal}", err=True)
+                    refused += 1
+                else:
+                    click.echo(f"{one}: made")
+                    made += 1
+    if not made + refused:
         click.echo("no order is approved, and no card waits for certificates")
+    ctx.exit(1 if refused else 0)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from uec.domain.texts import typed
 from uec.services import numbering, plan_freeze, plan_moves, plan_office, plan_region, preparation
 from uec.services.batch_lists import batch_rows
 from uec.services.batch_rules import BatchRules
+from uec.services.bureau_custody import refuse_if_ordered
 from uec.services.duties import Duty, refuse_second_in_batch
 from uec.services.moves import move, move_all
 from uec.services.refusals import barred
@@ -83,7 +84,10 @@ def release(session: Session, batch_id: int, *, actor: Actor, now: datetime) -> 
 
 
 def cancel(session: Session, batch_id: int, *, actor: Actor, reason: str, now: datetime) -> None:
-    """Call a batch off before anything is written: its cards are annulled, its applications may be planned again."""
+    """Call a batch off before anything is written: its cards are annulled, its applications may be planned again.
+
+    Raises `BureauRefused` for one that stands in an order to a bureau.
+    """
     actor.require(Permission.PLAN_BATCH)
     reason = typed(reason)
     if not reason:
@@ -91,6 +95,7 @@ def cancel(session: Session, batch_id: int, *, actor: Actor, reason: str, now: d
     # Cards before their batch, in the order of the hub, so that neither waits for the other for ever.
     session.execute(select(Card.id).where(Card.batch_id == batch_id).order_by(Card.id).with_for_update())
     batch = locked(session, Batch, batch_id)
+    refuse_if_ordered(session, batch)
     move(session, batch, BatchEvent.CANCEL, actor=actor, now=now, details={"reason": reason})
     in_batch = select(Card.application_id).where(Card.batch_id == batch_id, Card.state.in_(UNWRITTEN))
     plan_moves.list_batch(session, batch_id, None, now=now)

@@ -3,12 +3,15 @@
 First everything that would make the whole file untrue (a card or chip that was not ordered, one twice): then nothing of
 it counts. Then each card by itself: check values of its keys, its production record, hygiene of its public keys, proofs
 of possession, and whether any of its keys was seen before, in this file or in any card.
+
+The file is read several times, and the record of a card is not kept from one reading to the next: of a card in hand
+there is its number, its chip and the digests of its keys.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import BinaryIO
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,9 +26,8 @@ from issuance.production.profile import CardProfile
 from uec.domain.bureau import BureauRefused, OrderedState
 from uec.domain.lifecycle import CardState
 from uec.services.bureau_orders import parts
+from uec.services.bureau_rejecting import BARRED, NOT_WANTED, REASON_LIMIT, barred_among
 from uec.store.tables import BureauCard, BureauChip, BureauKey, BureauOrder, Card, Certificate
-
-REASON_LIMIT = 500
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class OrderedCard:
     state: OrderedState
     card_state: CardState
     chip_id: str | None
+    sent: bool
 
 
 @dataclass(frozen=True)
@@ -50,37 +53,50 @@ class Measure:
 
 @dataclass
 class Report:
-    """All that a results file says, by number and chip."""
+    """What a results file says, shortly: chips by card number, reasons by card number or chip."""
 
-    made: dict[str, Made] = field(default_factory=dict)
-    spoiled: dict[str, Spoiled] = field(default_factory=dict)
-    not_made: dict[str, NotMade] = field(default_factory=dict)
-    finished: dict[str, Finished] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
+    spoiled: dict[str, str] = field(default_factory=dict)
+    not_made: dict[str, str] = field(default_factory=dict)
+    finished: dict[str, str] = field(default_factory=dict)
     shipped: list[Shipped] = field(default_factory=list)
 
 
 def read(reader: RecordReader) -> Report:
-    """All that a results file says; raises `BureauRefused` for what it says twice."""
+    """What a results file says; raises `BureauRefused` for what it says twice, or when it says nothing."""
     report = Report()
     for tag, body in reader.records():
         if tag is Tag.MADE:
             made = Made.decode(body)
-            _put(report.made, made.number, made)
+            _put(report.made, made.number, made.chip_id.hex())
         elif tag is Tag.SPOILED:
             spoiled = Spoiled.decode(body)
-            _put(report.spoiled, spoiled.chip_id.hex(), spoiled)
+            _put(report.spoiled, spoiled.chip_id.hex(), _reason(spoiled))
         elif tag is Tag.NOT_MADE:
             not_made = NotMade.decode(body)
-            _put(report.not_made, not_made.number, not_made)
+            _put(report.not_made, not_made.number, _reason(not_made))
         elif tag is Tag.FINISHED:
             finished = Finished.decode(body)
-            _put(report.finished, finished.number, finished)
+            _put(report.finished, finished.number, finished.chip_id.hex())
         else:
             report.shipped.append(Shipped.decode(body))
+    if not reader.counts:
+        raise BureauRefused("The file reports nothing: ask the bureau for its results.", finding="nothing-reported")
     return report
 
 
-def _put(known: dict[str, Any], key: str, value: object) -> None:
+def _reason(said: Spoiled | NotMade) -> str:
+    """Why, as it is kept: a word, a colon, a sentence."""
+    return f"{said.reason}: {said.sentence}"[:REASON_LIMIT]
+
+
+def made_cards(stream: BinaryIO, *, start: int) -> Iterator[Made]:
+    """The cards that were made, one after another, by a results file that begins at `start`."""
+    stream.seek(start)
+    return (Made.decode(body) for tag, body in RecordReader(stream).records() if tag is Tag.MADE)
+
+
+def _put(known: dict[str, str], key: str, value: str) -> None:
     if key in known:
         raise BureauRefused(f"The file reports {key} twice.", finding="reported-twice", about=key)
     known[key] = value
@@ -89,7 +105,15 @@ def _put(known: dict[str, Any], key: str, value: object) -> None:
 def ordered_cards(session: Session, order_id: int) -> Iterator[OrderedCard]:
     """The cards of an order, locked."""
     wanted = (
-        select(BureauCard.id, Card.id, Card.number, BureauCard.state, Card.state, BureauCard.chip_id)
+        select(
+            BureauCard.id,
+            Card.id,
+            Card.number,
+            BureauCard.state,
+            Card.state,
+            BureauCard.chip_id,
+            BureauCard.consignment_id.is_not(None),
+        )
         .join(Card, Card.id == BureauCard.card_id)
         .where(BureauCard.order_id == order_id)
         .order_by(Card.id)
@@ -98,35 +122,45 @@ def ordered_cards(session: Session, order_id: int) -> Iterator[OrderedCard]:
     return (OrderedCard(*one) for one in session.execute(wanted))
 
 
-def free_chips(session: Session, order_id: int) -> dict[str, BureauChip]:
-    """Chips of the order that are still free, by number."""
-    wanted = select(BureauChip).where(
+def free_chips(session: Session, order_id: int) -> dict[str, bytes]:
+    """Chips of the order that are still free: the check values of their keys, by number."""
+    wanted = select(BureauChip.chip_id, BureauChip.check_values).where(
         BureauChip.order_id == order_id, BureauChip.card_id.is_(None), BureauChip.spoiled.is_(None)
     )
-    return {chip.chip_id: chip for chip in session.scalars(wanted)}
+    return dict(session.execute(wanted).all())
 
 
-def require_ordered(report: Report, ordered: Mapping[str, OrderedCard], chips: Mapping[str, BureauChip]) -> None:
+def require_ordered(report: Report, ordered: Mapping[str, OrderedCard], chips: Mapping[str, bytes]) -> None:
     """Raise `BureauRefused` when the file speaks of anything that was not ordered, or of one thing twice."""
     for number in [*report.made, *report.not_made]:
         _require_state(number, ordered, OrderedState.ORDERED)
-    for number, finished in report.finished.items():
+    for number, chip_id in report.finished.items():
         card = _require_state(number, ordered, OrderedState.ANSWERED)
-        if card.chip_id != finished.chip_id.hex():
+        if card.chip_id != chip_id:
             raise BureauRefused(f"Card {number} was made on another chip.", finding="other-chip", about=number)
     both = report.made.keys() & report.not_made.keys()
     if both:
         raise BureauRefused(f"Card {min(both)} is reported made and not made.", finding="reported-twice")
-    used = Counter([made.chip_id.hex() for made in report.made.values()] + list(report.spoiled))
+    used = Counter([*report.made.values(), *report.spoiled])
     for chip_id, times in used.items():
         if chip_id not in chips:
             raise BureauRefused(f"Chip {chip_id} is none of this order's.", finding="foreign-chip", about=chip_id)
         if times > 1:
             raise BureauRefused(f"Chip {chip_id} is reported twice.", finding="same-chip", about=chip_id)
-    for shipped in report.shipped:
-        for number in shipped.numbers:
-            if number not in ordered:
-                raise _nobody(number)
+    _require_sent_once(report, ordered)
+
+
+def _require_sent_once(report: Report, ordered: Mapping[str, OrderedCard]) -> None:
+    """Raise `BureauRefused` for a consignment with a card that was never made, or that was sent before."""
+    sent = Counter(number for shipped in report.shipped for number in shipped.numbers)
+    for number, times in sent.items():
+        card = ordered.get(number)
+        if card is None:
+            raise _nobody(number)
+        if times > 1 or card.sent:
+            raise BureauRefused(f"Card {number} is sent twice.", finding="sent-twice", about=number)
+        if card.state is OrderedState.ORDERED and number not in report.made:
+            raise BureauRefused(f"Card {number} is sent and was not made.", finding="sent-unmade", about=number)
 
 
 def _require_state(number: str, ordered: Mapping[str, OrderedCard], state: OrderedState) -> OrderedCard:
@@ -147,24 +181,31 @@ def _nobody(number: str) -> BureauRefused:
 def unfit_cards(
     session: Session,
     row: BureauOrder,
-    report: Report,
+    reported: Iterable[Made],
     ordered: Mapping[str, OrderedCard],
-    chips: Mapping[str, BureauChip],
+    chips: Mapping[str, bytes],
     measure: Measure,
 ) -> dict[str, str]:
-    """Why each unfit card is unfit, by number: a word, a colon, a sentence."""
+    """Why each unfit card is unfit, by number: a word, a colon, a sentence. The others' keys are new."""
     found: dict[str, str] = {}
-    for number, made in report.made.items():
+    holders: dict[str, list[str]] = {}
+    barred = barred_among(session, (card.card_id for card in ordered.values()))
+    for made in reported:
+        number = made.number
         if ordered[number].card_state is not CardState.WRITING:
-            found[number] = f"not-wanted: the card is {ordered[number].card_state} by now"
-        elif made.kvn != row.kvn or b"".join(made.check_values) != chips[made.chip_id.hex()].check_values:
+            found[number] = f"{NOT_WANTED}: the card is {ordered[number].card_state} by now"
+        elif ordered[number].card_id in barred:
+            found[number] = BARRED
+        elif made.kvn != row.kvn or b"".join(made.check_values) != chips[made.chip_id.hex()]:
             found[number] = "check-values: the chip's keys are not those that were sent for it"
         elif made.cplc[:4] + made.cplc[16:18] + made.cplc[12:16] != made.chip_id:
             found[number] = "production-record: the chip's production record is another chip's"
         elif reason := _unfit_keys(made, row.digest or b"", measure):
             found[number] = reason
-    fit = {number: made for number, made in report.made.items() if number not in found}
-    for number in _seen_before(session, fit):
+        else:
+            for _, digest in key_digests(made):
+                holders.setdefault(digest, []).append(number)
+    for number in _seen_before(session, holders):
         found[number] = "duplicate-key: a public key of this card is in another card"
     return {number: reason[:REASON_LIMIT] for number, reason in found.items()}
 
@@ -189,12 +230,8 @@ def key_digests(made: Made) -> list[tuple[str, str]]:
     return [(slot, public_key_digest(key.public_key)) for slot, key in made.keys.items()]
 
 
-def _seen_before(session: Session, fit: Mapping[str, Made]) -> set[str]:
-    """Cards with a public key that stands twice in the file, or in any other card."""
-    holders: dict[str, list[str]] = {}
-    for number, made in fit.items():
-        for _, digest in key_digests(made):
-            holders.setdefault(digest, []).append(number)
+def _seen_before(session: Session, holders: Mapping[str, Sequence[str]]) -> set[str]:
+    """Cards with a public key that stands twice in the file, or in any other card; by the digest of the key."""
     seen = {digest for digest, numbers in holders.items() if len(numbers) > 1}
     for chosen in parts(list(holders)):
         for known in (BureauKey.digest, Certificate.public_key_digest):

@@ -6,9 +6,11 @@ A card is at a bureau until it has reported; a batch that the plan gave to a bur
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
-from uec.domain.bureau import BureauRefused, OrderedState, PartnerState
+from uec.domain.bureau import BureauRefused, OrderedState, OrderState, PartnerState
 from uec.store.tables import Batch, Bureau, BureauCard, BureauOrder, Card
 
+OVER = (OrderState.DECLINED, OrderState.CANCELLED)
+UNSENT = (OrderState.DRAWN, OrderState.APPROVED)
 AWAY = (OrderedState.ORDERED, OrderedState.ANSWERED)
 
 
@@ -16,6 +18,21 @@ def away() -> ColumnElement[bool]:
     """Whether the card of an enclosing statement is at a bureau, or goes to one."""
     ordered = select(BureauCard.id).where(BureauCard.card_id == Card.id, BureauCard.state.in_(AWAY)).exists()
     return or_(ordered, _destined().where(Batch.id == Card.batch_id).exists())
+
+
+def refuse_if_ordered(session: Session, batch: Batch) -> None:
+    """Raise `BureauRefused` for a batch that stands in an order: a bureau may be making its cards."""
+    standing = select(BureauOrder).where(BureauOrder.batch_id == batch.id, BureauOrder.state.not_in(OVER))
+    row = session.scalar(standing)
+    if row is None:
+        return
+    unsent = row.state in UNSENT
+    advice = "cancel that order first" if unsent else "its cards are being made, wait for what comes back"
+    raise BureauRefused(
+        f"Batch {batch.number} is ordered from a bureau with {row.number}: {advice}.",
+        finding="order-stands" if unsent else "being-made",
+        order=row.number,
+    )
 
 
 def _destined() -> Select[str]:

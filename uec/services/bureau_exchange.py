@@ -17,7 +17,7 @@ from issuance.pki.hygiene import WeakKeyList
 from issuance.pki.signing import Signer
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor
-from uec.domain.bureau import FileRefused
+from uec.domain.bureau import BureauRefused, FileRefused
 from uec.services import bureau_answers, bureau_orders, bureau_sending, bureau_taking
 from uec.services.applicant_secret import RandomBytes
 from uec.services.bureau_sending import Sender
@@ -40,25 +40,37 @@ class Counter:
     zone: tzinfo
 
 
+@dataclass(frozen=True)
+class NotSent:
+    """An order whose file, or answer, could not be made, and why."""
+
+    order: str
+    refusal: BureauRefused
+
+
 def send_due(
     session: Session, counter: Counter, *, folder: Path, actor: Actor, clock: Callable[[], datetime]
-) -> Iterator[Path]:
-    """Make the files of approved orders, and answers to results; yields each path."""
-    for order_id, profile in bureau_sending.due(session):
-        sender = Sender(counter.vault, counter.signer, counter.profiles(profile))
-        yield bureau_sending.send(session, order_id, folder=folder, sender=sender, actor=actor, now=clock())
-    for order_id in bureau_answers.due(session):
-        card_profile = counter.profiles(bureau_orders.profile_name(session, order_id))
+) -> Iterator[Path | NotSent]:
+    """Make the files of approved orders, and answers to results; what stands against one keeps no other back."""
+
+    def send(order_id: int, sender: Sender) -> Path:
+        return bureau_sending.send(session, order_id, folder=folder, sender=sender, actor=actor, now=clock())
+
+    def answer(order_id: int, sender: Sender) -> Path:
         now = clock()
-        yield bureau_answers.answer(
-            session,
-            order_id,
-            folder=folder,
-            sender=Sender(counter.vault, counter.signer, card_profile),
-            issuer=Issuer(counter.ca, card_profile, now, counter.random, actor.reference, counter.zone),
-            actor=actor,
-            now=now,
+        issuer = Issuer(counter.ca, sender.profile, now, counter.random, actor.reference, counter.zone)
+        return bureau_answers.answer(
+            session, order_id, folder=folder, sender=sender, issuer=issuer, actor=actor, now=now
         )
+
+    for due, make in ((bureau_sending.due, send), (bureau_answers.due, answer)):
+        for order_id in due(session):
+            profile = counter.profiles(bureau_orders.profile_name(session, order_id))
+            try:
+                yield make(order_id, Sender(counter.vault, counter.signer, profile))
+            except BureauRefused as refusal:
+                session.rollback()
+                yield NotSent(bureau_orders.number_of(session, order_id), refusal)
 
 
 def anything_due(session: Session) -> bool:

@@ -7,11 +7,14 @@ from datetime import datetime
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from uec.domain.bureau import Certificates, OrderedState, OrderState
-from uec.domain.errors import InvalidInput
+from uec.domain.bureau import Certificates, FileOutcome, OrderedState, OrderState
+from uec.domain.errors import NotFound
 from uec.domain.lifecycle import BatchState, CardState
+from uec.services.bureau_custody import OVER
 from uec.services.bureau_orders import ranges_of, spoiled
 from uec.services.rows import present
+from uec.services.views import Page
+from uec.store.lengths import length_of
 from uec.store.tables import (
     Batch,
     Bureau,
@@ -24,7 +27,6 @@ from uec.store.tables import (
 )
 
 ROWS = 50
-OVER = (OrderState.DECLINED, OrderState.CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,14 @@ class OrderRow:
 
 
 @dataclass(frozen=True)
+class Rejected:
+    """A card that is made again, or not any more: its number, and why (a word, a colon, a sentence)."""
+
+    number: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class OrderPage:
     """An order with everything that belongs to it."""
 
@@ -78,12 +88,19 @@ class OrderPage:
     sums: Reconciliation
     files: Sequence[BureauFile]
     consignments: Sequence[BureauConsignment]
-    rejected: Sequence[tuple[str, str]]
+    rejected: Sequence[Rejected]
     ranges: Sequence[str]
 
 
-def orders(session: Session, *, bureau_id: int | None = None, offset: int = 0, limit: int = ROWS) -> list[OrderRow]:
-    """Orders, newest first."""
+def orders(
+    session: Session,
+    *,
+    bureau_id: int | None = None,
+    states: Sequence[OrderState] = (),
+    offset: int = 0,
+    limit: int = ROWS,
+) -> Page[OrderRow]:
+    """A page of orders, newest first."""
     left = (
         select(func.count())
         .where(BureauCard.order_id == BureauOrder.id, BureauCard.state == OrderedState.ORDERED)
@@ -107,15 +124,27 @@ def orders(session: Session, *, bureau_id: int | None = None, offset: int = 0, l
         .join(Batch, Batch.id == BureauOrder.batch_id)
         .order_by(BureauOrder.id.desc())
     )
-    chosen = wanted.where(BureauOrder.bureau_id == bureau_id) if bureau_id else wanted
-    return [OrderRow(*row) for row in session.execute(chosen.offset(offset).limit(limit))]
+    chosen = [BureauOrder.bureau_id == bureau_id] if bureau_id else []
+    chosen += [BureauOrder.state.in_(states)] if states else []
+    rows = tuple(OrderRow(*row) for row in session.execute(wanted.where(*chosen).offset(offset).limit(limit)))
+    every = select(BureauOrder.id).where(*chosen)
+    length = length_of(session, every, offset=offset, limit=limit, shown=len(rows))
+    return Page(rows, length.rows, offset, limit, length.about)
 
 
 def find_order(session: Session, number: str) -> BureauOrder:
-    """The order of a number; raises `InvalidInput`."""
+    """The order of a number; raises `NotFound`."""
     row = session.scalar(select(BureauOrder).where(BureauOrder.number == number.strip().upper()))
     if row is None:
-        raise InvalidInput(f"There is no order {number}: look at `uec bureau orders`.", field="order")
+        raise NotFound(f"There is no order {number}: look at `uec bureau orders`.", kind="BureauOrder", id=number)
+    return row
+
+
+def sent_file(session: Session, order_id: int, file_id: int) -> BureauFile:
+    """A file that was made for the bureau with this order; raises `NotFound`."""
+    row = present(session, BureauFile, file_id)
+    if row.order_id != order_id or row.outcome is not FileOutcome.SENT:
+        raise NotFound(f"File {file_id} was not made with this order.", kind="BureauFile", id=file_id)
     return row
 
 
@@ -138,7 +167,7 @@ def order_page(session: Session, order_id: int) -> OrderPage:
         sums=reconcile(session, row),
         files=session.scalars(files).all(),
         consignments=session.scalars(sent).all(),
-        rejected=[(number, reason or "") for number, reason in session.execute(gone)],
+        rejected=[Rejected(number, reason or "") for number, reason in session.execute(gone)],
         ranges=[str(chips) for chips in ranges_of(row)],
     )
 

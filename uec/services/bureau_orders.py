@@ -56,7 +56,7 @@ def draw(session: Session, drawing: Drawing, *, profile: CardProfile, actor: Act
     Raises `BureauNotReady`, `BureauRefused` (`finding` says what stands against it), `NotInStock`.
     """
     actor.require(Permission.PLAN_BATCH)
-    found = bureaux.ready(session, drawing.bureau_id, now=now)
+    found = bureaux.ready_for_orders(session, drawing.bureau_id, now=now)
     batch = locked(session, Batch, drawing.batch_id)
     cards = _require_fit(session, batch, profile)
     spare = max(SPARE_MIN, ceil(cards * SPARE_SHARE)) if drawing.spare is None else drawing.spare

@@ -6,8 +6,9 @@ have written, so that a window goes on with them as with any card begun.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, BinaryIO
 
 from sqlalchemy import bindparam, func, insert, select, update
@@ -15,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from issuance.bureau.records import RecordReader
-from issuance.bureau.reply import Finished, Made
+from issuance.bureau.reply import Made
 from issuance.production.bundle import Record, RecordKind
 from uec.domain.actors import Actor
 from uec.domain.bureau import (
@@ -28,23 +29,23 @@ from uec.domain.bureau import (
     OrderEvent,
     OrderState,
 )
-from uec.domain.lifecycle import CardEvent, CardState, advance
+from uec.domain.lifecycle import advance
 from uec.services import bureau_blanks, journal
 from uec.services.bureau_checks import (
-    REASON_LIMIT,
     Measure,
     OrderedCard,
     Report,
     free_chips,
     key_digests,
+    made_cards,
     ordered_cards,
     read,
     require_ordered,
     unfit_cards,
 )
 from uec.services.bureau_orders import parts, tell
-from uec.services.cards import apply_event
-from uec.services.rows import locked, present
+from uec.services.bureau_rejecting import reject
+from uec.services.rows import present
 from uec.store.tables import (
     Bureau,
     BureauCard,
@@ -57,6 +58,8 @@ from uec.store.tables import (
 )
 
 MAKER_KVN = 0xFF
+AT_ONCE = 500
+"""Cards that are written down by one statement each; more of them are not in memory."""
 
 
 def apply(
@@ -74,22 +77,24 @@ def apply(
     """
     if row.state is not OrderState.ACCEPTED:
         raise BureauRefused(f"Order {row.number} is {row.state}: no results are awaited.", finding="not-awaited")
+    start = stream.tell()
     report = read(RecordReader(stream))
     ordered = {one.number: one for one in ordered_cards(session, row.id)}
     chips = free_chips(session, row.id)
     require_ordered(report, ordered, chips)
-    unfit = unfit_cards(session, row, report, ordered, chips, measure)
-    good = [made for number, made in report.made.items() if number not in unfit]
+    unfit = unfit_cards(session, row, made_cards(stream, start=start), ordered, chips, measure)
+    good = (made for made in made_cards(stream, start=start) if made.number not in unfit)
     _write_down(session, row, good, ordered, actor, now)
     store_id = present(session, Bureau, row.bureau_id).store_id
     bureau_blanks.spoil(session, store_id, row.id, _spoiled(report, unfit), actor=actor, now=now)
-    reasons = {number: f"{one.reason}: {one.sentence}" for number, one in report.not_made.items()} | unfit
-    _reject(session, ordered, reasons, actor, now)
-    _finish(session, report.finished, ordered, actor, now)
+    for number, reason in (report.not_made | unfit).items():
+        one = ordered[number]
+        reject(session, one.row_id, one.card_id, state=one.state, reason=reason, actor=actor, now=now)
+    _finish(session, report.finished, ordered, now)
     _ship(session, row, report, ordered, now)
     _complete_if_done(session, row, actor, now)
     counts = {
-        "made": len(good),
+        "made": len(report.made) - len(unfit),
         "rejected": len(unfit),
         "not_made": len(report.not_made),
         "blanks_spoiled": len(report.spoiled),
@@ -104,14 +109,14 @@ def apply(
 def _write_down(
     session: Session,
     row: BureauOrder,
-    good: Sequence[Made],
+    good: Iterator[Made],
     ordered: Mapping[str, OrderedCard],
     actor: Actor,
     now: datetime,
 ) -> None:
     """Chips, keys and journal of the cards that are good, set by set."""
     store_id = present(session, Bureau, row.bureau_id).store_id
-    for made in parts(good):
+    while made := list(islice(good, AT_ONCE)):
         pairs = [(ordered[one.number], one) for one in made]
         _bind(session, row, pairs)
         session.execute(
@@ -195,33 +200,16 @@ def records_of(row: BureauOrder, made: Made) -> list[Record]:
 
 def _spoiled(report: Report, unfit: Mapping[str, str]) -> dict[str, str]:
     """Why blanks were spoiled, by chip: by the bureau, or because we reject the card."""
-    reasons = {chip_id: f"{one.reason}: {one.sentence}"[:REASON_LIMIT] for chip_id, one in report.spoiled.items()}
-    return reasons | {report.made[number].chip_id.hex(): reason for number, reason in unfit.items()}
+    return report.spoiled | {report.made[number]: reason for number, reason in unfit.items()}
 
 
-def _reject(
-    session: Session, ordered: Mapping[str, OrderedCard], reasons: Mapping[str, str], actor: Actor, now: datetime
-) -> None:
-    """Cards that are not coming: spoiled, so that their requests come first in the next plan."""
-    for number, reason in reasons.items():
-        one = ordered[number]
-        target = advance(ORDERED, one.state, OrderedEvent.REJECT)
-        chosen = update(BureauCard).where(BureauCard.id == one.row_id)
-        session.execute(chosen.values(state=target, reason=reason[:REASON_LIMIT]))
-        card = locked(session, Card, one.card_id)
-        if card.state in {CardState.WRITING, CardState.PREPARED}:
-            apply_event(session, card, CardEvent.SPOIL, actor=actor, reason=reason, now=now)
-
-
-def _finish(
-    session: Session, finished: Mapping[str, Finished], ordered: Mapping[str, OrderedCard], actor: Actor, now: datetime
-) -> None:
-    """Cards whose applet the bureau closed."""
-    for number, one in finished.items():
+def _finish(session: Session, finished: Mapping[str, str], ordered: Mapping[str, OrderedCard], now: datetime) -> None:
+    """Cards whose applet the bureau closed, with their chips."""
+    for number, chip_id in finished.items():
         card = ordered[number]
         target = advance(ORDERED, card.state, OrderedEvent.FINISH)
         session.execute(update(BureauCard).where(BureauCard.id == card.row_id).values(state=target))
-        facts = {"chip_id": one.chip_id.hex(), "kvn": present(session, Card, card.card_id).kvn, "resumed": False}
+        facts = {"chip_id": chip_id, "kvn": present(session, Card, card.card_id).kvn, "resumed": False}
         after = journal.last_number(session, card.card_id)
         session.execute(
             insert(JournalEntry),

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from issuance.bureau.order import CardOrder, ChipKeys
 from issuance.bureau.records import FileKind, Header, RecordWriter, Tag
 from issuance.bureau.sealed import VaultKey, sealing
-from issuance.keys.port import BureauKeyRequest, KeyPurpose, KeyRef, KeyState, Vault
+from issuance.keys.port import BureauKeyRequest, KeyPurpose, KeyRef, Vault
 from issuance.pki import security_batch
 from issuance.pki.signing import Signer
 from issuance.production.groups_writer import read_groupings
@@ -38,7 +38,7 @@ from uec.domain.bureau import (
 from uec.domain.lifecycle import ApplicationEvent, CardEvent, CardState, advance
 from uec.domain.permissions import Permission
 from uec.domain.stock import Place
-from uec.services import bureaux, stock_ledger
+from uec.services import bureau_masters, bureaux, stock_ledger
 from uec.services.bureau_orders import overlapping, parts, ranges_of, tell
 from uec.services.bureaux import Ready
 from uec.services.moves import move_all
@@ -82,17 +82,17 @@ class _Chip:
     transport: KeyRef
 
 
-def due(session: Session) -> list[tuple[int, str]]:
-    """Approved orders whose file is to be made, with their card profile."""
-    wanted = select(BureauOrder.id, Batch.profile).join(Batch, Batch.id == BureauOrder.batch_id)
-    found = session.execute(wanted.where(BureauOrder.state == OrderState.APPROVED).order_by(BureauOrder.id))
-    return [(order_id, profile) for order_id, profile in found]
+def due(session: Session) -> Sequence[int]:
+    """Approved orders whose file is to be made."""
+    wanted = select(BureauOrder.id).where(BureauOrder.state == OrderState.APPROVED)
+    return session.scalars(wanted.order_by(BureauOrder.id)).all()
 
 
 def send(session: Session, order_id: int, *, folder: Path, sender: Sender, actor: Actor, now: datetime) -> Path:
     """Make an approved order's file in the bureau's folder (`CODE/in`) and note it as sent; returns its path.
 
-    Raises `BureauNotReady`, `BureauRefused` (`unknown-lot`), `IllegalMove`, and what the vault raises; no file then.
+    Raises `BureauNotReady`, `BureauRefused` (`unknown-lot`, `one-master`), `IllegalMove`, and what the vault raises; no
+    file then.
     """
     actor.require(Permission.RELEASE_BATCH)
     row = locked(session, BureauOrder, order_id)
@@ -191,26 +191,11 @@ def _leave_out_barred(session: Session, row: BureauOrder, actor: Actor, now: dat
 
 def _fix_terms(session: Session, row: BureauOrder, sender: Sender) -> None:
     """Which keys the cards get; a second making of the file finds them decided."""
-    row.key_version = row.key_version or _master_for_bureaux(sender.vault)
+    row.key_version = row.key_version or bureau_masters.for_orders(sender.vault)
     row.kvn = sender.profile.secure_channel.kvn(row.key_version)
     if row.certificates is Certificates.ANSWER and row.pin_version is None:
         row.pin_version = sender.vault.active(KeyPurpose.PIN_MASTER).version
     session.flush()
-
-
-def _master_for_bureaux(vault: Vault) -> int:
-    """The version of the card master before the one in use, or that one where no earlier is left.
-
-    A hand-over moves a card of an older master to the one in use, so that what its bureau knows of it ends there.
-    """
-    active = vault.active(KeyPurpose.CARD_MASTER)
-    known = {info.ref: info for info in vault.describe(KeyPurpose.CARD_MASTER)}
-    earlier = (
-        info.ref.version
-        for info in known.values()
-        if info.state is KeyState.RETIRED and info.algorithm is known[active].algorithm
-    )
-    return max(earlier, default=active.version)
 
 
 def _write(

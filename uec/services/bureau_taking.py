@@ -7,7 +7,7 @@ before) is refused and recorded with its reason; nothing moves. A file may be gi
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,7 +31,7 @@ from uec.domain.bureau import (
     OrderState,
     PartnerState,
 )
-from uec.domain.lifecycle import ApplicationEvent, BatchEvent, BatchState, CardEvent, advance
+from uec.domain.lifecycle import ApplicationEvent, BatchEvent, BatchState, CardEvent, CardState, advance
 from uec.domain.permissions import Permission
 from uec.services import bureau_results, bureaux, stock_ledger
 from uec.services.bureau_checks import Measure
@@ -42,6 +42,7 @@ from uec.store import audit
 from uec.store.tables import Application, Batch, Bureau, BureauCard, BureauCertificate, BureauFile, BureauOrder, Card
 
 NAME_LIMIT, SENTENCE_LIMIT = 200, 500
+CLOCKS_APART = timedelta(days=1)
 Profiles = Callable[[str], CardProfile]
 NO_LIST = WeakKeyList()
 
@@ -113,7 +114,13 @@ def _measure(stream: BinaryIO, kept: BinaryIO, name: str) -> _File:
         size += len(piece)
         kept.write(piece)
     kept.seek(0)
-    return _File(Path(name).name[:NAME_LIMIT], digest.hexdigest(), size)
+    return _File(_plain(name), digest.hexdigest(), size)
+
+
+def _plain(name: str) -> str:
+    """A file's name as a database holds it; what a partner calls its files may be anything."""
+    storable = name.encode("utf-8", "replace").decode().replace("\0", "")
+    return Path(storable).name[:NAME_LIMIT]
 
 
 def _take(session: Session, stream: BinaryIO, file: _File, judge: _Judge, actor: Actor, now: datetime) -> Taken:
@@ -125,6 +132,7 @@ def _take(session: Session, stream: BinaryIO, file: _File, judge: _Judge, actor:
         file.header = found.header
         row = _order_of(session, found.header, certificate.bureau_id, file)
         _require_new(session, row, file, actor)
+        _require_clock(found.header, row, now)
         facts = _do(session, row, found, records, judge, actor, now)
         _record(session, file, FileOutcome.TAKEN, actor, now, facts=facts)
         session.commit()
@@ -155,7 +163,13 @@ def _require_in_use(certificate: BureauCertificate, now: datetime) -> None:
             f"The file is signed with a certificate that is {certificate.state}: ask for a file with the one in use.",
             finding="certificate-not-in-use",
         )
-    if not certificate.not_before <= now <= certificate.not_after:
+    if now < certificate.not_before:
+        raise BureauRefused(
+            f"The file is signed with a certificate that is valid from {certificate.not_before:%Y-%m-%d %H:%M} UTC on: "
+            "compare the clocks here and at the bureau, then take the file again.",
+            finding="certificate-not-yet",
+        )
+    if now > certificate.not_after:
         raise BureauRefused(
             f"The file is signed with a certificate that was valid until {certificate.not_after:%Y-%m-%d}: ask the "
             "bureau for a new certificate and a new file.",
@@ -172,9 +186,15 @@ def _order_of(session: Session, header: Header, bureau_id: int, file: _File) -> 
     if row is None or row.bureau_id != bureau_id:
         raise BureauRefused(f"This bureau has no order {header.order} of ours.", finding="unknown-order")
     file.order_id = row.id
-    if header.batch != present(session, Batch, row.batch_id).number:
+    batch = present(session, Batch, row.batch_id)
+    if header.batch != batch.number:
         raise BureauRefused(
             f"The file speaks of batch {header.batch}, another one than the order's.", finding="wrong-batch"
+        )
+    if header.profile != batch.profile:
+        raise BureauRefused(
+            f"The file speaks of cards of the profile {header.profile}, others than the order's.",
+            finding="wrong-profile",
         )
     if header.answers != row.digest:
         raise BureauRefused("The file speaks of another file than the order that was sent.", finding="wrong-order")
@@ -187,6 +207,17 @@ def _require_new(session: Session, row: BureauOrder, file: _File, actor: Actor) 
     ):
         raise BureauRefused("This very file was taken before: nothing is to be done.", finding="taken-before")
     stock_ledger.refuse_same(actor, row.drawn_by, did="drew the order up", now="take what comes back of it")
+
+
+def _require_clock(header: Header, row: BureauOrder, now: datetime) -> None:
+    """Raise `BureauRefused` for a file from before its order, or from after now, by more than clocks differ."""
+    earliest = (row.sent_at or now) - CLOCKS_APART
+    if not earliest <= header.made_at <= now + CLOCKS_APART:
+        raise BureauRefused(
+            f"The file says that it was made on {header.made_at:%Y-%m-%d %H:%M} UTC: compare the clocks here and at "
+            "the bureau, then take the file again.",
+            finding="wrong-clock",
+        )
 
 
 def _do(
@@ -235,7 +266,7 @@ def _begin(session: Session, row: BureauOrder, actor: Actor, now: datetime) -> N
     """The cards are being made from now on: cards before their batch, in the order of the hub."""
     ordered = select(BureauCard.card_id).where(BureauCard.order_id == row.id, BureauCard.state == OrderedState.ORDERED)
     move_all(session, Card, CardEvent.START_WRITING, Card.id.in_(ordered), actor=actor, now=now)
-    requests = select(Card.application_id).where(Card.id.in_(ordered))
+    requests = select(Card.application_id).where(Card.id.in_(ordered), Card.state == CardState.WRITING)
     move_all(session, Application, ApplicationEvent.PRODUCE, Application.id.in_(requests), actor=actor, now=now)
     batch = locked(session, Batch, row.batch_id)
     if batch.state is BatchState.RELEASED:

@@ -22,6 +22,7 @@ from uec.domain.actors import Actor
 from uec.domain.bureau import (
     PARTNER,
     BureauNotReady,
+    BureauRefused,
     CertificateUse,
     PartnerEvent,
     PartnerState,
@@ -33,6 +34,7 @@ from uec.domain.lifecycle import advance
 from uec.domain.permissions import Permission
 from uec.domain.stock import LOT_DIGITS
 from uec.domain.texts import typed
+from uec.services import bureau_masters
 from uec.services.rows import locked, present
 from uec.services.stock_ledger import refuse_same
 from uec.store import audit
@@ -210,13 +212,20 @@ def ready(session: Session, bureau_id: int, *, now: datetime) -> Ready:
     return Ready(bureau, recipient, bureau.transport_version)
 
 
+def ready_for_orders(session: Session, bureau_id: int, *, now: datetime) -> Ready:
+    """The same where keys are to be sent; raises `BureauRefused` too while only the card master in use is there."""
+    found = ready(session, bureau_id, now=now)
+    bureau_masters.require_known(session)
+    return found
+
+
 def partners(session: Session, *, now: datetime) -> list[Partner]:
     """The bureaux that can take orders now, as the planner knows them."""
     found = []
     for bureau in list_bureaux(session):
         try:
-            ready(session, bureau.id, now=now)
-        except BureauNotReady:
+            ready_for_orders(session, bureau.id, now=now)
+        except BureauRefused:
             continue
         found.append(Partner(bureau.code, bureau.name, bureau.cards_per_day))
     return found

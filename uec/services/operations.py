@@ -15,9 +15,7 @@ from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import InvalidInput, UecError
 from uec.domain.lifecycle import (
     OPERATION,
-    ApplicationEvent,
     BatchState,
-    CardEvent,
     CardState,
     OperationEvent,
     OperationKind,
@@ -26,13 +24,10 @@ from uec.domain.lifecycle import (
 )
 from uec.domain.permissions import Permission
 from uec.domain.stock import SubjectKind
-from uec.services import quality, quality_refusals
+from uec.services import barring, quality, quality_refusals
 from uec.services.bureau_custody import away, refuse_if_away
-from uec.services.cards import apply_event
 from uec.services.duties import Duty, refuse_second, refuse_second_in_batch
-from uec.services.moves import move
 from uec.services.operation_recovery import settle
-from uec.services.refusals import barred
 from uec.services.rows import locked, present
 from uec.services.twins import held
 from uec.services.views import OperationView
@@ -66,6 +61,9 @@ _DUTY = {
 }
 # Work that gives somebody a card, so that it is asked once more whether the person may have one.
 _GIVING = (OperationKind.PERSONALISE, OperationKind.HAND_OVER)
+# Work after which a card lies ready for its holder, and the states of a card that nobody has yet.
+_MAKING = (OperationKind.PERSONALISE, OperationKind.INSPECT)
+_UNGIVEN = (CardState.PREPARED, CardState.WRITING, CardState.PERSONALISED)
 _STATES = {
     OperationKind.PERSONALISE: (CardState.PREPARED, CardState.WRITING),
     OperationKind.INSPECT: (CardState.WRITING, CardState.PERSONALISED),
@@ -221,13 +219,19 @@ def show_progress(session: Session, operation_id: int, progress: Mapping[str, An
 def finish_operation(
     session: Session, operation_id: int, *, result: Mapping[str, Any], now: datetime, actor: Actor = HUB
 ) -> OperationView:
-    """Close an operation that did its work, and commit; sealed PINs are wiped."""
+    """Close an operation that did its work, and commit; sealed PINs are wiped.
+
+    One that made a card for somebody who was barred meanwhile fails, and its card is annulled.
+    """
     operation = locked(session, CardOperation, operation_id)
     operation.state = advance(OPERATION, operation.state, OperationEvent.FINISH)
     operation.result = dict(result)
     _end(session, operation, "finish", actor, now)
     return operation_view(operation)
 
+    if operation.kind in _MAKING and _end_if_barred(session, operation, now):
+        _fail(session, operation, barring.CODE, barring.SENTENCE, now, actor)
+        return operation_view(operation)
 
 def fail_operation(
     session: Session, operation_id: int, *, code: str, text: str, now: datetime, actor: Actor = HUB
@@ -329,22 +333,10 @@ def _in_doubt() -> ColumnElement[bool]:
 
 
 def _call_off_if_barred(session: Session, operation: CardOperation, now: datetime) -> bool:
-    barring = select(Application.id).join(Card, Card.application_id == Application.id)
-    barring = barring.where(Card.id == operation.card_id, barred())
-    if session.scalar(barring) is None:
+    if not _end_if_barred(session, operation, now):
         return False
     operation.state = advance(OPERATION, operation.state, OperationEvent.CANCEL)
-    operation.error_code = "uec.card_barred"
-    operation.error_text = "The person has died or refused to receive a card: put this card aside."
-    card = locked(session, Card, operation.card_id)
-    begun = card.state is CardState.WRITING
-    apply_event(
-        session, card, CardEvent.SPOIL if begun else CardEvent.ANNUL, actor=HUB, reason="refused or deceased", now=now
-    )
-    if begun:  # a spoiled card is made again; this one is not
-        application = locked(session, Application, card.application_id)
-        application.closed_at, application.remake = now, False
-        move(session, application, ApplicationEvent.WITHDRAW, actor=HUB, now=now)
+    operation.error_code, operation.error_text = barring.CODE, barring.SENTENCE
     _end(session, operation, "cancel", HUB, now, details={"error": "barred"})
     return True
 
@@ -365,6 +357,15 @@ def _end(
 ) -> None:
     operation.sealed_pins, operation.finished_at = None, now
     _tell(session, operation, action, actor, now, details)
+def _end_if_barred(session: Session, operation: CardOperation, now: datetime) -> bool:
+    """End the card of an operation when nobody may have it any more; whether that was so."""
+    card = locked(session, Card, operation.card_id)
+    if card.state not in _UNGIVEN or not barring.is_barred(session, card):
+        return False
+    barring.end_card(session, card, actor=HUB, now=now)
+    return True
+
+
     session.commit()
 
 

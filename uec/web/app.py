@@ -44,7 +44,7 @@ def create_app(
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(hours=12),
-        MAX_CONTENT_LENGTH=4 * partner_files.MEGABYTE,
+        MAX_CONTENT_LENGTH=partner_files.FORM_MB * partner_files.MEGABYTE,
         MAX_FORM_MEMORY_SIZE=partner_files.MEGABYTE // 2,
         WTF_CSRF_TIME_LIMIT=4 * 3600,
         WTF_CSRF_SSL_STRICT=https,

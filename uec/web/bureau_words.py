@@ -108,6 +108,21 @@ FINDINGS: Mapping[str, Text] = {
     "taken-before": _l("This very file was taken before; nothing is to be done."),
     "not-awaited": _l("Nothing of this kind is awaited for the order now."),
     "certificate-expired": _l("The bureau’s certificate has expired: ask for a new one."),
+    "certificate-not-yet": _l("The certificate it is signed with is not valid yet: compare the clocks here and there."),
+    "wrong-clock": _l("It was made long before its order, or lies in the future: compare the clocks here and there."),
+    "wrong-profile": _l("It speaks of cards of another profile than the order’s."),
+    "nothing-reported": _l("It reports nothing: ask the bureau for its results."),
+    "sent-twice": _l("It sends a card that was sent before, or one card twice."),
+    "sent-unmade": _l("It sends a card that was not made."),
+    "one-master": _l(
+        "There is no card master before the one in use, and a bureau must not know keys that cards keep: let "
+        "custodians make its next version."
+    ),
+    "order-stands": _l("The batch stands in an order to a bureau: cancel that order first."),
+    "being-made": _l("A bureau is making the cards of this batch: wait for what comes back."),
+    "not-for-us": _l("It is for somebody else."),
+    "no-answer": _l("The certificates of this order are written at hand-over."),
+    "nothing-to-answer": _l("No card of this order waits for certificates."),
     "certificate-not-in-use": _l("The certificate it is signed with is not in use."),
     "unknown-card": _l("It names a card that nobody ordered."),
     "reported-before": _l("It reports a card that was reported before."),

@@ -24,6 +24,7 @@ from uec.web import kept
 from uec.web.drafts import DraftChanged
 from uec.web.limits import TooManyAttempts
 from uec.web.texts import _
+from uec.web.partner_files import too_large
 from uec.web.wording import heading_of, sentence
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def page_texts(status: int) -> tuple[str, str]:
             _("Something in the request is missing or wrong"),
             _("Look at the list of errors, correct them and send it again."),
         ),
-        413: (_("The file is too large"), _("Choose a photo of at most 2 MB and send it again.")),
+        413: (_("The file is too large"), too_large()),
         429: (_("Too many attempts"), _("Wait a little and try again.")),
         500: (_("Something went wrong on our side"), _("Nothing was lost. Try again in a few minutes.")),
         503: (_("The service is not available now"), _("Nothing was lost. Try again in a few minutes.")),
@@ -84,7 +85,12 @@ def page_texts(status: int) -> tuple[str, str]:
 
 
 def _answer(
-    status: int, *, code: str, explanation: str | None = None, fields: Mapping[str, object] | None = None
+    status: int,
+    *,
+    code: str,
+    explanation: str | None = None,
+    fields: Mapping[str, object] | None = None,
+    finding: str | None = None,
 ) -> Response:
     heading, advice = page_texts(status)
     heading = heading_of(code) or heading
@@ -100,6 +106,7 @@ def _answer(
             errors=dict(fields or {}),
         )
         response.content_type = "application/problem+json"
+            **({"finding": finding} if finding else {}),
     elif request.headers.get("HX-Request"):
         response = make_response(
             render_template("parts/failure.html", heading=heading, explanation=explanation or advice)
@@ -123,7 +130,8 @@ def translate_errors(app: Flask) -> None:
         fields = error.facts.get("errors") if isinstance(error, errors.InvalidInput) else None
         # A locked account answers like a wrong password, so that nobody learns which logins exist.
         code = errors.SignInRefused.code if isinstance(error, errors.SignInRefused) else error.code
-        response = _answer(status, code=code, explanation=sentence(error), fields=fields)
+        finding = error.finding if isinstance(error, BureauRefused) else None
+        response = _answer(status, code=code, explanation=sentence(error), fields=fields, finding=finding)
         if isinstance(error, TooManyAttempts):
             response.headers["Retry-After"] = str(error.retry_after_s)
         return response

@@ -10,6 +10,7 @@ from uec.domain.lifecycle import CertificateState
 from uec.store.lengths import Length
 from uec.web import wording
 from uec.web.check_words import check_detail
+from uec.web.language import language
 from uec.web.plan_words import iso_day, thousands
 from uec.web.texts import _
 
@@ -112,6 +113,16 @@ def amount(length: Length) -> str:
 def use_filters(app: Flask) -> None:
     """Give the templates all of them by their names."""
     filters: tuple[Callable[..., object], ...] = (
+# What stands in quotes gets those of the second level for its own (Russian: „лапки“ within «ёлочки»).
+_QUOTES = {"ru": ("«", "»", str.maketrans("«»", "„“")), "en": ("“", "”", str.maketrans("“”", "‘’"))}
+
+
+def quoted(text: str | None) -> str:
+    """Put a name or a text into the quotes of the language, whatever quotes it has of its own."""
+    first, last, own = _QUOTES[language()]
+    return f"{first}{(text or '').translate(own)}{last}"
+
+
         card_number,
         check_detail,
         snils,
@@ -127,3 +138,4 @@ def use_filters(app: Flask) -> None:
         amount,
     )
     app.jinja_env.filters.update({one.__name__: one for one in filters})
+        quoted,

@@ -80,13 +80,16 @@ def test_an_order_on_pages(bureau: BureauOffice, people: People) -> None:
     order = f"{ORDERS}/orders/1"
     approved = people.send("releaser", f"{order}/approve", order)
     assert "Ждёт отправки" in approved and "Скачать файл" not in approved
-    assert people("releaser").get(f"{order}/file").status_code == 404
+    assert people("releaser").get(f"{order}/files/1").status_code == 404
     bureau.send(1)
     page = people("releaser").get(order).text
     assert "Скачать файл для бюро" in page and "BO-000001.p7m" in page
-    with people("releaser").get(f"{order}/file") as download:
+    with people("releaser").get(f"{order}/files/1") as download:
         assert download.data == (bureau.desk / "in" / "BO-000001.p7m").read_bytes()
-    assert people("planner").get(f"{order}/file").status_code == 403
+    assert people("planner").get(f"{order}/files/1").status_code == 403
+    assert "Скачать файл" not in people("planner").get(order).text
+    assert "Версия мастер-ключа карт" in page
+    assert "Чипов, ключи которых переданы" in people("security").get(f"{ORDERS}/{bureau.bureau_id}").text
 
 
 def test_files_brought_on_the_page(bureau: BureauOffice, people: People) -> None:

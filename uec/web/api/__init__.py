@@ -9,21 +9,23 @@ from flask import Flask
 from flask_smorest import Api
 from flask_wtf.csrf import CSRFProtect
 
-from uec.web.api import resources as _resources  # noqa: F401 - its routes are registered by their import
+from uec.web.api import bureaux as _bureaux  # noqa: F401 - their routes are registered by their import
+from uec.web.api import resources as _resources  # noqa: F401
 from uec.web.api import routes, schemas
 
 VERSION = "1.0"
 PROBLEM = "application/problem+json"
 ABOUT = """\
-Applications, cards, batches and lists of a regional universal electronic card.
+Applications, cards, batches, orders to outside bureaux and lists of a regional universal electronic card.
 
 **Who calls.** `POST /api/session` gives a token for login and password, good for half an hour and narrowed by
 `scopes`; send it as `Authorization: Bearer TOKEN`. Operations without a lock need none. Attempts are limited for each
 sender: 429 says so.
 
 **Refusals** are problems after RFC 9457 (`application/problem+json`): `code` is stable and for programs, `detail` is
-a sentence for people, `errors` names wrong fields. 401: no token, or it has ended; 403: it may not do this; 404: there
-is no such thing; 409: the state does not allow it; 422: fields are missing, unknown or of the wrong kind.
+a sentence for people, `errors` names wrong fields, `finding` says in one word what stands against a bureau's order
+or file. 401: no token, or it has ended; 403: it may not do this; 404: there is no such thing; 409: the state does not
+allow it; 413: too much at once; 422: fields are missing, unknown or of the wrong kind.
 
 **Lists** come in pages: `offset` and `limit` (at most 200) in, `rows` and `total` out.
 

@@ -71,6 +71,19 @@ def gives(status: int, schema: type[Schema] | Schema) -> Callable[[View], View]:
     return cast("Callable[[View], View]", blueprint.response(status, schema))
 
 
+def takes_file(content_type: str) -> Callable[[View], View]:
+    """Describe a body that is a file, which the view reads as it comes."""
+    shape = {"schema": {"type": "string", "contentMediaType": content_type}}
+    return cast(
+        "Callable[[View], View]", blueprint.doc(requestBody={"required": True, "content": {content_type: shape}})
+    )
+
+
+def gives_file(content_type: str, description: str) -> Callable[[View], View]:
+    """Describe an answer that is a file."""
+    return cast("Callable[[View], View]", blueprint.response(200, content_type=content_type, description=description))
+
+
 def at(rule: str, method: str = "GET", *, secured: bool = False) -> Callable[[View], View]:
     """Register a route, described as needing a token when `secured`."""
 

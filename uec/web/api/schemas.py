@@ -51,6 +51,7 @@ class ProblemOutput(Schema):
     instance = fields.String(metadata={"description": "the path that was asked for"})
     code = fields.String(metadata=told("stable, for programs", "uec.invalid_input"))
     errors = fields.Dict(keys=fields.String(), metadata={"description": "by place and field, where fields are wrong"})
+    finding = fields.String(metadata=told("what stands against a bureau's order or file, only there", "wrong-batch"))
 
 
 class SignInInput(Input):

@@ -1,6 +1,6 @@
 """Outside bureaux: partners and their certificates, orders with their reconciliation, files both ways."""
 
-from pathlib import Path
+from typing import BinaryIO, cast
 
 from flask import abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
@@ -11,22 +11,21 @@ from uec.domain.errors import InvalidInput, SamePerson, UecError
 from uec.domain.permissions import Permission
 from uec.domain.stock import StockRefused
 from uec.services import (
-    authority,
     bureau_drawing,
     bureau_lists,
+    bureau_masters,
     bureau_orders,
-    bureau_sending,
-    bureau_taking,
     bureaux,
     rules,
     stock_lists,
 )
 from uec.services.rows import present
 from uec.store.tables import Batch, Bureau
+from uec.web import bureau_files
 from uec.web.access import current_actor, needs
 from uec.web.bureau_words import FILE_KINDS, found, why
 from uec.web.context import database, now, office, reader
-from uec.web.paging import number, offset
+from uec.web.paging import PAGE_ROWS, number, offset
 from uec.web.partner_files import takes_partner_files
 from uec.web.stock_words import told as told_of_stock
 from uec.web.texts import _
@@ -49,9 +48,9 @@ def _refused(session: Session, error: UecError, back: str) -> ResponseReturnValu
     return redirect(back)
 
 
-def _ready(session: Session, bureau_id: int) -> str:
+def _missing(session: Session, bureau_id: int) -> str:
     try:
-        bureaux.ready(session, bureau_id, now=now())
+        bureaux.ready_for_orders(session, bureau_id, now=now())
     except BureauRefused as error:
         return _told(error)
     return ""
@@ -66,8 +65,8 @@ def bureaux_list() -> ResponseReturnValue:
     return render_template(
         "office/bureaux.html",
         partners=partners,
-        missing={one.id: _ready(session, one.id) for one in partners},
-        orders=bureau_lists.orders(session, offset=offset()),
+        missing={one.id: _missing(session, one.id) for one in partners},
+        orders=bureau_lists.orders(session, offset=offset(), limit=PAGE_ROWS),
         batches=bureau_lists.orderable_batches(session),
         ways=Certificates,
         limit_mb=office().settings.bureau_file_mb,
@@ -89,8 +88,9 @@ def bureau(bureau_id: int) -> ResponseReturnValue:
         row=row,
         certificates=certificates,
         names=stock_lists.names_of(session, (row.proposed_by, row.approved_by, *people)),
-        missing=_ready(session, bureau_id),
-        orders=bureau_lists.orders(session, bureau_id=bureau_id),
+        missing=_missing(session, bureau_id),
+        orders=bureau_lists.orders(session, bureau_id=bureau_id, offset=offset(), limit=PAGE_ROWS),
+        held=bureau_masters.held(session, bureau_id),
         uses=CertificateUse,
     )
 
@@ -160,7 +160,7 @@ def bureau_order(order_id: int) -> ResponseReturnValue:
         file_kinds=FILE_KINDS,
         found=found,
         why=why,
-        ready=_file_of(page) is not None,
+        here={one.id for one in page.files if bureau_files.made(page.bureau.code, one.name)},
     )
 
 
@@ -187,20 +187,15 @@ def bureau_order_step(order_id: int, what: str) -> ResponseReturnValue:
     return redirect(here)
 
 
-@blueprint.get("/bureaux/orders/<int:order_id>/file")
+@blueprint.get("/bureaux/orders/<int:order_id>/files/<int:file_id>")
 @needs(Permission.RELEASE_BATCH)
-def bureau_order_file(order_id: int) -> ResponseReturnValue:
-    """Give the signed and encrypted order to whoever takes it to the bureau."""
-    path = _file_of(bureau_lists.order_page(reader(), order_id))
+def bureau_order_file(order_id: int, file_id: int) -> ResponseReturnValue:
+    """Give a signed and encrypted order, or an answer, to whoever takes it to the bureau."""
+    page = bureau_lists.order_page(reader(), order_id)
+    path = bureau_files.made(page.bureau.code, bureau_lists.sent_file(reader(), order_id, file_id).name)
     if path is None:
         abort(404)
-    return send_file(path, mimetype="application/pkcs7-mime", as_attachment=True, download_name=path.name)
-
-
-def _file_of(page: bureau_lists.OrderPage) -> Path | None:
-    folder = office().settings.state_dir / "bureaux" / page.bureau.code / "in"
-    path = folder / f"{page.row.number}{bureau_sending.SUFFIX}"
-    return path if page.row.sent_at is not None and path.is_file() else None
+    return send_file(path, mimetype=bureau_files.CONTENT_TYPE, as_attachment=True, download_name=path.name)
 
 
 @blueprint.post("/bureaux/files")
@@ -212,17 +207,8 @@ def bring_bureau_file() -> ResponseReturnValue:
     if upload is None or not upload.filename:
         flash(_("Choose the file that the bureau gave."), "info")
         return redirect(back)
-    settings = office().settings
     try:
-        taken = bureau_taking.take(
-            session,
-            upload.stream,  # type: ignore[arg-type]
-            upload.filename,
-            profiles=lambda name: rules.card_profile(settings, name),
-            weak_keys=authority.weak_keys(settings)[0],
-            actor=current_actor(),
-            now=now(),
-        )
+        taken = bureau_files.take(cast("BinaryIO", upload.stream), upload.filename)
     except REFUSALS as error:
         return _refused(session, error, back)
     order = bureau_lists.find_order(session, taken.order)
