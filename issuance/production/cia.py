@@ -12,7 +12,8 @@ from functools import lru_cache
 
 from card_io import tlv
 from card_io.applets.uec.layout import CIA_AID, Fid
-from issuance.production.profile import Access, CardProfile, DataGroup, KeySlot, KeyUse, PinProfile
+from issuance.production.pin_profile import PinProfile
+from issuance.production.profile import Access, CardProfile, DataGroup, KeySlot, KeyUse
 
 SEQUENCE, INTEGER, BIT_STRING, OCTET_STRING, ENUMERATED, UTF8 = 0x30, 0x02, 0x03, 0x04, 0x0A, 0x0C
 CONTEXT_0, CONTEXT_1 = 0xA0, 0xA1

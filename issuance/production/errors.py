@@ -262,6 +262,24 @@ class PinRefused(ProductionError):
         )
 
 
+class UnblockRefused(ProductionError):
+    """The card refused the code that unblocks it; `tries_left` says how many tries remain, 0 that it is blocked."""
+
+    code = "unblock-refused"
+    name: str
+    tries_left: int
+
+    def __init__(self, name: str, tries_left: int) -> None:
+        """Name the code, never its value."""
+        super().__init__(
+            f"The code does not fit this card; {tries_left} tries are left. Let the holder type it again."
+            if tries_left
+            else "The code that unblocks this card is blocked itself. Replace the card.",
+            name=name,
+            tries_left=tries_left,
+        )
+
+
 class UnfitPin(ProductionError):
     """A PIN the holder may not choose; `reason` is `digits`, `length` or `trivial`."""
 

@@ -54,7 +54,8 @@ class InspectionJob:
 class HandOverJob:
     """One card to hand over; `card_key` is the public half of its card-authentication key (DER).
 
-    `pins` are those the holder has chosen, by name. `journal` as in `CardJob`.
+    `pins` are those the holder has chosen, by name, and what the holder's letter will say of each unblock code.
+    `journal` as in `CardJob`.
     """
 
     card_number: str
@@ -71,3 +72,28 @@ class HandedOver:
     card_number: str
     chip_id: str
     resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnblockJob:
+    """One PIN of a card in use to set anew; `card_key` and `journal` as in `HandOverJob`.
+
+    `pin` names it, `new` is what the holder has chosen, `code` what the holder's letter says: None where there is none.
+    """
+
+    card_number: str
+    chip_id: str
+    card_key: bytes
+    pin: str
+    new: Secret = field(repr=False)
+    code: Secret | None = field(default=None, repr=False)
+    journal: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unblocked:
+    """The PIN is the one that the holder has chosen, with all its tries."""
+
+    card_number: str
+    chip_id: str
+    pin: str

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from issuance.production.bundle import Record, RecordKind
+from issuance.production.pin_profile import Keeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,12 @@ class Journal:
         if not isinstance(keys, dict):
             raise TypeError("the journal entry keys_made holds no mapping")
         return {str(slot): bytes.fromhex(str(key)) for slot, key in keys.items()}
+
+    def kept(self, code: str, *, by: RecordKind = RecordKind.PIN_CHANGED) -> Keeping | None:
+        """Who keeps an unblock code of the card, `by` the last entry of a kind; None while it is the transport one."""
+        record = self._last(by)
+        kept = record.facts.get("kept", {}) if record else {}
+        return Keeping(kept[code]) if isinstance(kept, Mapping) and code in kept else None
 
     def _last(self, *kinds: RecordKind) -> Record | None:
         return next((record for record in reversed(self._records) if record.kind in kinds), None)

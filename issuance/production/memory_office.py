@@ -33,7 +33,7 @@ from issuance.production.bundle import (
     WhoIs,
 )
 from issuance.production.errors import ChipTaken
-from issuance.production.job import CardJob, HandOverJob, InspectionJob, Random
+from issuance.production.job import CardJob, HandOverJob, InspectionJob, Random, UnblockJob
 from issuance.production.journal import Journal
 from issuance.production.profile import CardProfile
 
@@ -109,6 +109,12 @@ class MemoryOffice:
         card = self.cards[number]
         card_key = Journal(card.journal).public_keys[self.profile.card_key.name]
         return HandOverJob(number, card.chip_id, card_key, pins, tuple(card.journal))
+
+    def unblocking(self, number: str, pin: str, new: Secret, code: Secret | None) -> UnblockJob:
+        """The order to give a PIN of a card in use another value."""
+        card = self.cards[number]
+        card_key = Journal(card.journal).public_keys[self.profile.card_key.name]
+        return UnblockJob(number, card.chip_id, card_key, pin, new, code, tuple(card.journal))
 
     def desk(self, number: str) -> "Desk":
         """The port for one card's session."""

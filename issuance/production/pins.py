@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from card_io.secret import Secret
 from issuance.production.errors import UnfitPin
-from issuance.production.profile import CardProfile, PinProfile
+from issuance.production.pin_profile import PinProfile
+from issuance.production.profile import CardProfile
 
 
 def pin_problem(pin: PinProfile, value: str) -> str | None:
@@ -19,11 +20,23 @@ def pin_problem(pin: PinProfile, value: str) -> str | None:
 
 
 def check_chosen_pins(profile: CardProfile, pins: Mapping[str, Secret]) -> None:
-    """Refuse (`UnfitPin`) when a PIN the holder must choose is missing or unfit, or is none to choose."""
-    wanted = {pin.name: pin for pin in profile.pins if pin.chosen_by_holder}
-    for name in wanted.keys() | pins.keys():
-        if name not in wanted or name not in pins:
-            raise UnfitPin(name, "length")
-        problem = pin_problem(wanted[name], pins[name].reveal().decode("ascii", errors="replace"))
-        if problem:
-            raise UnfitPin(name, problem)
+    """Refuse (`UnfitPin`) when a PIN that the holder must choose, or an unblock code, is missing, unfit or unknown.
+
+    Of an unblock code only its presence is looked at: it is drawn, and may be any digits.
+    """
+    chosen, drawn = {pin.name for pin in profile.chosen_pins}, {code.name for code in profile.unblock_codes}
+    for name in sorted((chosen | drawn) ^ pins.keys()):
+        raise UnfitPin(name, "length")
+    for name in sorted(chosen):
+        check_chosen_pin(profile, name, pins[name])
+
+
+def check_chosen_pin(profile: CardProfile, name: str, value: Secret) -> PinProfile:
+    """The PIN of this name; `UnfitPin` when the holder may not choose this value, or it is none to choose."""
+    pin = next((pin for pin in profile.chosen_pins if pin.name == name), None)
+    if pin is None:
+        raise UnfitPin(name, "length")
+    problem = pin_problem(pin, value.reveal().decode("ascii", errors="replace"))
+    if problem:
+        raise UnfitPin(name, problem)
+    return pin

@@ -19,6 +19,7 @@ from issuance.keys import diversification
 from issuance.keys.port import AesForm
 from issuance.pki.profiles import shipped_profiles
 from issuance.production.errors import InvalidProfile
+from issuance.production.pin_profile import PinProfile, check_pins
 from issuance.production.typed_toml import MisshapenTable, read_table
 
 LEVELS = (0x03, 0x13, 0x33)
@@ -154,28 +155,6 @@ class TokenProfile:
 
 
 @dataclass(frozen=True, slots=True)
-class PinProfile:
-    """A PIN: `reference` as in P2 of VERIFY, digits `min_digits`..`max_digits`, `tries` before it is blocked.
-
-    `transport_digits` is the length of the random PIN the card is made with; `unblocked_by` names the PIN that resets
-    this one; `each_use` asks for the PIN before every use of a key it guards. `tries_told` is false where the card
-    tells the tries left to no one.
-    """
-
-    name: str
-    label: str
-    reference: int
-    min_digits: int
-    max_digits: int
-    transport_digits: int
-    tries: int
-    unblocked_by: str = ""
-    chosen_by_holder: bool = False
-    each_use: bool = False
-    tries_told: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class KeySlot:
     """A key pair made on the card, and its certificate's file; `pin` is empty for a key that needs none.
 
@@ -265,6 +244,16 @@ class CardProfile:
         return self.piv is None or station in self.piv.trusted_stations
 
     @property
+    def chosen_pins(self) -> tuple[PinProfile, ...]:
+        """Those that the holder chooses."""
+        return tuple(pin for pin in self.pins if pin.chosen_by_holder)
+
+    @property
+    def unblock_codes(self) -> tuple[PinProfile, ...]:
+        """Those that unblock others, and get a new value when the card becomes its holder's."""
+        return tuple(pin for pin in self.pins if pin.after_hand_over is not None)
+
+    @property
     def card_key(self) -> KeySlot:
         """The key that answers a challenge without any PIN: the proof against clones."""
         return next(key for key in self.keys if key.use is KeyUse.INTERNAL_AUTHENTICATE)
@@ -304,10 +293,7 @@ def _check_numbers(profile: CardProfile, refuse_if: Callable[[bool, str, str], N
         refuse_if(key.certificate_fid not in identifiers, f"{place}.certificate_fid", named)
         refuse_if(not 1 <= key.reference <= 0xFF, f"{place}.reference", "must be 0x01 to 0xFF")
         refuse_if(key.certificate_profile not in _certified(), f"{place}.certificate_profile", "there is none of it")
-    for pin in profile.pins:
-        refuse_if(not 1 <= pin.reference <= 0xFF, f"pins.{pin.name}.reference", "must be 0x01 to 0xFF")
-        orphan = pin.chosen_by_holder and not pin.unblocked_by
-        refuse_if(orphan, f"pins.{pin.name}.unblocked_by", "is needed: a torn hand-over is finished by it")
+    check_pins(profile.pins, refuse_if)
     for group in profile.data_groups:
         place = f"data_groups.{group.name}"
         refuse_if(group.fid not in identifiers, f"{place}.fid", named)
@@ -362,12 +348,6 @@ def _check_contents(profile: CardProfile, file_name: str, refuse_if: Callable[[b
     for group in profile.data_groups:
         known = group.read is Access.ALWAYS or group.read.value in pins
         refuse_if(not known, f"data_groups.{group.name}.read", f"there is no PIN {group.read.value!r}")
-    for pin in profile.pins:
-        place = f"pins.{pin.name}"
-        lengths = 4 <= pin.min_digits <= pin.transport_digits <= pin.max_digits <= 16
-        refuse_if(not lengths, place, "lengths must run from 4 to at most 16 digits, the transport length among them")
-        refuse_if(not 1 <= pin.tries <= 15, place, "tries must be 1 to 15")
-        refuse_if(bool(pin.unblocked_by) and pin.unblocked_by not in pins, place, "is unblocked by a PIN not there")
 
 
 def _check_applet(profile: CardProfile, refuse_if: Callable[[bool, str, str], None]) -> None:

@@ -54,12 +54,14 @@ from uec.services import (
     production_office,
     rules,
     staff,
+    unblock_letters,
 )
 from uec.services.card_sessions import Desk, Runner, anchors_of, do_operation
 from uec.services.forms import ApplicationForm
 from uec.services.installation import Administrator, TransportKey, install
 from uec.services.journal_writer import JournalWriter
 from uec.services.register import import_municipalities, import_register
+from uec.services.unblock_letters import LetterBox
 from uec.settings import Settings, settings_from
 from uec.store.engine import make_engine, session_factory
 from uec.store.tables import Application, Card, Resident
@@ -69,6 +71,7 @@ CARDS, RUNS = 40, 3
 QUICK_CARDS, QUICK_RUNS = 8, 1
 MAKER_KEY = bytes(range(0x40, 0x50))
 PINS = {"pin1": Secret(b"4815"), "pin2": Secret(b"162342")}
+LETTERS = LetterBox(secrets.token_bytes(32), secrets.token_bytes)
 # Application and decision; writing claimed, the intents of four bundles, the outcome of the inspection; the hand-over
 # asked for, claimed, its intents, its outcome.
 DURABLE_MOMENTS = 12
@@ -279,7 +282,8 @@ class Line:
         operator = self.actor("operator2")
         with self.sessions() as session:
             number = session.get_one(Card, card_id).number
-            sealed = seal_pins(self.desk.sealing_key.public_key, PINS, card_number=number)
+            letter = unblock_letters.draw(session, card_id, box=LETTERS, settings=self.settings, now=now())
+            sealed = seal_pins(self.desk.sealing_key.public_key, PINS | letter, card_number=number)
             handover.request(
                 session, card_id, actor=operator, station_id=None, reader=None, sealed_pins=sealed,
                 holder_checked=True, now=now(),

@@ -18,15 +18,29 @@ from tests.support.line import UEC_PROFILE, blank_card, slot_of
 from tests.support.office import NOW, POLICY, RULES, Office, form, open_office
 from uec.domain.actors import system_actor
 from uec.domain.lifecycle import ApplicationState, OperationKind, Route
-from uec.services import authority, batches, decision, handover, operations, preparation, production_office, rules
+from uec.services import (
+    authority,
+    batches,
+    decision,
+    handover,
+    operations,
+    preparation,
+    production_office,
+    rules,
+    unblock_letters,
+)
 from uec.services.card_sessions import Desk, anchors_of, do_operation
 from uec.services.intake import submit_application
+from uec.services.unblock_letters import LetterBox
 from uec.services.views import OperationView
 from uec.settings import Settings
 from uec.store.tables import Application, Card
 
 SETTINGS = Settings(profile_dir=UEC_PROFILE.parent)
 PINS = {"pin1": Secret(b"2846"), "pin2": Secret(b"193752")}
+LETTER = {"krp": Secret(b"40718265")}
+"""What a letter says, where a test seals PINs itself and prints none."""
+LETTERS = LetterBox(bytes(range(32)), random.Random(13).randbytes)
 
 
 @dataclass
@@ -52,6 +66,7 @@ class CardOffice:
     desk: Desk
     clock: Clock
     chips: dict[int, VirtualCard] = field(default_factory=dict)
+    letters: LetterBox = LETTERS
 
     def approve_applicants(self, *people: int, point: int = 0) -> list[int]:
         """Applications taken at a window and approved; their ids. What the registers say is written straight in."""
@@ -136,7 +151,8 @@ class CardOffice:
         """Hand a card over by another operator than the one who took the application."""
         with self.sessions() as session:
             number = session.get_one(Card, card_id).number
-            sealed = seal_pins(self.desk.sealing_key.public_key, pins, card_number=number)
+            letter = unblock_letters.draw(session, card_id, box=self.letters, settings=SETTINGS, now=self.clock())
+            sealed = seal_pins(self.desk.sealing_key.public_key, pins | letter, card_number=number)
             handover.request(
                 session,
                 card_id,

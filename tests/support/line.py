@@ -16,23 +16,28 @@ from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
 from issuance.pki.config import CaConfig
 from issuance.pki.hierarchy import create_hierarchy
 from issuance.pki.signing import Signer
+from issuance.production import codes
 from issuance.production.anchors import Anchors
 from issuance.production.datagroups import Fact, build_data_groups
 from issuance.production.drivers import run_local
 from issuance.production.handover import hand_over
 from issuance.production.inspect import inspect
-from issuance.production.job import HandedOver, PersonalisedCard
+from issuance.production.job import HandedOver, PersonalisedCard, Unblocked
 from issuance.production.judge import CardReport
 from issuance.production.memory_office import MemoryOffice
 from issuance.production.personalise import personalise
+from issuance.production.pin_profile import Keeping
 from issuance.production.profile import CardProfile, load_profile
 from issuance.production.relay import OpenedSlot
 from issuance.production.transcript import Transcript
+from issuance.production.unblock import unblock
 from tests.support.keys import NOW, TRANSPORT_MASTER, make_vault
 
 UEC_PROFILE = Path(__file__).parents[2] / "config" / "profiles" / "uec.toml"
 PIV_PROFILE = UEC_PROFILE.with_name("piv.toml")
 HOLDER_PINS = {"pin1": Secret(b"1937"), "pin2": Secret(b"604815")}
+LETTER = Secret(b"40718265")
+"""What the holder's letter says: the unblock code, or the holder's share of it."""
 BATCH = "B-0001"
 
 
@@ -104,8 +109,31 @@ class Line:
         """Run one hand-over."""
         chosen = {pin.name for pin in self.profile.pins if pin.chosen_by_holder}
         pins = HOLDER_PINS if self.profile.piv is None else {"pin1": HOLDER_PINS["pin2"]}
-        job = self.office.handover(number, {name: pins[name] for name in chosen})
+        letter = {code.name: LETTER for code in self.profile.unblock_codes}
+        job = self.office.handover(number, {name: pins[name] for name in chosen} | letter)
         talk = hand_over(job, self.profile, random=self.randomness.randbytes)
+        return run_local(talk, slot_of(card), self.office.desk(number), transcript=transcript)
+
+    def code(self, number: str) -> Secret:
+        """The unblock code of a card that was handed over, put together from its letter as the office does."""
+        (code,) = self.profile.unblock_codes
+        master = self.office.vault.active(KeyPurpose.PIN_MASTER)
+        kept = {code.name: code.after_hand_over or Keeping.PRINTED}
+        derived = self.office.vault.transport_pins(master, number, codes.shares_wanted([code], kept))
+        return codes.whole(code, LETTER, kept=kept[code.name], derived=derived)
+
+    def unblock(
+        self,
+        number: str,
+        card: VirtualCard,
+        pin: str,
+        new: Secret,
+        *,
+        code: Secret | None = LETTER,
+        transcript: Transcript | None = None,
+    ) -> Unblocked:
+        """Let the holder set one PIN anew by what the letter says."""
+        talk = unblock(self.office.unblocking(number, pin, new, code), self.profile, random=self.randomness.randbytes)
         return run_local(talk, slot_of(card), self.office.desk(number), transcript=transcript)
 
 

@@ -28,6 +28,7 @@ from uec.services import (
     intake,
     operations,
     points,
+    unblock_letters,
 )
 from uec.services.forms import ApplicationForm
 from uec.services.rules import batch_rules
@@ -184,13 +185,16 @@ class Desks:
     def _hand_over_in(self, card_id: int, lane: int) -> None:
         with self._sessions() as session:
             number = session.get_one(Card, card_id).number
+            letter = unblock_letters.draw(
+                session, card_id, box=self._office.letter_box(), settings=self._office.settings, now=self._office.now()
+            )
             operation_id = handover.request(
                 session,
                 card_id,
                 actor=self._office.actor("operator2"),
                 station_id=self._hands.station_id,
                 reader=self._hands.reader(lane),
-                sealed_pins=self._hands.seal(PINS, number),
+                sealed_pins=self._hands.seal(PINS | letter, number),
                 holder_checked=True,
                 now=self._office.now(),
             )

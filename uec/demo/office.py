@@ -17,8 +17,11 @@ from uec.domain.actors import Actor
 from uec.domain.errors import UecError
 from uec.services import authority, production_office, rules, schedule, staff, stations
 from uec.services.card_sessions import Desk, anchors_of
+from uec.services.unblock_letters import LetterBox
 from uec.settings import Settings
 from uec.store.engine import reading
+from uec.web import letters
+from uec.web.context import load_key
 
 WAIT_S = 90.0
 POLL_S = 0.1
@@ -42,6 +45,10 @@ class DemoOffice:
     def now(self) -> datetime:
         """The present moment."""
         return datetime.now(UTC)
+
+    def letter_box(self) -> LetterBox:
+        """What the office's web process keeps letters with."""
+        return letters.box_of(load_key(self.settings.secret_key_file), token_bytes)
 
     def actor(self, login: str) -> Actor:
         """A member of staff, as signed in; raises `NotFound` for a login that is not there."""

@@ -162,6 +162,7 @@ class OperationKind(StrEnum):
     READ = "READ"
     REKEY = "REKEY"
     TERMINATE = "TERMINATE"
+    UNBLOCK = "UNBLOCK"
 
 
 class CheckOutcome(StrEnum):

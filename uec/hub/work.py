@@ -33,6 +33,7 @@ from uec.services import authority, operations
 from uec.services.applicant_secret import RandomBytes
 from uec.services.card_sessions import Desk, anchors_of, do_operation
 from uec.services.journal_writer import JournalWriter
+from uec.services.operation_recovery import SEALED
 from uec.services.production_office import Bench
 from uec.services.rules import card_profile
 from uec.services.views import OperationView
@@ -125,7 +126,7 @@ def perform(workshop: Workshop, operation: OperationView, link: StationLink, rea
     except StoreUnavailable:
         raise
     except StationGone:
-        if operation.kind is not OperationKind.HAND_OVER:
+        if operation.kind not in SEALED:
             raise
         # The holder waits at the window, and the PINs are sealed to this hub.
         fail(

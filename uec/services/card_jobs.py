@@ -10,9 +10,11 @@ from card_io.secret import Secret
 from issuance.keys.port import KeyPurpose, Vault
 from issuance.pki import security_batch
 from issuance.production.bundle import RecordKind
+from issuance.production.errors import UnfitPin
 from issuance.production.groups_writer import read_groupings
-from issuance.production.job import CardJob, HandOverJob, InspectionJob
+from issuance.production.job import CardJob, HandOverJob, InspectionJob, UnblockJob
 from issuance.production.journal import Journal
+from issuance.production.profile import CardProfile
 from uec.domain.errors import NotFound
 from uec.services import journal
 from uec.services.rows import present
@@ -62,6 +64,24 @@ def hand_over_job(session: Session, card_id: int, *, card_key_slot: str, pins: d
         chip_id=_chip_of(card),
         card_key=Journal(records).public_keys[card_key_slot],
         pins=pins,
+        journal=records,
+    )
+
+
+def unblock_job(session: Session, card_id: int, *, profile: CardProfile, typed: Mapping[str, Secret]) -> UnblockJob:
+    """The order to set a PIN anew; `typed` holds its new value by its name, and what the holder's letter says."""
+    card = present(session, Card, card_id)
+    records = journal.records(session, card_id)
+    pin = next((pin for pin in profile.chosen_pins if pin.name in typed), None)
+    if pin is None:
+        raise UnfitPin("", "length")
+    return UnblockJob(
+        card_number=card.number,
+        chip_id=_chip_of(card),
+        card_key=Journal(records).public_keys[profile.card_key.name],
+        pin=pin.name,
+        new=typed[pin.name],
+        code=typed.get(pin.unblocked_by),
         journal=records,
     )
 

@@ -12,22 +12,26 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from card_io.errors import CardError
+from card_io.secret import Secret
 from issuance.errors import IssuanceError
 from issuance.keys.port import KeyPurpose
 from issuance.production.anchors import Anchors
 from issuance.production.asking import Talk
 from issuance.production.check import look
+from issuance.production.errors import UnblockRefused
 from issuance.production.handover import hand_over
 from issuance.production.inspect import inspect
-from issuance.production.job import HandedOver
+from issuance.production.job import HandedOver, Unblocked
 from issuance.production.judge import CardReport
 from issuance.production.make import make
 from issuance.production.office import OfficePort
 from issuance.production.rekey import RekeyedCard, RekeyJob, rekey
 from issuance.production.sealing import SealingKey, open_pins
 from issuance.production.terminate import Terminated, terminate
+from issuance.production.unblock import unblock
 from uec.domain.errors import StoreUnavailable, UecError
 from uec.domain.lifecycle import OperationKind
 from uec.services import authority, card_jobs, key_rotation, operations
@@ -91,8 +95,11 @@ def do_operation(desk: Desk, operation: OperationView, run: Runner) -> Operation
     except StoreUnavailable:
         raise
     except (IssuanceError, CardError, UecError) as error:
+        told = {"tries_left": error.tries_left} if isinstance(error, UnblockRefused) else None
         with bench.sessions() as session:
-            return operations.fail_operation(session, operation.id, code=error.code, text=str(error), now=bench.clock())
+            return operations.fail_operation(
+                session, operation.id, code=error.code, text=str(error), result=told, now=bench.clock()
+            )
 
 
 def _personalise(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
@@ -128,9 +135,8 @@ def _hand_over(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, 
     bench, card_id = desk.bench, _card_id(operation)
     with reading(bench.sessions) as session:
         card = present(session, Card, card_id)
-        sealed = present(session, CardOperation, operation.id).sealed_pins or b""
+        pins = _typed(session, desk, operation.id, card.number)
         receipt = present(session, Application, card.application_id).number
-    pins = open_pins(desk.sealing_key, sealed, card_number=card.number)
 
     def start() -> Talk[HandedOver]:
         # A card whose keys are of an older master gets the newest ones while it lies here.
@@ -142,6 +148,26 @@ def _hand_over(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, 
 
     done = run(start)
     return {"chip_id": done.chip_id, "card_number": done.card_number, "receipt": receipt, "resumed": done.resumed}
+
+
+def _unblock(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
+    bench, card_id = desk.bench, _card_id(operation)
+    with reading(bench.sessions) as session:
+        typed = _typed(session, desk, operation.id, present(session, Card, card_id).number)
+
+    def start() -> Talk[Unblocked]:
+        with reading(bench.sessions) as session:
+            job = card_jobs.unblock_job(session, card_id, profile=bench.profile, typed=typed)
+        return unblock(job, bench.profile, random=bench.random)
+
+    done = run(start)
+    return {"chip_id": done.chip_id, "card_number": done.card_number, "pin": done.pin}
+
+
+def _typed(session: Session, desk: Desk, operation_id: int, card_number: str) -> dict[str, Secret]:
+    """What the holder has typed at the window, and what the letter says, by name."""
+    sealed = present(session, CardOperation, operation_id).sealed_pins or b""
+    return open_pins(desk.sealing_key, sealed, card_number=card_number)
 
 
 def _rekey(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
@@ -219,4 +245,5 @@ _WORK: Mapping[OperationKind, Callable[[Desk, OperationView, _Run], Mapping[str,
     OperationKind.READ: _read,
     OperationKind.REKEY: _rekey,
     OperationKind.TERMINATE: _terminate,
+    OperationKind.UNBLOCK: _unblock,
 }

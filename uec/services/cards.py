@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from issuance.pki.crl import RevocationReason
@@ -27,7 +27,7 @@ from uec.services.intake import replace_application
 from uec.services.moves import move, move_all
 from uec.services.rows import locked, present
 from uec.services.views import Receipt
-from uec.store.tables import Application, Card
+from uec.store.tables import Application, Card, UnblockLetter
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,9 @@ def expire_due(session: Session, *, today: date, now: datetime) -> int:
     ready = (Application.state == ApplicationState.READY, Application.id.in_(unclaimed))
     move_all(session, Application, ApplicationEvent.WITHDRAW, *ready, actor=CLOCK, now=now, values=ended)
     expired = move_all(session, Card, CardEvent.EXPIRE, over, actor=CLOCK, now=now, values={"ended_at": now})
+    over_now = select(Card.id).where(Card.state == CardState.EXPIRED)
+    unprinted = UnblockLetter.sealed.is_not(None)
+    session.execute(update(UnblockLetter).where(unprinted, UnblockLetter.card_id.in_(over_now)).values(sealed=None))
     session.commit()
     return len(expired)
 
@@ -144,6 +147,7 @@ def apply_event(session: Session, card: Card, event: CardEvent, *, actor: Actor,
         stock_cards.spoiled(session, card, reason=reason, actor=actor, now=now)
     if consequence.ends:
         card.ended_at = now
+        session.execute(update(UnblockLetter).where(UnblockLetter.card_id == card.id).values(sealed=None))
     if had_certificates and consequence.certificates:
         _certificates(session, card, consequence.certificates, now)
     if had_certificates and consequence.stop_list:

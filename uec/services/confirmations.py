@@ -1,4 +1,4 @@
-"""The numbered paper that a resident takes home: of a refusal, or of the choice of a bank (210-FZ, article 26)."""
+"""The paper that a resident takes home: of a refusal or the choice of a bank (210-FZ, article 26), or with a code."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,20 +15,24 @@ MARGIN_MM, LINE_MM = 25.0, 7.0
 
 @dataclass(frozen=True)
 class Paper:
-    """What stands on it: a heading, the number in large, lines of (what, value), and sentences below."""
+    """What stands on it: a heading, the number in large, lines of (what, value), and sentences below.
+
+    The file is called `title`, else by heading and number.
+    """
 
     heading: str
     number: str
     office: str
     facts: Sequence[tuple[str, str]]
     sentences: Sequence[str]
+    title: str = ""
 
 
 def pdf(paper: Paper, fonts: Path, *, language: str, now: datetime) -> bytes:
     """One sheet of A4; `fonts` is the folder of the typeface. Raises `NoFont` when it is not there."""
     sheet = FPDF(unit="mm", format="A4")
     sheet.set_creation_date(now)
-    sheet.set_title(f"{paper.heading} {paper.number}")
+    sheet.set_title(paper.title or f"{paper.heading} {paper.number}")
     sheet.set_lang(language)
     for style, weight in (("", Weight.REGULAR), ("B", Weight.BOLD)):
         sheet.add_font("face", style=style, fname=typeface(fonts, weight).path)

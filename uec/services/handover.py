@@ -1,7 +1,7 @@
 """Hands a card over: holder checked, card challenged, and the holder's own PINs replace those of transport.
 
 The PINs come sealed to the hub's key (`issuance.production.sealing`) and are wiped when the operation ends; neither the
-web process nor the database can read them.
+web process nor the database can read them. With them comes what the holder's letter will say (`unblock_letters`).
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from issuance.production.pin_profile import PinProfile
 from issuance.production.pins import pin_problem
-from issuance.production.profile import PinProfile
 from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import OperationKind
@@ -62,7 +62,7 @@ def request(
 def chosen_pins(session: Session, card_id: int, *, settings: Settings) -> tuple[str, ...]:
     """Which PINs the holder of this card chooses, by its profile: `pin1`, and `pin2` where there is one."""
     profile = card_profile(settings, present(session, Card, card_id).profile)
-    return tuple(pin.name for pin in profile.pins if pin.chosen_by_holder)
+    return tuple(pin.name for pin in profile.chosen_pins)
 
 
 def pin_errors(pins: Mapping[str, str], *, policy: Policy) -> dict[str, str]:

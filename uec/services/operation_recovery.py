@@ -11,7 +11,15 @@ from uec.domain.lifecycle import OPERATION, OperationEvent, OperationKind, advan
 from uec.services.rows import present
 from uec.store.tables import Application, Card, CardOperation, JournalEntry
 
-_PROOFS = (RecordKind.INSPECTED, RecordKind.HANDED_OVER, RecordKind.SCRAPPED, RecordKind.TERMINATED)
+SEALED = (OperationKind.HAND_OVER, OperationKind.UNBLOCK)
+"""Work with a holder's PINs, which are sealed to one hub: no other one can go on with it."""
+_PROOFS = (
+    RecordKind.INSPECTED,
+    RecordKind.HANDED_OVER,
+    RecordKind.UNBLOCKED,
+    RecordKind.SCRAPPED,
+    RecordKind.TERMINATED,
+)
 """Journal entries after which an operation has nothing more to do."""
 
 
@@ -21,7 +29,7 @@ def settle(session: Session, operation: CardOperation, now: datetime) -> None:
         JournalEntry.operation_id == operation.id, JournalEntry.kind.in_([kind.value for kind in _PROOFS])
     )
     proof = session.scalars(proofs.order_by(JournalEntry.seq.desc()).limit(1)).first()
-    if proof is None and operation.kind is not OperationKind.HAND_OVER:
+    if proof is None and operation.kind not in SEALED:
         operation.state = advance(OPERATION, operation.state, OperationEvent.RELEASE)
         operation.started_at = operation.hub_id = None
         return

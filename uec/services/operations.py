@@ -53,6 +53,7 @@ _PERMISSION = {
     OperationKind.READ: Permission.VIEW_PERSON,
     OperationKind.REKEY: Permission.HAND_OVER_CARD,
     OperationKind.TERMINATE: Permission.HAND_OVER_CARD,
+    OperationKind.UNBLOCK: Permission.HAND_OVER_CARD,
 }
 _DUTY = {
     OperationKind.PERSONALISE: Duty.PRODUCE,
@@ -70,6 +71,7 @@ _STATES = {
     OperationKind.HAND_OVER: (CardState.PERSONALISED,),
     OperationKind.REKEY: (CardState.PERSONALISED, CardState.ACTIVE, CardState.SUSPENDED),
     OperationKind.TERMINATE: ENDED,
+    OperationKind.UNBLOCK: (CardState.ACTIVE,),
 }
 _RELEASED = (BatchState.RELEASED, BatchState.IN_PRODUCTION)
 
@@ -234,10 +236,21 @@ def finish_operation(
         return operation_view(operation)
 
 def fail_operation(
-    session: Session, operation_id: int, *, code: str, text: str, now: datetime, actor: Actor = HUB
+    session: Session,
+    operation_id: int,
+    *,
+    code: str,
+    text: str,
+    now: datetime,
+    actor: Actor = HUB,
+    result: Mapping[str, Any] | None = None,
 ) -> OperationView:
-    """Close an operation that failed, with the error's code and its sentence for the person at the window."""
+    """Close an operation that failed, with the error's code and its sentence for the person at the window.
+
+    `result` is what else the card said.
+    """
     operation = locked(session, CardOperation, operation_id)
+    operation.result = dict(result) if result else None
     _fail(session, operation, code, text, now, actor)
     return operation_view(operation)
 

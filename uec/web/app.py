@@ -18,6 +18,7 @@ from uec.web.frame import frame
 from uec.web.paging import bound_addresses
 from uec.web.views import auth, citizen, language_switch, office, pki, window
 from uec.web.views import residents as _residents  # noqa: F401 - its routes belong to citizens and windows
+from uec.web.views import unblocking as _unblocking  # noqa: F401 - its routes belong to windows
 
 PAGES = Path(__file__).parent / "templates"
 

@@ -34,6 +34,7 @@ ACTIONS: Mapping[str, Text] = {
     "card.inspected": _l("Card inspected"),
     "card.spoil": _l("Card scrapped"),
     "card.hand_over": _l("Card handed over"),
+    "card.print_letter": _l("Letter with the unblock code printed"),
     "card.suspend": _l("Card suspended"),
     "card.resume": _l("Card resumed"),
     "card.report_lost": _l("Card reported lost"),

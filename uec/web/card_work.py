@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from uec.domain.lifecycle import OperationKind, OperationState
 from uec.services.views import OperationView
-from uec.web.problem_words import problem_of_code
+from uec.web.problem_words import code_refused, problem_of_code
 from uec.web.texts import _
 
 FOREIGN = "foreign-card"
-
 
 @dataclass(frozen=True)
 class Mark:
@@ -28,6 +27,7 @@ COURSES: Mapping[OperationKind, tuple[str, ...]] = {
     OperationKind.READ: ("find_card",),
     OperationKind.REKEY: ("find_card", "change_keys", "keys_changed"),
     OperationKind.TERMINATE: ("find_card", "terminate", "terminated"),
+    OperationKind.UNBLOCK: ("find_card", "reset_pin", "pin_reset"),
 }
 
 # Labels between two stages of a course.
@@ -48,6 +48,8 @@ def words_of(label: str) -> str:
         "keys_changed": _("The card has the newest keys"),
         "terminate": _("Making the card mute for good"),
         "terminated": _("The card is mute"),
+        "reset_pin": _("Setting the new PIN"),
+        "pin_reset": _("The PIN is set"),
     }
     return known.get(label, label)
 
@@ -118,6 +120,8 @@ def headline_of(operation: OperationView) -> str:
 
 def problem_of(operation: OperationView) -> tuple[str, str]:
     """Return what went wrong and what to do, in a clerk's words."""
+    if isinstance(left := operation.result.get("tries_left"), int):
+        return code_refused(left)
     problem, advice = problem_of_code(operation.error_code or "")
     if operation.error_code != FOREIGN or operation.kind is OperationKind.PERSONALISE:
         return problem, advice

@@ -72,9 +72,6 @@ def sentence_of(one: Confirmation) -> str:
 
 def paper_of(one: Confirmation) -> Paper:
     """The sheet to print, in the language of the page."""
-    settings = office().settings
-    region = pick(settings.region_ru, settings.region_en)
-    contact = settings.organisation_contact
     facts = [(_("Filed"), moment(one.when)), (_("SNILS"), one.masked)]
     if one.bank:
         facts.append((_("Bank"), one.bank))
@@ -82,7 +79,15 @@ def paper_of(one: Confirmation) -> Paper:
     return Paper(
         heading=heading,
         number=one.number,
-        office=f"{_('Authorised organisation of the region')}, {region}{', ' + contact if contact else ''}",
+        office=issuer(),
         facts=facts,
         sentences=[sentence_of(one)],
     )
+
+
+def issuer() -> str:
+    """The line of the one who gives a paper out."""
+    settings = office().settings
+    region = pick(settings.region_ru, settings.region_en)
+    contact = settings.organisation_contact
+    return f"{_('Authorised organisation of the region')}, {region}{', ' + contact if contact else ''}"

@@ -62,6 +62,9 @@ def journal_kind(kind: str) -> str:
         "pin_change_intent": _("About to set the holder's PINs"),
         "pin_changed": _("The holder's PINs are set"),
         "handed_over": _("Handed over"),
+        "unblock_intent": _("About to set a PIN anew"),
+        "unblocked": _("A PIN is set anew"),
+        "unblock_refused": _("The code that unblocks was refused"),
         "scrapped": _("Scrapped"),
         "transcript": _("Transcript kept"),
     }

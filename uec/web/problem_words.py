@@ -22,6 +22,17 @@ def problem_of_code(code: str) -> tuple[str, str]:
     )
 
 
+def code_refused(tries_left: int) -> tuple[str, str]:
+    """Return the words for an unblock code that the card did not take."""
+    if not tries_left:
+        return _("The code that unblocks this card is blocked itself."), _(
+            "Its PINs cannot be set any more: take an application for another card in its place."
+        )
+    return _("The code does not fit this card; tries left: %(count)s.", count=tries_left), _(
+        "Let the holder type the code again, from the letter that came with this card."
+    )
+
+
 def _of_cards() -> Mapping[str, tuple[str, str]]:
     """What the card in the reader is, or did."""
     put_back = _("Put the same card back into the reader and try again; nothing is lost.")
@@ -47,6 +58,10 @@ def _of_cards() -> Mapping[str, tuple[str, str]]:
         "pin-refused": (
             _("The card refused its PIN."),
             _("Check that it is the right card and try again. If it refuses once more, set it aside."),
+        ),
+        "unblock-refused": (
+            _("The code does not fit this card."),
+            _("Let the holder type the code again, from the letter that came with this card."),
         ),
         "unfit-pin": (_("This PIN cannot be chosen."), _("Let the holder choose another one.")),
     }

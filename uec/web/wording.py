@@ -119,6 +119,7 @@ _WORDS: tuple[tuple[StrEnum, Text], ...] = (
     (OperationKind.READ, _l("Reading")),
     (OperationKind.REKEY, _l("Change of keys")),
     (OperationKind.TERMINATE, _l("End of the chip")),
+    (OperationKind.UNBLOCK, _l("Setting of a PIN")),
     (Role.OPERATOR, _l("Window operator")),
     (Role.OFFICER, _l("Deciding officer")),
     (Role.PLANNER, _l("Planner")),
@@ -243,6 +244,9 @@ SENTENCES: Mapping[str, Callable[[UecError], str]] = {
         "Look at the status, or ask at a window."
     ),
     "uec.card_not_ready": lambda _e: _("The card is not ready for this step. Look at its present state."),
+    "uec.letter_gone": lambda _e: _(
+        "The letter was printed already. Its code is kept nowhere else, so that it cannot be printed a second time."
+    ),
     "uec.card_busy": lambda _e: _("Somebody works with this card at this moment. Wait until it is done."),
     "uec.cohort_changed": lambda _e: _("The list is no longer the one that was shown; it is void. Compute a new one."),
     "uec.cohort_in_work": lambda _e: _("The list is still in work. Wait until its page shows what came of it."),
@@ -270,6 +274,7 @@ def heading_of(code: str) -> str | None:
         "uec.same_person": _("A colleague has to do this"),
         "uec.hub_away": _("No card can be reached now"),
         "uec.card_busy": _("The card is in work"),
+        "uec.letter_gone": _("There is no second letter"),
     }
     return headings.get(code)
 

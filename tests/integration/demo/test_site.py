@@ -26,6 +26,7 @@ from tests.support.line import UEC_PROFILE
 from tests.support.pcsc import PcscService, wait_until
 from uec.demo import people
 from uec.demo import site as site_module
+from tests.support.desk import LETTER
 from uec.demo.desks import PINS
 from uec.demo.site import IN_PROCESS, MARKER, PCSC, DemoRunning, NotOurs, Plan, PortTaken, Site
 from uec.demo.slots import FolderSlots
@@ -212,7 +213,7 @@ def cards_are_written_and_handed_over_at_the_window(folder: Path, said: str) -> 
             assert held is not None
             put(tray, reader=1, card=held[1])
             with sessions() as session:
-                pins = seal_pins(stations.hub_public_key(session, now=datetime.now(UTC)), PINS, card_number=number)
+                pins = seal_pins(stations.hub_public_key(session, now=datetime.now(UTC)), PINS | LETTER, card_number=number)
                 handing = handover.request(
                     session, to_hand_over, sealed_pins=pins, holder_checked=True, **by(session, "operator2", "2")
                 )

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.production.bundle import Record, RecordKind
 from issuance.production.sealing import seal_pins
-from tests.support.desk import PINS, CardOffice, open_card_office
+from tests.support.desk import LETTER, PINS, CardOffice, open_card_office
 from uec.domain.errors import StoreUnavailable
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
 from uec.services import cards, handover, journal, operations
@@ -43,7 +43,7 @@ def ask_to_hand_over(office: CardOffice, card_id: int) -> int:
             actor=office.staff.second_operator,
             station_id=None,
             reader=None,
-            sealed_pins=seal_pins(office.desk.sealing_key.public_key, PINS, card_number=number),
+            sealed_pins=seal_pins(office.desk.sealing_key.public_key, PINS | LETTER, card_number=number),
             holder_checked=True,
             now=office.clock(),
         )

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.production.sealing import seal_pins
-from tests.support.desk import PINS, CardOffice, open_card_office
+from tests.support.desk import LETTER, PINS, CardOffice, open_card_office
 from tests.support.office import NOW, POLICY, RULES, add_resident, add_staff, form, publish_notice
 from uec.domain.actors import Actor
 from uec.domain.errors import SamePerson
@@ -162,7 +162,8 @@ class Way:
 
     def hand_over(self) -> None:
         card_id = self.newest()
-        sealed = seal_pins(self.office.desk.sealing_key.public_key, PINS, card_number=self.office.card(card_id).number)
+        number = self.office.card(card_id).number
+        sealed = seal_pins(self.office.desk.sealing_key.public_key, PINS | LETTER, card_number=number)
         with self.office.sessions() as session:
             handover.request(
                 session,

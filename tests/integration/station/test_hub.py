@@ -19,7 +19,7 @@ from uec.services import handover, journal, stations
 from uec.services.views import OperationView
 from uec.store.tables import Card, Station
 
-PINS = {"pin1": Secret(b"2846"), "pin2": Secret(b"193752")}
+PINS = {"pin1": Secret(b"2846"), "pin2": Secret(b"193752"), "krp": Secret(b"40718265")}
 
 
 def request_hand_over(network: Network, card_id: int, station_id: int, key: bytes | None = None) -> int:

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from issuance.production.sealing import seal_pins
 from tests.integration.station.conftest import WAIT_S, Network
 from tests.integration.station.test_killed import start as start_hub
-from tests.support.desk import PINS
+from tests.support.desk import LETTER, PINS
 from uec.domain.lifecycle import ApplicationState, CardState, CertificateState, OperationKind, OperationState
 from uec.services import handover, operations, stations
 from uec.services.stations import HubAway
@@ -83,7 +83,7 @@ def ask(network: Network, card_id: int, station_id: int) -> int | None:
             actor=office.staff.second_operator,
             station_id=station_id,
             reader=f"reader-{card_id}",
-            sealed_pins=seal_pins(key, PINS, card_number=number),
+            sealed_pins=seal_pins(key, PINS | LETTER, card_number=number),
             holder_checked=True,
             now=office.clock(),
         )

@@ -27,11 +27,13 @@ from issuance.production.personalise import personalise
 from issuance.production.rekey import RekeyJob, rekey
 from issuance.production.relay import OpenedSlot
 from issuance.production.terminate import terminate
+from issuance.production.unblock import unblock
 from tests.support.keys import NOW
-from tests.support.line import HOLDER_PINS, PIV_PROFILE, UEC_PROFILE, Line, blank_card, make_line
+from tests.support.line import HOLDER_PINS, LETTER, PIV_PROFILE, UEC_PROFILE, Line, blank_card, make_line
 
 CPLC = bytes.fromhex("80CA9F7F")
 SPARE = 2
+NEW_PIN = Secret(b"918273")
 GIVEN_UP = {"card-scrapped", "inspection-failed"}
 FORGED_NUMBER = {"wrong-card", "chip-taken"}
 
@@ -132,7 +134,9 @@ class Bench:
             return inspect(order, line.profile, line.anchors, now=line.office.clock(), random=random)
         if what == "hand_over":
             pins = HOLDER_PINS if self.kind == "uec" else {"pin1": HOLDER_PINS["pin2"]}
-            return hand_over(line.office.handover(number, pins), line.profile, random=random)
+            return hand_over(line.office.handover(number, pins | {"krp": LETTER}), line.profile, random=random)
+        if what == "unblock":
+            return unblock(line.office.unblocking(number, "pin1", NEW_PIN, LETTER), line.profile, random=random)
         master = line.office.vault.active(KeyPurpose.CARD_MASTER)
         job = RekeyJob(number, kept.chip_id, master, tuple(kept.journal))
         if what == "rekey":
@@ -165,7 +169,7 @@ class Bench:
         vault = self.line.office.vault
         digits = {pin.name: pin.transport_digits for pin in self.line.profile.pins}
         own = vault.transport_pins(vault.active(KeyPurpose.PIN_MASTER), number, digits)
-        return [*own.values(), *HOLDER_PINS.values()]
+        return [*own.values(), *HOLDER_PINS.values(), NEW_PIN, LETTER]
 
     def rotate(self) -> None:
         vault = self.line.office.vault
@@ -188,6 +192,7 @@ BEFORE = {
     "hand_over": ("personalise", "inspect"),
     "rekey": ("personalise", "inspect"),
     "terminate": ("personalise", "inspect"),
+    "unblock": ("personalise", "inspect", "hand_over"),
 }
 
 
@@ -239,7 +244,7 @@ def test_one_wrong_answer_of_a_uec_card(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["personalise", "inspect", "hand_over"])
+@pytest.mark.parametrize("what", ["personalise", "inspect", "hand_over", "unblock"])
 @relaxed
 @given(at=places, change=changes)
 def test_one_wrong_answer_of_a_piv_card(

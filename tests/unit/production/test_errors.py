@@ -27,6 +27,7 @@ SAMPLES: tuple[IssuanceError, ...] = (
     errors.InspectionFailed("data", "data group card is not the prepared one"),
     errors.PinRefused("pin1", 2),
     errors.UnfitPin("pin1", "trivial"),
+    errors.UnblockRefused("krp", 2),
     station_errors.NotEnrolled("/folder"),
     station_errors.AlreadyEnrolled("/folder"),
     station_errors.HubRefused("This station has been revoked: ask security."),

@@ -9,19 +9,30 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from card_io.applets.piv import PivSession, WrongPin
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.faults import FaultPlan
 from issuance.production.bundle import Answers, Fault, Record, Send
 from issuance.production.drivers import drive
 from issuance.production.errors import CardLost, CardScrapped, ProductionError
 from issuance.production.personalise import personalise
+from issuance.production.pin_profile import Keeping
 from issuance.production.relay import play
 from issuance.production.transcript import Transcript
-from tests.support.line import Line, blank_card, slot_of
-from tests.unit.production.piv_line import HOLDER_PIN, open_line, require_one_good_card, whole_way
+from tests.support.line import LETTER, Line, blank_card, slot_of
+from tests.unit.production.piv_line import (
+    HOLDER_PIN,
+    fresh_connection,
+    open_line,
+    require_one_good_card,
+    transport_pins,
+    whole_way,
+)
 from tests.unit.production.test_torn import HostDied, Tear
 
 SAMPLE = 5
+TEARS = 5
+"""More than an unblock code has tries."""
 _serials = itertools.count(1000)
 
 
@@ -143,12 +154,17 @@ def test_the_link_drops_after_every_bundle(piv: Line) -> None:
         require_one_good_card(piv, number, card)
 
 
-def test_a_hand_over_torn_anywhere_ends_with_the_holders_pin(piv: Line) -> None:
-    number, card = ordered(piv)
-    whole_way(piv, number, card)
+def handed_commands(line: Line) -> int:
+    """How many commands a hand-over has."""
+    number, card = ordered(line)
+    whole_way(line, number, card)
     card.faults = FaultPlan()
-    piv.hand_over(number, card)
-    for k, when in itertools.product(range(1, card.faults.commands + 1), ("before", "after")):
+    line.hand_over(number, card)
+    return card.faults.commands
+
+
+def test_a_hand_over_torn_anywhere_ends_with_the_holders_pin(piv: Line) -> None:
+    for k, when in itertools.product(range(1, handed_commands(piv) + 1), ("before", "after")):
         number, card = ordered(piv)
         whole_way(piv, number, card)
         card.faults = Tear(k, when).plan()
@@ -156,11 +172,37 @@ def test_a_hand_over_torn_anywhere_ends_with_the_holders_pin(piv: Line) -> None:
             piv.hand_over(number, card)
         card.faults = FaultPlan()
         piv.hand_over(number, card)
-        assert piv.office.cards[number].state == "ACTIVE"
-        card.power_on()
-        select, verify = bytes.fromhex("00A4040009A00000030800001000"), bytes.fromhex("0020008008")
-        assert card.process(select)[-2:] == b"\x90\x00"
-        assert card.process(verify + HOLDER_PIN.reveal().ljust(8, b"\xff")) == b"\x90\x00"
+        require_holders(piv, number, card)
+
+
+def test_a_hand_over_torn_again_and_again_never_runs_out_of_tries(piv: Line) -> None:
+    """Torn before or behind the change of the code, then more often than it has tries at each later command."""
+    commands = handed_commands(piv)
+    for first, k in itertools.product((commands - 1, commands), range(1, commands + 2)):
+        number, card = ordered(piv)
+        whole_way(piv, number, card)
+        for at in (first, *[k] * TEARS):
+            card.faults = FaultPlan(tear_after=at)
+            try:
+                piv.hand_over(number, card)
+            except CardLost:
+                continue
+            break
+        card.faults = FaultPlan()
+        piv.hand_over(number, card)
+        require_holders(piv, number, card)
+
+
+def require_holders(line: Line, number: str, card: VirtualCard) -> None:
+    """The holder's PIN opens it, and only holder's and office's shares together unblock it."""
+    assert line.office.cards[number].state == "ACTIVE"
+    session = PivSession(fresh_connection(card))
+    session.verify_pin(HOLDER_PIN)
+    assert line.profile.unblock_codes[0].after_hand_over is Keeping.SPLIT
+    for wrong in (transport_pins(line, number)["krp"], LETTER):
+        with pytest.raises(WrongPin):
+            session.unblock_pin(wrong, HOLDER_PIN)
+    session.unblock_pin(line.code(number), HOLDER_PIN)
 
 
 def test_another_blank_is_put_in_after_a_tear(piv: Line) -> None:

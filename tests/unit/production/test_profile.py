@@ -89,6 +89,10 @@ def test_key_versions_run_through_their_range_and_start_again() -> None:
         ("reference = 4", "reference = 256", "keys.card.reference", "0xFF"),
         ("reference = 3", "reference = 0", "pins.krp.reference", "0x01"),
         ('unblocked_by = "krp"', 'unblocked_by = ""', "pins.pin1.unblocked_by", "torn hand-over"),
+        ('after_hand_over = "printed"', "", "pins.krp.after_hand_over", "printed or split"),
+        ('after_hand_over = "printed"', 'after_hand_over = "vault"', "pins[krp].after_hand_over", "printed, split"),
+        ('after_hand_over = "printed"', "chosen_by_holder = true", "pins.krp.unblocked_by", "torn hand-over"),
+        ("each_use = true", 'after_hand_over = "printed"', "pins", "one code at most"),
         (
             'certificate_profile = "signature"',
             'certificate_profile = "sign"',

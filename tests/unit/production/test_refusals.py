@@ -36,7 +36,7 @@ from issuance.production.job import HandOverJob
 from issuance.production.journal import Journal
 from issuance.production.personalise import personalise
 from issuance.production.relay import OpenedSlot
-from tests.support.line import BATCH, HOLDER_PINS, Line, blank_card, slot_of
+from tests.support.line import BATCH, HOLDER_PINS, LETTER, Line, blank_card, slot_of
 from tests.unit.production.test_ahead import drawing_card
 
 Serial = Callable[[], int]
@@ -241,7 +241,7 @@ def test_hand_over_refuses_a_card_with_another_key(line: Line, serial: Serial) -
         number,
         line.office.cards[number].chip_id,
         other_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
-        HOLDER_PINS,
+        HOLDER_PINS | {"krp": LETTER},
     )
     with pytest.raises(Counterfeit, match="challenge"):
         run_local(
@@ -283,7 +283,7 @@ def test_hand_over_refuses_a_card_whose_pins_are_not_the_vaults(line: Line, seri
 def test_pins_a_holder_may_not_choose(
     line: Line, serial: Serial, pin1: bytes, pin2: bytes | None, name: str, reason: str
 ) -> None:
-    pins = {"pin1": Secret(pin1)} | ({"pin2": Secret(pin2)} if pin2 else {})
+    pins = {"pin1": Secret(pin1), "krp": LETTER} | ({"pin2": Secret(pin2)} if pin2 else {})
     job = HandOverJob("1", "2", b"", pins)
     talk: Generator[Request, object, object] = hand_over(job, line.profile, random=line.randomness.randbytes)
     with pytest.raises(UnfitPin) as caught:

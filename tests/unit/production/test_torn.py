@@ -8,13 +8,19 @@ the vault derives and certificates for exactly the keys on the chip.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 
+from card_io.applets.uec.layout import PinRef
+from card_io.applets.uec.session import UecSession, WrongPin
+from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
+from card_io.virtual.connection import InProcessConnection
 from card_io.virtual.faults import FaultPlan
+from issuance.keys.port import KeyPurpose
 from issuance.production.bundle import Answers, Fault, Record, RecordKind, Send
 from issuance.production.check import check_card
 from issuance.production.drivers import drive
@@ -26,6 +32,13 @@ from issuance.production.transcript import Transcript
 from tests.support.line import HOLDER_PINS, Line, blank_card, slot_of
 
 SECURED = 0x0F
+TEARS = 12
+"""More than an unblock code has tries."""
+BEFORE_THE_CODE, BEHIND_THE_CODE = 8, 9
+"""Commands of a hand-over: five to meet the card, the applet, two PINs, the code."""
+MOST_COMMANDS = 10
+"""Of one that was torn before: the code once or twice, then two PINs."""
+ANY_PIN = Secret(b"730264")
 
 
 class HostDied(BaseException):
@@ -103,11 +116,12 @@ def test_the_host_dies_at_every_commit(line: Line, serial: Callable[[], int]) ->
     print(f"torn test, profile uec: host dead at {cases} places, every card finished")
 
 
-def die_at_commit(line: Line, card_serial: int, index: int, *, kept: bool) -> None:
-    number, card = line.order(card_serial), blank_card(card_serial)
+@contextmanager
+def host_dying(line: Line, index: int, *, kept: bool) -> Iterator[None]:
+    """Within the block the host dies at its commit number `index`, which is `kept` or not."""
     commits = itertools.count()
 
-    def die(_: str, records: Sequence[Record]) -> None:
+    def die(number: str, records: Sequence[Record]) -> None:
         if next(commits) == index:
             if not kept:  # the transaction was never committed: whole or not at all
                 journal = line.office.cards[number].journal
@@ -115,9 +129,16 @@ def die_at_commit(line: Line, card_serial: int, index: int, *, kept: bool) -> No
             raise HostDied
 
     line.office.on_commit = die
-    with pytest.raises(HostDied):
+    try:
+        yield
+    finally:
+        line.office.on_commit = lambda number, records: None
+
+
+def die_at_commit(line: Line, card_serial: int, index: int, *, kept: bool) -> None:
+    number, card = line.order(card_serial), blank_card(card_serial)
+    with host_dying(line, index, kept=kept), pytest.raises(HostDied):
         whole_way(line, number, card)
-    line.office.on_commit = lambda number, records: None
     card.power_off()
     whole_way(line, number, card)
     require_one_good_card(line, number, card)
@@ -202,7 +223,85 @@ def test_a_hand_over_torn_anywhere_ends_with_the_holders_pins(line: Line, serial
             pins=HOLDER_PINS,
         )
         assert report.genuine and report.facts["snils"] == "11223344595"
+        require_code_of_the_letter(line, number, card)
     print(f"torn test, profile uec: {len(cases)} tears of a hand-over, every card its holder's")
+
+
+@pytest.mark.parametrize("first", [BEFORE_THE_CODE, BEHIND_THE_CODE])
+def test_a_hand_over_torn_again_and_again_never_runs_out_of_tries(
+    line: Line, serial: Callable[[], int], first: int
+) -> None:
+    """Torn before or behind the change of the code, then more often than it has tries at each later command."""
+    cases = 0
+    for k in range(1, MOST_COMMANDS + 1):
+        card_serial = serial()
+        number, card = line.order(card_serial), blank_card(card_serial)
+        whole_way(line, number, card)
+        for at in (first, *[k] * TEARS):
+            card.faults = FaultPlan(tear_after=at)
+            try:
+                line.hand_over(number, card)
+            except CardLost:
+                continue
+            break
+        card.faults = FaultPlan()
+        line.hand_over(number, card)
+        require_code_of_the_letter(line, number, card)
+        cases += 1
+    print(f"torn test, profile uec: {cases} cards torn up to {TEARS + 1} times at their hand-over")
+
+
+def test_a_hand_over_torn_at_every_write_of_the_cards_memory(line: Line, serial: Callable[[], int]) -> None:
+    """Also between the count of a try and what it was spent for."""
+    for write in itertools.count(1):
+        card_serial = serial()
+        number, card = line.order(card_serial), blank_card(card_serial)
+        whole_way(line, number, card)
+        card.faults = FaultPlan(tear_at_write=write)
+        try:
+            line.hand_over(number, card)
+        except CardLost:
+            card.faults = FaultPlan()
+            line.hand_over(number, card)
+            require_code_of_the_letter(line, number, card)
+        else:
+            break
+    assert write > len(line.profile.pins), "each change of a PIN is a write"
+    print(f"torn test, profile uec: {write - 1} tears at a write of a hand-over, every card its holder's")
+
+
+def test_the_host_dies_at_every_commit_of_a_hand_over(line: Line, serial: Callable[[], int]) -> None:
+    number, card = line.order(serial()), blank_card(serial())
+    whole_way(line, number, card)
+    commits: list[list[RecordKind]] = []
+    line.office.on_commit = lambda _, records: commits.append([record.kind for record in records])
+    line.hand_over(number, card)
+    line.office.on_commit = lambda number, records: None
+    assert commits[0] == [RecordKind.PIN_CHANGE_INTENT], "before the bundle that changes PINs and code"
+    for index, kept in itertools.product(range(len(commits)), (False, True)):
+        card_serial = serial()
+        number, card = line.order(card_serial), blank_card(card_serial)
+        whole_way(line, number, card)
+        with host_dying(line, index, kept=kept), pytest.raises(HostDied):
+            line.hand_over(number, card)
+        card.power_off()
+        line.hand_over(number, card)
+        require_code_of_the_letter(line, number, card)
+
+
+def require_code_of_the_letter(line: Line, number: str, card: VirtualCard) -> None:
+    """The code that the letter tells, whole or with the office's share, unblocks; the transport one does not."""
+    assert line.office.cards[number].state == "ACTIVE"
+    card.power_on()
+    session = UecSession(InProcessConnection(card))
+    session.select()
+    krp = next(pin for pin in session.pins() if pin.ref is PinRef.KRP)
+    assert krp.tries_left == krp.tries, "no try is left spent"
+    master = line.office.vault.active(KeyPurpose.PIN_MASTER)
+    with pytest.raises(WrongPin):
+        session.unblock_pin(PinRef.PIN1, line.office.vault.transport_pins(master, number, {"krp": 8})["krp"], ANY_PIN)
+    session.unblock_pin(PinRef.PIN1, line.code(number), ANY_PIN)
+    session.verify_pin(PinRef.PIN1, ANY_PIN)
 
 
 @pytest.mark.slow

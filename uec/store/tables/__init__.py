@@ -15,6 +15,7 @@ from uec.store.tables.bureaux import (
     BureauOrder,
 )
 from uec.store.tables.keys import KeyVersion
+from uec.store.tables.letters import UnblockLetter
 from uec.store.tables.people import Cohort, CohortPart, Refusal, RegisterImport, Resident
 from uec.store.tables.phases import BankChoice, PolicyChange, PublicNotice
 from uec.store.tables.places import IssuancePoint, Municipality, Staff, StaffRole
@@ -144,5 +145,6 @@ __all__ = [
     "Table",
     "TwinCase",
     "TwinMember",
+    "UnblockLetter",
     "metadata",
 ]

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from wtforms import BooleanField, PasswordField, SelectField
+from wtforms import BooleanField, PasswordField, RadioField, SelectField
 from wtforms.validators import InputRequired
 
+from card_io.secret import Secret
+from issuance.production.pin_profile import Keeping
 from uec.domain.policy import Policy
 from uec.services.handover import pin_errors
+from uec.services.unblock import Asking
 from uec.services.views import StationView
 from uec.web.forms.fields import PageForm, options
 from uec.web.texts import _, _l
@@ -66,20 +69,91 @@ class HandOverForm(ReaderForm):
     def validate(self, extra_validators: Any = None) -> bool:
         """Check the form, then the PINs by the service's rule, then that both were typed alike."""
         valid = bool(super().validate(extra_validators))
-        words = {
-            "pin.digits": _("Type digits only"),
-            "pin.length": _("Type as many digits as stated above the box"),
-            "pin.guessed": _("This PIN is too easy to guess: choose another"),
-            "pin.same": _("PIN2 must differ from PIN1"),
-        }
         wrong = pin_errors({name: self[name].data or "" for name in self.chosen_pins}, policy=self.policy)
         for name, key in wrong.items():
-            self[name].errors = [words.get(key, _("Check this field"))]
+            self[name].errors = [_pin_words(key)]
         for name in self.chosen_pins:
             if not wrong and self[name].data != self[f"{name}_again"].data:
                 self[f"{name}_again"].errors = [_("The two PINs differ: type both again")]
                 valid = False
         return valid and not wrong
+
+
+class UnblockForm(ReaderForm):
+    """The operator's word about the holder, what the holder's letter says, and one PIN, typed twice by the holder."""
+
+    holder_checked = BooleanField(
+        _l("I have compared the person with the document and the photo"),
+        validators=[InputRequired(_l("Compare the person with the document and confirm it"))],
+    )
+    pin = RadioField(_l("Which PIN is set anew"), validators=[InputRequired(_l("Choose the PIN"))])
+    code = PasswordField(_l("The code of the letter"))
+    new = PasswordField(_l("New PIN"))
+    new_again = PasswordField(_l("New PIN once more"))
+
+    def __init__(self, *args: Any, policy: Policy, asking: Asking, **kwargs: Any) -> None:
+        """Ask for what this card's holder has: the whole code, a share of it, or none."""
+        super().__init__(*args, **kwargs)
+        self.policy, self.asking = policy, asking
+        limits = {"pin1": policy.pin1_digits, "pin2": policy.pin2_digits}
+        names = {"pin1": _("PIN1: for identification"), "pin2": _("PIN2: for the signature")}
+        self.pin.choices = options([(name, f"{names[name]}, {_digits(limits[name])}") for name in asking.pins])
+        if len(asking.pins) == 1:
+            del self.pin
+            self.new.description = _digits(limits[asking.pins[0]])
+        if asking.kept is None:
+            del self.code
+        else:
+            self.code.description = str(_("%(count)s digits", count=asking.digits))
+            if asking.kept is Keeping.SPLIT:
+                self.code.label.text = _("The share of the letter")
+
+    @property
+    def chosen_pin(self) -> str:
+        """The name of the PIN that is set; empty before one is chosen."""
+        name = self.asking.pins[0] if len(self.asking.pins) == 1 else self.pin.data
+        return name if name in self.asking.pins else ""
+
+    def typed(self) -> dict[str, Secret]:
+        """The new PIN by its name, and the code; to be sealed at once."""
+        typed = {self.chosen_pin: Secret(str(self.new.data).encode("ascii"))}
+        if self.asking.kept is not None:
+            typed[self.asking.code] = Secret(_without_spaces(self.code.data).encode("ascii"))
+        return typed
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Check the form, then the PIN by the service's rule and the code by its length."""
+        valid = bool(super().validate(extra_validators))
+        if self.asking.kept is not None:
+            code = _without_spaces(self.code.data)
+            if not (code.isascii() and code.isdigit() and len(code) == self.asking.digits):
+                self.code.errors = [_("Type the %(count)s digits of the letter", count=self.asking.digits)]
+                valid = False
+        if not self.chosen_pin:
+            return False
+        wrong = pin_errors({self.chosen_pin: self.new.data or ""}, policy=self.policy)
+        if wrong:
+            self.new.errors = [_pin_words(key) for key in wrong.values()]
+        elif self.new.data != self.new_again.data:
+            self.new_again.errors = [_("The two PINs differ: type both again")]
+            valid = False
+        return valid and not wrong
+
+
+def _pin_words(key: str) -> str:
+    """Why a PIN may not be chosen."""
+    words = {
+        "pin.digits": _("Type digits only"),
+        "pin.length": _("Type as many digits as stated above the box"),
+        "pin.guessed": _("This PIN is too easy to guess: choose another"),
+        "pin.same": _("PIN2 must differ from PIN1"),
+    }
+    return str(words.get(key, _("Check this field")))
+
+
+def _without_spaces(typed: str | None) -> str:
+    """The digits of a code that may be typed in groups, as its letter shows them."""
+    return "".join((typed or "").split())
 
 
 def _digits(limits: tuple[int, int]) -> str:

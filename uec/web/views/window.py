@@ -21,11 +21,12 @@ from uec.services import (
     refusals,
     rows,
     stations,
+    unblock_letters,
 )
 from uec.services.card_numbers import card_number_of
 from uec.services.views import CardDetail, OperationView
 from uec.store.tables import Card
-from uec.web import confirmations, receipts
+from uec.web import confirmations, letters, receipts
 from uec.web.access import current_actor, needs
 from uec.web.card_work import headline_of, marks_of, problem_of, wait_of
 from uec.web.context import database, now, office, policy, reader, today
@@ -38,6 +39,7 @@ from uec.web.texts import _, _l
 from uec.web.uploads import photo_of
 from uec.web.wording import field_error
 
+_AGAIN = {OperationKind.HAND_OVER: ".hand_over", OperationKind.UNBLOCK: ".unblock_card"}
 _WORK = {"keys": OperationKind.REKEY, "end": OperationKind.TERMINATE}
 
 blueprint = Blueprint("window", __name__, url_prefix="/window")
@@ -133,7 +135,7 @@ def hand_over(card_id: int) -> ResponseReturnValue:
             actor=actor,
             station_id=station_id,
             reader=reader_name,
-            sealed_pins=_sealed(card, form, station_id),
+            sealed_pins=_sealed(card_id, card, form, station_id),
             holder_checked=bool(form.holder_checked.data),
             now=now(),
         )
@@ -154,11 +156,16 @@ def _held_back(card_id: int) -> str | None:
     return None
 
 
-def _sealed(card: CardDetail, form: HandOverForm, station_id: int | None) -> bytes:
-    """Seal the PINs to the hub before anything is stored: from here on this process cannot read them either."""
+def _sealed(card_id: int, card: CardDetail, form: HandOverForm, station_id: int | None) -> bytes:
+    """Seal the PINs to the hub before anything is stored: from here on this process cannot read them either.
+
+    With them goes what the holder's letter will say, which this process keeps until the letter is printed.
+    """
     key = stations.hub_public_key(reader(), now=now(), station_id=station_id)
     pins = {name: Secret(str(form[name].data).encode("ascii")) for name in form.chosen_pins}
-    return seal_pins(key, pins, card_number=card.row.number)
+    settings = office().settings
+    letter = unblock_letters.draw(database(), card_id, box=letters.box(), settings=settings, now=now())
+    return seal_pins(key, pins | letter, card_number=card.row.number)
 
 
 @blueprint.route("/cards/<int:card_id>/work/<what>", methods=["GET", "POST"])
@@ -205,9 +212,11 @@ def _shown(work: OperationView) -> dict[str, object]:
     problem, advice = problem_of(work)
     marks = marks_of(work)
     left = operation_pace.seconds_left(reader(), work, now=now())
-    again = None
-    if work.card_id is not None and work.kind is OperationKind.HAND_OVER:
-        again = url_for(".hand_over", card_id=work.card_id)
+    again, letter = None, None
+    if work.card_id is not None and work.kind in _AGAIN:
+        again = url_for(_AGAIN[work.kind], card_id=work.card_id)
+    if work.card_id is not None and work.kind is OperationKind.HAND_OVER and work.state is OperationState.DONE:
+        letter = unblock_letters.state_of(reader(), work.card_id)
     return {
         "operation": work,
         "headline": headline_of(work),
@@ -219,6 +228,7 @@ def _shown(work: OperationView) -> dict[str, object]:
         "problem": problem,
         "advice": advice,
         "again": again,
+        "letter": letter,
         "card_number": card_number_of(reader(), work.card_id) if work.card_id else None,
         "receipt_number": work.result.get("receipt"),
         "holder": _holder(work),

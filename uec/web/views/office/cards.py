@@ -11,10 +11,10 @@ from wtforms.validators import InputRequired, Length
 from uec.domain.actors import Actor
 from uec.domain.lifecycle import CARD, ApplicationReason, CardEvent, CardState, sources
 from uec.domain.permissions import Permission
-from uec.services import card_lists, printing
+from uec.services import card_lists, printing, unblock_letters
 from uec.services import cards as service
 from uec.web.access import current_actor, needs
-from uec.web.context import database, now, office, policy
+from uec.web.context import database, now, office, policy, reader
 from uec.web.faces import printer
 from uec.web.forms.fields import PageForm, options
 from uec.web.paging import PAGE_ROWS, offset
@@ -107,7 +107,9 @@ def card(card_id: int) -> ResponseReturnValue:
     if request.method == "POST" and form.event.choices and form.validate_on_submit():
         return _carry_out(card_id, form, actor)
     prints = printing.card_prints(database(), card_id, printer=printer())
-    return render_template("office/card.html", card=view, form=form, prints=prints), 400 if form.errors else 200
+    letter = unblock_letters.state_of(reader(), card_id)
+    page = render_template("office/card.html", card=view, form=form, prints=prints, letter=letter)
+    return page, 400 if form.errors else 200
 
 
 def _carry_out(card_id: int, form: LifeForm, actor: Actor) -> ResponseReturnValue:
