@@ -226,14 +226,14 @@ def finish_operation(
     One that made a card for somebody who was barred meanwhile fails, and its card is annulled.
     """
     operation = locked(session, CardOperation, operation_id)
+    if operation.kind in _MAKING and _end_if_barred(session, operation, now):
+        _fail(session, operation, barring.CODE, barring.SENTENCE, now, actor)
+        return operation_view(operation)
     operation.state = advance(OPERATION, operation.state, OperationEvent.FINISH)
     operation.result = dict(result)
     _end(session, operation, "finish", actor, now)
     return operation_view(operation)
 
-    if operation.kind in _MAKING and _end_if_barred(session, operation, now):
-        _fail(session, operation, barring.CODE, barring.SENTENCE, now, actor)
-        return operation_view(operation)
 
 def fail_operation(
     session: Session,
@@ -354,6 +354,15 @@ def _call_off_if_barred(session: Session, operation: CardOperation, now: datetim
     return True
 
 
+def _end_if_barred(session: Session, operation: CardOperation, now: datetime) -> bool:
+    """End the card of an operation when nobody may have it any more; whether that was so."""
+    card = locked(session, Card, operation.card_id)
+    if card.state not in _UNGIVEN or not barring.is_barred(session, card):
+        return False
+    barring.end_card(session, card, actor=HUB, now=now)
+    return True
+
+
 def _fail(session: Session, operation: CardOperation, code: str, text: str, now: datetime, actor: Actor = HUB) -> None:
     operation.state = advance(OPERATION, operation.state, OperationEvent.FAIL)
     operation.error_code, operation.error_text = code, text
@@ -370,15 +379,6 @@ def _end(
 ) -> None:
     operation.sealed_pins, operation.finished_at = None, now
     _tell(session, operation, action, actor, now, details)
-def _end_if_barred(session: Session, operation: CardOperation, now: datetime) -> bool:
-    """End the card of an operation when nobody may have it any more; whether that was so."""
-    card = locked(session, Card, operation.card_id)
-    if card.state not in _UNGIVEN or not barring.is_barred(session, card):
-        return False
-    barring.end_card(session, card, actor=HUB, now=now)
-    return True
-
-
     session.commit()
 
 
