@@ -24,8 +24,8 @@ from uec.services.unblock_letters import LetterGone
 from uec.web import kept
 from uec.web.drafts import DraftChanged
 from uec.web.limits import TooManyAttempts
-from uec.web.texts import _
 from uec.web.partner_files import too_large
+from uec.web.texts import _
 from uec.web.wording import heading_of, sentence
 
 log = logging.getLogger(__name__)
@@ -106,9 +106,9 @@ def _answer(
             instance=request.path,
             code=code,
             errors=dict(fields or {}),
+            **({"finding": finding} if finding else {}),
         )
         response.content_type = "application/problem+json"
-            **({"finding": finding} if finding else {}),
     elif request.headers.get("HX-Request"):
         response = make_response(
             render_template("parts/failure.html", heading=heading, explanation=explanation or advice)

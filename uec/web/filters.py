@@ -113,9 +113,6 @@ def amount(length: Length) -> str:
     return _("about %(count)s", count=thousands(length.rows)) if length.about else thousands(length.rows)
 
 
-def use_filters(app: Flask) -> None:
-    """Give the templates all of them by their names."""
-    filters: tuple[Callable[..., object], ...] = (
 # What stands in quotes gets those of the second level for its own (Russian: „лапки“ within «ёлочки»).
 _QUOTES = {"ru": ("«", "»", str.maketrans("«»", "„“")), "en": ("“", "”", str.maketrans("“”", "‘’"))}
 
@@ -126,6 +123,9 @@ def quoted(text: str | None) -> str:
     return f"{first}{(text or '').translate(own)}{last}"
 
 
+def use_filters(app: Flask) -> None:
+    """Give the templates all of them by their names."""
+    filters: tuple[Callable[..., object], ...] = (
         card_number,
         check_detail,
         snils,
@@ -139,6 +139,6 @@ def quoted(text: str | None) -> str:
         thousands,
         iso_day,
         amount,
+        quoted,
     )
     app.jinja_env.filters.update({one.__name__: one for one in filters})
-        quoted,
