@@ -43,6 +43,7 @@ def pack(plan: Plan) -> bytes:
         "places": [asdict(place) for place in region.places],
         "lines": [asdict(line) for line in region.supply.lines],
         "prices": asdict(region.prices),
+        "doubts": region.doubts,
         "cost": asdict(plan.cost),
         "bound": plan.bound,
         "relaxed": [plan.relaxed.bound, plan.relaxed.clock_base],
@@ -80,6 +81,7 @@ def _plan(found: dict[str, Any]) -> Plan:
         delivery=Delivery(**of("delivery", _DELIVERY)),
         demand=Demand(**of("demand", _DEMAND)),
         prices=Prices(tuple(prices["wait"]), tuple(prices["late"]), prices["beyond_days"]),
+        doubts=tuple((ru, en) for ru, en in names.get("doubts", ())),
     )
     bound, clock_base = names["relaxed"]
     relaxed = Relaxed(bound=bound, clock_base=clock_base, **of("relaxed", _RELAXED))

@@ -5,6 +5,7 @@ working day) with the Government's yearly decrees as data, `config/calendar/russ
 """
 
 import tomllib
+from calendar import isleap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -14,7 +15,10 @@ from typing import Any
 from issuance.planning.errors import CalendarError
 
 ONE_DAY = timedelta(days=1)
+# A calendar without a working day for so long is wrong; nobody waits for its next one.
+LONGEST_REST_DAYS = 366
 SATURDAY = 5
+LEAP_DAY = (2, 29)
 FIELDS = frozenset({"holidays", "moved_by_decree", "years"})
 YEAR_FIELDS = frozenset({"days_off", "working_days"})
 
@@ -39,10 +43,9 @@ class WorkingCalendar:
         return day.weekday() < SATURDAY and day not in self._days_off_in(day.year)
 
     def next_working(self, day: date) -> date:
-        """The first working day on or after `day`."""
-        while not self.is_working(day):
-            day += ONE_DAY
-        return day
+        """The first working day on or after `day`; `day` itself where a year has none, so that a plan still comes."""
+        rest = (day + number * ONE_DAY for number in range(LONGEST_REST_DAYS))
+        return next((one for one in rest if self.is_working(one)), day)
 
     def after(self, day: date, working_days: int) -> date:
         """The day that comes `working_days` working days after `day` (0: the first working day on or after it)."""
@@ -65,7 +68,8 @@ class WorkingCalendar:
 
     def _holidays_of(self, year: int) -> set[date]:
         """The holidays of a year with those on a weekend moved to the next day that is still worked."""
-        fixed = {date(year, month, day) for month, day in self.holidays}
+        # 29 February is a holiday in the years that have it.
+        fixed = {date(year, month, day) for month, day in self.holidays if (month, day) != LEAP_DAY or isleap(year)}
         off = fixed | {day for day in self.days_off if day.year == year}
         for day in sorted(fixed):
             if day.weekday() < SATURDAY or (day.month, day.day) in self.moved_by_decree:

@@ -4,6 +4,7 @@ Everything has a default, so that an office can plan before it has told anything
 hand over, chips without end, a courier to every point on every working day, the points' own daily capacity.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -41,10 +42,10 @@ class OfficePoint:
 class Coming:
     """Chips that are ordered: `count` of them on `day`, by the maker's delivery note once it is known.
 
-    `variant` names the card they are for; empty: the office's usual one.
+    Without a day nobody counts on them yet. `variant` names the card they are for; empty: the office's usual one.
     """
 
-    day: date
+    day: date | None
     count: int
     note: str = ""
     variant: str = ""
@@ -54,8 +55,8 @@ class Coming:
 class Service:
     """How a point is served; None leaves it to the points' common rule or to the office's own tables.
 
-    A point with `stops` is a mobile office: it stands there on these days only, `stop_minutes` each, and takes its
-    cards along in the morning.
+    A point with `stops` is a mobile office, also with none of them: it stands there on these days only, `stop_minutes`
+    each, and takes its cards along in the morning.
     """
 
     weekdays: frozenset[int] | None = None
@@ -64,8 +65,13 @@ class Service:
     transit: int | None = None
     storage: int | None = None
     hours: PointHours | None = None
-    stops: tuple[date, ...] = ()
+    stops: tuple[date, ...] | None = None
     stop_minutes: int = 0
+
+    @property
+    def mobile(self) -> bool:
+        """Whether it is a mobile office."""
+        return self.stops is not None
 
     def over(self, rule: "Service") -> "Service":
         """What this point says, and the common rule where it says nothing."""
@@ -194,7 +200,7 @@ class Facts:
         by_point = [_hand_over(one, point.daily, days, calendar) for one, point in zip(served, points, strict=True)]
         return Delivery(
             departs=np.stack([_departs(one, days, calendar) for one in served]),
-            transit=np.array([0 if one.stops else one.transit or 0 for one in served], dtype=np.int64),
+            transit=np.array([0 if one.mobile else one.transit or 0 for one in served], dtype=np.int64),
             volume=np.array([10_000 if one.volume is None else one.volume for one in served], dtype=np.int64),
             cost=np.array([one.cost or 0.0 for one in served], dtype=float),
             hand_over=np.floor(np.stack(by_point) * self.windows).astype(np.int64),
@@ -206,7 +212,17 @@ class Facts:
 
     def places(self, points: Sequence[OfficePoint]) -> tuple[Place, ...]:
         """The points with their safes; twenty days' hand-overs fit where nothing is said."""
-        return tuple(Place(one.code, one.name_ru, one.name_en, one.municipality, self._storage(one)) for one in points)
+        return tuple(
+            Place(
+                one.code,
+                one.name_ru,
+                one.name_en,
+                one.municipality,
+                self._storage(one),
+                mobile=self.service(one.code).mobile,
+            )
+            for one in points
+        )
 
     def _storage(self, point: OfficePoint) -> int:
         said = self.service(point.code)
@@ -215,25 +231,30 @@ class Facts:
         return SAFE_DAYS * max(point.daily, said.hours.on_a_day(max(said.hours.minutes)) if said.hours else 0)
 
 
+def overdue_until(days: Sequence[date]) -> date:
+    """The planned day on which a delivery that is overdue is believed to come."""
+    return days[min(OVERDUE_DAYS, len(days) - 1)]
+
+
 def _deliver(row: Counts, days: Sequence[date], coming: Coming) -> None:
     """A delivery is usable on the first planned day on or after its own; one that is overdue, some days from now."""
-    if coming.day < days[0]:
-        row[min(OVERDUE_DAYS, len(days) - 1)] += coming.count
+    if coming.day is None:
         return
-    later = [number for number, planned in enumerate(days) if planned >= coming.day]
-    if later:
-        row[later[0]] += coming.count
+    usable = overdue_until(days) if coming.day < days[0] else coming.day
+    number = bisect_left(days, usable)
+    if number < len(days):
+        row[number] += coming.count
 
 
 def _departs(service: Service, days: Sequence[date], calendar: WorkingCalendar) -> Flags:
-    if service.stops:
+    if service.stops is not None:
         return visits(days, service.stops)
     weekdays = WORKING_WEEK if service.weekdays is None else service.weekdays
     return Round(weekdays).departures(days, calendar)
 
 
 def _hand_over(service: Service, daily: int, days: Sequence[date], calendar: WorkingCalendar) -> Counts:
-    if service.stops:
+    if service.stops is not None:
         hours = service.hours or PointHours(1, (0,) * 7)
         return mobile_hand_over(visits(days, service.stops), hours, service.stop_minutes)
     if service.hours:

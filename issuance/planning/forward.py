@@ -103,7 +103,7 @@ def course_of(
         targets=targets,
         ages=ages,
         storage=np.array([place.storage for place in region.places], dtype=np.int64),
-        kept_chips=_kept_chips(region),
+        kept_chips=kept_chips(region),
         allowed=np.cumsum(every.allowance, axis=1),
         longest=int(region.delivery.transit.max()) + 1,
         queue_ages=ages,
@@ -113,7 +113,7 @@ def course_of(
     )
 
 
-def _kept_chips(region: Region) -> Counts:
+def kept_chips(region: Region) -> Counts:
     """[V, D] chips a cohort must leave alone after each day, so that the clocks to come have theirs."""
     reachable = region.reachable[:, None, None, None]
     clocks = np.where(reachable, region.demand.known[:, : Kind.COHORT], 0).sum(axis=(0, 1))

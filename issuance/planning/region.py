@@ -52,13 +52,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Place:
-    """An issuance point, or a mobile office on its round; `storage` cards fit into its safe."""
+    """An issuance point, or a `mobile` office on its round; `storage` cards fit into its safe."""
 
     code: str
     name_ru: str
     name_en: str
     municipality: str
     storage: int
+    mobile: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class Demand:
 class Region:
     """Everything a plan needs; `days` rise, and what happens between two of them waits for the later one.
 
+    `doubts` say, in Russian and English, what of the facts it was made from a planner should look at.
     Raises `PlanningError` when the shapes do not fit together or a count is negative.
     """
 
@@ -129,6 +131,7 @@ class Region:
     delivery: Delivery
     demand: Demand
     prices: Prices = field(default_factory=Prices)
+    doubts: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         d, p, v = len(self.days), len(self.places), len(self.variants)

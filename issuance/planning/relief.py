@@ -47,14 +47,17 @@ MONTHS_EN = (
 CHIPS = 1000
 # Below this many days a card, a bottleneck is none.
 NOTICEABLE_DAYS = 0.5
+# The law's clock: a line that has yet to be found should make within it what waits.
+CLOCK_DAYS = 30
 
 
 class Bottleneck(StrEnum):
-    """What holds a week back."""
+    """What holds a week back; `POINTS` where all that waits is for points without courier, room or windows."""
 
     LINES = "lines"
     CHIPS = "chips"
     WINDOWS = "windows"
+    POINTS = "points"
     NONE = "none"
 
 
@@ -102,13 +105,21 @@ def _week(first: date, plan: Plan, days: list[int], prices: tuple[Reals, Reals, 
     worth += [(float(chips[variant, days].mean()), Bottleneck.CHIPS, variant) for variant in range(len(chips))]
     forward, bottleneck, which = max(worth, key=lambda one: one[0])
     if forward < NOTICEABLE_DAYS:
-        return Week(first, Bottleneck.NONE, 0.0)
+        return Week(first, Bottleneck.POINTS if _waits_for_points(plan, days[-1]) else Bottleneck.NONE, 0.0)
     return Week(first, bottleneck, forward, which)
+
+
+def _waits_for_points(plan: Plan, day: int) -> bool:
+    """Whether anybody waits that day whom no courier, safe or window can ever serve."""
+    region = plan.region
+    room = np.array([place.storage for place in region.places]) > 0
+    unserved = ~(region.reachable & room & region.delivery.hand_over.any(axis=1))
+    return bool(region.demand.known[unserved, ..., : day + 1].any() or region.demand.finished[unserved].any())
 
 
 def reliefs(plan: Plan, *, limit: int = 10) -> list[Relief]:
     """The changes that are worth most card-days, the best first: a shift on a line for a month, chips on a day."""
-    found = [*_shifts(plan), *_chips(plan)]
+    found = [*_new_line(plan), *_shifts(plan), *_chips(plan)]
     return sorted(found, key=lambda one: -one.card_days)[:limit]
 
 
@@ -127,13 +138,14 @@ def _shifts(plan: Plan) -> Iterator[Relief]:
     for group, number in best.items():
         line = region.supply.lines[number]
         for (year, month), within in months.items():
-            # A day on which nothing can be made has no price of its own.
-            days = [day for day in within if region.supply.capacity[number, day]]
+            works = [day for day in within if region.supply.capacity[number, day]]
+            # A day on which nothing can be made has no price of its own, unless the line stands still all month.
+            days = works or within
             cards = line.shift * len(days)
-            forward = float(worth[group, days].mean()) if days else 0.0
+            forward = float(worth[group, days].mean())
             if not cards or forward < NOTICEABLE_DAYS:
                 continue
-            more_ru, more_en = _more(line)
+            more_ru, more_en = _more(line) if works else _any_at_all(line)
             yield Relief(
                 Bottleneck.LINES,
                 cards,
@@ -141,6 +153,26 @@ def _shifts(plan: Plan) -> Iterator[Relief]:
                 f"{more_ru} в {MONTHS_RU[month - 1]} {year}: карт раньше — {_spaced(cards)}, дней — {forward:.0f}.",
                 f"{more_en} in {MONTHS_EN[month - 1]} {year} brings {cards:,} cards forward by {forward:.0f} days.",
             )
+
+
+def _new_line(plan: Plan) -> Iterator[Relief]:
+    """Where no line there is could make a card even with a shift more, the line that it takes."""
+    region = plan.region
+    if region.supply.capacity.any() or any(line.shift for line in region.supply.lines):
+        return
+    waiting = int(region.demand.known[region.reachable].sum())
+    soon = sum(1 for day in region.days if (day - region.days[0]).days < CLOCK_DAYS)
+    if waiting:
+        daily = -(-waiting // soon)
+        yield Relief(
+            Bottleneck.LINES,
+            waiting,
+            float(plan.region.prices.beyond_days),
+            f"Ни одна линия не может сделать ни одной карты: нужна линия на {_spaced(daily)} карт в день, "
+            f"чтобы за {CLOCK_DAYS} дней изготовить {_spaced(waiting)}.",
+            f"No line can make a card: it takes a line of {daily:,} cards a day to make {waiting:,} within "
+            f"{CLOCK_DAYS} days.",
+        )
 
 
 def _speaks(line: Line) -> tuple[bool, int]:
@@ -153,6 +185,13 @@ def _more(line: Line) -> tuple[str, str]:
     if line.kind == OWN:
         return f"Ещё одна смена ({line.name_ru})", f"One more shift on {line.name_en}"
     return f"Вдвое больше карт в день ({line.name_ru})", f"Twice the cards a day from {line.name_en}"
+
+
+def _any_at_all(line: Line) -> tuple[str, str]:
+    """The same of a line that makes nothing all month."""
+    if line.kind == OWN:
+        return f"Одна смена в день ({line.name_ru})", f"One shift a day on {line.name_en}"
+    return f"Заказы ({line.name_ru})", f"Orders to {line.name_en}"
 
 
 def _days_forward(plan: Plan, prices: Reals) -> Reals:

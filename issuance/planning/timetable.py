@@ -16,6 +16,9 @@ from issuance.planning.errors import PlanningError
 from issuance.planning.region import Counts, Flags
 
 WEEK = 7
+DAY_MINUTES = 24 * 60
+# More cards a day than any region has people: whoever writes so much has slipped.
+MOST_A_DAY = 10**9
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,10 @@ class LineHours:
     def __post_init__(self) -> None:
         if len(self.shifts) != WEEK or min(self.machines, self.cards_per_hour, self.shift_hours, *self.shifts) < 0:
             raise PlanningError("A line has seven numbers of shifts and no negative number: correct the line.")
+        if self.shift_cards * max(self.shifts) > MOST_A_DAY:
+            raise PlanningError(f"A line makes {MOST_A_DAY:,} cards a day at most: correct its machines or speed.")
+        if any(work.last < work.first for work in self.maintenance):
+            raise PlanningError("A maintenance ends before it begins: correct one of its days.")
 
     @property
     def shift_cards(self) -> int:
@@ -82,6 +89,10 @@ class PointHours:
     def __post_init__(self) -> None:
         if len(self.minutes) != WEEK or self.minutes_a_card < 1 or min(self.windows, self.share_percent) < 0:
             raise PlanningError("A point has seven numbers of minutes, and a hand-over takes a minute at least.")
+        if max(self.minutes) > DAY_MINUTES or self.share_percent > 100:
+            raise PlanningError(f"A day has {DAY_MINUTES} minutes and a share 100 percent at most: correct the hours.")
+        if self.windows * DAY_MINUTES > MOST_A_DAY:
+            raise PlanningError("A point has no such number of windows: correct it.")
 
     def hand_over(self, days: Sequence[date], calendar: WorkingCalendar) -> Counts:
         """[D] cards that can be handed over on each day."""

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from issuance.planning.region import Region
     from uec.settings import Settings
 
+# As issuance.planning.reasons has them, which loads the solver; a test compares.
+REASONS = (
+    "no_work", "no_route", "no_courier", "no_room", "no_windows", "clock_too_short", "beyond_horizon", "no_maker",
+    "point_full", "no_chips", "no_lines",
+)  # fmt: skip
+SHOWN_LATE = 10
+
 days_option = click.option(
     "--days", type=click.IntRange(1, 800), help="Calendar days to plan; without it, as far as serving everybody takes."
 )
@@ -38,6 +45,7 @@ def plan() -> None:
         uec plan facts set lines.toml --reason "second line" ...   lines, chips, couriers, points
         uec plan make --login planner              plan everybody who waits
         uec plan show --login planner              its weeks, bottlenecks and late cards
+        uec plan late --login planner              who is late, person by person, and why
         uec plan explain 2026-0000123 ...          one person's place
         uec plan simulate "second shift" --changes '{"shifts": {"centre": 1}}' ...
         uec plan compare "as it is" "second shift" ...
@@ -104,7 +112,7 @@ def set_facts(file: Path, reason: str, login: str, password_file: Path | None) -
         actor = signed_in(session, login, password_file)
         number = plan_facts.store(session, _facts_in(file), reason=reason, actor=actor, now=now())
         session.commit()
-    click.echo(f"Facts {number} are in force.")
+    click.echo(f"Facts {number} are in force: `uec plan make` plans by them.")
 
 
 @plan.command("show")
@@ -128,6 +136,31 @@ def show_plan(as_json: bool, batch_days: int | None, login: str, password_file: 
             rows = plan_office.batches(session, found.id, until=found.first_day + timedelta(days=batch_days - 1))
             columns = ("day", "line", "variant", "point", "courier", "cards")
             show(columns, [(r.day, r.line, r.variant, r.point, r.departs_on, r.cards) for r in rows])
+
+
+@plan.command()
+@click.option("--reason", type=click.Choice(REASONS), help="Only those late for this reason.")
+@click.option("--point", default="", metavar="CODE", help="Only those of this point.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="At most so many people.")
+@login_options
+def late(reason: str | None, point: str, limit: int, login: str, password_file: Path | None) -> None:
+    """List who is late by the newest plan, or has no day in it: application, point, reason, due day, promised day."""
+    from issuance.planning.reasons import Reason  # noqa: PLC0415
+    from uec.services import plan_late  # noqa: PLC0415
+
+    wanted = plan_late.Wanted(reason=Reason(reason) if reason else None, point=point)
+    with store(settings()) as sessions, sessions() as session:
+        page = plan_late.people(session, wanted, actor=signed_in(session, login, password_file), limit=limit)
+    columns = ("application", "point", "class", "variant", "reason", "due", "can be collected from")
+    show(
+        columns,
+        [
+            (one.application, one.point_ru, one.kind.name.lower(), one.variant, _spoken(one.reason), one.due_on,
+             one.promised_on)
+            for one in page.rows
+        ],
+    )  # fmt: skip
+    click.echo(f"{len(page.rows)} of {page.total} who are late or without a day.")
 
 
 @plan.command()
@@ -265,10 +298,23 @@ def _told(plan_id: int, facts: dict[str, Any], people: int, promised: int) -> No
             "late or without a day": facts["late_cards"],
         }
     )
+    for doubt in facts.get("doubts", ()):
+        click.echo(f"Look at the facts: {doubt['en']}")
     for relief in facts["reliefs"]:
         click.echo(relief["en"])
-    for late in facts["late"][:10]:
-        click.echo(f"{late['count']} late ({late['reason'].replace('_', ' ')}): {late['en']}")
+    for one in facts["late"][:SHOWN_LATE]:
+        click.echo(f"{one['count']:,} late at {facts['points'][one['point']]['en']}, {_open_of(one)}: {one['en']}")
+    if more := facts["late_cards"] - sum(one["count"] for one in facts["late"][:SHOWN_LATE]):
+        click.echo(f"{more:,} more are late: `uec plan late` lists everybody.")
+
+
+def _open_of(late: dict[str, Any]) -> str:
+    """How many of those who are late have no day at all, in words."""
+    return f"{late['open']:,} of them without a day" if late["open"] else f"by {late['days']} planning days at most"
+
+
+def _spoken(reason: str) -> str:
+    return reason.replace("_", " ")
 
 
 def _figures(rows: list[tuple[str, dict[str, Any]]]) -> None:

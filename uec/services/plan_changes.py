@@ -41,7 +41,8 @@ class PointMoved:
 class Consequences:
     """Whose days would move, who would be late, and the last day on which anybody is served, before and after.
 
-    `weeks` are rows (first day, made now, made then); `cures` say in words what it would take, Russian and English.
+    `weeks` are rows (first day, made now, made then); `cures` say in words what it would take, and `doubts` what of
+    the facts should be looked at, Russian and English.
     """
 
     later: int
@@ -54,6 +55,7 @@ class Consequences:
     weeks: tuple[tuple[date, int, int], ...]
     points: tuple[PointMoved, ...]
     cures: tuple[tuple[str, str], ...]
+    doubts: tuple[tuple[str, str], ...] = ()
 
 
 def consequences(
@@ -61,13 +63,14 @@ def consequences(
 ) -> Consequences:
     """What other facts would do to the newest plan; raises `NotFound` without one, `InvalidInput` for wrong facts."""
     actor.require(Permission.VIEW_BATCHES)
-    after = plan_facts.with_bureaux(session, plan_facts.checked(table), today=today)
+    after = plan_facts.with_bureaux(session, plan_facts.checked_here(session, table), today=today)
     row, plan = _kept(session)
     points = list(plan_region.office_points(session).values())
     if len(points) != len(plan.region.places):
         raise InvalidInput("Points were added since the plan was made: plan again first.", field="facts")
     before = plan_facts.current(session, today=today)
-    region = plan_region.refitted(plan.region, before, after, calendar=calendar, points=points)
+    arrived = plan_facts.arrived(session)
+    region = plan_region.refitted(plan.region, before, after, calendar=calendar, points=points, arrived=arrived)
     return compared(plan, region, today=today, frozen_until=row.frozen_until)
 
 
@@ -100,6 +103,7 @@ def compared(plan: Plan, region: Region, *, today: date, frozen_until: date | No
         weeks=_weeks(plan, found.plan),
         points=_points(found),
         cures=tuple((one.ru, one.en) for one in after[:5]),
+        doubts=region.doubts,
     )
 
 

@@ -94,8 +94,10 @@ def _bureau(table: Table, fields: Fields) -> None:
 
 
 def _delivery(table: Table, fields: Fields) -> None:
-    """Chips that are ordered."""
-    coming = {"day": _day(fields, "day").isoformat(), "count": _whole(fields, "count", least=1)}
+    """Chips that are ordered, for a day or for none that is known yet."""
+    coming: Table = {"count": _whole(fields, "count", least=1)}
+    if fields.get("day", "").strip():
+        coming["day"] = _day(fields, "day").isoformat()
     note, variant = fields.get("note", "").strip(), fields.get("variant", "").strip()
     if variant:
         coming["variant"] = variant

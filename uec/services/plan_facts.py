@@ -24,7 +24,16 @@ from uec.domain.stock import Place
 from uec.domain.texts import typed
 from uec.services import bureaux
 from uec.store import audit
-from uec.store.tables import Card, PlanningFacts, Staff, StockAccount, StockBox, StockDelivery, StockHolding
+from uec.store.tables import (
+    Card,
+    IssuancePoint,
+    PlanningFacts,
+    Staff,
+    StockAccount,
+    StockBox,
+    StockDelivery,
+    StockHolding,
+)
 
 USABLE = (Place.STORE, Place.TRANSIT, Place.HAND)
 
@@ -75,6 +84,15 @@ def checked(new: Mapping[str, Any]) -> Facts:
         raise InvalidInput(str(error), field="facts") from error
 
 
+def checked_here(session: Session, new: Mapping[str, Any]) -> Facts:
+    """Like `checked`; raises `InvalidInput` also for a point that the office does not have."""
+    facts = checked(new)
+    known = set(session.scalars(select(IssuancePoint.code)))
+    for code in sorted(facts.points.keys() - known):
+        raise InvalidInput(f"There is no point {code!r}: correct its code, or enter the point first.", field="point")
+    return facts
+
+
 def store(session: Session, new: Mapping[str, Any], *, reason: str, actor: Actor, now: datetime) -> int:
     """Set a new version; returns its id. Raises `NotAllowed`, and `InvalidInput`. The caller commits."""
     actor.require(Permission.PLAN_BATCH)
@@ -94,7 +112,7 @@ def keep(
     reason = typed(reason)
     if not reason:
         raise InvalidInput("Say what happened: write the reason.", field="reason")
-    checked(new)
+    checked_here(session, new)
     row = PlanningFacts(set_at=now, set_by=actor.staff_id, reason=reason, facts=dict(new), scenario_id=scenario_id)
     session.add(row)
     session.flush()

@@ -219,14 +219,26 @@ def explain(session: Session, number: str, *, actor: Actor) -> Place:
 def _late_for(
     session: Session, plan: EmissionPlan, stands: plan_people.SlotPlace, promised_on: date | None, due_on: date
 ) -> str | None:
-    """The reason most people of its queue are late for, when it is late itself."""
+    """The reason most people of its queue are late for, when it is late itself; its own where the page has none."""
     if promised_on is not None and (promised_on <= due_on or stands.kind is Kind.COHORT):
         return None
     ids = list(session.scalars(select(IssuancePoint.id).order_by(IssuancePoint.id)))
     mine = (ids.index(stands.point_id), int(stands.kind), stands.variant)
     late = plan.facts["late"]
     reasons = [str(one["reason"]) for one in late if (one["point"], one["kind"], one["variant"]) == mine]
-    return reasons[0] if reasons else None
+    return reasons[0] if reasons else _own_reason(session, plan, stands, mine)
+
+
+def _own_reason(
+    session: Session, plan: EmissionPlan, stands: plan_people.SlotPlace, queue: tuple[int, int, str]
+) -> str | None:
+    kept = archived(session)
+    if kept is None or kept[0].id != plan.id:
+        return None
+    point, _kind, name = queue
+    variant = kept[1].region.variants.index(name)
+    told = explain_place(kept[1], point=point, kind=stands.kind, variant=variant, number=stands.place)
+    return told.reason.value if told.reason else None
 
 
 def story(session: Session, place: Place, *, language: str) -> str | None:

@@ -9,12 +9,13 @@ from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
 from issuance.planning.calendar import WorkingCalendar
+from issuance.planning.doubts import doubts_of, overloads
 from issuance.planning.facts import Facts, OfficePoint
 from issuance.planning.region import CLASSES, Counts, Demand, Kind, Place, Region, Supply
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import BatchState, CardState, Route
 from uec.services import plan_facts, plan_people
-from uec.store.tables import Application, Batch, Card, IssuancePoint
+from uec.store.tables import Application, Batch, Bureau, Card, IssuancePoint
 
 HORIZON_LIMIT_DAYS = 800
 SHORTEST_DAYS = 30
@@ -37,8 +38,8 @@ def region_of(
 ) -> Region:
     """The region from the tables and the facts (the office's own without `facts`).
 
-    Without `horizon_days` it reaches as far as serving everybody takes, 30 to 400 days. Raises `InvalidInput` without
-    points or working days.
+    Without `horizon_days` it reaches as far as serving everybody takes, 30 to 400 days. Where the calendar has no
+    working day, every day counts, and a doubt says so. Raises `InvalidInput` without points.
     """
     if horizon_days is not None and not 1 <= horizon_days <= HORIZON_LIMIT_DAYS:
         raise InvalidInput(f"A plan covers 1 to {HORIZON_LIMIT_DAYS} days: choose another number.", field="days")
@@ -50,28 +51,36 @@ def region_of(
     offered = list(points.values())
     if horizon_days is None:
         horizon_days = _far_enough(sum(row[-1] for row in waiting), known, calendar, offered, today)
-    days = tuple(calendar.between(today, today + timedelta(days=horizon_days - 1)))
-    if not days:
-        raise InvalidInput("A plan needs a working day: plan for longer.", field="days")
+    days = _days(calendar, today, horizon_days)
     index = {point_id: number for number, point_id in enumerate(points)}
     variants = (profile, *sorted({row[2] for row in waiting} - {profile}))
+    arrived = plan_facts.arrived(session)
     supply = known.supply(
         days,
         calendar,
         offered,
         variants=variants,
         chips=plan_facts.free_chips(session, known, variants),
-        arrived=plan_facts.arrived(session),
+        arrived=arrived,
     )
     _leave_leads(supply)
-    _leave_to_batches(session, supply, days)
+    overload = _leave_to_batches(session, supply, days)
     stock, unclaimed = _at_points(session, index, variants, today)
     demand = _demand(waiting, index, variants, days, stock)
     if known.intake:
         demand = _expecting(demand, _lately(session, index, today) * known.intake, days)
     delivery = known.delivery(days, calendar, offered)
     _leave_to_called(session, delivery.hand_over, index, days)
-    return Region(days, variants, _with_room(known.places(offered), unclaimed), supply, delivery, demand)
+    places = _with_room(known.places(offered), unclaimed)
+    doubts = doubts_of(known, days, calendar=calendar, points=offered, usual=profile, arrived=arrived)
+    return Region(days, variants, places, supply, delivery, demand, doubts=(*overloads(overload), *doubts))
+
+
+def _days(calendar: WorkingCalendar, today: date, horizon_days: int) -> tuple[date, ...]:
+    """The working days of the horizon; all its days where the calendar has none there."""
+    last = today + timedelta(days=horizon_days - 1)
+    every = (today + timedelta(days=number) for number in range(horizon_days))
+    return tuple(calendar.between(today, last)) or tuple(every)
 
 
 def office_points(session: Session) -> dict[int, OfficePoint]:
@@ -81,9 +90,18 @@ def office_points(session: Session) -> dict[int, OfficePoint]:
 
 
 def refitted(
-    region: Region, before: Facts, after: Facts, *, calendar: WorkingCalendar, points: Sequence[OfficePoint]
+    region: Region,
+    before: Facts,
+    after: Facts,
+    *,
+    calendar: WorkingCalendar,
+    points: Sequence[OfficePoint],
+    arrived: frozenset[str] = frozenset(),
 ) -> Region:
-    """The same region with other facts; what batches had taken of lines, chips and windows they still take."""
+    """The same region with other facts; what batches had taken of lines, chips and windows they still take.
+
+    `arrived` are the delivery notes in the stock's books.
+    """
     same = {"variants": region.variants, "chips": region.supply.chips.tolist()}
     old, new = (one.supply(region.days, calendar, points, **same) for one in (before, after))
     by_code = {line.code: number for number, line in enumerate(region.supply.lines)}
@@ -99,6 +117,9 @@ def refitted(
     rooms = zip(after.places(points), before.places(points), region.places, strict=True)
     return replace(
         region,
+        doubts=doubts_of(
+            after, region.days, calendar=calendar, points=points, usual=region.variants[0], arrived=arrived
+        ),
         places=tuple(
             replace(place, storage=max(0, place.storage - (was.storage - now.storage))) for place, was, now in rooms
         ),
@@ -224,8 +245,12 @@ def _leave_leads(supply: Supply) -> None:
         supply.capacity[number, : line.lead] = 0
 
 
-def _leave_to_batches(session: Session, supply: Supply, days: Sequence[date]) -> None:
-    """Take from the lines what batches make there that are planned already."""
+def _leave_to_batches(session: Session, supply: Supply, days: Sequence[date]) -> dict[str, int]:
+    """Take from the lines what batches make there that are planned already; returns what is too much for each.
+
+    A line that has lost capacity, or is gone, cannot make all that was cut for it: what others can is taken from them.
+    What a bureau was ordered is its own to make.
+    """
     taken = session.execute(
         select(Batch.planned_for, Batch.line, func.count())
         .join(Card, Card.batch_id == Batch.id)
@@ -238,15 +263,23 @@ def _leave_to_batches(session: Session, supply: Supply, days: Sequence[date]) ->
     )
     place = {day: number for number, day in enumerate(days)}
     lines = {line.code: number for number, line in enumerate(supply.lines)}
+    bureaux = set(session.scalars(select(Bureau.code)))
+    overload: dict[str, int] = {}
     for day, code, count in taken:
         if day in place:
+            free = supply.capacity[:, place[day]]
             own = [lines[code]] if code in lines else []
-            others = [number for number in range(len(supply.lines)) if number not in own]
-            _take(supply.capacity[:, place[day]], [*own, *others], count)
+            rest = _take(free, own, count)
+            if rest and code and code not in bureaux:
+                overload[code] = overload.get(code, 0) + rest
+            _take(free, [number for number in range(len(supply.lines)) if number not in own], rest)
+    return overload
 
 
-def _take(free: Counts, order: Sequence[int], count: int) -> None:
+def _take(free: Counts, order: Sequence[int], count: int) -> int:
+    """Take from the lines in order; returns what none of them has."""
     for line in order:
         used = min(count, int(free[line]))
         free[line] -= used
         count -= used
+    return count

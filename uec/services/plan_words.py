@@ -44,6 +44,7 @@ def facts_of(plan: Plan) -> dict[str, Any]:
             }
             for one in late[:SHOWN_LATE]
         ],
+        "doubts": [{"ru": ru, "en": en} for ru, en in plan.region.doubts],
         "late_cards": sum(one.count for one in late),
         "open_cards": sum(one.open for one in late),
     }

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from uec.domain.actors import Actor
 from uec.domain.permissions import Permission
-from uec.web import kept
+from uec.web import kept, polling
 from uec.web.forms.sign_in import SignInForm
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -77,6 +77,8 @@ def guard(app: Flask) -> None:
         actor: Actor | None = g.actor
         if access.admits(actor):
             return None
+        if actor is None and polling.asks():
+            return polling.signed_out()
         if actor is None and request.blueprint != "api":
             if late := kept.for_sign_in():
                 form = SignInForm(formdata=None)

@@ -26,13 +26,24 @@ class Figure:
 
 def bottlenecks() -> Mapping[str, str]:
     """What holds a week back."""
-    return {"lines": _("lines"), "chips": _("chips"), "windows": _("windows"), "none": _("nothing holds it back")}
+    return {
+        "lines": _("lines"),
+        "chips": _("chips"),
+        "windows": _("windows"),
+        "points": _("points without courier, room or hours"),
+        "none": _("nothing holds it back"),
+    }
 
 
 def reasons() -> Mapping[str, str]:
     """Why a card is late."""
     return {
+        "no_work": _("nothing is worked in the whole plan"),
+        "no_route": _("the mobile office has no stop"),
         "no_courier": _("no courier goes to the point"),
+        "no_room": _("the safe of the point has no room"),
+        "no_windows": _("the point hands no cards over"),
+        "no_maker": _("no line makes the card variant"),
         "clock_too_short": _("the clock ends before the first trip arrives"),
         "no_chips": _("chips are short"),
         "no_lines": _("the lines are short"),

@@ -13,7 +13,7 @@ from tests.integration.services.test_plan_office import applicants
 from tests.integration.web.test_office import colleague, press  # noqa: F401 - a fixture
 from tests.support.desk import CardOffice
 from uec.domain.lifecycle import Route
-from uec.services import plan_region, plan_scenarios
+from uec.services import plan_facts, plan_region, plan_scenarios
 from uec.services.rules import working_calendar
 from uec.settings import Settings
 from uec.store.tables import Batch, EmissionPlan, Message, PlanningFacts, PlanScenario, PromiseMove, ScheduledRun
@@ -192,3 +192,34 @@ def test_the_pages_speak_english_too(colleague, planned: CardOffice, client: Fla
     ):
         page = planner.get(address)
         assert page.status_code == 200 and words in page.text
+
+
+def test_who_is_late_is_opened_from_the_overview(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    """Two points, one without courier and one whose safe is full: why, what it takes, and everybody by number."""
+    planner = colleague("planner")
+    with office.sessions() as session:
+        actor = office.staff.planner
+        before = plan_facts.table(session)
+        codes = [one.code for one in plan_region.office_points(session).values()]
+        table = before | {"points": {code: {"weekdays": []} for code in codes}}
+        table["chips"] = {"deliveries": [{"count": 700}]}
+        plan_facts.store(session, table, reason="no courier", actor=actor, now=office.clock())
+        session.commit()
+    try:
+        assert press(planner, "/office/batches/plan?way=anew", "/office/plan").status_code == 200
+        page = planner.get("/office/plan").text
+        assert "не ездит ни один курьер" in page and "Проверьте исходные данные" in page and "без дня поставки" in page
+        (link,) = set(re.findall(r'href="(/office/plan/late\?reason=no_courier&amp;kind=2)"', page))
+        late = planner.get(link.replace("&amp;", "&")).text
+        numbers = re.findall(r"/office/plan/person\?number=([\d-]+)", late)
+        assert len(numbers) == len(set(numbers)) == 25 and "к пункту не ездит курьер" in late
+        assert "offset=25" in late
+        assert planner.get(f"/office/plan/person?number={numbers[0]}").text.count("не ездит") >= 1
+        assert "день не назван" in planner.get(FACTS).text
+        nobody = planner.get("/office/plan/late?reason=no_windows").text
+        assert "по этой причине никто не опаздывает" in nobody
+        assert planner.get("/office/plan/late?reason=weather&kind=9&point=Z&offset=x").status_code == 200
+    finally:
+        with office.sessions() as session:
+            plan_facts.store(session, before, reason="as before", actor=office.staff.planner, now=office.clock())
+            session.commit()

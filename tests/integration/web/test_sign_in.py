@@ -2,7 +2,9 @@
 
 import re
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from flask.testing import FlaskClient
 
 from tests.browser.site import PASSWORD
@@ -11,6 +13,7 @@ from tests.support.desk import CardOffice
 from uec.services import staff
 from uec.settings import Settings
 from uec.web.app import create_app
+from uec.web.polling import LAST_ANSWER
 
 
 def test_good_password_opens_the_office_and_sign_out_closes_it(sign_in: SignIn) -> None:
@@ -77,7 +80,26 @@ def test_a_page_that_follows_by_itself_does_not_keep_the_session(sign_in: SignIn
     for _number in range(4):
         office.clock.advance(minutes=10)
         last = client.get("/office/", headers={"HX-Request": "true"}).status_code
-    assert last == 302
+    assert last == LAST_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("shown", "back"),
+    [
+        ("http://localhost/office/jobs/plan?before=1", "/office/jobs/plan?before=1"),
+        ("http://evil.example//evil.example/", "/office/"),
+        ("", "/office/"),
+    ],
+)
+def test_a_part_that_asks_for_itself_says_that_nobody_is_signed_in(client: FlaskClient, shown: str, back: str) -> None:
+    """It says so above what it showed, leads to the sign-in and back, and asks no more."""
+    for address in ("/window/operations/1/part", "/office/cohorts", "/office/jobs/plan", "/office/batches/1/part"):
+        answer = client.get(address, headers={"HX-Request": "true", "HX-Current-URL": shown})
+        assert answer.status_code == LAST_ANSWER, address
+        assert (answer.headers["HX-Reswap"], answer.headers["HX-Reselect"]) == ("beforebegin", "#signed-out")
+        assert 'id="signed-out"' in answer.text and "<html" not in answer.text
+        (link,) = re.findall(r'href="(/sign-in[^"]*)"', answer.text)
+        assert parse_qs(urlsplit(link).query) == {"next": [back]}
 
 
 def test_an_account_that_was_closed_is_out_at_once(sign_in: SignIn, office: CardOffice) -> None:

@@ -109,7 +109,8 @@ def test_relief_speaks_of_no_more_days_than_there_are() -> None:
     assert all(one.days <= left for one in reliefs(short))
     assert any(one.en.startswith("One more shift on Line in March 2026 brings") for one in reliefs(short))
     closed = replace(short.region, supply=replace(short.region.supply, capacity=short.region.supply.capacity * 0))
-    assert not [one for one in reliefs(make_plan(closed)) if one.bottleneck is Bottleneck.LINES]
+    lines = [one.en for one in reliefs(make_plan(closed)) if one.bottleneck is Bottleneck.LINES]
+    assert lines and lines[0].startswith("One shift a day on Line in March 2026 brings")
 
 
 def test_deliveries_count_once_and_overdue_ones_are_believed_to_come() -> None:
@@ -154,7 +155,30 @@ def test_points_follow_the_common_rule_where_they_say_nothing() -> None:
         ({"lines": [{"code": "L", "machines": 1, "cards_per_hour": 1, "shifts": [1]}]}, "seven"),
         ({"lines": 5}, "read"),
         ({"chips": {"deliveries": [{"day": "2026-03-02", "count": -1}]}}, "negative"),
-        ({"chips": {"deliveries": [{"day": "2026-03-02"}]}}, "read"),
+        ({"chips": {"deliveries": [{"day": "2026-03-02"}]}}, "chips: 'count' is missing"),
+        ({"lines": [{"code": "L", "machines": -1, "cards_per_hour": 1}]}, "Line L: -1 is a negative"),
+        ({"lines": [{"code": "L", "machines": 2.5, "cards_per_hour": 1}]}, "Line L: 2.5 is no whole"),
+        ({"lines": [{"code": "L", "machines": float("inf"), "cards_per_hour": 1}]}, "Line L: an entry cannot be read"),
+        ({"lines": [{"code": "L", "machines": 10**9, "cards_per_hour": 10**9}]}, "Line L: A line makes"),
+        (
+            {
+                "lines": [
+                    {
+                        "code": "L",
+                        "machines": 1,
+                        "cards_per_hour": 1,
+                        "maintenance": [{"first": "2026-03-09", "last": "2026-03-02", "machines": 1}],
+                    }
+                ]
+            },
+            "Line L: A maintenance ends before",
+        ),
+        ({"points": {"P1": {"storage": 10**30}}}, "Point P1: .* more than there can be"),
+        ({"points": {"P1": {"stops": ["soon"]}}}, "Point P1: an entry cannot be read"),
+        ({"points": {"P1": {"minutes": [1441] * 7}}}, "Point P1: A day has 1440"),
+        ({"points": {"P1": {"windows": 10**9}}}, "Point P1: A point has no such number"),
+        ({"windows": {"factor": 1e300}}, "sense"),
+        ({"bureaux": {"B": {"days": -3}}}, "Bureau B: -3 is a negative"),
         ({"courier": {"weekdays": [7]}}, "Weekdays"),
         ({"points": {"P1": {"minutes": [1, 2]}}}, "seven"),
         ({"intake": {"factor": float("nan")}}, "sense"),

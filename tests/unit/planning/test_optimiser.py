@@ -95,21 +95,6 @@ def test_the_gap_of_a_town_is_small(town: Region) -> None:
     assert with_trips.cost.trips < 0.7 * float((town.delivery.departs.sum(axis=1) * town.delivery.cost).sum())
 
 
-def test_without_capacity_chips_or_courier_the_plan_comes_and_says_why() -> None:
-    cases = {
-        Reason.NO_LINES: region(clocks=2, clock_days=2, capacity=0),
-        Reason.NO_CHIPS: region(clocks=2, clock_days=2, chips=0),
-        Reason.NO_COURIER: region(clocks=2, clock_days=2, departs=False),
-        Reason.CLOCK_TOO_SHORT: region(clocks=2, clock_days=0),
-        Reason.POINT_FULL: replace(region(clocks=2, clock_days=2), places=(replace(region().places[0], storage=0),)),
-    }
-    for reason, given in cases.items():
-        late = late_cards(make_plan(given))
-        assert {one.reason for one in late} == {reason}, reason
-        assert sum(one.count for one in late) >= 10
-        assert all(one.ru and one.en for one in late)
-
-
 def test_half_the_capacity_needed_makes_half_of_the_clocks_late_and_the_later_ones() -> None:
     plan = make_plan(region(days=20, clocks=10, clock_days=3, capacity=5))
     slots, _ = plan.pieces
@@ -162,7 +147,7 @@ def test_a_place_in_the_queue_is_explained() -> None:
     assert "Line" in place.en
     last = explain(plan, point=0, kind=Kind.COHORT, variant=0, number=399)
     assert last.promised == 30
-    assert "the lines are full" in last.en
+    assert "The lines are short." in last.en and last.reason is Reason.NO_LINES
     for number in (-1, 400):
         with pytest.raises(IndexError):
             explain(plan, point=0, kind=Kind.COHORT, variant=0, number=number)
