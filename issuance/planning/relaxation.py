@@ -69,6 +69,10 @@ class _Model:
         self.programme = Programme()
         self.base = 0.0
         self.days, self.variants = len(region.days), len(region.variants)
+        # On a day nothing leaves but on the couriers of that day, and no courier takes more than fits it and the safe.
+        self._carried = region.delivery.departs.astype(float)
+        storage = np.array([place.storage for place in region.places], dtype=np.int64)
+        self._lot = np.minimum(region.delivery.volume, storage).astype(float)[:, None, None]
         self._lines_and_chips()
         for kind in (Kind.REMAKE, Kind.CLOCK):
             self._clocks(kind)
@@ -120,7 +124,7 @@ class _Model:
         rows = lp.add_rows(wanted.shape, low=wanted, high=wanted)
         for price, high in ((wait, calm), (wait + late, INFINITY)):
             lp.balance(rows, lp.add_columns(wanted.shape, cost=price * spans, high=high))
-        leaves = lp.add_columns(wanted.shape)
+        leaves = lp.add_columns(wanted.shape, high=(self._carried[:, None] * np.minimum(could, self._lot)).sum(axis=0))
         lp.put(rows, leaves, 1.0)
         lp.put(self.finished_rows, leaves, 1.0)
 
@@ -137,9 +141,10 @@ class _Model:
     def _cohort(self) -> None:
         lp, region, kind = self.programme, self.region, Kind.COHORT
         count = int(self.clusters.max()) + 1
+        known_at = region.demand.known[:, kind].astype(float)
+        known_at[..., 0] += region.demand.finished[:, kind]
         known = np.zeros((count, self.variants, self.days))
-        np.add.at(known, self.clusters[self.reachable], region.demand.known[self.reachable, kind])
-        np.add.at(known[..., 0], self.clusters[self.reachable], region.demand.finished[self.reachable, kind])
+        np.add.at(known, self.clusters[self.reachable], known_at[self.reachable])
         self._charge_unreachable_cohort()
         rows = lp.add_rows(known.shape, low=known, high=known)
         total = known.sum(axis=2, keepdims=True)
@@ -147,7 +152,10 @@ class _Model:
             cost = region.prices.wait[kind] * region.spans * (1 + EVENNESS * tier / (TIERS - 1))
             last = tier == TIERS - 1
             lp.balance(rows, lp.add_columns(known.shape, cost=cost, high=INFINITY if last else total / TIERS))
-        self.leaves = lp.add_columns(known.shape)
+        people = known_at.sum(axis=2, keepdims=True)
+        most = np.zeros(known.shape)
+        np.add.at(most, self.clusters, self._carried[:, None] * np.minimum(people, self._lot))
+        self.leaves = lp.add_columns(known.shape, high=most)
         lp.put(rows, self.leaves, 1.0)
         lp.put(self.finished_rows[None], self.leaves, 1.0)
         room = np.zeros((count, self.days))

@@ -95,6 +95,18 @@ def test_the_gap_of_a_town_is_small(town: Region) -> None:
     assert with_trips.cost.trips < 0.7 * float((town.delivery.departs.sum(axis=1) * town.delivery.cost).sum())
 
 
+@pytest.mark.parametrize("cost", [0.0, 40.0])
+def test_the_bound_knows_the_couriers_days_and_never_loses_by_their_cost(cost: float) -> None:
+    """Clocks that are late already, more people than lines, a courier every third day: plan and bound are close."""
+    given = region(days=30, points=4, capacity=40, clocks=2, clock_days=1, cohort=200, hand_over=60, cost=cost)
+    departs = np.zeros_like(given.delivery.departs)
+    departs[:, ::3] = True
+    given = replace(given, delivery=replace(given.delivery, departs=departs))
+    plan = make_plan(given)
+    assert 0 <= plan.gap < 0.05
+    assert plan.bound >= relax(given).bound
+
+
 def test_half_the_capacity_needed_makes_half_of_the_clocks_late_and_the_later_ones() -> None:
     plan = make_plan(region(days=20, clocks=10, clock_days=3, capacity=5))
     slots, _ = plan.pieces
