@@ -26,6 +26,7 @@ to E6, E8 and E9 `reply`, of E7 `answer`.
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ FORMAT = "UEC-BUREAU-1"
 RECORD_BYTES = 1 << 20
 """No record is longer; a card with its photo has some tens of thousands of bytes."""
 DIGEST_BYTES = 32
+NAME_LIMIT = 60
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 class FileKind(StrEnum):
@@ -111,6 +114,8 @@ class Header:
                 raise ValueError("another time than UTC")
         except ValueError as error:
             raise refused("malformed", "the header of the file names an unknown kind or time") from error
+        if any(len(fields.text(tag)) > NAME_LIMIT for tag in range(0x82, 0x86)):
+            raise refused("malformed", "the header of the file holds an impossibly long name")
         terms = dict(term.partition("=")[::2] for term in fields.texts(0x89))
         return cls(
             kind=kind,
@@ -169,8 +174,8 @@ def _text(value: bytes) -> str:
         text = value.decode()
     except UnicodeDecodeError as error:
         raise refused("malformed", "a text of the file is not UTF-8") from error
-    if "\0" in text:  # which no database holds
-        raise refused("malformed", "a text of the file holds U+0000")
+    if CONTROL.search(text):
+        raise refused("malformed", "a text of the file holds a control character")
     return text
 
 

@@ -9,7 +9,7 @@ from card_io import tlv
 from issuance.bureau.records import Header, RecordReader, Tag
 from issuance.bureau.reply import Finished, Made, NotMade, Shipped, Spoiled
 from issuance.bureau.sealed import opened_reply
-from issuance.bureau.signing import OwnKey
+from issuance.bureau.signing import OwnKey, SigningWriter
 from issuance.bureau.standin import identity
 from issuance.bureau.standin.faults import strange_signer
 from issuance.pki import der
@@ -80,9 +80,17 @@ def _huge_string(good: Good) -> bytes:
 
 
 def _huge_record(good: Good) -> bytes:
-    """One record of a million bytes and more."""
-    body = tlv.encode(0x80, b"9" * ((1 << 20) - 100))
-    return good.beside(Tag.NOT_MADE, body + tlv.encode(0x81, b"a" * 40) + tlv.encode(0x82, b"b" * 40))
+    """One record of a million bytes and more, which no writer of ours writes."""
+    out = BytesIO()
+    signed = SigningWriter(out.write, good.signer, now=good.header.made_at)
+    for tag, body in ((Tag.HEADER, good.header.encode()), (Tag.NOT_MADE, bytes(1 << 20))):
+        signed.write(tlv.encode(tag, body))
+    signed.close()
+    return out.getvalue()
+
+
+def _endless_number(good: Good) -> bytes:
+    return good.with_first(number="9" * 500_000)
 
 
 def _shipment(number: str, seal: str, *cards: str) -> bytes:
@@ -101,7 +109,8 @@ FILES: Mapping[str, tuple[Wrong, str]] = {
     "length-of-four-gigabytes": (lambda good: b"\x30\x84\xff\xff\xff\xff", "cut-off"),
     "string-of-four-gigabytes": (_huge_string, "cut-off"),
     "nested-endlessly": (lambda good: b"\x30\x80" * 50_000, "not-cms"),
-    "record-of-a-megabyte": (_huge_record, "malformed"),
+    "record-of-a-megabyte": (_huge_record, "too-large"),
+    "number-of-half-a-megabyte": (_endless_number, "unknown-card"),
     "stranger": (_of_a_stranger, "wrong-signer"),
     "another-key": (_by_another_key, "wrong-signature"),
     "another-bureau": (lambda good: good.signed(bureau="SOUTH"), "wrong-bureau"),
@@ -144,4 +153,6 @@ FILES: Mapping[str, tuple[Wrong, str]] = {
         lambda good: good.signed([(Tag.NOT_MADE, NotMade(good.made[0].number, "lost", "a\0b").encode())]),
         "malformed",
     ),
+    "two-lines-for-a-name": (lambda good: good.signed(batch="B-1\nrefused: nothing"), "malformed"),
+    "endless-name": (lambda good: good.signed(order="B" * 5000), "malformed"),
 }

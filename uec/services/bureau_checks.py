@@ -29,6 +29,8 @@ from uec.services.bureau_orders import parts
 from uec.services.bureau_rejecting import BARRED, NOT_WANTED, REASON_LIMIT, barred_among
 from uec.store.tables import BureauCard, BureauChip, BureauKey, BureauOrder, Card, Certificate
 
+SAID_LIMIT = 40
+
 
 @dataclass(frozen=True)
 class OrderedCard:
@@ -98,7 +100,7 @@ def made_cards(stream: BinaryIO, *, start: int) -> Iterator[Made]:
 
 def _put(known: dict[str, str], key: str, value: str) -> None:
     if key in known:
-        raise BureauRefused(f"The file reports {key} twice.", finding="reported-twice", about=key)
+        raise BureauRefused(f"The file reports {_cut(key)} twice.", finding="reported-twice")
     known[key] = value
 
 
@@ -175,7 +177,12 @@ def _require_state(number: str, ordered: Mapping[str, OrderedCard], state: Order
 
 
 def _nobody(number: str) -> BureauRefused:
-    return BureauRefused(f"Nobody ordered card {number} of this bureau.", finding="unknown-card", about=number)
+    return BureauRefused(f"Nobody ordered card {_cut(number)} of this bureau.", finding="unknown-card")
+
+
+def _cut(text: str) -> str:
+    """What a file calls something, as long as a sentence bears it."""
+    return text if len(text) <= SAID_LIMIT else f"{text[:SAID_LIMIT]}…"
 
 
 def unfit_cards(

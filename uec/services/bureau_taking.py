@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from issuance.bureau.errors import BureauFileRefused
-from issuance.bureau.records import FileKind, Header, RecordReader, checked
+from issuance.bureau.records import CONTROL, FileKind, Header, RecordReader, checked
 from issuance.bureau.reply import Word
 from issuance.bureau.sealed import opened_reply, spool
 from issuance.pki.hygiene import WeakKeyList
@@ -119,8 +119,8 @@ def _measure(stream: BinaryIO, kept: BinaryIO, name: str) -> _File:
 
 def _plain(name: str) -> str:
     """A file's name as a database holds it; what a partner calls its files may be anything."""
-    storable = name.encode("utf-8", "replace").decode().replace("\0", "")
-    return Path(storable).name[:NAME_LIMIT]
+    printable = CONTROL.sub("", name.encode("utf-8", "replace").decode())
+    return Path(printable).name[:NAME_LIMIT]
 
 
 def _take(session: Session, stream: BinaryIO, file: _File, judge: _Judge, actor: Actor, now: datetime) -> Taken:

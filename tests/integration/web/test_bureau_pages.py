@@ -3,7 +3,6 @@
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -15,6 +14,7 @@ from tests.browser.site import PASSWORD
 from tests.integration.web.conftest import post, token_in
 from tests.support.bureau_office import BureauOffice, open_bureau_office
 from tests.support.desk import CardOffice
+from tests.support.web_forms import multipart
 from uec.domain.bureau import OrderState
 from uec.settings import Settings
 from uec.web.app import create_app
@@ -179,13 +179,3 @@ def test_a_large_file_of_a_bureau_is_taken_and_nothing_else_is(
 def upload(client: FlaskClient, address: str, content: bytes) -> TestResponse:
     """Send a file as a form would."""
     return client.post(address, **multipart(token_in(client.get(ORDERS).text), content))
-
-
-def multipart(token: str, content: bytes) -> dict[str, Any]:
-    """A form with a file, as bytes: the client's own encoder leaves its spool file open."""
-    parts = (
-        b'Content-Disposition: form-data; name="csrf_token"\r\n\r\n' + token.encode(),
-        b'Content-Disposition: form-data; name="file"; filename="large.p7s"\r\n\r\n' + content,
-    )
-    body = b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + b"--x--\r\n"
-    return {"data": body, "content_type": "multipart/form-data; boundary=x"}

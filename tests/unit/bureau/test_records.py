@@ -43,11 +43,12 @@ MADE = st.builds(
 SPOILED = st.builds(Spoiled, CHIP, WORDS, WORDS, NUMBERS)
 NOT_MADE = st.builds(NotMade, NUMBERS, WORDS, WORDS)
 FINISHED = st.builds(Finished, NUMBERS, CHIP)
-SHIPPED = st.builds(Shipped, WORDS, WORDS, st.lists(NUMBERS, max_size=5).map(tuple))
+SHIPPED = st.builds(Shipped, WORDS.filter(bool), WORDS.filter(bool), st.lists(NUMBERS, max_size=5).map(tuple))
 CLOSING = st.builds(
     Closing, NUMBERS, CHIP, st.dictionaries(SLOTS, st.binary(min_size=1, max_size=900), max_size=5), st.binary()
 )
 COUNT = st.integers(0, 2**32 - 1)
+CONTROLS = st.characters(categories=["Cc"])
 WORD = st.builds(Word, st.booleans(), WORDS, COUNT, COUNT)
 
 
@@ -80,6 +81,14 @@ def test_every_record_survives_a_round_trip(
     record: CardOrder | ChipKeys | Made | Spoiled | NotMade | Finished | Shipped | Closing | Word,
 ) -> None:
     assert type(record).decode(record.encode()) == record
+
+
+@given(st.tuples(WORDS, CONTROLS, WORDS).map("".join))
+def test_no_text_holds_a_control_character(text: str) -> None:
+    """It would break a line of a log, or be refused by a database."""
+    for record in (NotMade("1" * 16, "lost", text), Spoiled(bytes(10), text, "bad"), Shipped(f"C{text}", "S", ())):
+        with pytest.raises(BureauFileRefused, match="control character"):
+            type(record).decode(record.encode())
 
 
 @given(GROUPS)
