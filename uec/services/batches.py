@@ -10,18 +10,18 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from uec.domain.absences import AbsenceState
 from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput, SamePerson
 from uec.domain.lifecycle import ApplicationEvent, ApplicationState, BatchEvent, CardEvent, CardState
 from uec.domain.permissions import Permission
 from uec.domain.texts import typed
-from uec.services import numbering, plan_freeze, plan_moves, plan_office, plan_region, preparation
+from uec.services import numbering, plan_freeze, plan_moves, plan_office, plan_people, plan_region, preparation
 from uec.services.batch_lists import batch_rows
 from uec.services.batch_rules import BatchRules
 from uec.services.bureau_custody import refuse_if_ordered
 from uec.services.duties import Duty, refuse_second_in_batch
 from uec.services.moves import move, move_all
-from uec.services.refusals import barred
 from uec.services.rows import locked
 from uec.services.views import PlanOutcome
 from uec.store.tables import Application, Batch, Card, EmissionPlan
@@ -48,7 +48,8 @@ def _planned(session: Session, make: plan_office.Making, actor: Actor, rules: Ba
     # The series' row is the planners' lock: a second planner waits here and then finds nothing left to plan.
     numbering.take(session, "batch", count=0)
     gone = {"closed_at": now}
-    unplanned = (Application.state == ApplicationState.APPROVED, barred())
+    barred = select(plan_people.barred_ids([AbsenceState.GONE]).c.id)
+    unplanned = (Application.state == ApplicationState.APPROVED, Application.id.in_(barred))
     move_all(session, Application, ApplicationEvent.WITHDRAW, *unplanned, actor=actor, now=now, values=gone)
     region = plan_region.region_of(
         session,

@@ -23,10 +23,12 @@ from uec.services.refusals import barred
 from uec.services.twins import held
 from uec.store import audit
 from uec.store.audit import Note
+from uec.store.bulk import insert_rows
 from uec.store.tables import Application, Batch, Card, EmissionBatch, EmissionPlan, EmissionSlot
 
-CHUNK = 500
+CHUNK = 5_000
 Seat = Row[tuple[int, int, date | None]]
+Person = Row[tuple[int, int | None, str, str, int | None]]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ class Frozen:
 
     batches: tuple[int, ...]
     cards: int
+
+
+@dataclass(frozen=True)
+class Lot:
+    """A batch to be cut: how it was planned, and who gets a card in it, in the order of production, by which day."""
+
+    planned: EmissionBatch
+    people: Sequence[tuple[Person, date | None]]
 
 
 def freeze(
@@ -53,14 +63,11 @@ def freeze(
     """
     last = rules.calendar.after(rules.policy.day(now), rules.freeze_days - 1)
     until = {code: rules.calendar.after(last, lead) for code, lead in leads.items() if lead}
-    ids: list[int] = []
-    cards = 0
-    for lot, people in _lots(session, plan.id, _due(last, until), rules.batch_limit):
-        batch = _batch(session, lot, rules, actor, now)
-        cards += _write_cards(session, batch, people, rules)
-        chosen = [row.application_id for row in people]
-        move_all(session, Application, ApplicationEvent.PLAN, Application.id.in_(chosen), actor=actor, now=now)
-        ids.append(batch.id)
+    lots = list(_lots(session, plan.id, _due(last, until), rules.batch_limit))
+    ids = _write_batches(session, lots, rules, actor, now)
+    cards = _write_cards(session, ids, lots, rules)
+    chosen = Application.id.in_(select(Card.application_id).where(Card.batch_id.in_(ids)))
+    move_all(session, Application, ApplicationEvent.PLAN, chosen, actor=actor, now=now)
     audit.record_many(session, [Note(actor.reference, "batch.plan", "batch", str(one), now) for one in ids])
     plan.frozen_until = last
     return Frozen(tuple(ids), cards)
@@ -72,9 +79,7 @@ def _due(last: date, until: Mapping[str, date]) -> ColumnElement[bool]:
     return or_(EmissionBatch.day <= last, *early)
 
 
-def _lots(
-    session: Session, plan_id: int, due: ColumnElement[bool], limit: int
-) -> Iterator[tuple[EmissionBatch, list[Seat]]]:
+def _lots(session: Session, plan_id: int, due: ColumnElement[bool], limit: int) -> Iterator[Lot]:
     """The planned batches that are due, in order, cut to the size of a lot, with those who may still have a card."""
     found = select(EmissionBatch).where(EmissionBatch.plan_id == plan_id, due)
     planned = {batch.position: batch for batch in session.scalars(found)}
@@ -82,11 +87,10 @@ def _lots(
         return
     seats = _seats(session, plan_id, due)
     allowed = _locked(session, [seat.application_id for seat in seats])
-    open_seats = [seat for seat in seats if seat.application_id in allowed]
-    for position, group in groupby(open_seats, key=lambda seat: seat.position):
-        people = list(group)
+    for position, group in groupby(seats, key=lambda seat: seat.position):
+        people = [(allowed[seat.application_id], seat.promised_on) for seat in group if seat.application_id in allowed]
         for first in range(0, len(people), limit):
-            yield planned[position], people[first : first + limit]
+            yield Lot(planned[position], people[first : first + limit])
 
 
 def _seats(session: Session, plan_id: int, due: ColumnElement[bool]) -> Sequence[Seat]:
@@ -100,63 +104,63 @@ def _seats(session: Session, plan_id: int, due: ColumnElement[bool]) -> Sequence
     ).all()
 
 
-def _locked(session: Session, wanted: Sequence[int]) -> set[int]:
-    """Those who still wait, locked until the end of the transaction."""
-    found: set[int] = set()
-    ordered = sorted(wanted)
+def _locked(session: Session, wanted: Sequence[int]) -> dict[int, Person]:
+    """Those who still wait, by id, locked until the end of the transaction."""
+    found: dict[int, Person] = {}
+    ordered, who = sorted(wanted), Application
     for first in range(0, len(ordered), CHUNK):
-        chosen = Application.id.in_(ordered[first : first + CHUNK])
+        chosen = who.id.in_(ordered[first : first + CHUNK])
         # Not by `plan_people.waiting`, which gathers all who are barred in the region: these few are looked up.
-        approved = Application.state == ApplicationState.APPROVED
-        waiting = select(Application.id).where(chosen, approved, ~barred(), ~held(Application.resident_id))
-        waiting = waiting.order_by(Application.id)
-        found.update(session.scalars(waiting.with_for_update(of=Application)))
+        approved = who.state == ApplicationState.APPROVED
+        waiting = select(who.id, who.resident_id, who.surname, who.name, who.replaces_card_id)
+        waiting = waiting.where(chosen, approved, ~barred(), ~held(who.resident_id)).order_by(who.id)
+        found |= {person.id: person for person in session.execute(waiting.with_for_update(of=who))}
     return found
 
 
-def _batch(session: Session, planned: EmissionBatch, rules: BatchRules, actor: Actor, now: datetime) -> Batch:
-    (number,) = numbering.take(session, "batch", count=1)
-    batch = Batch(
-        number=f"B-{number:06d}",
-        planned_for=planned.day,
-        point_id=planned.point_id,
-        profile=planned.variant,
-        transport=rules.transport,
-        line=planned.line,
-        departs_on=planned.departs_on,
-        planned_by=actor.staff_id,
-        planned_at=now,
-    )
-    session.add(batch)
-    session.flush()
-    return batch
+def _write_batches(
+    session: Session, lots: Sequence[Lot], rules: BatchRules, actor: Actor, now: datetime
+) -> Sequence[int]:
+    """Insert a batch for each lot; returns their ids in the order of the lots."""
+    rows = [
+        {
+            "number": f"B-{number:06d}",
+            "planned_for": lot.planned.day,
+            "point_id": lot.planned.point_id,
+            "profile": lot.planned.variant,
+            "transport": rules.transport,
+            "line": lot.planned.line,
+            "departs_on": lot.planned.departs_on,
+            "planned_by": actor.staff_id,
+            "planned_at": now,
+            "version": 1,
+        }
+        for number, lot in zip(numbering.take(session, "batch", count=len(lots)), lots, strict=True)
+    ]
+    made = insert(Batch).returning(Batch.id, sort_by_parameter_order=True)
+    return session.scalars(made, rows).all() if rows else []
 
 
-def _write_cards(session: Session, batch: Batch, people: Sequence[Seat], rules: BatchRules) -> int:
-    """Insert the cards in the order of production, so that numbers rise along each batch."""
-    numbers = iter(numbering.take(session, "card", count=len(people)))
-    for first in range(0, len(people), CHUNK):
-        part = people[first : first + CHUNK]
-        keys = [seat.application_id for seat in part]
-        rows = {row.id: row for row in session.scalars(select(Application).where(Application.id.in_(keys)))}
-        cards = [
-            _card_of(batch, rows[seat.application_id], next(numbers), rules) | {"promised_on": seat.promised_on}
-            for seat in part
-        ]
-        session.execute(insert(Card), cards)
-    return len(people)
-
-
-def _card_of(batch: Batch, application: Application, number: int, rules: BatchRules) -> dict[str, object]:
-    return {
-        "number": make_card_number(rules.number_prefix, number),
-        "application_id": application.id,
-        "batch_id": batch.id,
-        "resident_id": application.resident_id,
-        "state": CardState.PLANNED,
-        "profile": batch.profile,
-        "printed_name": printed_name(application.surname, application.name),
-        "expires_on": rules.policy.expires_on(batch.planned_for),
-        "replaces_card_id": application.replaces_card_id,
-        "version": 1,
-    }
+def _write_cards(session: Session, batch_ids: Sequence[int], lots: Sequence[Lot], rules: BatchRules) -> int:
+    """Insert the cards in the order of production, so that numbers rise along each batch; returns how many."""
+    places = [(key, lot, *one) for key, lot in zip(batch_ids, lots, strict=True) for one in lot.people]
+    rows = [
+        {
+            "number": make_card_number(rules.number_prefix, number),
+            "application_id": person.id,
+            "batch_id": batch_id,
+            "resident_id": person.resident_id,
+            "state": CardState.PLANNED,
+            "profile": lot.planned.variant,
+            "printed_name": printed_name(person.surname, person.name),
+            "expires_on": rules.policy.expires_on(lot.planned.day),
+            "replaces_card_id": person.replaces_card_id,
+            "promised_on": promised_on,
+            "version": 1,
+        }
+        for number, (batch_id, lot, person, promised_on) in zip(
+            numbering.take(session, "card", count=len(places)), places, strict=True
+        )
+    ]
+    insert_rows(session, Card, rows)
+    return len(rows)

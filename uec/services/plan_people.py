@@ -7,7 +7,7 @@ array is cut into its slots by one statement that costs about what the sorting d
 of the own queue.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -33,7 +33,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from issuance.planning.region import Kind
-from uec.domain.absences import OUT
+from uec.domain.absences import OUT, AbsenceState
 from uec.domain.lifecycle import ApplicationState, Route
 from uec.domain.twins import TwinRole, TwinState
 from uec.store.arrays import each, holds, postgresql, size
@@ -70,13 +70,14 @@ def waiting() -> tuple[ColumnElement[bool], ...]:
 
     Nor does for now whom mass emission would serve and a full export of the register lacks.
     """
-    barred = _barred()
+    barred = barred_ids(OUT)
     return Application.state == ApplicationState.APPROVED, ~exists().where(barred.c.id == Application.id)
 
 
-def _barred() -> CTE:
+def barred_ids(absences: Collection[AbsenceState]) -> CTE:
     """The same people as `refusals.barred`, gathered from the small side: those few are hashed, nobody looked up alone.
 
+    `absences` says what bars whom a full export lacked: GONE bars for good, OUT also who is still before a clerk.
     Materialized, since the database, which knows nothing of what comes out of it, then expects neither nobody to be
     left nor everybody, and hashes.
     """
@@ -90,7 +91,7 @@ def _barred() -> CTE:
         .where(TwinCase.state == TwinState.DECIDED, TwinMember.role == TwinRole.SUPERSEDED)
     )
     missing = select(Application.id).join(RegisterAbsence, RegisterAbsence.resident_id == Application.resident_id)
-    missing = missing.where(RegisterAbsence.state.in_(OUT))
+    missing = missing.where(RegisterAbsence.state.in_(absences))
     unasked = [one.where(Application.route == Route.MASS) for one in (refused, twin, missing)]
     found = union_all(dead.where(Resident.death_date.is_not(None)), *unasked)
     return found.cte("barred").prefix_with("MATERIALIZED")
