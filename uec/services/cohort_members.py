@@ -11,7 +11,6 @@ from datetime import date
 
 from sqlalchemy import (
     ColumnElement,
-    Insert,
     Integer,
     Select,
     case,
@@ -31,7 +30,8 @@ from uec.domain.policy import Policy
 from uec.services.cohort_rules import BANDS, age_band, entitled
 from uec.services.merkle import merkle_root
 from uec.store.arrays import each, holds, postgresql
-from uec.store.steering import ROOMY, WHOLE, steered
+from uec.store.gathering import gathered
+from uec.store.steering import WHOLE, steered
 from uec.store.tables import CohortPart, Resident
 
 SEXES = ("F", "M")
@@ -85,13 +85,12 @@ def choose(
     if limit is not None:
         first = select(Resident.id).where(*wanted).order_by(Resident.id).limit(limit)
         wanted = [Resident.id.in_(first)]
-    with steered(session, ROOMY):
-        session.execute(chosen(session, cohort_id, as_of, wanted))
+    put(session, cohort_id, as_of, wanted)
     return session.scalar(select(func.sum(CohortPart.count)).where(CohortPart.cohort_id == cohort_id)) or 0
 
 
-def chosen(session: Session, cohort_id: int, as_of: date, wanted: list[ColumnElement[bool]]) -> Insert:
-    """The statement that puts residents who fulfil the conditions on an empty list, by kinds of the day `as_of`."""
+def put(session: Session, cohort_id: int, as_of: date, wanted: list[ColumnElement[bool]]) -> None:
+    """Put residents who fulfil the conditions on an empty list, by kinds of the day `as_of`; the caller commits."""
     gather = func.array_agg if postgresql(session) else func.json_group_array
     # Age and sex as one number: a million rows are grouped by two values, not by three.
     person = age_band(as_of) * len(SEXES) + case((Resident.sex == SEXES[0], 0), else_=1)
@@ -99,17 +98,17 @@ def chosen(session: Session, cohort_id: int, as_of: date, wanted: list[ColumnEle
     kinds = select(
         place.label("place"), person.label("person"), func.count().label("count"), gather(Resident.id).label("members")
     )
-    found = kinds.where(*wanted).group_by("place", "person").subquery()
-    decoded = select(
-        cast(literal(cohort_id), Integer),
-        found.c.place,
-        _named(found.c.person.op("/")(literal_column(str(len(SEXES)))), BANDS),
-        _named(found.c.person.op("%")(literal_column(str(len(SEXES)))), SEXES),
-        found.c.count,
-        found.c.members,
-    )
     columns = ["cohort_id", "oktmo", "band", "sex", "count", "members"]
-    return insert(CohortPart).from_select(columns, decoded, include_defaults=False)
+    with gathered(session, "cohort_found", kinds.where(*wanted).group_by("place", "person")) as found:
+        decoded = select(
+            cast(literal(cohort_id), Integer),
+            found.c.place,
+            _named(found.c.person.op("/")(literal_column(str(len(SEXES)))), BANDS),
+            _named(found.c.person.op("%")(literal_column(str(len(SEXES)))), SEXES),
+            found.c.count,
+            found.c.members,
+        )
+        session.execute(insert(CohortPart).from_select(columns, decoded, include_defaults=False))
 
 
 def _named(place: ColumnElement[int], names: Sequence[str]) -> ColumnElement[str]:

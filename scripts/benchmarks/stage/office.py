@@ -47,7 +47,7 @@ def _list(session: Session) -> None:
     row = Cohort(number="bench-pages", as_of=AS_OF, count=0, digest="", created_at=datetime.now(UTC))
     session.add(row)
     session.flush()
-    session.execute(cohort_members.chosen(session, row.id, AS_OF, [Resident.death_date.is_(None)]))
+    cohort_members.put(session, row.id, AS_OF, [Resident.death_date.is_(None)])
     row.count = sum(share.count for share in cohort_members.breakdown(session, row.id))
     session.commit()
 
