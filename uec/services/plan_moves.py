@@ -4,7 +4,7 @@ An entry has the day that was told and the day that is so now, until it is told 
 anybody was told leaves the list, so that nobody hears of a plan that was none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, case, delete, func, or_, select, text, upd
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from issuance.planning.region import Counts
+from issuance.planning.region import Counts, Flags
 from uec.domain.actors import Actor
 from uec.domain.lifecycle import CardState
 from uec.domain.permissions import Permission
@@ -22,7 +22,7 @@ from uec.services import messages
 from uec.store import audit
 from uec.store.arrays import postgresql
 from uec.store.bulk import copy_rows
-from uec.store.tables import Application, Card, EmissionSlot, IssuancePoint, PromiseMove
+from uec.store.tables import Application, Batch, Card, EmissionSlot, IssuancePoint, PromiseMove
 
 CHUNK = 2000
 UNTOLD = PromiseMove.told_at.is_(None)
@@ -70,59 +70,59 @@ def list_moves(session: Session, before: int, after: int, *, now: datetime) -> N
     # Who has been on the list for longer, a batch that was called off for one, may have another day by now.
     then = _days_of(listed.people, new)
     changed = then != _GONE
-    people = np.concatenate([old.people[moved], listed.people[changed]])
-    was = np.concatenate([old.days[moved], listed.days[changed]])
-    _note(session, people, was, np.concatenate([kept[moved], then[changed]]), plan_id=after, now=now)
+    told = _joined([old.only(moved), listed.only(changed)])
+    _note(session, told, np.concatenate([kept[moved], then[changed]]), plan_id=after, now=now)
     session.execute(delete(PromiseMove).where(UNTOLD, PromiseMove.was == PromiseMove.now))
 
 
 def list_batch(session: Session, batch_id: int, promised_on: date | None, *, now: datetime) -> int:
     """Note that everybody in a batch is promised another day, or none for now; the caller commits."""
-    of_batch = select(Card.application_id, Card.promised_on).where(
-        Card.batch_id == batch_id,
-        Card.promised_on.is_not(None),
-        Card.promised_on.is_distinct_from(promised_on),
-        Card.state.in_((CardState.PLANNED, CardState.PREPARED)),
+    of_batch = (
+        select(Card.application_id, Batch.point_id, Card.promised_on)
+        .join(Batch, Batch.id == Card.batch_id)
+        .where(
+            Card.batch_id == batch_id,
+            Card.promised_on.is_not(None),
+            Card.promised_on.is_distinct_from(promised_on),
+            Card.state.in_((CardState.PLANNED, CardState.PREPARED)),
+        )
     )
-    rows = session.execute(of_batch).all()
-    people = np.array([row.application_id for row in rows], dtype=np.int64)
-    was = np.array([_ordinal(row.promised_on) for row in rows], dtype=np.int64)
-    _note(session, people, was, np.full(len(rows), _ordinal(promised_on), dtype=np.int64), plan_id=None, now=now)
-    return len(rows)
+    told = _told(session.execute(of_batch))
+    _note(session, told, np.full(len(told.people), _ordinal(promised_on)), plan_id=None, now=now)
+    return len(told.people)
 
 
 def summary(session: Session, *, actor: Actor) -> list[MovedPoint]:
     """Whom nobody has told yet, by point."""
     actor.require(Permission.VIEW_BATCHES)
-    rows = session.execute(
+    at_point = (
         select(
-            IssuancePoint.id,
-            IssuancePoint.name_ru,
-            IssuancePoint.name_en,
-            func.sum(case((LATER, 1), else_=0)),
-            func.sum(case((LATER, 0), else_=1)),
-            func.sum(case((PromiseMove.now.is_(None), 1), else_=0)),
-            func.min(PromiseMove.now),
-            func.max(PromiseMove.now),
+            PromiseMove.point_id,
+            func.sum(case((LATER, 1), else_=0)).label("later"),
+            func.sum(case((LATER, 0), else_=1)).label("earlier"),
+            func.sum(case((PromiseMove.now.is_(None), 1), else_=0)).label("open"),
+            func.min(PromiseMove.now).label("first"),
+            func.max(PromiseMove.now).label("last"),
         )
-        .join(Application, Application.id == PromiseMove.application_id)
-        .join(IssuancePoint, IssuancePoint.id == Application.point_id)
         .where(UNTOLD)
-        .group_by(IssuancePoint.id, IssuancePoint.name_ru, IssuancePoint.name_en)
-        .order_by(IssuancePoint.id)
+        .group_by(PromiseMove.point_id)
+        .subquery()
     )
+    point_id, *figures = at_point.c
+    named = select(IssuancePoint.id, IssuancePoint.name_ru, IssuancePoint.name_en, *figures)
+    rows = session.execute(named.join(at_point, point_id == IssuancePoint.id).order_by(IssuancePoint.id))
     return [MovedPoint(*row) for row in rows]
 
 
 def people(session: Session, *, actor: Actor, limit: int = 50) -> list[MovedPerson]:
     """The first of them, those who wait longest more first."""
     actor.require(Permission.VIEW_BATCHES)
-    order = (PromiseMove.now.is_not(None), PromiseMove.now.desc(), PromiseMove.id)
+    order = (PromiseMove.now.desc().nulls_first(), PromiseMove.id.desc())
     first = session.scalars(select(PromiseMove.id).where(UNTOLD).order_by(*order).limit(limit)).all()
     rows = session.execute(
         select(Application.number, IssuancePoint.name_ru, IssuancePoint.name_en, PromiseMove.was, PromiseMove.now)
         .join(Application, Application.id == PromiseMove.application_id)
-        .join(IssuancePoint, IssuancePoint.id == Application.point_id)
+        .join(IssuancePoint, IssuancePoint.id == PromiseMove.point_id)
         .where(PromiseMove.id.in_(first))
         .order_by(*order)
     )
@@ -138,14 +138,14 @@ def untold(session: Session, *, actor: Actor) -> int:
 def tell(session: Session, *, actor: Actor, now: datetime) -> int:
     """Queue a message to everybody on the list; returns to how many. Raises `NotAllowed`."""
     actor.require(Permission.PLAN_BATCH)
-    told = 0
-    while part := _untold(session):
+    told = last = 0
+    while part := _untold(session, last):
         moves = [(row.application_id, row.was, row.now) for row in part]
         occasion = f"move:{part[-1].id}"
         messages.promise_moved(session, moves, occasion=occasion, now=now)
         ids = [row.id for row in part]
         session.execute(update(PromiseMove).where(PromiseMove.id.in_(ids)).values(told_at=now))
-        told += len(part)
+        told, last = told + len(part), part[-1].id
     if told:
         audit.record(
             session,
@@ -160,35 +160,56 @@ def tell(session: Session, *, actor: Actor, now: datetime) -> int:
     return told
 
 
-def _untold(session: Session) -> Sequence[Any]:
+def _untold(session: Session, last: int) -> Sequence[Any]:
+    """The next on the list behind an id: those told just now are not looked at again."""
     rows = select(PromiseMove.id, PromiseMove.application_id, PromiseMove.was, PromiseMove.now)
-    return session.execute(rows.where(UNTOLD).order_by(PromiseMove.id).limit(CHUNK).with_for_update()).all()
+    rest = rows.where(UNTOLD, PromiseMove.id > last).order_by(PromiseMove.id)
+    return session.execute(rest.limit(CHUNK).with_for_update()).all()
 
 
 @dataclass(frozen=True)
 class _Promises:
-    """Applications, rising, and the ordinal of each one's promised day."""
+    """Applications, the point of each, and the ordinal of each one's promised day."""
 
     people: Counts
+    points: Counts
     days: Counts
+
+    def only(self, which: Counts | Flags) -> "_Promises":
+        """Those of a mask, or in an order."""
+        return _Promises(self.people[which], self.points[which], self.days[which])
+
+
+def _joined(parts: Sequence[_Promises]) -> _Promises:
+    """All of them, one behind the other."""
+    return _Promises(
+        np.concatenate([_NOBODY, *(one.people for one in parts)]),
+        np.concatenate([_NOBODY, *(one.points for one in parts)]),
+        np.concatenate([_NOBODY, *(one.days for one in parts)]),
+    )
+
+
+def _told(rows: Iterable[tuple[int, int, date | None]]) -> _Promises:
+    """Rows of application, point and day."""
+    table = np.array([(person, point, _ordinal(day)) for person, point, day in rows], dtype=np.int64).reshape(-1, 3)
+    return _Promises(*table.T)
 
 
 def _promises(session: Session, plan_id: int) -> _Promises:
-    slots = select(EmissionSlot.people, EmissionSlot.promised_on).where(EmissionSlot.plan_id == plan_id)
-    rows = [(np.array(people, dtype=np.int64), _ordinal(day)) for people, day in session.execute(slots)]
-    people = np.concatenate([_NOBODY, *(ids for ids, _ in rows)])
-    days = np.concatenate([_NOBODY, *(np.full(len(ids), day, dtype=np.int64) for ids, day in rows)])
-    order = np.argsort(people)
-    return _Promises(people[order], days[order])
+    """Everybody of a plan, by application."""
+    slots = select(EmissionSlot.people, EmissionSlot.point_id, EmissionSlot.promised_on)
+    parts = []
+    for people, point, day in session.execute(slots.where(EmissionSlot.plan_id == plan_id)):
+        size = len(people)
+        parts.append(_Promises(np.array(people, dtype=np.int64), np.full(size, point), np.full(size, _ordinal(day))))
+    found = _joined(parts)
+    return found.only(np.argsort(found.people))
 
 
 def _listed(session: Session) -> _Promises:
     """Those on the list, with the day they were told."""
-    rows = session.execute(select(PromiseMove.application_id, PromiseMove.was).where(UNTOLD)).all()
-    return _Promises(
-        np.array([row.application_id for row in rows], dtype=np.int64),
-        np.array([_ordinal(row.was) for row in rows], dtype=np.int64),
-    )
+    rows = select(PromiseMove.application_id, PromiseMove.point_id, PromiseMove.was).where(UNTOLD)
+    return _told(session.execute(rows))
 
 
 def _days_of(people: Counts, plan: _Promises) -> Counts:
@@ -204,26 +225,29 @@ def _ordinal(day: date | None) -> int:
     return day.toordinal() if day else _OPEN
 
 
-def _note(session: Session, people: Counts, was: Counts, then: Counts, *, plan_id: int | None, now: datetime) -> None:
-    day = {number: date.fromordinal(number) for number in np.unique(np.concatenate([was, then])).tolist() if number > 0}
-    table = zip(people.tolist(), was.tolist(), then.tolist(), strict=True)
-    rows = [{"application_id": key, "was": day[first], "now": day.get(last)} for key, first, last in table]
+def _note(session: Session, told: _Promises, then: Counts, *, plan_id: int | None, now: datetime) -> None:
+    days = np.unique(np.concatenate([told.days, then])).tolist()
+    day = {number: date.fromordinal(number) for number in days if number > 0}
+    table = zip(told.people.tolist(), told.points.tolist(), told.days.tolist(), then.tolist(), strict=True)
+    rows = [dict(zip(_MOVE, (key, point, day[was], day.get(new)), strict=True)) for key, point, was, new in table]
     if not rows:
         return
     if postgresql(session):
-        session.execute(text("CREATE TEMPORARY TABLE move_incoming (application_id INTEGER, was DATE, now DATE)"))
-        copy_rows(session, "move_incoming", ("application_id", "was", "now"), rows)
+        session.execute(text(_INCOMING))
+        copy_rows(session, "move_incoming", _MOVE, rows)
         session.execute(text(_UPSERT), {"plan": plan_id, "at": now})
         session.execute(text("DROP TABLE move_incoming"))
         return
-    new = sqlite_insert(PromiseMove)
-    values = {"now": new.excluded.now, "plan_id": new.excluded.plan_id}
-    upsert = new.on_conflict_do_update(index_elements=[PromiseMove.application_id], index_where=UNTOLD, set_=values)
+    new_row = sqlite_insert(PromiseMove)
+    values = {"now": new_row.excluded.now, "plan_id": new_row.excluded.plan_id}
+    upsert = new_row.on_conflict_do_update(index_elements=[PromiseMove.application_id], index_where=UNTOLD, set_=values)
     session.execute(upsert, [row | {"plan_id": plan_id, "listed_at": now} for row in rows])
 
 
+_MOVE = ("application_id", "point_id", "was", "now")
+_INCOMING = "CREATE TEMPORARY TABLE move_incoming (application_id INTEGER, point_id INTEGER, was DATE, now DATE)"
 _UPSERT = """
-INSERT INTO promise_move (application_id, plan_id, was, now, listed_at)
-SELECT application_id, CAST(:plan AS INTEGER), was, now, CAST(:at AS TIMESTAMPTZ) FROM move_incoming
+INSERT INTO promise_move (application_id, point_id, plan_id, was, now, listed_at)
+SELECT application_id, point_id, CAST(:plan AS INTEGER), was, now, CAST(:at AS TIMESTAMPTZ) FROM move_incoming
 ON CONFLICT (application_id) WHERE told_at IS NULL DO UPDATE SET now = excluded.now, plan_id = excluded.plan_id
 """

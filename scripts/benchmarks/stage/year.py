@@ -149,7 +149,8 @@ def _papers() -> Iterator[str]:
         "SELECT id, 'ready', 'ready', 'page', 'ru', '{}', d, 1, d FROM made"
     )
     yield (
-        "INSERT INTO promise_move (application_id, was, now, listed_at) SELECT id, current_date + 20, "
+        "INSERT INTO promise_move (application_id, point_id, was, now, listed_at) SELECT id, point_id, "
+        "current_date + 20, "
         "CASE id % 50 WHEN 4 THEN NULL ELSE current_date + 20 + (id % 30)::int + 1 END, now() FROM application "
         "WHERE id % 10 = 4"
     )

@@ -69,3 +69,30 @@ def test_places_and_members_survive_both_ways(empty_database_url: str) -> None:
             (0, "60+", [9]),
         ]
     engine.dispose()
+
+
+def test_a_moved_promise_gets_the_point_of_its_application(empty_database_url: str) -> None:
+    upgrade(empty_database_url, "0023")
+    engine = make_engine(empty_database_url)
+    with engine.begin() as connection:
+        for statement in BEFORE[:3]:
+            connection.execute(text(statement))
+        connection.execute(
+            text(BEFORE[1].replace("(1, 'P1'", "(2, 'P2'")),
+        )
+        for number, point in ((11, 1), (12, 2)):
+            connection.execute(text(APPLICATION), {"id": number, "number": f"2026-{number}", "due": "2026-03-02"})
+            connection.execute(text(f"UPDATE application SET point_id = {point} WHERE id = {number}"))
+            connection.execute(
+                text("INSERT INTO promise_move (application_id, was, listed_at) VALUES (:id, '2026-03-01', :at)"),
+                {"id": number, "at": "2026-02-01"},
+            )
+    upgrade(empty_database_url, "0024")
+    moves = text("SELECT application_id, point_id FROM promise_move ORDER BY application_id")
+    with engine.begin() as connection:
+        assert connection.execute(moves).all() == [(11, 1), (12, 2)]
+    downgrade(empty_database_url, "0023")
+    with engine.begin() as connection:
+        left = connection.execute(text("SELECT application_id, was FROM promise_move ORDER BY 1")).all()
+        assert [row.application_id for row in left] == [11, 12]
+    engine.dispose()

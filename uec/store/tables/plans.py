@@ -8,6 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from uec.store.columns import IDS, Table
 
+_UNTOLD = text("told_at IS NULL")
+
 
 class EmissionPlan(Table):
     """A plan over all open applications, made on a day; the newest one counts."""
@@ -52,14 +54,17 @@ class PromiseMove(Table):
             "uq_promise_move_untold",
             "application_id",
             unique=True,
-            sqlite_where=text("told_at IS NULL"),
-            postgresql_where=text("told_at IS NULL"),
+            sqlite_where=_UNTOLD,
+            postgresql_where=_UNTOLD,
         ),
-        Index("ix_promise_move_told_at", "told_at"),
+        # Half a region may wait to be told: the page reads its points and its first names from these alone.
+        Index("ix_promise_move_point", "point_id", "now", "was", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
+        Index("ix_promise_move_day", "now", "id", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     application_id: Mapped[int] = mapped_column(ForeignKey("application.id"))
+    point_id: Mapped[int] = mapped_column(ForeignKey("issuance_point.id"), comment="where the card is promised")
     plan_id: Mapped[int | None] = mapped_column(ForeignKey("emission_plan.id"), index=True, comment="plan it moved in")
     was: Mapped[date] = mapped_column(comment="the day that was promised")
     now: Mapped[date | None] = mapped_column(comment="the day promised now; empty: not within the plan")
