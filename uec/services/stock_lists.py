@@ -1,6 +1,6 @@
 """Lists of the stock for pages, the API and the command line: deliveries, shifts, where the blanks of something are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,10 +8,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from uec.domain.errors import NotFound
+from uec.domain.errors import InvalidInput, NotFound
 from uec.domain.stock import Motion, Place, SerialRange
+from uec.domain.texts import typed
 from uec.services import stock_balance
 from uec.services.stock_balance import Lying
+from uec.services.views import Page
 from uec.store.tables import (
     Batch,
     Card,
@@ -26,6 +28,8 @@ from uec.store.tables import (
 )
 
 LIMIT = 200
+BOXES = 50
+"""So many boxes are shown to choose from; a central store has thousands."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +65,21 @@ def shift_ids(session: Session, *, limit: int = LIMIT) -> list[int]:
 
 
 def boxes_of(
-    session: Session, place: Place, *, store_id: int | None = None, shift_id: int | None = None
-) -> list[OfBox]:
-    """Boxes that have blanks in a store, or in a shift's hand, by number."""
+    session: Session, place: Place, *, store_id: int | None = None, shift_id: int | None = None, named: str = ""
+) -> Page[OfBox]:
+    """The first boxes that have blanks in a store, or in a shift's hand, by number; `named` is a part of it."""
     owner = StockAccount.shift_id == shift_id if shift_id is not None else StockAccount.store_id == store_id
-    blanks = func.sum(stock_balance.BLANKS)
-    rows = (
-        select(StockBox.id, StockBox.number, blanks)
+    lying = (
+        select(StockBox.id, StockBox.number, func.sum(stock_balance.BLANKS).label("blanks"))
         .join(StockHolding, StockHolding.box_id == StockBox.id)
         .join(StockAccount, StockAccount.id == StockHolding.account_id)
-        .where(StockAccount.kind == place, owner)
+        .where(StockAccount.kind == place, owner, StockBox.number.icontains(typed(named), autoescape=True))
         .group_by(StockBox.id, StockBox.number)
-        .order_by(StockBox.number)
     )
-    return [OfBox(box_id, number, int(count)) for box_id, number, count in session.execute(rows)]
+    found = session.execute(lying.order_by(StockBox.number).limit(BOXES))
+    rows = tuple(OfBox(box_id, number, int(count)) for box_id, number, count in found)
+    total = len(rows) if len(rows) < BOXES else session.scalar(select(func.count()).select_from(lying.subquery()))
+    return Page(rows, total or 0, 0, BOXES)
 
 
 def names_of(session: Session, staff_ids: Iterable[int | None]) -> dict[int, str]:
@@ -98,6 +103,16 @@ def box_of_number(session: Session, number: str) -> int:
     if found is None:
         raise NotFound(f"There is no box {number}: look at the list of boxes.", kind="StockBox", id=number)
     return found
+
+
+def boxes_of_numbers(session: Session, numbers: Sequence[str]) -> list[int]:
+    """The ids of the boxes with these numbers on them, in their order; raises `InvalidInput` for one there is not."""
+    rows = session.execute(select(StockBox.number, StockBox.id).where(StockBox.number.in_(numbers)))
+    known = dict(rows.all())
+    missing = [number for number in numbers if number not in known]
+    if missing:
+        raise InvalidInput(f"There is no box {missing[0]}: read its number off the box.", field="numbers")
+    return [known[number] for number in dict.fromkeys(numbers)]
 
 
 def ranges_on_the_way(session: Session, transfer_id: int) -> list[Lying]:

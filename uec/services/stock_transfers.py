@@ -23,12 +23,13 @@ from uec.domain.stock import (
     SealBroken,
     SerialRange,
     TransferEvent,
-    TransferState,
 )
 from uec.domain.texts import typed
 from uec.services import numbering, stock_ledger
 from uec.services.rows import locked, present
 from uec.services.stock_ledger import Held, Wanted, cut, note
+from uec.services.views import Page
+from uec.store.lengths import length_of
 from uec.store.tables import StockStore, StockTransfer
 
 SEAL_LIMIT = 60
@@ -156,10 +157,12 @@ def recall(session: Session, transfer_id: int, *, reason: str, actor: Actor, now
     session.commit()
 
 
-def list_transfers(session: Session, *, state: TransferState | None = None, limit: int = 100) -> list[StockTransfer]:
-    """Consignments, newest first."""
-    wanted = select(StockTransfer).order_by(StockTransfer.id.desc()).limit(limit)
-    return list(session.scalars(wanted if state is None else wanted.where(StockTransfer.state == state)))
+def list_transfers(session: Session, *, limit: int = 25, offset: int = 0) -> Page[StockTransfer]:
+    """A page of consignments, newest first."""
+    newest = select(StockTransfer).order_by(StockTransfer.id.desc())
+    rows = tuple(session.scalars(newest.limit(limit).offset(offset)))
+    length = length_of(session, select(StockTransfer.id), offset=offset, limit=limit, shown=len(rows))
+    return Page(rows, length.rows, offset, limit, length.about)
 
 
 def content(session: Session, transfer_id: int) -> list[Held]:

@@ -14,7 +14,7 @@ from uec.web.context import database, now, reader
 from uec.web.paging import number
 from uec.web.texts import _
 from uec.web.views.office.room import blueprint
-from uec.web.views.office.stock_transfers import contents_of_form, refused
+from uec.web.views.office.stock_transfers import NAMED_LIMIT, contents_of_form, refused
 
 MAY_SEE = (Permission.OPERATE_SHIFT, Permission.KEEP_STOCK, Permission.VIEW_STOCK)
 
@@ -69,11 +69,13 @@ def shift(shift_id: int) -> ResponseReturnValue:
     """Show a shift with its balance and what may be done in it now."""
     session, shown = reader(), _shown(shift_id)
     row = rows.present(session, StockShift, shift_id)
+    named = request.args.get("box", "")[:NAMED_LIMIT]
     return render_template(
         "office/shift.html",
+        named=named,
         store=stock_lists.title_of(session, "point", row.store_id),
         people=stock_lists.names_of(session, [row.operator_id, row.closed_by]),
-        in_store=stock_lists.boxes_of(session, Place.STORE, store_id=row.store_id),
+        in_store=stock_lists.boxes_of(session, Place.STORE, store_id=row.store_id, named=named),
         in_hand=stock_lists.boxes_of(session, Place.HAND, shift_id=row.id),
         **shown,
     )

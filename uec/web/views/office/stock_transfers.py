@@ -12,14 +12,19 @@ from uec.services.stock_transfers import Found
 from uec.store.tables import StockTransfer
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, reader
-from uec.web.paging import number
+from uec.web.paging import PAGE_ROWS, number, offset
 from uec.web.stock_words import told
 from uec.web.texts import _
 from uec.web.views.office.room import blueprint
 
+NAMED_LIMIT = 60
+
 
 def contents_of_form() -> list[Wanted]:
-    """Boxes that were ticked, each with the count typed beside it (empty: all) or, instead, the chips named."""
+    """Boxes that were ticked, each with the count typed beside it (empty: all) or, instead, the chips named.
+
+    And whole boxes by the numbers on them, which a scanner types line by line.
+    """
     chosen = []
     for box_id in (number(text) for text in request.form.getlist("box")):
         if box_id is None:
@@ -30,6 +35,9 @@ def contents_of_form() -> list[Wanted]:
             raise InvalidInput("Give a count in figures.", field="count")
         chips = parse_ranges(request.form.get(f"chips-{box_id}", ""))
         chosen.append(Wanted(box_id, count if not chips else None, tuple(chips)))
+    ticked = {one.box_id for one in chosen}
+    named = stock_lists.boxes_of_numbers(reader(), request.form.get("numbers", "").split())
+    chosen += [Wanted(box_id) for box_id in named if box_id not in ticked]
     if not chosen:
         raise InvalidInput("Choose at least one box.", field="box")
     return chosen
@@ -40,6 +48,7 @@ def refused(error: UecError, back: str) -> ResponseReturnValue:
     database().rollback()
     say = {
         "box": _("Choose at least one box."),
+        "numbers": _("There is no box of one of these numbers: read them off the boxes."),
         "count": _("Give counts in figures."),
         "chips": _("Check the chips: 20 hexadecimal digits each."),
         "seal": _("Read the number off the seal."),
@@ -56,6 +65,7 @@ def transfers() -> ResponseReturnValue:
     session = reader()
     stores = stock_intake.list_stores(session)
     giver = number(request.values.get("giver", "")) or (stores[0].id if stores else 0)
+    named = request.args.get("box", "")[:NAMED_LIMIT]
     if request.method == "POST":
         actor = current_actor()
         actor.require(Permission.KEEP_STOCK)
@@ -70,17 +80,17 @@ def transfers() -> ResponseReturnValue:
                 now=now(),
             )
         except (StockRefused, InvalidInput) as error:
-            return refused(error, url_for(".transfers", giver=giver))
+            return refused(error, url_for(".transfers", giver=giver, box=named or None))
         flash(_("The consignment is on its way."), "success")
         return redirect(url_for(".transfer", transfer_id=sent))
-    boxes = stock_lists.boxes_of(session, Place.STORE, store_id=giver)
     return render_template(
         "office/stock_transfers.html",
-        rows=stock_transfers.list_transfers(session),
+        page=stock_transfers.list_transfers(session, limit=PAGE_ROWS, offset=offset()),
         stores=stores,
         names={one.id: one.name for one in stores},
         giver=giver,
-        boxes=boxes,
+        boxes=stock_lists.boxes_of(session, Place.STORE, store_id=giver, named=named),
+        named=named,
     )
 
 
