@@ -6,11 +6,11 @@ and leaves them prepared. Refusals and deaths are looked at again here; a card t
 annulled, the rest go on. On PostgreSQL any number of workers do parts (`uec.store.queue`).
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Insert, Select, Update, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -31,11 +31,11 @@ from uec.services.photos import for_chip
 from uec.services.refusals import barred
 from uec.services.rows import present
 from uec.store import audit, queue
-from uec.store.engine import flushed_later
 from uec.store.prepared import write_data
 from uec.store.queue import Work
 from uec.store.tables import Application, Batch, Card
 from uec.store.tables.production import PreparedPart
+from uec.store.together import Step, flushed_later, run_together
 
 PART = 500
 WORKER = system_actor("preparation")
@@ -125,7 +125,7 @@ def prepare(
     Raises `InvalidInput` for a batch that is not released, and `UnfitCards` in the end when records did not fit the
     profile: their cards stay planned, all others are prepared.
     """
-    _released(session, batch_id)
+    _released(session, batch_id, [tuple(row) for row in session.execute(_WHICH_BATCH, {"of_batch": batch_id})])
     recipe, prepared = Recipe(profile, issuer, signer), 0
     unfit: dict[str, str] = {}
     for part in parts(session, batch_id):
@@ -142,33 +142,41 @@ def prepare(
 def prepare_part(session: Session, part: Part, *, recipes: Recipes, now: datetime, actor: Actor = WORKER) -> int:
     """Prepare the planned cards of a part in one transaction; returns how many. Raises as `prepare` does."""
     while True:
-        batch = _released(session, part.batch_id)
+        batch, rows = _looked_up(session, part)
         recipe = recipes(batch.profile)
-        rows = _planned(session, part)
-        _call_off(session, [row.id for row in rows if row.barred], actor, now)
-        made, unfit = _written([row for row in rows if not row.barred], recipe, batch)
-        if _move(session, part, but=unfit) == len(made.ids):
+        free = _called_off(session, rows, actor, now)
+        made, unfit = _written(free, recipe, batch)
+        root = merkle_root(made.contents)
+        part_id = _taken(session, part, made, recipe=recipe, root=root, now=now, but=unfit)
+        if part_id is not None:
             break
         # Somebody else prepared or annulled some of them meanwhile, and has committed by now: look again.
         session.rollback()
     if made.ids:
-        _keep(session, part, made, recipe=recipe, actor=actor, now=now)
-    flushed_later(session)
+        _sign(session, made, recipe=recipe, part_id=part_id, now=now)
+        _tell(session, part, made, part_id=part_id, root=root, actor=actor, now=now)
     session.commit()
     if unfit:
         raise _unfit(batch.number, len(made.ids), unfit)
     return len(made.ids)
 
 
-def _released(session: Session, batch_id: int) -> Any:
-    # Not the entity, whose loading takes as long as twenty cards.
-    found = session.connection().execute(_WHICH_BATCH, {"of_batch": batch_id}).one_or_none()
-    batch: Any = found or present(session, Batch, batch_id)
+class _Batch(NamedTuple):
+    """What of a batch goes on its cards, and whether it was released."""
+
+    number: str
+    state: str
+    profile: str
+    planned_for: date
+
+
+def _released(session: Session, batch_id: int, found: Sequence[tuple[Any, ...]]) -> _Batch:
+    batch: Any = _Batch(*found[0]) if found else present(session, Batch, batch_id)
     if batch.state not in READY:
         raise InvalidInput(
             f"Batch {batch.number} is {batch.state}: a second person must release it first.", field="batch"
         )
-    return batch
+    return batch  # type: ignore[no-any-return]
 
 
 def _unfit(batch: str, prepared: int, cards: dict[str, str]) -> UnfitCards:
@@ -195,6 +203,10 @@ def _place(part: Part) -> dict[str, int]:
     return {"of_batch": part.batch_id, "first": part.first, "last": part.last}
 
 
+_Row = tuple[Any, ...]
+"""A card, in the order of `_NAMES`: a name is looked up once for all cards."""
+
+
 @cache
 def _what_goes_on_cards() -> Select[*tuple[Any, ...]]:
     """The cards of a part that are still planned, with what goes on them, in the order of their ids."""
@@ -211,18 +223,27 @@ def _what_goes_on_cards() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _planned(session: Session, part: Part) -> Sequence[Any]:
-    """Read without a lock: the move of a part finds out whether all of these are still planned."""
-    # Not through the session: its way of loading rows takes three times as long as the rows themselves.
-    return session.connection().execute(_what_goes_on_cards(), _place(part)).all()
+def _looked_up(session: Session, part: Part) -> tuple[_Batch, Sequence[_Row]]:
+    """Batch and planned cards, read without a lock: the move of a part finds out whether all are still planned."""
+    place = _place(part)
+    batch, cards = run_together(session, [Step(_WHICH_BATCH, place), Step(_what_goes_on_cards(), place)])
+    return _released(session, part.batch_id, batch.rows), cards.rows
 
 
-def _call_off(session: Session, ids: Sequence[int], actor: Actor, now: datetime) -> None:
-    """Annul the cards whose people have died or refused since the batch was planned."""
-    for card_id in ids:
-        card = session.get_one(Card, card_id, populate_existing=True, with_for_update={"key_share": True})
-        if card.state is CardState.PLANNED:
-            apply_event(session, card, CardEvent.ANNUL, actor=actor, reason="refused or deceased", now=now)
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(_what_goes_on_cards().selected_columns.keys())
+
+
+def _called_off(session: Session, rows: Sequence[_Row], actor: Actor, now: datetime) -> Sequence[_Row]:
+    """Annul the cards whose people have died or refused since the batch was planned; returns the others."""
+    id_at, barred_at = _names().index("id"), _names().index("barred")
+    for row in rows:
+        if row[barred_at]:
+            card = session.get_one(Card, row[id_at], populate_existing=True, with_for_update={"key_share": True})
+            if card.state is CardState.PLANNED:
+                apply_event(session, card, CardEvent.ANNUL, actor=actor, reason="refused or deceased", now=now)
+    return [row for row in rows if not row[barred_at]]
 
 
 @dataclass(frozen=True)
@@ -234,60 +255,52 @@ class _Written:
     contents: Sequence[bytes] = ()
 
 
-def _written(rows: Sequence[Any], recipe: Recipe, batch: Any) -> tuple[_Written, dict[str, str]]:
+def _written(rows: Sequence[_Row], recipe: Recipe, batch: _Batch) -> tuple[_Written, dict[str, str]]:
     """The cards' data, and why a card's record does not fit by its number."""
     if not rows:
         return _Written(), {}
     writer = writer_for(recipe.profile)
-    columns = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
+    columns: dict[str, Sequence[Any]] = dict(zip(_names(), zip(*rows, strict=True), strict=True))
     columns |= {"issuer": (recipe.issuer,) * len(rows), "issued_on": (batch.planned_for,) * len(rows)}
     files = writer.write_all(columns)
     if files is not None:
         return _Written(columns["id"], groupings_all(files), security_batch.contents_of(files)), {}
     made, unfit = {}, {}
     for row in rows:
+        facts = dict(zip(_names(), row, strict=True))
         try:
-            made[row.id] = writer.write(_facts(row, recipe.issuer, batch))
+            made[facts["id"]] = writer.write(_facts(facts, recipe.issuer, batch))
         except InvalidCardData as error:
-            unfit[row.card_number] = f"{error.field} {error.reason}"
+            unfit[facts["card_number"]] = f"{error.field} {error.reason}"
     lists = [security_batch.hash_list(groups) for groups in made.values()]
     return _Written(list(made), list(map(groupings, made.values())), security_batch.contents(lists)), unfit
 
 
-def _facts(row: Any, issuer: str, batch: Any) -> dict[str, Fact]:
-    facts = dict(row._mapping)
-    facts["issuer"], facts["issued_on"] = issuer, batch.planned_for
-    if row.photo:
-        facts["photo"] = for_chip(row.photo)
+def _facts(found: Mapping[str, Any], issuer: str, batch: _Batch) -> dict[str, Fact]:
+    facts = {**found, "issuer": issuer, "issued_on": batch.planned_for}
+    if facts["photo"]:
+        facts["photo"] = for_chip(facts["photo"])
     for optional in ("patronymic", "oms", "photo"):
         facts[optional] = facts[optional] or ""
     return facts
 
 
-def _move(session: Session, part: Part, *, but: Collection[str]) -> int:
-    """Prepared are the cards of the part but the unfit, in one statement; returns how many that were.
+def _taken(
+    session: Session,
+    part: Part,
+    made: _Written,
+    *,
+    recipe: Recipe,
+    root: bytes,
+    now: datetime,
+    but: Collection[str],
+) -> int | None:
+    """Prepared are the cards of the part but the unfit, in one statement; returns the id of the part that is kept.
 
-    From here to the end of the transaction they are this worker's: who does the same part waits, and finds none. As no
-    card becomes planned again, as many as were read are the very ones.
+    None when fewer were still planned than were read. From here to the end of the transaction they are this worker's:
+    who does the same part waits, and finds none. As no card becomes planned again, as many as were read are the very
+    ones.
     """
-    change = _moving()
-    if but:
-        change = change.where(Card.number.not_in(but))
-    return session.connection().execute(change, _place(part)).rowcount
-
-
-@cache
-def _moving() -> Update:
-    after = advance(CARD_MOVES, CardState.PLANNED, CardEvent.PREPARE)
-    return update(Card).where(*_STILL_PLANNED).values(state=after, version=Card.version + 1)
-
-
-def _keep(session: Session, part: Part, made: _Written, *, recipe: Recipe, actor: Actor, now: datetime) -> None:
-    """Sign and store the data of a part's cards, which are locked by their move."""
-    signed: Sequence[bytes | None] = [None] * len(made.ids)
-    if recipe.signer is not None:
-        signed = security_batch.sign(recipe.signer, made.contents, now=now)
-    root = merkle_root(made.contents)
     kept = {
         "batch_id": part.batch_id,
         "cards": len(made.ids),
@@ -295,8 +308,39 @@ def _keep(session: Session, part: Part, made: _Written, *, recipe: Recipe, actor
         "prepared_at": now,
         "signer": recipe.signer.certificate if recipe.signer else None,
     }
-    part_id = session.connection().execute(_keeping(), kept).scalar_one()
+    steps = [Step(_moving(len(but)), _place(part) | {f"but_{at}": number for at, number in enumerate(but)})]
+    if made.ids:
+        steps += [Step(_keeping(), kept), *flushed_later(session)]
+    moved, *others = run_together(session, steps)
+    if moved.count != len(made.ids):
+        return None
+    return int(others[0].rows[0][0]) if made.ids else 0
+
+
+@cache
+def _moving(unfit: int) -> Update:
+    after = advance(CARD_MOVES, CardState.PLANNED, CardEvent.PREPARE)
+    fit = [Card.number != bindparam(f"but_{at}") for at in range(unfit)]
+    return update(Card).where(*_STILL_PLANNED, *fit).values(state=after, version=Card.version + 1)
+
+
+@cache
+def _keeping() -> Insert:
+    names = ("batch_id", "cards", "root", "prepared_at", "signer")
+    return insert(PreparedPart).values({name: bindparam(name) for name in names}).returning(PreparedPart.id)
+
+
+def _sign(session: Session, made: _Written, *, recipe: Recipe, part_id: int, now: datetime) -> None:
+    """Sign and store the data of a part's cards, which are locked by their move."""
+    signed: Sequence[bytes | None] = [None] * len(made.ids)
+    if recipe.signer is not None:
+        signed = security_batch.sign(recipe.signer, made.contents, now=now)
     write_data(session, part_id, list(zip(made.ids, made.groups, signed, strict=True)))
+
+
+def _tell(
+    session: Session, part: Part, made: _Written, *, part_id: int, root: bytes, actor: Actor, now: datetime
+) -> None:
     audit.record(
         session,
         actor=actor.reference,
@@ -312,8 +356,3 @@ def _keep(session: Session, part: Part, made: _Written, *, recipe: Recipe, actor
         },
         now=now,
     )
-
-
-@cache
-def _keeping() -> Insert:
-    return insert(PreparedPart).returning(PreparedPart.id)

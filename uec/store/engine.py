@@ -102,16 +102,6 @@ def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if options.get("sqlite_read_only") else "BEGIN IMMEDIATE")
 
 
-def flushed_later(session: Session) -> None:
-    """Let this transaction's commit not wait for the disk; for work that is done again when a crash forgets it.
-
-    PostgreSQL's log is one: whatever is committed durably after it (the next step with such a card, say) makes it
-    durable too, and a crash takes the last such transactions as a whole or not at all. SQLite waits all the same.
-    """
-    if session.get_bind().dialect.name == "postgresql":
-        session.connection().exec_driver_sql("SET LOCAL synchronous_commit = off")
-
-
 _BUSY = ("database is locked", "database table is locked", "lock timeout", "deadlock detected")
 _FULL = ("database or disk is full", "disk i/o error", "no space left on device", "could not extend file")
 _FOREIGN = ("file is not a database", "database disk image is malformed")

@@ -121,18 +121,18 @@ def test_a_card_annulled_while_its_data_are_made_is_left_out(
 ) -> None:
     """The move finds fewer cards than were read: all is looked at again, and nothing is signed or told twice."""
     batch_id, reads = released(office, 1, 2, 3), 0
-    read = preparation._planned
+    read = preparation._looked_up
 
     def slow(session: Session, part: preparation.Part) -> object:
         nonlocal reads
         found, reads = read(session, part), reads + 1
         if reads == 1:
-            change = update(Card).where(Card.id == found[0].id).values(state=CardState.ANNULLED)
+            change = update(Card).where(Card.id == found[1][0][0]).values(state=CardState.ANNULLED)
             session.execute(change, execution_options={"synchronize_session": False})
             session.commit()  # as if by somebody else
         return found
 
-    monkeypatch.setattr(preparation, "_planned", slow)
+    monkeypatch.setattr(preparation, "_looked_up", slow)
     assert prepare(office, batch_id) == 2 and reads == 2
     assert states(office) == [CardState.ANNULLED, CardState.PREPARED, CardState.PREPARED]
     with office.sessions() as session:
@@ -144,16 +144,16 @@ def test_a_card_annulled_while_its_data_are_made_is_left_out(
 def test_preparing_touches_no_index_of_the_cards(office: CardOffice, monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL writes the new version of each card beside the old one."""
     batch_id, moved = released(office, *range(1, 31)), []
-    move = preparation._move
+    take = preparation._taken
 
-    def counted(session: Session, part: preparation.Part, **given: object) -> int:
-        done = move(session, part, **given)  # type: ignore[arg-type]
+    def counted(session: Session, *given: object, **named: object) -> int | None:
+        done = take(session, *given, **named)  # type: ignore[arg-type]
         if session.get_bind().dialect.name == "postgresql":
             told = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'card'"
             moved.append(tuple(session.execute(text(told)).one()))
         return done
 
-    monkeypatch.setattr(preparation, "_move", counted)
+    monkeypatch.setattr(preparation, "_taken", counted)
     assert prepare(office, batch_id) == 30
     assert moved in ([], [(30, 30)])
 
@@ -189,7 +189,7 @@ def test_a_worker_killed_in_the_middle_leaves_whole_parts(office: CardOffice, da
         assert victim.stdout is not None and victim.stdout.readline() == "in the middle\n"
         os.kill(victim.pid, signal.SIGKILL)
     assert states(office).count(CardState.PREPARED) == 4
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while prepare(office, batch_id) == 0 and time.monotonic() < deadline:
         time.sleep(0.1)  # a server needs a moment to notice that the killed one's locks are nobody's
     assert states(office) == [CardState.PREPARED] * 10
