@@ -210,7 +210,7 @@ def virtual_readers(timeout_s: float) -> Iterator[None]:
     Waits up to `timeout_s`; `ServiceUnavailable` when another program keeps them longer.
     """
     path = Path(tempfile.gettempdir()) / LOCK
-    with path.open("a+") as handle:
+    with _lock_file(path) as handle:
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -226,6 +226,17 @@ def virtual_readers(timeout_s: float) -> Iterator[None]:
             yield
         finally:
             fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+def _lock_file(path: Path) -> IO[bytes]:
+    """The file that is locked: whoever came first has made it, and others may read it, which is enough to lock it."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        path.touch(mode=0o644)
+        return path.open("rb")
+    except OSError as error:
+        raise ServiceUnavailable(f"{path} cannot be opened ({error.strerror}): remove it and try again") from error
 
 
 def _readers() -> tuple[str, ...]:

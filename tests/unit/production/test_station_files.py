@@ -88,7 +88,7 @@ def test_a_look_waits_for_a_change_and_can_be_ended(tmp_path: Path) -> None:
     looking = threading.Thread(target=readers.look, args=(60.0,))
     looking.start()
     readers.close()
-    looking.join(5)
+    looking.join(60)
     assert not looking.is_alive()
 
 
