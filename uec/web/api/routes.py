@@ -73,15 +73,18 @@ def gives(status: int, schema: type[Schema] | Schema) -> Callable[[View], View]:
 
 def takes_file(content_type: str) -> Callable[[View], View]:
     """Describe a body that is a file, which the view reads as it comes."""
-    shape = {"schema": {"type": "string", "contentMediaType": content_type}}
-    return cast(
-        "Callable[[View], View]", blueprint.doc(requestBody={"required": True, "content": {content_type: shape}})
-    )
+    body = {"required": True, "content": {content_type: {"schema": _file_of(content_type)}}}
+    return cast("Callable[[View], View]", blueprint.doc(requestBody=body))
 
 
 def gives_file(content_type: str, description: str) -> Callable[[View], View]:
     """Describe an answer that is a file."""
-    return cast("Callable[[View], View]", blueprint.response(200, content_type=content_type, description=description))
+    described = blueprint.response(200, _file_of(content_type), content_type=content_type, description=description)
+    return cast("Callable[[View], View]", described)
+
+
+def _file_of(content_type: str) -> dict[str, str]:
+    return {"type": "string", "contentMediaType": content_type}
 
 
 def at(rule: str, method: str = "GET", *, secured: bool = False) -> Callable[[View], View]:
