@@ -6,20 +6,18 @@ the slots of 150 queues) is then a small share: with half as many the ratios sai
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from scripts.benchmarks.figure import Figure, median_seconds, medians, seconds
 from scripts.benchmarks.server import durable_server
+from scripts.benchmarks.stage.alone import alone
+from scripts.benchmarks.stage.long_work import list_figures
 from tests.support.postgres import Server
 from uec.domain.actors import system_actor
 from uec.domain.policy import Policy
@@ -89,33 +87,18 @@ def _register(home: Path, residents: int) -> Path:
     return file
 
 
-def import_figures(url: str, file: Path) -> Iterator[Figure]:
-    """The whole import, as a process of its own, beside a COPY of the same file by the server."""
+def import_figures(url: str, file: Path) -> Generator[Figure, None, float]:
+    """The whole import, as a process of its own, beside a COPY of the same file by the server; returns that floor."""
     engine = make_engine(url)
     with session_factory(engine)() as session:
         actor, now = system_actor("bench"), datetime.now(UTC)
         import_municipalities(session, path=file.with_name("municipalities.csv"), actor=actor, now=now)
     engine.dispose()
     floor = _copied(url, file)
-    value, memory = _alone(IMPORT, url, str(file), str(file.with_name("rejects.csv")))
+    value, memory = alone(IMPORT, url, str(file), str(file.with_name("rejects.csv")))
     yield Figure("emission.import", "s", value, floor, AT_MOST, at_most=True)
     yield Figure("emission.import.memory", "MB", memory, goal=MEMORY_MB, at_most=True)
-
-
-def _alone(program: str, *words: str) -> tuple[float, float]:
-    """Run a program in a process of its own; returns its seconds and the most megabytes it had."""
-    memory = 0.0
-
-    def run() -> None:
-        nonlocal memory
-        with subprocess.Popen([sys.executable, "-c", program, *words]) as process:
-            _, status, used = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise LookupError("the process failed: see what it said")
-        memory = used.ru_maxrss / 1024
-
-    return seconds(run), memory
+    return floor
 
 
 def _copied(url: str, file: Path) -> float:
@@ -131,16 +114,19 @@ def _copied(url: str, file: Path) -> float:
     return took
 
 
-def cohort_figures(url: str) -> Iterator[Figure | str]:
-    """Who is entitled, stored by kind, with count and breakdown; beside the scan that any answer needs."""
+def cohort_figures(url: str) -> Iterator[Figure]:
+    """Who is entitled, stored by kind, with count and breakdown, beside the scan that any answer needs; then the job.
+
+    The job does the same once more, in a process of its own, and prints the Merkle root.
+    """
     engine = make_engine(url)
     with psycopg.connect(url, autocommit=True) as connection, session_factory(engine)() as session:
         connection.execute("VACUUM ANALYZE resident")
         scan = b"SELECT count(*), max(address) FROM resident"
         floor, took = medians([lambda: connection.execute(scan).fetchall(), lambda: _compute(session)], runs=RUNS)
     yield Figure("emission.cohort", "s", took, floor, AT_MOST, at_most=True)
-    yield from _root(engine)
     engine.dispose()
+    yield from list_figures(url)
 
 
 def _compute(session: Session) -> None:
@@ -159,17 +145,6 @@ def _list(session: Session) -> int:
     return cohort.id
 
 
-def _root(engine: Engine) -> Iterator[Figure | str]:
-    with session_factory(engine)() as session:
-        cohort_id = _list(session)
-        count = cohort_members.choose(session, cohort_id, as_of=AS_OF, policy=Policy())
-        told: list[str] = []
-        took = seconds(lambda: told.append(cohort_members.root(session, cohort_id)))
-        yield f"{count} people, Merkle root {told[0]}"
-        yield Figure("emission.cohort.root", "s", took)
-        session.rollback()
-
-
 def twin_figures(url: str) -> Iterator[Figure]:
     """The search for twins when every 200th resident is entered twice, beside one grouping of the register."""
     with psycopg.connect(url, autocommit=True) as connection:
@@ -178,7 +153,7 @@ def twin_figures(url: str) -> Iterator[Figure]:
         grouping = b"SELECT snils FROM resident GROUP BY snils HAVING count(*) > 1"
         connection.execute(b"SET work_mem = '192MB'")
         floor = median_seconds(lambda: connection.execute(grouping).fetchall(), runs=RUNS)
-    value, memory = _alone(SEARCH, url, str(twins))
+    value, memory = alone(SEARCH, url, str(twins))
     yield Figure("emission.twins", "s", value, floor)
     yield Figure("emission.twins.memory", "MB", memory, goal=MEMORY_MB, at_most=True)
 

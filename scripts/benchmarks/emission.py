@@ -25,7 +25,7 @@ from issuance.planning.sample import sample_region
 from issuance.planning.twin import simulate
 from scripts.benchmarks import cohort, pages
 from scripts.benchmarks.figure import Figure, medians, seconds
-from scripts.benchmarks.stage import office
+from scripts.benchmarks.stage import long_work, office
 from uec.services import plan_people, plan_scenarios, plan_writer
 from uec.store.engine import make_engine, session_factory
 from uec.store.tables import Application, EmissionPlan
@@ -47,12 +47,14 @@ def figures(*, quick: bool) -> Iterator[Figure | str]:
     yield from _replan(plan, full)
     yield from _twin(region, plan)
     with cohort.register_file(cohort.QUICK_RESIDENTS if quick else cohort.RESIDENTS) as (url, file):
-        yield from cohort.import_figures(url, file)
+        floor = yield from cohort.import_figures(url, file)
         yield from cohort.cohort_figures(url)
         yield from _places(url)
         yield from cohort.twin_figures(url)
+        yield from long_work.full_figures(url, file, floor)
         yield from office.open_office(url)
         yield from pages.page_figures(url)
+        yield from long_work.export_figures(url)
 
 
 def _timed(work: Callable[[], Plan]) -> tuple[Plan, float]:

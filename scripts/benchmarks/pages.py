@@ -52,8 +52,8 @@ def figures(*, quick: bool) -> Iterator[Figure | str]:
 def page_figures(url: str) -> Iterator[Figure | str]:
     """Milliseconds of the median request of each page, the first one left out; then the slowest of them."""
     with tempfile.TemporaryDirectory() as folder:
-        app = _app(url, Path(folder))
-        client = _client(app)
+        app = app_of(url, Path(folder))
+        client = client_of(app, login="bench")
         found = []
         for name, address in addresses(url, app.url_map):
             found.append(_page(f"emission.page.{name}", client, address))
@@ -63,17 +63,18 @@ def page_figures(url: str) -> Iterator[Figure | str]:
     yield f"{len(found)} pages: {middle:.0f} ms at the median, the slowest is {slowest.name} with {slowest.value:.0f}"
 
 
-def _app(url: str, folder: Path) -> Flask:
+def app_of(url: str, folder: Path) -> Flask:
+    """The web application of the region; its key lies in the folder."""
     settings = replace(SETTINGS, database_url=url, state_dir=folder, secret_key_file=folder / "web.key")
     return create_app(settings)
 
 
-def _client(app: Flask) -> FlaskClient:
-    """Somebody with every role, at the largest point, signed in."""
+def client_of(app: Flask, *, login: str) -> FlaskClient:
+    """A new colleague with every role, at the largest point, signed in."""
     with app.extensions[EXTENSION].sessions() as session:
         staff.create(
             session,
-            login="bench",
+            login=login,
             display_name="Bench",
             password=PASSWORD,
             roles=tuple(Role),
@@ -86,7 +87,7 @@ def _client(app: Flask) -> FlaskClient:
     client = app.test_client()
     token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/sign-in").text)
     assert token is not None
-    entered = client.post("/sign-in", data={"csrf_token": token[1], "login": "bench", "password": PASSWORD})
+    entered = client.post("/sign-in", data={"csrf_token": token[1], "login": login, "password": PASSWORD})
     if entered.status_code != 302:
         raise LookupError("nobody could sign in")
     return client
