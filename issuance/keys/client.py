@@ -206,6 +206,10 @@ class VaultClient:
 
 def _batches(inputs: Sequence[bytes]) -> Iterator[list[bytes]]:
     """Cut a batch into requests of at most a thousand inputs and four megabytes (a single longer one goes alone)."""
+    if len(inputs) <= _BATCH_COUNT and sum(map(len, inputs)) <= _BATCH_BYTES:
+        if inputs:
+            yield list(inputs)
+        return
     batch: list[bytes] = []
     size = 0
     for item in inputs:

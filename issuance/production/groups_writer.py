@@ -11,7 +11,7 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from card_io import tlv
-from issuance.production.datagroups import Fact, build_data_groups, printed_date
+from issuance.production.datagroups import DATE_BYTES, Fact, build_data_groups, printed_date
 from issuance.production.profile import CardProfile, DataField, FieldKind
 
 _SHORT = 0x80
@@ -25,7 +25,7 @@ class _Field(NamedTuple):
     name: str
     heads: list[bytes]
     encode: Callable[[Any], bytes]
-    encode_all: Callable[[Sequence[Any]], list[bytes]]
+    objects: "Callable[[Sequence[Any], list[bytes]], list[bytes]] | None"
     optional: bool
     value: str
 
@@ -84,19 +84,32 @@ def _column(heads: list[bytes], fields: list[_Field], columns: Mapping[str, Sequ
     """One group of every card."""
     cards = len(next(iter(columns.values())))
     parts: list[Iterable[bytes]] = []
+    same = b""  # what all cards have at this place
     for field in fields:
-        values = (field.value,) * cards if field.value else columns[field.name]
+        values = (field.value,) if field.value else columns[field.name]
         if _constant(values):
-            parts.append(repeat(_object(field, values[0]), len(values)))
-        elif all(values):
-            encoded = field.encode_all(values)
-            parts += (_heads_of(field.heads, encoded), encoded)
-        else:
-            parts.append([_object(field, value) for value in values])
+            same += _object(field, values[0])
+            continue
+        if same:
+            parts.append(repeat(same, cards))
+            same = b""
+        parts += _parts(field, values)
+    if same or not parts:
+        parts.append(repeat(same, cards))
     contents = list(map(b"".join, zip(*parts, strict=True)))
     if all(contents):
         return list(map(bytes.__add__, _heads_of(heads, contents), contents))
     return [heads[len(content)] + content if content else b"" for content in contents]
+
+
+def _parts(field: _Field, values: Sequence[Any]) -> list[Iterable[bytes]]:
+    """One fact of every card with its tag and length, as one or more columns to be joined."""
+    if not all(values):
+        return [[_object(field, value) for value in values]]
+    if field.objects is not None:
+        return [field.objects(values, field.heads)]
+    encoded = list(map(field.encode, values))
+    return [_heads_of(field.heads, encoded), encoded]
 
 
 def _heads_of(heads: list[bytes], contents: list[bytes]) -> Iterable[bytes]:
@@ -106,7 +119,7 @@ def _heads_of(heads: list[bytes], contents: list[bytes]) -> Iterable[bytes]:
 
 def _constant(values: Sequence[Any]) -> bool:
     """Whether all cards have the same fact, as a batch has one issuer and one day."""
-    return len(values) > 0 and values.count(values[0]) == len(values)
+    return len(values) > 0 and values[0] == values[-1] and values.count(values[0]) == len(values)
 
 
 def _object(field: _Field, value: Any) -> bytes:
@@ -120,12 +133,11 @@ def _object(field: _Field, value: Any) -> bytes:
 
 
 def _field(field: DataField) -> _Field:
-    encode, encode_all = _ENCODERS[field.kind], _COLUMN_ENCODERS.get(field.kind)
     return _Field(
         name=field.name,
         heads=_heads(field.tag)[: field.max_bytes + 1 if field.max_bytes else None],
-        encode=encode,
-        encode_all=encode_all or (lambda facts: list(map(encode, facts))),
+        encode=_ENCODERS[field.kind],
+        objects=_OBJECTS.get(field.kind),
         optional=field.optional,
         value=field.value,
     )
@@ -140,9 +152,11 @@ def _date(fact: date) -> bytes:
     return bytes.fromhex(date.isoformat(fact).replace("-", ""))
 
 
-def _dates_all(facts: Sequence[date]) -> list[bytes]:
-    """Many dates as `_date` has them, read as one number."""
-    return _cut(bytes.fromhex("".join(map(date.isoformat, facts)).replace("-", "")), 4)
+def _date_objects(facts: Sequence[date], heads: list[bytes]) -> list[bytes]:
+    """Many dates as `_date` has them, each behind its head, read as one number."""
+    head = heads[DATE_BYTES].hex()
+    joined = head + head.join(map(date.isoformat, facts))
+    return _cut(bytes.fromhex(joined.replace("-", "")), len(heads[DATE_BYTES]) + DATE_BYTES)
 
 
 def _digits(fact: str) -> bytes:
@@ -151,16 +165,17 @@ def _digits(fact: str) -> bytes:
     return bytes.fromhex(fact + "F" if len(fact) & 1 else fact)
 
 
-def _digits_all(facts: Sequence[str]) -> list[bytes]:
-    """Many numbers as `_digits` has them; those of one length, as numbers of a kind are, read as one."""
+def _digit_objects(facts: Sequence[str], heads: list[bytes]) -> list[bytes]:
+    """Many numbers as `_digits` has them, each behind its head; those of one length, as most are, read as one."""
     size = len(facts[0])
-    padding = "F" * (size & 1)
+    padding, head = "F" * (size & 1), heads[(size + 1) // 2]
     joined = "".join(facts)
     if not (joined.isascii() and joined.isdigit()):
         raise _Unusual
     if set(map(len, facts)) != {size}:
-        return list(map(_digits, facts))
-    return _cut(bytes.fromhex(padding.join(facts) + padding), (size + 1) // 2)
+        encoded = list(map(_digits, facts))
+        return list(map(bytes.__add__, _heads_of(heads, encoded), encoded))
+    return _cut(bytes.fromhex(head.hex() + (padding + head.hex()).join(facts) + padding), len(head) + (size + 1) // 2)
 
 
 def _cut(joined: bytes, width: int) -> list[bytes]:
@@ -183,9 +198,9 @@ _ENCODERS: Mapping[FieldKind, Callable[[Any], bytes]] = {
 
 
 # Kinds of which a whole column is cheaper than its values one by one.
-_COLUMN_ENCODERS: Mapping[FieldKind, Callable[[Sequence[Any]], list[bytes]]] = {
-    FieldKind.DIGITS: _digits_all,
-    FieldKind.DATE: _dates_all,
+_OBJECTS: Mapping[FieldKind, Callable[[Sequence[Any], list[bytes]], list[bytes]]] = {
+    FieldKind.DIGITS: _digit_objects,
+    FieldKind.DATE: _date_objects,
 }
 
 

@@ -138,11 +138,13 @@ def test_groupings_of_many_cards_are_those_of_each(contents: list[bytes], number
     st.lists(st.dates(), min_size=1, max_size=5), st.lists(st.text("0123456789", min_size=1, max_size=20), min_size=1)
 )
 def test_dates_and_numbers_of_a_column_are_those_of_its_values(days: list[date], numbers: list[str]) -> None:
-    assert groups_writer._dates_all(days) == [groups_writer._date(day) for day in days]
-    assert groups_writer._digits_all(numbers) == [groups_writer._digits(number) for number in numbers]
+    heads = groups_writer._heads(0x5F20)
+    dates, digits = list(map(groups_writer._date, days)), list(map(groups_writer._digits, numbers))
+    assert groups_writer._date_objects(days, heads) == [heads[4] + value for value in dates]
+    assert groups_writer._digit_objects(numbers, heads) == [heads[len(value)] + value for value in digits]
 
 
 @pytest.mark.parametrize("odd", ["12 3", "12a3", "1٣23", "", "-123"])
 def test_what_is_no_number_is_found_among_numbers(odd: str) -> None:
     with pytest.raises(groups_writer._Unusual):
-        groups_writer._digits_all(["1234", odd, "5678"])
+        groups_writer._digit_objects(["1234", odd, "5678"], groups_writer._heads(0x80))
