@@ -157,4 +157,15 @@ def office_certificate(out: Path) -> None:
     click.echo(f"{out}: written")
 
 
-COMMANDS = (list_bureaux, add, approve, end, certificate, approve_certificate, end_certificate, lot, office_certificate)
+@click.command("format")
+def show_format() -> None:
+    """Print the format of the files that office and bureau exchange, for whoever writes a bureau's software."""
+    from importlib.resources import files  # noqa: PLC0415
+
+    click.echo((files("issuance.bureau") / "format.md").read_text("utf-8"), nl=False)
+
+
+COMMANDS = (
+    list_bureaux, add, approve, end, certificate, approve_certificate, end_certificate, lot, office_certificate,
+    show_format,
+)  # fmt: skip
