@@ -72,7 +72,7 @@ def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not alive(pid)
@@ -85,14 +85,14 @@ stop = stop_event()
 with stop._cond:  # what the main thread holds when it begins or ends to wait
     os.kill(os.getpid(), getattr(signal, sys.argv[1]))
     time.sleep(0.05)  # the handler runs here
-sys.exit(0 if stop.wait(5) else 3)
+sys.exit(0 if stop.wait(60) else 3)
 """
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_signal_while_the_events_lock_is_held_ends_the_process_all_the_same(name: str) -> None:
     command = [sys.executable, "-c", SIGNAL_AT_THE_WORST_INSTANT, name]
-    assert subprocess.run(command, timeout=20, check=False).returncode == 0
+    assert subprocess.run(command, timeout=100, check=False).returncode == 0
 
 
 HAMMERED = """
@@ -112,6 +112,6 @@ def test_signals_find_a_waiting_process_at_any_instant() -> None:
             process.stdout.readline()
             process.send_signal(signal.SIGTERM)
             try:
-                assert process.wait(10) == 0
+                assert process.wait(60) == 0
             finally:
                 process.kill()

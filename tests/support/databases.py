@@ -1,17 +1,21 @@
 """Databases for tests: the same test runs on SQLite and on PostgreSQL, each time in a fresh copy with all tables."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.postgres import Server
 from uec.store.engine import make_engine, session_factory
 from uec.store.migrate import upgrade
 
+VICTIM = {"PGAPPNAME": "victim"}
+"""The environment of a process that is to be killed: by this name PostgreSQL knows its connections."""
+GONE_S = 60
 BACKENDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
 
 
@@ -21,6 +25,22 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "uec.db"
     upgrade(f"sqlite:///{path}")
     return path
+
+
+def let_victims_go(sessions: sessionmaker[Session]) -> None:
+    """Wait until nothing is left of killed processes that had the environment `VICTIM`.
+
+    PostgreSQL hears of a killed client when it has done what it was asked to, a commit too. SQLite runs in the client.
+    """
+    with sessions() as session:
+        if session.get_bind().dialect.name != "postgresql":
+            return
+        left = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name")
+        deadline = time.monotonic() + GONE_S
+        while session.scalar(left, {"name": VICTIM["PGAPPNAME"]}):
+            session.rollback()  # a transaction sees one state of the statistics only
+            assert time.monotonic() < deadline, "the server still has a connection of a killed process"
+            time.sleep(0.01)
 
 
 def _postgres(request: pytest.FixtureRequest) -> Server:

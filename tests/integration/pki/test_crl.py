@@ -2,7 +2,6 @@
 
 import time
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -144,11 +143,14 @@ def test_impossible_lists_are_refused(authority: Authority) -> None:
 
 def test_cost_grows_with_length_and_not_faster(authority: Authority) -> None:
     entry = encode_entry(RevokedEntry(1 << 127, TODAY, RevocationReason.SUPERSEDED))
-    seconds = []
-    for count in (20_000, 80_000, 320_000):
+
+    def seconds(count: int) -> float:
         started = time.process_time()
         crl = build_crl(authority.ca.signer, number=1, entries=[entry] * count, **DATES)
-        seconds.append(time.process_time() - started)
+        took = time.process_time() - started
         assert len(crl) > count * len(entry)
-    # Four times the entries: a quadratic way would take sixteen times as long.
-    assert all(after < 10 * max(before, 0.005) for before, after in pairwise(seconds))
+        return took
+
+    # Sixteen times the entries: a quadratic way would take 256 times as long. The best of some: others use the machine.
+    few, many = (min(seconds(count) for _ in range(3)) for count in (20_000, 320_000))
+    assert many < 64 * max(few, 0.005)

@@ -57,7 +57,9 @@ def said(data: bytes) -> dict[int, tuple[str, object]]:
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(first=ACTIONS, second=ACTIONS)
 def test_a_list_and_its_delta_say_what_the_next_list_says(
     authority: Authority, first: list[tuple[int, str]], second: list[tuple[int, str]]

@@ -81,7 +81,9 @@ def test_changed_missing_or_added_data_are_named(
     assert caught.value.group == number
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=300
+)
 @given(data=st.data())
 def test_any_altered_byte_is_refused(authority: Authority, signed: bytes, data: st.DataObject) -> None:
     position = data.draw(st.integers(0, len(signed) - 1))
@@ -103,7 +105,7 @@ def test_unused_bits_of_the_certificates_signature_are_refused(authority: Author
             security_object.verify(data[:at] + bytes([unused]) + data[at + 1 :], authority.trust, groups)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(size=st.integers(0, 1100))
 def test_any_cut_is_refused(authority: Authority, signed: bytes, size: int) -> None:
     with pytest.raises(InvalidSecurityObject):

@@ -33,7 +33,9 @@ def row_of(person: int, address: str, spoiled: bool) -> list[str]:
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=20, deadline=None
+)
 @given(exports)
 def test_imports_agree_with_a_dictionary(
     sessions: sessionmaker[Session], tmp_path: Path, exports: list[list[tuple[int, str, bool]]]

@@ -27,7 +27,9 @@ def read(path: Path) -> tuple[list[str], list[int], int]:
     return lines, overlong, number
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=150, deadline=None
+)
 @given(st.lists(text_line, max_size=15), st.integers(1, 40), st.booleans(), st.sampled_from(["\n", "\r\n"]))
 def test_lines_do_not_depend_on_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], block: int, ends: bool, newline: str
@@ -43,7 +45,9 @@ def test_lines_do_not_depend_on_blocks(
     assert (found, overlong) == (expected, [])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=150, deadline=None
+)
 @given(st.lists(st.integers(0, 120), min_size=1, max_size=12), st.integers(3, 60))
 def test_endless_lines_are_one_line_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lengths: list[int], block: int

@@ -1,5 +1,6 @@
 """An import killed at any moment goes on from its last part, and ends as one that was never killed."""
 
+import os
 import random
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from tests.support.databases import VICTIM, let_victims_go
 from uec.domain.actors import system_actor
 from uec.domain.errors import InvalidFile
 from uec.domain.register_run import ImportState
@@ -73,7 +75,10 @@ def export(tmp_path: Path) -> Path:
 
 def child(url: str, folder: Path, moment: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD, url, str(folder), str(moment)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CHILD, url, str(folder), str(moment)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **VICTIM},
     )
 
 
@@ -128,6 +133,7 @@ def test_killed_at_many_moments_the_result_is_the_same(
     # In the first part, between parts, in the middle of the move, and before the reject file comes out.
     for moment in (1, 9, 17, "move", "publish"):
         kill_at(database_url, tmp_path, moment)
+        let_victims_go(sessions)
         assert not (tmp_path / "rejects.csv").exists()
         with sessions() as session:
             resumed.append(session.scalar(select(RegisterImport.staged)))
@@ -150,6 +156,7 @@ def test_killed_from_outside_at_random(
             time.sleep(chance.uniform(0, 0.25))
             process.kill()
             process.wait()
+        let_victims_go(sessions)
         with sessions() as session:
             if session.scalar(select(func.count()).where(RegisterImport.state == ImportState.DONE)):
                 break

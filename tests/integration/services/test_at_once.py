@@ -179,7 +179,7 @@ def test_nobody_is_planned_who_was_taken_back_after_the_planner_looked(
 
     monkeypatch.setattr(plan_freeze, "_write_cards", write_slowly)
     office.plan()
-    waiting[0].result(timeout=20)
+    waiting[0].result(timeout=60)
     pool.shutdown()
     with office.sessions() as session:
         assert session.get_one(Application, application_id).state is ApplicationState.WITHDRAWN

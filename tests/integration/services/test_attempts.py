@@ -22,7 +22,9 @@ def count(session: Session, sender: str, now: datetime, *, limit: int = 3) -> ti
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25, deadline=None
+)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 200)), max_size=25))
 def test_the_window_is_exact(sessions: sessionmaker[Session], tries: list[tuple[str, int]]) -> None:
     with sessions() as session:

@@ -59,7 +59,9 @@ facts = st.tuples(
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=8, deadline=None
+)
 @given(st.lists(facts, min_size=1, max_size=6))
 def test_a_list_holds_exactly_those_for_whom_every_condition_holds(
     sessions: sessionmaker[Session], office: Office, people: list[tuple[date, bool, str, bool, bool, int]]

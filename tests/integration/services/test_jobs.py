@@ -149,7 +149,7 @@ def test_a_worker_works_until_it_is_stopped(office: CardOffice, database_url: st
         with office.sessions() as session:
             schedule.trigger(session, "sweep", NOW, now=NOW)
         finished = None
-        for _ in range(100):
+        for _ in range(600):
             with office.sessions() as session:
                 finished = session.scalars(select(ScheduledRun.finished_at)).one()
             if finished is not None:

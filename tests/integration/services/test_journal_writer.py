@@ -76,20 +76,20 @@ def test_pages_that_wait_are_one_transaction(
 
     def slowly(self: JournalWriter, pages: list[Page]) -> None:
         entered.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         commit(self, pages)
 
     monkeypatch.setattr(JournalWriter, "_commit", slowly)
     pages = [page(office, card_id, RecordKind.KEY_CHANGE_INTENT, RecordKind.WRITE_INTENT) for card_id in cards]
     with Commits(office) as commits, ThreadPoolExecutor(CARDS) as hands:
         first = hands.submit(writer.write, pages[0])
-        assert entered.wait(10)
+        assert entered.wait(60)
         rest = [hands.submit(writer.write, one) for one in pages[1:]]
         while len(writer._waiting) < CARDS - 1:
             threading.Event().wait(0.01)
         go_on.set()
         for done in (first, *rest):
-            assert done.result(10) is None
+            assert done.result(60) is None
     assert commits.count == 2
     for card_id in cards:
         assert kinds_of(office, card_id) == [RecordKind.KEY_CHANGE_INTENT, RecordKind.WRITE_INTENT]
@@ -174,7 +174,7 @@ def test_cards_of_one_batch_begin_at_once(office: CardOffice, cards: list[int]) 
         desk = DatabaseOffice(office.desk.bench, card_id)
         desk.record(Record(RecordKind.CHIP_CLAIMED, {"chip_id": f"{card_id:020x}"}))
         desk.record(Record(RecordKind.KEY_CHANGE_INTENT, {"kvn": 0x30, "key_version": 1}))
-        start.wait(10)
+        start.wait(60)
         try:
             desk.commit()
         except UecError as error:

@@ -52,7 +52,7 @@ class Mailbox(MessageHandler):
 def mailbox() -> Iterator[tuple[Mailbox, MailSettings]]:
     """A mail server that really listens, and the settings that name it."""
     box, port = Mailbox(), free_port()
-    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller = Controller(box, hostname="127.0.0.1", port=port, ready_timeout=60)
     controller.start()
     yield box, MailSettings(smtp=f"127.0.0.1:{port}", sender="Карта <uec@region.example>", tls="never")
     controller.stop()

@@ -1,5 +1,6 @@
 """Schedulers that fight over every occasion while workers take what is due; one killed while it triggers."""
 
+import os
 import random
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from tests.support.databases import VICTIM, let_victims_go
 from uec.services import schedule
 from uec.store import queue
 from uec.store.tables import ScheduledRun
@@ -89,13 +91,17 @@ def test_one_killed_while_it_triggers_leaves_a_whole_run_or_none(
     chance, begin = random.Random(7), NOW
     for _ in range(4):
         process = subprocess.Popen(
-            [sys.executable, "-c", TRIGGERER, database_url, begin.isoformat()], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", TRIGGERER, database_url, begin.isoformat()],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **VICTIM},
         )
         assert process.stdout is not None and process.stdout.readline()
         time.sleep(chance.uniform(0.02, 0.2))
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
+        let_victims_go(sessions)
         with sessions() as session:
             newest = session.scalar(select(func.max(ScheduledRun.due_at)))
             assert newest is not None and newest >= begin

@@ -253,7 +253,9 @@ people = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1,
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=15, deadline=None
+)
 @given(st.lists(people, min_size=1, max_size=3))
 def test_cases_are_what_a_plain_search_finds(
     sessions: sessionmaker[Session], office: Office, exports: list[list[tuple[int, int, int]]]

@@ -85,12 +85,12 @@ def test_uec_vault_serves_a_token_opened_by_two_halves_of_its_pin(settings: Sett
                 verify(client.public_key(ref), client.sign(ref, [b"served"])[0], b"served")
         finally:
             process.terminate()
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
 
 
 def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not path.exists():
         assert process.poll() is None and time.monotonic() < end, process.communicate(timeout=1)
         time.sleep(0.05)

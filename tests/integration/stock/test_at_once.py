@@ -27,7 +27,7 @@ def together(*calls: Callable[[], object]) -> list[Exception]:
     start, raised = threading.Barrier(len(calls)), list[Exception]()
 
     def run(call: Callable[[], object]) -> None:
-        start.wait(20)
+        start.wait(60)
         try:
             call()
         except UecError as error:
@@ -37,7 +37,7 @@ def together(*calls: Callable[[], object]) -> list[Exception]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     return raised
 
 

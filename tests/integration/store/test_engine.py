@@ -1,6 +1,5 @@
 """Engines: the right driver, locks that queue, and clear words when the database is away."""
 
-import socket
 import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.support.rows import NOW, make_row
 from uec.domain.errors import IllegalMove, InvalidSettings, Stale, StoreUnavailable
 from uec.domain.lifecycle import CardState
+from uec.processes import free_port
 from uec.store.engine import database_url, explain, make_engine, reading, session_factory
 from uec.store.tables import Card, Municipality, NumberSeries, Station
 
@@ -155,10 +155,7 @@ def test_a_refused_move_is_an_illegal_move() -> None:
 
 
 def test_a_server_that_is_not_there() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    engine = make_engine(f"postgresql://uec@127.0.0.1:{port}/uec")
+    engine = make_engine(f"postgresql://uec@127.0.0.1:{free_port()}/uec")
     with pytest.raises(StoreUnavailable, match="reached or opened"):
         engine.connect()
     engine.dispose()

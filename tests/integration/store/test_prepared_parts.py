@@ -48,7 +48,7 @@ def test_no_rows_are_no_rows(session: Session) -> None:
 BYTES = st.binary(max_size=400)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=30)
 @given(rows=st.lists(st.tuples(st.integers(1, 2**31 - 1), BYTES, st.none() | BYTES), unique_by=lambda row: row[0]))
 def test_any_rows_come_back_as_they_were_written(session: Session, rows: list[DataRow]) -> None:
     write_data(session, 7, rows)

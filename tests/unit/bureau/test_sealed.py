@@ -86,7 +86,7 @@ REPLIES = {kind: signed_file(header(FileKind.RESULTS), RECORDS, partner(kind).si
 
 
 @pytest.mark.parametrize("kind", SMALL)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_flipped_byte_of_an_order_is_refused(kind: str, tmp_path: Path, data: st.DataObject) -> None:
     damaged = bytearray(ORDERS[kind])

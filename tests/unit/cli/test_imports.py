@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -18,11 +17,8 @@ def loaded_by(*arguments: str) -> set[str]:
     return {name.split(".")[0] for name in ran.stdout.split()}
 
 
-def test_help_loads_nothing_heavy_and_is_quick() -> None:
-    started = time.perf_counter()
-    loaded = loaded_by("--help")
-    assert not loaded & set(HEAVY)
-    assert time.perf_counter() - started < 3
+def test_help_loads_nothing_heavy() -> None:
+    assert not loaded_by("--help") & set(HEAVY)
 
 
 @pytest.mark.parametrize("command", ["run", "enrol"])

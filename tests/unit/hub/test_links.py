@@ -67,7 +67,7 @@ def linked(loop: asyncio.AbstractEventLoop, *readers: Reader) -> tuple[StationLi
 
 def settle(loop: asyncio.AbstractEventLoop) -> None:
     """What is under way is sent."""
-    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(5)
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(60)
 
 
 def test_the_first_reader_with_a_card_is_taken(loop: asyncio.AbstractEventLoop) -> None:
@@ -137,7 +137,7 @@ def test_an_old_socket_that_goes_late_changes_nothing(loop: asyncio.AbstractEven
 
 def answering(link: StationLink, socket: Socket, answer: Message) -> threading.Thread:
     def work() -> None:
-        socket.came.wait(5)
+        socket.came.wait(60)
         link.hear(answer)
 
     thread = threading.Thread(target=work)
@@ -159,7 +159,7 @@ def test_a_lost_link_is_an_answer(loop: asyncio.AbstractEventLoop) -> None:
     link, socket = linked(loop, Reader("a", card=True, insertion=1))
 
     def lose() -> None:
-        socket.came.wait(5)
+        socket.came.wait(60)
         link.detach(cast(ServerConnection, socket))
 
     thread = threading.Thread(target=lose)
@@ -182,7 +182,7 @@ def test_the_card_is_released_at_the_station(loop: asyncio.AbstractEventLoop) ->
     link, socket = linked(loop, Reader("a", card=True, insertion=1))
     link.take("a", 7)
     link.give_back("a")
-    assert socket.came.wait(5)
+    assert socket.came.wait(60)
     assert socket.sent == [Release("a")]
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +27,7 @@ class CountingDesk(Desk):
         self.hold.set()
 
     def answer(self, data: bytes) -> Reply:
-        self.hold.wait(10)
+        self.hold.wait(60)
         self.asked.append(data)
         return Reply(b"DER" + data[:10], (("ETag", ETAG),), keep=self.keep)
 
@@ -43,6 +43,12 @@ class CountingDesk(Desk):
 
     def report(self) -> dict[str, int]:
         return self.counted
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.001)
 
 
 @dataclass
@@ -226,7 +232,7 @@ def test_when_too_many_wait_the_next_is_told_to_try_later(monkeypatch: pytest.Mo
         scope = Scope("POST", headers={"content-length": "1"})
         waiting = [Exchange(b"1"), Exchange(b"2")]
         tasks = [asyncio.create_task(responder.__rsgi__(scope, exchange)) for exchange in waiting]
-        await asyncio.sleep(0.05)
+        await until(lambda: responder._waiting == 2)
         refused = Exchange(b"3")
         await responder.__rsgi__(scope, refused)
         desk.hold.set()
@@ -248,7 +254,7 @@ def test_what_was_answered_from_memory_is_reported_too(monkeypatch: pytest.Monke
         responder.__rsgi_init__(loop)
         for _ in range(5):
             await responder.__rsgi__(Scope(path="/A"), Exchange())
-        await asyncio.sleep(0.1)
+        await until(lambda: sum(desk.counted.values()) >= 4)
         responder.__rsgi_del__(loop)
 
     asyncio.run(story())
