@@ -43,6 +43,12 @@ class LetterGone(UecError):
     code = "uec.letter_gone"
 
 
+class LetterLocked(UecError):
+    """The letter waits under another key than this web process has. Facts: `card` (number)."""
+
+    code = "uec.letter_locked"
+
+
 @dataclass(frozen=True)
 class LetterBox:
     """What the web process keeps letters with: its key (32 bytes), and randomness."""
@@ -93,7 +99,7 @@ def take(session: Session, card_id: int, *, box: LetterBox, settings: Settings, 
     """The letter of an active card, this once: its digits are gone when the caller commits.
 
     Raises `LetterGone` for a second time, `NotFound` for a card without a letter, `CardNotReady` before the card is
-    its holder's or after it has ended.
+    its holder's or after it has ended, `LetterLocked` where the web has another key by now.
     """
     actor.require(Permission.HAND_OVER_CARD)
     card = locked(session, Card, card_id)
@@ -110,13 +116,19 @@ def take(session: Session, card_id: int, *, box: LetterBox, settings: Settings, 
         )
     (code,) = card_profile(settings, card.profile).unblock_codes
     kept = Journal(journal.records(session, card_id)).kept(code.name)
-    digits = _opened(row, card.number, box.key)
-    if card.state is not CardState.ACTIVE or kept is None or digits is None:
+    if card.state is not CardState.ACTIVE or kept is None or row.sealed is None:
         raise CardNotReady(
             f"Card {card.number} is {card.state}: its letter cannot be printed.",
             card=card.number,
             state=card.state,
             kind="letter",
+        )
+    digits = _opened(row, card.number, box.key)
+    if digits is None:
+        raise LetterLocked(
+            f"The letter of card {card.number} was kept under another secret key of the web: put the former "
+            "`secret_key_file` back and print it then.",
+            card=card.number,
         )
     _erase_printed(session, card, actor, now)
     return Letter(card.number, digits, kept, code.tries)
@@ -163,6 +175,6 @@ def _opened(row: UnblockLetter, card_number: str, key: bytes) -> Secret | None:
     try:
         plain = AESGCM(key).decrypt(row.sealed[:NONCE_BYTES], row.sealed[NONCE_BYTES:], card_number.encode("ascii"))
     except InvalidTag:
-        _log.warning("the letter of card %d is under another key of the web: new digits are drawn", row.card_id)
+        _log.warning("the letter of card %d is under another key of the web", row.card_id)
         return None
     return Secret(plain)

@@ -20,7 +20,7 @@ from uec.services.intake import AlreadyServed
 from uec.services.operations import CardBusy, CardNotReady
 from uec.services.quality_refusals import Quarantined
 from uec.services.stations import HubAway
-from uec.services.unblock_letters import LetterGone
+from uec.services.unblock_letters import LetterGone, LetterLocked
 from uec.web import kept
 from uec.web.drafts import DraftChanged
 from uec.web.limits import TooManyAttempts
@@ -45,6 +45,7 @@ STATUSES: tuple[tuple[type[errors.UecError], int], ...] = (
     (CardBusy, 409),
     (CardNotReady, 409),
     (LetterGone, 409),
+    (LetterLocked, 409),
     (CohortChanged, 409),
     (ListInWork, 409),
     (StockRefused, 409),

@@ -170,6 +170,7 @@ FORM_ERRORS: Mapping[str, Text] = {
     "form.doc_number": _l("Check the number: 6 digits"),
     "form.point_id": _l("Choose where you will collect the card"),
     "form.bank": _l("Choose a bank from the list"),
+    "form.profile": _l("Choose one of the cards of the list"),
 }
 
 
@@ -246,6 +247,9 @@ SENTENCES: Mapping[str, Callable[[UecError], str]] = {
     "uec.card_not_ready": lambda _e: _("The card is not ready for this step. Look at its present state."),
     "uec.letter_gone": lambda _e: _(
         "The letter was printed already. Its code is kept nowhere else, so that it cannot be printed a second time."
+    ),
+    "uec.letter_locked": lambda _e: _(
+        "The letter waits under a former secret key of the web. Call the administrator; nothing was lost."
     ),
     "uec.card_busy": lambda _e: _("Somebody works with this card at this moment. Wait until it is done."),
     "uec.cohort_changed": lambda _e: _("The list is no longer the one that was shown; it is void. Compute a new one."),

@@ -15,7 +15,9 @@ from uec.settings import Settings
 from uec.store.engine import make_engine, session_factory
 from uec.store.migrate import upgrade
 from uec.store.tables import AttemptWindow
+from uec.web import letters
 from uec.web.app import create_app
+from uec.web.context import load_key
 
 SignIn = Callable[[str], FlaskClient]
 
@@ -41,6 +43,7 @@ def office(settings: Settings, sessions: sessionmaker[Session]) -> Iterator[Card
     """The office itself: staff with passwords, points, vault and authority."""
     opened = open_card_office(sessions, Path(settings.state_dir))
     furnish(opened)
+    opened.letters = letters.box_of(load_key(settings.secret_key_file), opened.desk.bench.random)
     yield opened
     opened.desk.bench.vault.close()
 
