@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -43,6 +44,7 @@ RECONNECT_S = 1.0
 STOP_LOOK_S = 0.1
 ATTEMPTS = 8
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
+RECENT_S = 1.0
 AWAY = (StoreUnavailable, VaultUnavailable)
 # What the queue says of a job need not be on the disk at once: a crash that forgets it has the job done twice, which
 # every job bears, and it is never there without the job's own work, which was committed before it.
@@ -109,6 +111,7 @@ def make_app(tools: Tools) -> App:
     )
     app = App(connector=connector)
     spread = replace(tools, spread=True)
+    recipes = RecentRecipes(spread)
 
     @app.task(name=schedule.TASK, queue=schedule.QUEUE, retry=BackOff())
     def run(job: str, due_at: str) -> str:
@@ -116,7 +119,7 @@ def make_app(tools: Tools) -> App:
 
     @app.task(name=preparation.TASK, queue=preparation.QUEUE, retry=BackOff())
     def prepare(batch_id: int, first: int, last: int) -> str:
-        return prepare_part(spread, Part(batch_id, first, last))
+        return prepare_part(spread, Part(batch_id, first, last), recipes)
 
     return app
 
@@ -148,12 +151,33 @@ def run_due(tools: Tools, job: str, due_at: datetime) -> str:
     return outcome
 
 
-def prepare_part(tools: Tools, part: Part) -> str:
+@dataclass
+class RecentRecipes:
+    """The recipes of batches as they were a second ago at most: parts come much faster than signers change.
+
+    What a part is signed with was looked up before it was signed in any case; a signer that was replaced meanwhile is
+    still good, and one that was withdrawn is refused by the vault.
+    """
+
+    tools: Tools
+    kept: dict[str, tuple[float, preparation.Recipe]] = field(default_factory=dict)
+
+    def of(self, session: Session, profile: str) -> preparation.Recipe:
+        """The recipe of batches of a card profile; raises as `recipe_of` does."""
+        now = time.monotonic()
+        at, recipe = self.kept.get(profile, (now, None))
+        if recipe is None or now - at > RECENT_S:
+            recipe = recipe_of(session, self.tools, profile)
+            self.kept[profile] = now, recipe
+        return recipe
+
+
+def prepare_part(tools: Tools, part: Part, recipes: RecentRecipes) -> str:
     """Prepare one part of a batch; cards that do not fit are for a person to look at, and no reason to try again."""
     try:
         with tools.sessions() as session:
             made = preparation.prepare_part(
-                session, part, recipes=lambda profile: recipe_of(session, tools, profile), now=tools.clock()
+                session, part, recipes=lambda profile: recipes.of(session, profile), now=tools.clock()
             )
     except UnfitCards as error:
         _log.warning("%s", error)

@@ -23,12 +23,15 @@ from sqlalchemy.orm import Session
 from issuance.keys.service import VaultService
 from issuance.pki import security_object
 from issuance.pki.trust import Trust
+from tests.integration.services.test_jobs import Yes
 from tests.support import worker_node
 from tests.support.desk import SETTINGS, CardOffice, open_card_office
 from tests.support.outage import frail_server
+from uec import queue as node
 from uec.domain.errors import StoreUnavailable
 from uec.domain.lifecycle import CardState
-from uec.queue import OBJECTS_BETWEEN_COLLECTIONS, Hands, _pool, _seldom_collected
+from uec.jobs import Tools
+from uec.queue import OBJECTS_BETWEEN_COLLECTIONS, Hands, RecentRecipes, _pool, _seldom_collected
 from uec.services import authority, batches, card_jobs, preparation, schedule
 from uec.store import queue
 from uec.store.engine import make_engine, session_factory
@@ -294,3 +297,18 @@ def test_a_node_looks_for_garbage_seldom_and_still_finds_it() -> None:
         gc.collect()
         assert gone() is None
     assert gc.get_threshold() == before and gc.get_freeze_count() == 0
+
+
+def test_a_recipe_is_looked_up_anew_after_a_while(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = nodes.office.desk.bench
+    tools = Tools(SETTINGS, nodes.office.sessions, bench.vault, Yes(), nodes.office.clock, bench.random)
+    recipes, looked = RecentRecipes(tools), []
+    whole = node.recipe_of
+    monkeypatch.setattr(node, "recipe_of", lambda *given: looked.append(given[2]) or whole(*given))
+    with nodes.office.sessions() as session:
+        first = recipes.of(session, "uec")
+        assert recipes.of(session, "uec") is first and recipes.of(session, "piv") is not first
+        assert looked == ["uec", "piv"]
+        recipes.kept["uec"] = (time.monotonic() - 1.5 * node.RECENT_S, first)
+        assert recipes.of(session, "uec") == first
+        assert looked == ["uec", "piv", "uec"]
