@@ -226,6 +226,8 @@ class CardProfile:
     piv: PivProfile | None = None
     bureau_certificates: BureauCertificates = BureauCertificates.HAND_OVER
     orders_print: bool = False
+    # For people who read Russian; empty: the title.
+    title_ru: str = ""
 
     def pin(self, name: str) -> PinProfile:
         """The PIN of this name; KeyError when the profile has none."""

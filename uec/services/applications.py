@@ -162,6 +162,7 @@ def _detail_of(session: Session, row: Application) -> ApplicationDetail:
         phone=row.phone or "",
         email=row.email or "",
         bank=row.bank or "",
+        profile=row.profile or "",
         point=point_view(present(session, IssuancePoint, row.point_id)),
         representative_name=row.representative_name,
         has_photo=session.scalar(select(Application.photo.is_not(None)).where(Application.id == row.id)) is True,

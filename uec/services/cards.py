@@ -198,7 +198,7 @@ def _require(actor: Actor, event: CardEvent) -> None:
 
 def _form_of(old: Application, reason: ApplicationReason) -> ApplicationForm:
     names = [name for name in ApplicationForm.__dataclass_fields__ if name not in {"reason", "photo"}]
-    optional = {"patronymic", "oms", "phone", "email", "bank", "language"}
+    optional = {"patronymic", "oms", "phone", "email", "bank", "language", "profile"}
     values: dict[str, Any] = {
         name: getattr(old, name) or "" if name in optional else getattr(old, name) for name in names
     }

@@ -72,6 +72,8 @@ class ApplicationForm:
     photo: bytes | None = None
     representative_name: str | None = None
     reason: ApplicationReason = ApplicationReason.FIRST
+    # The card variant chosen, by its name; empty: the office's usual one.
+    profile: str = ""
     # Of the pages it was made on: messages about it speak it; empty: that of the office.
     language: str = ""
 

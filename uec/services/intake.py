@@ -4,7 +4,8 @@ The mass way in is `uec.services.cohort`. The receipt carries number and date (2
 stored as a hash only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -45,10 +46,12 @@ def submit_application(
     now: datetime,
     random: RandomBytes,
     misfits: Callable[..., dict[str, str]] | None = None,
+    variants: Sequence[str] = (),
 ) -> Receipt:
     """Check the form, store the application and return its receipt.
 
-    `misfits` takes surname, name and patronymic and says, as errors of the form, which have no room on the card.
+    `misfits` takes profile, surname, name and patronymic and says, as errors of the form, which have no room on the
+    card. `variants` are the card variants that may be chosen, the usual one first; without them there is no choice.
 
     Raises `InvalidForm`, `AlreadyServed`, `NotAllowed` (a window needs TAKE_APPLICATION), and `InvalidInput` for the
     mass route or before the policy opens applications.
@@ -62,12 +65,17 @@ def submit_application(
     if not policy.applications_open(policy.day(now)):
         raise InvalidInput(f"Applications are taken from {policy.on_application_from:%d.%m.%Y}: come back then.")
     form = form.validate(today=policy.day(now), policy=policy)
-    if misfits and (wrong := misfits(surname=form.surname, name=form.name, patronymic=form.patronymic)):
+    if form.profile and form.profile not in variants:
+        raise InvalidForm({"profile": "form.profile"})
+    if form.profile in variants[:1]:
+        form = replace(form, profile="")
+    names = {"surname": form.surname, "name": form.name, "patronymic": form.patronymic}
+    if misfits and (wrong := misfits(profile=form.profile, **names)):
         raise InvalidForm(wrong)
     present(session, IssuancePoint, form.point_id)
     application, secret = _register(session, form, route=route, actor=actor, policy=policy, now=now, random=random)
     session.commit()
-    return Receipt(application.number, secret, now, application.due_on)
+    return Receipt(application.number, secret, now, application.due_on, application.profile or "")
 
 
 def replace_application(
@@ -84,7 +92,7 @@ def replace_application(
     application, secret = _register(
         session, form, route=Route.WINDOW, actor=actor, policy=policy, now=now, random=random, replaces=card
     )
-    return Receipt(application.number, secret, now, application.due_on)
+    return Receipt(application.number, secret, now, application.due_on, application.profile or "")
 
 
 def application_status(session: Session, *, number: str, secret: str, now: datetime) -> ApplicationStatusView:
@@ -151,14 +159,15 @@ def _register(
         subject_kind="application",
         subject_id=application.id,
         person_id=application.resident_id,
-        details={"number": number, "route": route.value, "reason": form.reason.value},
+        details={"number": number, "route": route.value, "reason": form.reason.value}
+        | ({"profile": form.profile} if form.profile else {}),
         now=now,
     )
     return application, secret
 
 
 def _stored_fields(form: ApplicationForm) -> dict[str, object]:
-    optional = ("patronymic", "oms", "phone", "email", "bank", "representative_name", "photo", "language")
+    optional = ("patronymic", "oms", "phone", "email", "bank", "representative_name", "photo", "language", "profile")
     fields: dict[str, object] = {name: getattr(form, name) for name in form.__dataclass_fields__}
     return fields | {name: fields[name] or None for name in optional}
 

@@ -113,12 +113,15 @@ def application_face(
     session: Session, application_id: int, *, profile: str, expires_on: date, printer: Printer, actor: Actor,
     now: datetime, dpi: int = 300,
 ) -> bytes:  # fmt: skip
-    """What the card of an application will look like, as PNG, with zeros for its number; a look that is audited."""
+    """What the card of an application will look like, as PNG, with zeros for its number; a look that is audited.
+
+    `profile` is the usual card variant, for who asked for none.
+    """
     actor.require(Permission.VIEW_PERSON)
     application = _with_photo(session, application_id)
     _tell(session, actor, "application", application_id, application.resident_id, now)
     facts = _facts(application, NO_NUMBER, expires_on, printer)
-    layout = compose(_required(printer, profile), facts, FONTS)
+    layout = compose(_required(printer, application.profile or profile), facts, FONTS)
     session.commit()
     return render.png(layout, FONTS, dpi=dpi)
 

@@ -1,11 +1,13 @@
 """Makes what services are told to go by out of the settings: working days, the rules of batches, the card profile."""
 
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
 from issuance.planning.calendar import WorkingCalendar
 from issuance.planning.calendar import load as load_calendar
+from issuance.production.errors import InvalidProfile
 from issuance.production.profile import CardProfile, load_profile
 from uec.domain.policy import PolicyBook
 from uec.services.batch_rules import BatchRules
@@ -36,6 +38,38 @@ def card_variants(settings: Settings) -> list[str]:
     """The names of all card profiles, the usual one first."""
     names = sorted(file.stem for file in settings.profile_dir.glob("*.toml"))
     return [settings.default_profile, *(name for name in names if name != settings.default_profile)]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A card variant that people may choose: its profile's name, and how it is called."""
+
+    name: str
+    title_ru: str
+    title_en: str
+
+
+def offered_variants(settings: Settings) -> list[Variant]:
+    """The card variants that an applicant may choose, the usual one first.
+
+    Of the others those that some station may make; a profile that cannot be read is none. Raises `InvalidProfile` for
+    the usual one.
+    """
+    usual, *others = card_variants(settings)
+    return [_variant(card_profile(settings, usual)), *filter(None, (_offered(settings, name) for name in others))]
+
+
+def _offered(settings: Settings, name: str) -> Variant | None:
+    try:
+        profile = card_profile(settings, name)
+    except InvalidProfile:
+        return None
+    made = profile.piv is None or bool(profile.piv.trusted_stations)
+    return _variant(profile) if made else None
+
+
+def _variant(profile: CardProfile) -> Variant:
+    return Variant(profile.name, profile.title_ru or profile.title, profile.title)
 
 
 def card_profile(settings: Settings, name: str = "") -> CardProfile:

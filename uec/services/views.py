@@ -40,6 +40,8 @@ class Receipt:
     secret: str
     submitted_at: datetime
     due_on: date
+    # The card variant chosen; empty: the office's usual one.
+    profile: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ class ApplicationDetail:
     card_number: str | None
     replaces_card_id: int | None
     version: int
+    # The card variant asked for; empty: the office's usual one.
+    profile: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ def printer() -> Printer:
     return Printer.of(office().settings)
 
 
-def no_room(*, surname: str, name: str, patronymic: str) -> dict[str, str]:
-    """Field -> message key for names that cannot be printed on a card of the default profile."""
-    profile = office().settings.default_profile
-    return printing.misfits(printer(), profile, surname=surname, name=name, patronymic=patronymic)
+def no_room(*, surname: str, name: str, patronymic: str, profile: str = "") -> dict[str, str]:
+    """Field -> message key for names that cannot be printed on a card of a profile, the usual one without a name."""
+    of = profile or office().settings.default_profile
+    return printing.misfits(printer(), of, surname=surname, name=name, patronymic=patronymic)

@@ -20,7 +20,7 @@ from uec.services import intake
 from uec.services.applicant_secret import new_secret
 from uec.services.forms import ApplicationForm
 from uec.services.views import Receipt
-from uec.web import sealed
+from uec.web import sealed, variants
 from uec.web.context import database, now, office
 from uec.web.faces import no_room
 
@@ -42,7 +42,15 @@ def submit_once(form: ApplicationForm, *, name: str, route: Route, actor: Actor,
     session = database()
     try:
         return intake.submit_application(
-            session, form=form, route=route, actor=actor, policy=policy, now=now(), random=random, misfits=no_room
+            session,
+            form=form,
+            route=route,
+            actor=actor,
+            policy=policy,
+            now=now(),
+            random=random,
+            misfits=no_room,
+            variants=variants.names(),
         )
     except intake.AlreadyServed as error:
         session.rollback()
@@ -53,7 +61,7 @@ def submit_once(form: ApplicationForm, *, name: str, route: Route, actor: Actor,
             sent = intake.application_status(session, number=error.application, secret=secret, now=now())
         except NotFound:
             raise error from None
-        return Receipt(sent.number, secret, sent.submitted_at, sent.due_on)
+        return Receipt(sent.number, secret, sent.submitted_at, sent.due_on, form.profile)
 
 
 def keep(response: Response, receipt: Receipt, point_id: int) -> None:
@@ -77,7 +85,8 @@ def kept() -> tuple[Receipt, int] | None:
         return None
     facts, point_id = content
     submitted_at, due_on = datetime.fromisoformat(facts["submitted_at"]), date.fromisoformat(facts["due_on"])
-    return Receipt(facts["number"], facts["secret"], submitted_at, due_on), int(point_id)
+    own = Receipt(facts["number"], facts["secret"], submitted_at, due_on, facts.get("profile", ""))
+    return own, int(point_id)
 
 
 def forget(response: Response) -> None:

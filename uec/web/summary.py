@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from uec.services.views import PointView
+from uec.web import variants
 from uec.web.filters import snils as snils_as_written
 from uec.web.forms.application import DATES, STEPS
 from uec.web.language import day, pick
@@ -48,6 +49,8 @@ def _shown(name: str, answer: str, points: Sequence[PointView]) -> str:
         return _("Female") if answer == "F" else _("Male")
     if name == "doc_type":
         return _("Passport of a citizen") if answer == "passport" else _("Birth certificate")
+    if name == "profile":
+        return variants.title_of(answer)
     if name == "point_id":
         return next((pick(point.name_ru, point.name_en) for point in points if str(point.id) == answer), answer)
     return snils_as_written(answer) if name == "snils" else answer

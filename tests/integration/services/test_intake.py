@@ -178,3 +178,35 @@ def test_who_may_not_see_people_sees_none(sessions: sessionmaker[Session], offic
                 look(session, actor=office.releaser, now=NOW)
         with pytest.raises(NotAllowed):
             applications.detail(session, 1, actor=office.releaser, now=NOW)
+
+
+@pytest.mark.parametrize(("asked", "kept"), [("", None), ("uec", None), ("plus", "plus")])
+def test_a_card_variant_is_kept_unless_it_is_the_usual_one(
+    sessions: sessionmaker[Session], office: Office, asked: str, kept: str | None
+) -> None:
+    told: list[str] = []
+
+    def misfits(*, profile: str, **_names: str) -> dict[str, str]:
+        told.append(profile)
+        return {}
+
+    with sessions() as session:
+        receipt = submit_application(
+            session,
+            form=form(1, point_id=office.points[0], profile=asked),
+            route=Route.WEB,
+            actor=CITIZEN,
+            policy=POLICY,
+            now=NOW,
+            random=seeded_random(1),
+            misfits=misfits,
+            variants=["uec", "plus"],
+        )
+        assert (receipt.profile, told) == (kept or "", [kept or ""])
+        assert session.scalars(select(Application.profile)).one() == kept
+
+
+def test_without_a_choice_no_variant_can_be_named(sessions: sessionmaker[Session], office: Office) -> None:
+    with pytest.raises(InvalidForm) as refusal:
+        submit(sessions, office, 1, profile="plus")
+    assert refusal.value.facts["errors"] == {"profile": "form.profile"}

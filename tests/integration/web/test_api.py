@@ -33,7 +33,7 @@ def token(client: FlaskClient) -> Headers:
 def test_application_and_its_status(client: FlaskClient, office: CardOffice) -> None:
     receipt = client.post("/api/applications", json=application(701, office))
     assert receipt.status_code == 201, receipt.text
-    assert set(receipt.json) == {"number", "secret", "submitted_at", "due_on"}
+    assert set(receipt.json) == {"number", "secret", "submitted_at", "due_on", "profile"}
     asked = {"number": receipt.json["number"], "secret": receipt.json["secret"]}
     status = client.post("/api/applications/status", json=asked)
     assert status.status_code == 200

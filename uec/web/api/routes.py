@@ -17,6 +17,7 @@ from uec.services import applications, batch_lists, card_lists, intake, points, 
 from uec.services.forms import ApplicationForm
 from uec.services.views import BatchRow
 from uec.web import published as published_lists
+from uec.web import variants
 from uec.web.access import current_actor, needs, public
 from uec.web.api import schemas, tokens
 from uec.web.context import database, now, office, policy, reader
@@ -129,6 +130,14 @@ def list_points() -> object:
     return points.list_points(reader())
 
 
+@at("/card-variants")
+@gives(200, schemas.VariantOutput(many=True))
+@public
+def list_variants() -> object:
+    """List the kinds of card that an applicant may choose, the usual one first."""
+    return variants.offered()
+
+
 @at("/applications", "POST")
 @takes(schemas.ApplicationInput)
 @gives(201, schemas.ReceiptOutput)
@@ -145,6 +154,7 @@ def submit(values: Values) -> object:
         now=now(),
         random=office().random,
         misfits=no_room,
+        variants=variants.names(),
     )
 
 

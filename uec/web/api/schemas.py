@@ -105,6 +105,17 @@ class ApplicationInput(Input):
         validate=TEXT,
         metadata={"description": "who applies for a child under the age of entitlement"},
     )
+    profile = fields.String(
+        load_default="", validate=TEXT, metadata=told("one of /api/card-variants; empty: the usual card", "")
+    )
+
+
+class VariantOutput(Schema):
+    """A kind of card that an applicant may choose."""
+
+    name = fields.String(metadata=told("what an application calls it: its `profile`", "uec"))
+    title_ru = fields.String()
+    title_en = fields.String()
 
 
 class ReceiptOutput(Schema):
@@ -114,6 +125,7 @@ class ReceiptOutput(Schema):
     secret = fields.String()
     submitted_at = fields.AwareDateTime()
     due_on = fields.Date()
+    profile = fields.String(metadata={"description": "the kind of card that was chosen; empty: the usual card"})
 
 
 class StatusInput(Input):

@@ -13,6 +13,7 @@ from wtforms.validators import InputRequired
 
 from uec.domain.policy import Policy
 from uec.services.forms import PASSPORT, ApplicationForm, InvalidForm
+from uec.services.rules import Variant
 from uec.services.views import PointView
 from uec.web.faces import no_room
 from uec.web.forms.fields import DayField, PageForm, options
@@ -72,14 +73,20 @@ class ChoiceForm(PageForm):
     """Which bank serves the card and where it is collected."""
 
     point_id = RadioField(_l("Where will you collect the card?"), coerce=int, validate_choice=False)
+    profile = RadioField(_l("Which card?"), validate_choice=False)
     bank = SelectField(
         _l("Bank for the card's payment function"),
         description=_l("If you do not choose, the region's bank serves the card"),
         validate_choice=False,
     )
 
-    def offer(self, points: Sequence[PointView], banks: Sequence[str]) -> None:
-        """Fill in the points and banks to choose from."""
+    def offer(self, points: Sequence[PointView], banks: Sequence[str], variants: Sequence[Variant]) -> None:
+        """Fill in the points, banks and card variants to choose from; of one variant nobody is asked."""
+        if len(variants) > 1:
+            self.profile.choices = options((one.name, pick(one.title_ru, one.title_en)) for one in variants)
+            self.profile.data = self.profile.data or variants[0].name
+        else:
+            del self.profile
         self.point_id.choices = options((point.id, pick(point.name_ru, point.name_en)) for point in points)
         self.bank.choices = options([("", _l("No choice")), *((bank, bank) for bank in banks)])
 
@@ -156,7 +163,7 @@ def application_form(answers: Mapping[str, str], *, photo: bytes | None, today: 
     typed = typed_answers(answers)
     texts = (
         "surname", "name", "patronymic", "birth_place", "sex", "snils", "oms", "doc_type", "doc_series", "doc_number",
-        "doc_issuer", "address", "phone", "email", "bank",
+        "doc_issuer", "address", "phone", "email", "bank", "profile",
     )  # fmt: skip
     texts_given: dict[str, Any] = {name: str(typed.get(name) or "") for name in texts}
     return ApplicationForm(
@@ -171,7 +178,13 @@ def application_form(answers: Mapping[str, str], *, photo: bytes | None, today: 
 
 
 def problems(
-    answers: Mapping[str, str], *, points: Sequence[PointView], photo: bytes | None, today: date, policy: Policy
+    answers: Mapping[str, str],
+    *,
+    points: Sequence[PointView],
+    variants: Sequence[Variant],
+    photo: bytes | None,
+    today: date,
+    policy: Policy,
 ) -> dict[str, str]:
     """Return field -> message key for everything wrong or missing in the answers."""
     form, errors = application_form(answers, photo=photo, today=today), {}
@@ -179,8 +192,10 @@ def problems(
         form.validate(today=today, policy=policy)
     except InvalidForm as error:
         errors = dict(error.errors)
-    if not {"surname", "name", "patronymic"} & set(errors):
-        errors |= no_room(surname=form.surname, name=form.name, patronymic=form.patronymic)
+    if form.profile and form.profile not in {one.name for one in variants}:
+        errors["profile"] = "form.profile"
+    if not {"surname", "name", "patronymic", "profile"} & set(errors):
+        errors |= no_room(surname=form.surname, name=form.name, patronymic=form.patronymic, profile=form.profile)
     errors |= {name: "form.required" for name in DATES if not answers.get(name)}
     if photo is not None and "photo" not in errors and is_damaged(photo):
         errors["photo"] = "form.photo_damaged"

@@ -15,7 +15,7 @@ from uec.domain.errors import InvalidNumber, NotFound
 from uec.domain.lifecycle import Route
 from uec.services import intake, messages, notices, points, refusals
 from uec.services.views import PointView
-from uec.web import confirmations, drafts, receipts
+from uec.web import confirmations, drafts, receipts, variants
 from uec.web.access import public
 from uec.web.context import database, now, office, policy, reader, today
 from uec.web.forms.application import (
@@ -92,7 +92,8 @@ def _kept(answers: dict[str, str], target: str) -> ResponseReturnValue:
 
 
 def _problems(answers: dict[str, str], places: list[PointView], photo: bytes | None = None) -> dict[str, str]:
-    return problems(answers, points=places, photo=photo, today=today(), policy=policy())
+    offered = variants.offered()
+    return problems(answers, points=places, variants=offered, photo=photo, today=today(), policy=policy())
 
 
 @blueprint.route("/apply/<step>", methods=["GET", "POST"])
@@ -106,7 +107,9 @@ def step(step: str) -> ResponseReturnValue:
         return redirect(url_for(".receipt"))
     form = step_form(step, answers, child=_child(answers))
     if isinstance(form, ChoiceForm):
-        form.offer(places, office().settings.banks)
+        form.offer(places, office().settings.banks, variants.offered())
+        if "profile" not in form:
+            answers.pop("profile", None)  # what was chosen is offered no more
     if request.method == "POST":
         if step != FIRST:
             _refuse_another(answers, PERSON)
@@ -210,7 +213,8 @@ def receipt() -> ResponseReturnValue:
         return redirect(url_for(".status"))
     own, point_id = found
     chosen = next((point for point in points.list_points(reader()) if point.id == point_id), None)
-    return render_template("citizen/receipt.html", receipt=own, point=chosen, at_window=False)
+    variant = variants.told(own.profile)
+    return render_template("citizen/receipt.html", receipt=own, point=chosen, variant=variant, at_window=False)
 
 
 @blueprint.post("/apply/finish")

@@ -26,7 +26,7 @@ from uec.services import (
 from uec.services.card_numbers import card_number_of
 from uec.services.views import CardDetail, OperationView
 from uec.store.tables import Card
-from uec.web import confirmations, letters, receipts
+from uec.web import confirmations, letters, receipts, variants
 from uec.web.access import current_actor, needs
 from uec.web.card_work import headline_of, marks_of, problem_of, wait_of
 from uec.web.context import database, now, office, policy, reader, today
@@ -69,11 +69,12 @@ def application() -> ResponseReturnValue:
     """Take an application from the papers on the table."""
     actor, places = current_actor(), points.list_points(reader())
     form = WindowForm(data={"point_id": actor.point_id, "doc_type": "passport"})
-    form.offer(places, office().settings.banks)
+    offered = variants.offered()
+    form.offer(places, office().settings.banks, offered)
     if request.method == "POST":
         complete = form.validate_on_submit()
         answers, photo = answers_of(form), photo_of(form.photo)
-        wrong = problems(answers, points=places, photo=photo, today=today(), policy=policy())
+        wrong = problems(answers, points=places, variants=offered, photo=photo, today=today(), policy=policy())
         told = form.put_errors({name: key for name, key in wrong.items() if not form[name].errors}, field_error)
         if complete and not told:
             receipt = receipts.submit_once(
@@ -84,7 +85,13 @@ def application() -> ResponseReturnValue:
                 policy=policy(),
             )
             chosen = next((place for place in places if place.id == form.point_id.data), None)
-            return render_template("citizen/receipt.html", receipt=receipt, point=chosen, at_window=True)
+            return render_template(
+                "citizen/receipt.html",
+                receipt=receipt,
+                point=chosen,
+                variant=variants.told(receipt.profile),
+                at_window=True,
+            )
     name = request.form.get("form_name") or office().random(16).hex()
     return render_template("window/application.html", form=form, form_name=name), 400 if form.errors else 200
 

@@ -13,6 +13,7 @@ from uec.domain.lifecycle import APPLICATION, ApplicationEvent, ApplicationState
 from uec.domain.permissions import Permission
 from uec.services import applications as service
 from uec.services import checks, decision, withdrawal
+from uec.web import variants
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office
 from uec.web.faces import printer
@@ -93,7 +94,8 @@ def application(application_id: int) -> ResponseReturnValue:
         form=form,
         decidable=decidable,
         withdrawable=withdrawable,
-        prints=printer().face(office().settings.default_profile) is not None,
+        variant=variants.told(view.profile),
+        prints=printer().face(view.profile or office().settings.default_profile) is not None,
     )
     return page, 400 if form.errors else 200
 

@@ -10,7 +10,7 @@ from uec.services import cohort as service
 from uec.services import rules
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, policy, policy_book, reader, today
-from uec.web.forms.fields import DayField, PageForm
+from uec.web.forms.fields import DayField, PageForm, options
 from uec.web.texts import _, _l
 from uec.web.views.office.room import blueprint
 
@@ -31,7 +31,8 @@ class CohortForm(PageForm):
 def cohorts() -> ResponseReturnValue:
     """Show the lists; ask for a new one."""
     actor, form = current_actor(), CohortForm(data={"as_of": today()})
-    form.profile.choices = rules.card_variants(office().settings)
+    usual, *others = rules.card_variants(office().settings)
+    form.profile.choices = options([("", _("the usual one (%(name)s)", name=usual)), *((one, one) for one in others)])
     if request.method == "POST":
         actor.require(Permission.MANAGE_COHORT)
         if form.validate_on_submit() and form.as_of.data is not None:
