@@ -72,7 +72,7 @@ def test_places_and_members_survive_both_ways(empty_database_url: str) -> None:
 
 
 def test_a_moved_promise_gets_the_point_of_its_application(empty_database_url: str) -> None:
-    upgrade(empty_database_url, "0023")
+    upgrade(empty_database_url, "0024")
     engine = make_engine(empty_database_url)
     with engine.begin() as connection:
         for statement in BEFORE[:3]:
@@ -87,11 +87,11 @@ def test_a_moved_promise_gets_the_point_of_its_application(empty_database_url: s
                 text("INSERT INTO promise_move (application_id, was, listed_at) VALUES (:id, '2026-03-01', :at)"),
                 {"id": number, "at": "2026-02-01"},
             )
-    upgrade(empty_database_url, "0024")
+    upgrade(empty_database_url, "0025")
     moves = text("SELECT application_id, point_id FROM promise_move ORDER BY application_id")
     with engine.begin() as connection:
         assert connection.execute(moves).all() == [(11, 1), (12, 2)]
-    downgrade(empty_database_url, "0023")
+    downgrade(empty_database_url, "0024")
     with engine.begin() as connection:
         left = connection.execute(text("SELECT application_id, was FROM promise_move ORDER BY 1")).all()
         assert [row.application_id for row in left] == [11, 12]
