@@ -82,18 +82,20 @@ class Server:
         )
         options = {**durability, "max_connections": "50"}
         self._log = (folder / "server.log").open("wb")
-        self._process = subprocess.Popen(
-            [*self._as_user(), programs / "postgres", "-D", data, "-p", str(self.port), "-h", "127.0.0.1", "-k", ""]
-            + [argument for key, value in options.items() for argument in ("-c", f"{key}={value}")],
-            stdout=self._log,
-            stderr=self._log,
-            cwd=folder,
-        )
+        self._command = [
+            *self._as_user(), programs / "postgres", "-D", data, "-p", str(self.port), "-h", "127.0.0.1", "-k", "",
+            *(argument for key, value in options.items() for argument in ("-c", f"{key}={value}")),
+        ]  # fmt: skip
         try:
-            self._wait()
+            self.up()
         except BaseException:  # whoever breaks the start off has nothing to stop it by
             self.stop()
             raise
+
+    def up(self) -> None:
+        """Start the server (again), with the data that are there."""
+        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log, cwd=self.folder)
+        self._wait()
 
     def _as_user(self) -> list[str]:
         # A test run that is killed takes its server along.
@@ -144,14 +146,18 @@ class Server:
         """Drop a database together with whoever is still connected."""
         self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    def stop(self) -> None:
-        """Stop the server at once; its data is thrown away."""
+    def down(self) -> None:
+        """Stop the server at once, whoever is connected; its data stay."""
         self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def stop(self) -> None:
+        """Stop the server for good."""
+        self.down()
         self._log.close()
 
 

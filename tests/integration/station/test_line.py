@@ -190,8 +190,16 @@ class Robot:
         )
 
 
-def check_line_makes(network: Network, cards: int) -> None:
-    """Make so many cards, with everything gone for a moment in between, and count everything."""
+Mishap = Callable[[], None]
+
+
+def usual(line: Line) -> list[Mishap]:
+    """What happens to a line one after the other."""
+    return [line.cut_a_network, line.kill_the_hub, line.kill_an_agent]
+
+
+def check_line_makes(network: Network, cards: int, mishaps: Callable[[Line], list[Mishap]] = usual) -> None:
+    """Make so many cards, with three things going wrong in between, and count everything."""
     office = network.office
     names = list(dict.fromkeys(name for name, _ in READERS))
     for name in names:
@@ -211,7 +219,7 @@ def check_line_makes(network: Network, cards: int) -> None:
         for name in names:
             line.start_agent(name)
         robot = Robot(network)
-        plan = {cards // 3: line.cut_a_network, cards // 2: line.kill_the_hub, cards * 3 // 4: line.kill_an_agent}
+        plan = dict(zip((cards // 3, cards // 2, cards * 3 // 4), mishaps(line), strict=True))
         until(lambda: step(line, robot, plan) == cards, 200 + 3 * cards)
         balance(line, cards, robot, time.monotonic() - begun)
     finally:
