@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BALANCE = ("name", "received", "good", "spoiled", "returned", "destroyed", "in hand", "missing", "sent", "difference")
 
+QUARANTINE = ("id", "kind", "label", "state", "imposed_at", "reason", "evidence", "released_at", "release_reason")
+
 
 @contextmanager
 def _acting(login: str, password_file: Path | None) -> "Iterator[tuple[Session, Actor]]":
@@ -300,9 +302,17 @@ def found(store_id: int, chips: str, reason: str, login: str, password_file: Pat
 @click.option("--subject", help="Station or staff id, STATION:READER, or the 12 digits of a lot.")
 @click.option("--release", "released", type=ID, help="Release this quarantine.")
 @click.option("--reason", default="")
+@click.option("--json", "as_json", is_flag=True, help="List with the evidence: one JSON object a line.")
 @login_options
 def quarantine(
-    kind: str | None, subject: str | None, released: int | None, reason: str, login: str, password_file: Path | None
+    kind: str | None,
+    subject: str | None,
+    released: int | None,
+    reason: str,
+    *,
+    as_json: bool,
+    login: str,
+    password_file: Path | None,
 ) -> None:
     """List quarantines, impose one by hand, or release one."""
     from uec.services import quality  # noqa: PLC0415
@@ -315,8 +325,13 @@ def quarantine(
             quality.release(session, released, reason=reason, actor=actor, now=now())
             click.echo(f"quarantine {released}: released")
         else:
-            rows = quality.list_quarantines(session)
-            show(("id", "kind", "name", "state", "reason"), [(r.id, r.kind, r.label, r.state, r.reason) for r in rows])
+            rows = [{name: getattr(row, name) for name in QUARANTINE} for row in quality.list_quarantines(session)]
+            if as_json:
+                for row in rows:
+                    show_json(row)
+            else:
+                columns = [name for name in QUARANTINE if name != "evidence"]
+                show(columns, [[row[name] for name in columns] for row in rows])
 
 
 def _wanted(session: "Session", boxes: tuple[str, ...]) -> "list[Wanted]":
@@ -325,6 +340,8 @@ def _wanted(session: "Session", boxes: tuple[str, ...]) -> "list[Wanted]":
 
     wanted = []
     for text in boxes:
-        number, _, count = text.partition(":")
-        wanted.append(Wanted(box_of_number(session, number), int(count) if count.isdigit() else None))
+        number, named, count = text.partition(":")
+        if named and not (count.isascii() and count.isdigit()):
+            raise click.BadParameter(f"{text!r}: write BOX, or BOX:COUNT with a whole number.", param_hint="'--box'")
+        wanted.append(Wanted(box_of_number(session, number), int(count) if named else None))
     return wanted

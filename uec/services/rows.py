@@ -1,5 +1,6 @@
 """Fetches one row to be changed: locked until the transaction ends, or `NotFound` in a sentence."""
 
+import re
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
@@ -26,7 +27,8 @@ def present(session: Session, table: type[Entity], key: Any) -> Entity:
 def _found(row: Entity | None, table: type[Entity], key: Any) -> Entity:
     if row is None:
         kind = table.__name__
+        called = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()
         raise NotFound(
-            f"There is no {kind.lower()} {key}: look it up in its list and use the id shown there.", kind=kind, id=key
+            f"There is no {called} {key}: look it up in its list and use the id shown there.", kind=kind, id=key
         )
     return row

@@ -1,5 +1,6 @@
 """`uec stock`: the way of a box by the command line, its refusals as one line each."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -104,10 +105,33 @@ def test_a_missing_blank_that_turns_up_goes_into_a_store(office: Path, capsys: p
     assert by("pavel", "found", "2", "--chips", f"{LOT}00000003", "--reason", "нашёл") == 1, "quality takes them in"
 
 
+@pytest.mark.parametrize("count", ["x", "-3", "", "4O", "1.5", "٣"])
+def test_a_count_that_is_none_sends_no_whole_box(office: Path, capsys: pytest.CaptureFixture[str], count: str) -> None:
+    note = ("deliver", "boxes.txt", "--store", "1", "--maker", "Микрон", "--note", "7", "--key-version", "1")
+    assert by("anna", *note, "--check-value", CHECK_VALUE) == 0
+    capsys.readouterr()
+    assert by("anna", "transfer", "1", "2", "--seal", "A1", "--box", f"17:{count}") != 0
+    error = capsys.readouterr().err
+    assert "BOX:COUNT" in error and error.count("\n") == 1
+    assert by("kira", "balance", "point") == 0
+    assert "\t10\t0\t10\t" not in capsys.readouterr().out, "nothing was sent"
+
+
+def test_what_is_not_there_is_called_by_its_name(office: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert by("boris", "receive", "7", "--seal", "A1", "--count", "1") == 1
+    assert "There is no stock transfer 7" in capsys.readouterr().err
+
+
 def test_quarantine_by_the_command_line(office: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert by("kira", "quarantine", "--impose", "LOT", "--subject", LOT, "--reason", "отзыв") == 0
     assert by("kira", "quarantine") == 0
     assert LOT in capsys.readouterr().out
     assert by("kira", "quarantine", "--release", "1", "--reason", "проверено") == 0
     assert by("kira", "quarantine", "--release", "1", "--reason", "ещё") == 1
+    capsys.readouterr()
+    assert by("kira", "quarantine") == 0
+    assert "RELEASED" in (told := capsys.readouterr().out) and "отзыв" in told and "проверено" in told
+    assert by("kira", "quarantine", "--json") == 0
+    one = json.loads(capsys.readouterr().out)
+    assert one["label"] == LOT and one["release_reason"] == "проверено" and "evidence" in one
     assert by("anna", "quarantine", "--impose", "LOT", "--subject", LOT, "--reason", "x") == 1
