@@ -51,7 +51,6 @@ from uec.store.tables import (
     Certificate,
     IssuancePoint,
     RegisterCheck,
-    Resident,
     StopListEntry,
 )
 
@@ -246,11 +245,7 @@ def test_who_is_on_the_register_twice_gets_one_card(office: CardOffice) -> None:
         assert session.scalars(select(Application.resident_id).order_by(Application.id)).all() == [1, 3]
 
 
-@pytest.mark.parametrize("end", ["death", "annul"])
-def test_the_way_ends_while_the_card_waits_for_its_holder(office: CardOffice, end: str) -> None:
-    with office.sessions() as session:
-        add_resident(session, 1)
-        session.commit()
+def test_a_card_is_annulled_while_it_waits_for_its_holder(office: CardOffice) -> None:
     (card_id,) = office.make_cards(1)
     with office.sessions() as session:
         handover.request(
@@ -263,11 +258,7 @@ def test_the_way_ends_while_the_card_waits_for_its_holder(office: CardOffice, en
             holder_checked=True,
             now=office.clock(),
         )
-        if end == "death":
-            session.execute(update(Resident).values(death_date=NOW.date()))
-            session.commit()
-        else:
-            cards.annul(session, card_id, actor=office.staff.security, reason="refused to use", now=office.clock())
+        cards.annul(session, card_id, actor=office.staff.security, reason="refused to use", now=office.clock())
     assert office.work() == []
     assert office.card(card_id).state is CardState.ANNULLED
     assert office.application_of(card_id).state is ApplicationState.WITHDRAWN
@@ -275,28 +266,6 @@ def test_the_way_ends_while_the_card_waits_for_its_holder(office: CardOffice, en
         closed = session.scalars(select(CardOperation).order_by(CardOperation.id.desc())).first()
         assert closed is not None and closed.state in {OperationState.CANCELLED, OperationState.FAILED}
         assert closed.error_text and closed.sealed_pins is None
-
-
-def test_who_dies_with_a_half_written_card_gets_no_remake(office: CardOffice) -> None:
-    with office.sessions() as session:
-        add_resident(session, 1)
-        session.commit()
-    office.approve_applicants(1)
-    (batch_id,) = office.plan()
-    office.release(batch_id)
-    with office.sessions() as session:
-        operations.request_batch(session, batch_id, station_id=None, actor=office.staff.producer, now=office.clock())
-        card = session.scalars(select(Card)).one()
-        card.state = CardState.WRITING
-        session.flush()
-        application = session.scalars(select(Application)).one()
-        application.state = ApplicationState.IN_PRODUCTION
-        session.execute(update(Resident).values(death_date=NOW.date()))
-        session.commit()
-    assert office.work() == []
-    assert office.card(card.id).state is CardState.SPOILED
-    ended = one(office)
-    assert (ended.state, ended.remake, ended.closed_at is None) == (ApplicationState.WITHDRAWN, False, False)
 
 
 def test_a_card_annulled_after_the_claim_takes_no_chip(office: CardOffice) -> None:

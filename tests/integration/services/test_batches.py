@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.production.groups_writer import read_groupings
 from tests.support.desk import CardOffice, open_card_office
-from tests.support.office import NOW, RULES, add_resident, add_staff, form
+from tests.support.office import NOW, RULES, add_staff
 from uec.domain.errors import IllegalMove, InvalidInput, NotAllowed, SamePerson
-from uec.domain.lifecycle import ApplicationState, BatchState, CardState, Route
+from uec.domain.lifecycle import ApplicationState, BatchState, CardState
 from uec.domain.permissions import Role
-from uec.services import batch_lists, batches, cards, plan_office, preparation, refusals
-from uec.store.tables import Application, AuditEntry, Batch, Card, CardData, Resident
+from uec.services import batch_lists, batches, cards, plan_office, preparation
+from uec.store.tables import Application, AuditEntry, Batch, Card, CardData
 
 
 @pytest.fixture
@@ -153,30 +153,6 @@ def test_preparing_stores_data_groups_once_and_goes_on_where_it_stopped(office: 
         prepared = session.scalars(select(CardData.groups).order_by(CardData.card_id)).all()
     assert [list(read_groupings(groups)) for groups in prepared] == [[1, 2, 3]] * 2, "without a photo no fourth group"
     assert card_states(office) == [CardState.PREPARED] * 2
-
-
-def test_who_died_or_refused_since_gets_no_card(office: CardOffice) -> None:
-    with office.sessions() as session:
-        for number in (1, 2, 3):
-            add_resident(session, number)
-        session.commit()
-    office.approve_applicants(1, 2, 3)
-    (batch_id,) = office.plan()
-    with office.sessions() as session:
-        people = session.scalars(select(Application).order_by(Application.id)).all()
-        people[1].route = Route.MASS
-        session.get_one(Resident, people[0].resident_id).death_date = NOW.date()
-        session.commit()
-        refusals.file(
-            session, snils=form(2, point_id=1).snils, channel="post", actor=office.staff.operator, now=office.clock()
-        )
-    office.release(batch_id)
-    assert card_states(office) == [CardState.ANNULLED, CardState.ANNULLED, CardState.PREPARED]
-    assert application_states(office) == [
-        ApplicationState.WITHDRAWN,
-        ApplicationState.WITHDRAWN,
-        ApplicationState.PLANNED,
-    ]
 
 
 def test_a_cancelled_batch_gives_its_people_back(office: CardOffice) -> None:

@@ -21,7 +21,7 @@ from tests.integration.services.test_jobs import Yes
 from tests.support.desk import SETTINGS, CardOffice, open_card_office
 from tests.support.office import NOW, add_resident
 from uec import worker
-from uec.domain.lifecycle import ApplicationState, CardState
+from uec.domain.lifecycle import CardState
 from uec.jobs import Tools
 from uec.services import batches, photos, preparation
 from uec.services.preparation import UnfitCards
@@ -195,25 +195,3 @@ def test_a_worker_killed_in_the_middle_leaves_whole_parts(office: CardOffice, da
     assert states(office) == [CardState.PREPARED] * 10
     with office.sessions() as session:
         assert session.scalar(select(func.count()).select_from(CardData)) == 10
-
-
-def test_who_dies_between_approval_and_plan_is_not_planned(office: CardOffice) -> None:
-    with office.sessions() as session:
-        add_resident(session, 1)
-        session.commit()
-    office.approve_applicants(1, 2)
-    with office.sessions() as session:
-        session.execute(update(Resident).values(death_date=NOW.date()))
-        session.commit()
-    (batch_id,) = office.plan()
-    assert prepare_after_release(office, batch_id) == 1
-    with office.sessions() as session:
-        found = session.scalars(select(Application).order_by(Application.id)).all()
-        assert [one.state for one in found] == [ApplicationState.WITHDRAWN, ApplicationState.PLANNED]
-        assert found[0].closed_at is not None
-
-
-def prepare_after_release(office: CardOffice, batch_id: int) -> int:
-    with office.sessions() as session:
-        batches.release(session, batch_id, actor=office.staff.releaser, now=office.clock())
-    return prepare(office, batch_id)
