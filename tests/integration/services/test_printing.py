@@ -229,8 +229,8 @@ def test_a_look_at_a_face_is_a_look_at_the_person(office: CardOffice) -> None:
 
 
 def test_a_name_without_room_is_refused_at_intake_by_its_field(office: CardOffice) -> None:
-    def misfits(*, surname: str, name: str, patronymic: str) -> dict[str, str]:
-        return printing.misfits(PRINTER, "uec", surname=surname, name=name, patronymic=patronymic)
+    def misfits(*, profile: str, surname: str, name: str, patronymic: str) -> dict[str, str]:
+        return printing.misfits(PRINTER, profile or "uec", surname=surname, name=name, patronymic=patronymic)
 
     def submit(number: int, **names: str) -> None:
         with office.sessions() as session:
