@@ -130,9 +130,13 @@ def prepare_batches(tools: Tools) -> str:
 
 
 def recipe_of(session: Session, tools: Tools, profile: str) -> preparation.Recipe:
-    """What batches of a card profile are prepared by: the profile, the issuer's name, and the document signer."""
-    signer = authority.document_signer(session, tools.vault)
-    return preparation.Recipe(rules.card_profile(tools.settings, profile), tools.settings.pki.organisation, signer)
+    """What batches of a card profile are prepared by: the profile, the issuer's name, and the document signer.
+
+    Nobody signs ahead for PIV, whose security objects cover what is made together with the card.
+    """
+    found = rules.card_profile(tools.settings, profile)
+    signer = authority.document_signer(session, tools.vault) if found.piv is None else None
+    return preparation.Recipe(found, tools.settings.pki.organisation, signer)
 
 
 def publish(tools: Tools) -> str:

@@ -20,7 +20,7 @@ from uec.domain.actors import CITIZEN
 from uec.domain.errors import NotFound
 from uec.domain.lifecycle import ApplicationState, CheckOutcome, CheckRegister, Route
 from uec.gateways.questions import CheckAnswer
-from uec.jobs import JOBS, Tools
+from uec.jobs import JOBS, Tools, recipe_of
 from uec.services import authority, batches, cards, publication, schedule
 from uec.services.checks import Person
 from uec.services.intake import submit_application
@@ -45,6 +45,13 @@ def office(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[CardOffi
 def tools(office: CardOffice) -> Tools:
     bench = office.desk.bench
     return Tools(SETTINGS, office.sessions, bench.vault, Yes(), office.clock, bench.random)
+
+
+def test_security_objects_are_signed_ahead_where_they_cover_nothing_but_the_data_groups(tools: Tools) -> None:
+    with tools.sessions() as session:
+        made = {profile: recipe_of(session, tools, profile) for profile in ("uec", "piv")}
+    assert made["uec"].signer is not None and made["piv"].signer is None
+    assert {name: recipe.profile.name for name, recipe in made.items()} == {"uec": "uec", "piv": "piv"}
 
 
 def test_every_job_runs_on_an_empty_office(tools: Tools) -> None:
