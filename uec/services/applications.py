@@ -13,12 +13,14 @@ from uec.domain.permissions import Permission
 from uec.domain.texts import typed
 from uec.services.points import point_view
 from uec.services.rows import present
+from uec.services.seeking import Seek, ids_of
 from uec.services.views import ApplicationDetail, ApplicationRow, CheckView, Page
 from uec.store import audit
 from uec.store.lengths import Length, length_of, lengths_by
 from uec.store.tables import Application, Card, IssuancePoint, RegisterCheck, Staff
 
 LIMIT = 50
+ORDER = (Application.due_on, Application.id)
 
 
 def find(
@@ -32,14 +34,18 @@ def find(
     query: str = "",
     limit: int = LIMIT,
     offset: int = 0,
+    after: int | None = None,
+    before: int | None = None,
 ) -> Page[ApplicationRow]:
-    """A page of applications, the ones due first on top; `query` finds a number, a SNILS or the start of a surname."""
+    """A page of applications, the ones due first on top; `query` finds a number, a SNILS or the start of a surname.
+
+    It begins `offset` rows down, or behind the application `after`, or ends in front of `before`.
+    """
     actor.require(Permission.VIEW_PERSON)
     wanted = select(Application.id).where(*conditions(states, route, point_id, query))
     # Ids first: what comes before a page far down is counted off in an index, without a look at the rows.
-    ordered = wanted.order_by(Application.due_on, Application.id).limit(limit).offset(offset)
-    chosen = select(Application).where(Application.id.in_(session.scalars(ordered).all()))
-    rows = session.scalars(chosen.order_by(Application.due_on, Application.id)).all()
+    ids = ids_of(session, wanted, ORDER, Seek(offset, after, before), limit=limit)
+    rows = session.scalars(select(Application).where(Application.id.in_(ids)).order_by(*ORDER)).all()
     length = length_of(session, wanted, offset=offset, limit=limit, shown=len(rows))
     audit.record(
         session,
@@ -54,7 +60,7 @@ def find(
         },
         now=now,
     )
-    page = Page(tuple(_row_of(row) for row in rows), length.rows, offset, limit, length.about)
+    page = Page(tuple(_row_of(row) for row in rows), length.rows, offset, limit, length.about, keyed=True)
     session.commit()
     return page
 

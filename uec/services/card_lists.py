@@ -13,6 +13,7 @@ from uec.domain.permissions import Permission
 from uec.domain.texts import typed
 from uec.services.operations import operation_view
 from uec.services.rows import present
+from uec.services.seeking import Seek, ids_of
 from uec.services.views import CardDetail, CardRow, CertificateView, JournalView, Page
 from uec.store import audit
 from uec.store.lengths import Length, estimate_of, length_of, lengths_by
@@ -32,12 +33,17 @@ def find(
     point_id: int | None = None,
     limit: int = 50,
     offset: int = 0,
+    after: int | None = None,
+    before: int | None = None,
 ) -> Page[CardRow]:
-    """A page of cards; `query` finds a card or application number, a SNILS or the start of a surname."""
+    """A page of cards; `query` finds a card or application number, a SNILS or the start of a surname.
+
+    It begins `offset` rows down, or behind the card `after`, or ends in front of `before`.
+    """
     actor.require(Permission.VIEW_PERSON)
     wanted = select(Card.id).where(*conditions(query, states, point_id))
     # Ids first: what comes before a page far down is counted off in an index, without a look at the rows.
-    ids = session.scalars(wanted.order_by(Card.id).limit(limit).offset(offset)).all()
+    ids = ids_of(session, wanted, (Card.id,), Seek(offset, after, before), limit=limit)
     joined = (
         select(Card, Application, Batch.number)
         .join(Application, Application.id == Card.application_id)
@@ -57,7 +63,7 @@ def find(
         now=now,
     )
     session.commit()
-    return Page(rows, length.rows, offset, limit, length.about)
+    return Page(rows, length.rows, offset, limit, length.about, keyed=True)
 
 
 def detail(session: Session, card_id: int, *, actor: Actor, now: datetime) -> CardDetail:

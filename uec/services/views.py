@@ -23,13 +23,17 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """A slice of a longer list: `total` rows exist, or `about` so many; `rows` start at `offset`."""
+    """A slice of a longer list: `total` rows exist, or `about` so many; `rows` start at `offset`.
+
+    With `keyed` the next page can be asked for as the one after the last row's id, which is quick however far down.
+    """
 
     rows: tuple[Row, ...]
     total: int
     offset: int
     limit: int
     about: bool = False
+    keyed: bool = False
 
 
 @dataclass(frozen=True)

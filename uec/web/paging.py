@@ -1,5 +1,7 @@
 """Hides how numbers come in from an address: a page's offset, an id; nothing beyond what the database can hold."""
 
+from typing import TypedDict
+
 from flask import Flask, abort, request
 from werkzeug.routing import IntegerConverter
 
@@ -39,3 +41,17 @@ def number(text: str, *, largest: int = LARGEST_ID) -> int | None:
 def offset() -> int:
     """Return the offset asked for, 0 when it makes no sense."""
     return number(request.args.get("offset", "0"), largest=FARTHEST) or 0
+
+
+class Place(TypedDict):
+    """Where a page begins, as services take it: how far down, and the row it comes after or before."""
+
+    offset: int
+    after: int | None
+    before: int | None
+
+
+def seek() -> Place:
+    """Where the page asked for begins, as the macro `pager` links to it."""
+    after, before = (number(request.args.get(name, "")) for name in ("after", "before"))
+    return {"offset": offset(), "after": after, "before": before}

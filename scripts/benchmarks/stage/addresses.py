@@ -24,13 +24,14 @@ ASKED = frozenset({"office.planning_person"})
 WAYS: Mapping[str, tuple[str, ...]] = {
     "office.applications": (
         "state=APPROVED", "state=CLOSED", "state=CHECKED", "route=WEB", "route=MASS&state=READY", "offset=25000",
-        "offset=1200000", "state=CLOSED&offset=600000", "query={surname}", "query={number}", "query={snils}",
-        "query=nobody", "state=CHECKED&query={surname}", "route=WEB&query={surname}",
+        "offset=1200000&after={late}", "offset=1199950&before={late}", "state=CLOSED&offset=600000&after={late_closed}",
+        "query={surname}", "query={number}", "query={snils}", "query=nobody", "state=CHECKED&query={surname}",
+        "route=WEB&query={surname}",
     ),
     "office.cards": (
-        "state=ACTIVE", "state=PERSONALISED", "state=PLANNED", "state=LOST", "offset=25000", "offset=650000",
-        "state=ACTIVE&offset=600000", "query={surname}", "query={card}", "query={snils}", "query={number}",
-        "query=nobody",
+        "state=ACTIVE", "state=PERSONALISED", "state=PLANNED", "state=LOST", "offset=25000",
+        "offset=650000&after={late_card}", "state=ACTIVE&offset=600000&after={late_card}", "query={surname}",
+        "query={card}", "query={snils}", "query={number}", "query=nobody",
     ),
     "office.batches": ("state=CLOSED", "state=PLANNED", "offset=17000", "day={day}", "day={day}&line={line}"),
     "office.calendar": ("point=1", "point=150", "month={month}", "month={month}&point=1"),
@@ -67,6 +68,10 @@ _KNOWN = {
     "staff_id": "SELECT max(id) FROM staff",
     "operation_id": "SELECT max(id) FROM card_operation",
     "surname": "SELECT surname FROM application GROUP BY surname ORDER BY count(*) DESC LIMIT 1",
+    # Pages far down are asked for as the pages before them link to them.
+    "late": "SELECT id FROM application ORDER BY due_on, id OFFSET (SELECT count(*) * 6 / 7 FROM application) LIMIT 1",
+    "late_closed": "SELECT id FROM application WHERE state = 'CLOSED' ORDER BY due_on DESC, id DESC LIMIT 1 OFFSET 80",
+    "late_card": "SELECT id FROM card WHERE state = 'ACTIVE' ORDER BY id DESC LIMIT 1 OFFSET 80",
     "number": "SELECT max(number) FROM application WHERE state = 'CLOSED'",
     "waiting": "SELECT a.number FROM application a JOIN emission_slot s ON a.id = s.people[1] "
     "ORDER BY s.plan_id DESC, s.first DESC LIMIT 1",

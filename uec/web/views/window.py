@@ -33,7 +33,7 @@ from uec.web.context import database, now, office, policy, reader, today
 from uec.web.forms.application import WindowForm, answers_of, application_form, problems
 from uec.web.forms.fields import PageForm
 from uec.web.forms.window import HandOverForm, ReaderForm
-from uec.web.paging import PAGE_ROWS, offset
+from uec.web.paging import PAGE_ROWS, seek
 from uec.web.stock_words import told
 from uec.web.texts import _, _l
 from uec.web.uploads import photo_of
@@ -58,7 +58,7 @@ def desk() -> ResponseReturnValue:
         states=() if query else (CardState.PERSONALISED,),
         point_id=None if query else actor.point_id,
         limit=PAGE_ROWS,
-        offset=offset(),
+        **seek(),
     )
     return render_template("window/desk.html", page=page, query=query)
 

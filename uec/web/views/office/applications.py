@@ -18,7 +18,7 @@ from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office
 from uec.web.faces import printer
 from uec.web.forms.fields import PageForm
-from uec.web.paging import PAGE_ROWS, offset
+from uec.web.paging import PAGE_ROWS, seek
 from uec.web.texts import _, _l
 from uec.web.views.office.room import blueprint
 
@@ -47,7 +47,7 @@ def applications() -> ResponseReturnValue:
         route=route,
         query=query,
         limit=PAGE_ROWS,
-        offset=offset(),
+        **seek(),
     )
     return render_template(
         "office/applications.html",

@@ -17,7 +17,7 @@ from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, policy, reader
 from uec.web.faces import printer
 from uec.web.forms.fields import PageForm, options
-from uec.web.paging import PAGE_ROWS, offset
+from uec.web.paging import PAGE_ROWS, seek
 from uec.web.texts import _, _l
 from uec.web.views.office.applications import chosen
 from uec.web.views.office.room import blueprint
@@ -72,7 +72,7 @@ def cards() -> ResponseReturnValue:
         query=query,
         states=(state,) if state else (),
         limit=PAGE_ROWS,
-        offset=offset(),
+        **seek(),
     )
     return render_template("office/cards.html", page=page, query=query, state=state, states=CardState)
 
