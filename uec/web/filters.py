@@ -52,6 +52,7 @@ def journal_kind(kind: str) -> str:
     """Say what an entry of the journal records."""
     kinds = {
         "chip_claimed": _("Chip taken for this card"),
+        "chip_released": _("Chip let go: it is none for this card"),
         "key_change_intent": _("About to set the card's own keys"),
         "key_changed": _("The card's own keys are set"),
         "write_intent": _("About to write the data"),
@@ -65,6 +66,8 @@ def journal_kind(kind: str) -> str:
         "unblock_intent": _("About to set a PIN anew"),
         "unblocked": _("A PIN is set anew"),
         "unblock_refused": _("The code that unblocks was refused"),
+        "terminate_intent": _("About to make the card mute for good"),
+        "terminated": _("The card is mute"),
         "scrapped": _("Scrapped"),
         "transcript": _("Transcript kept"),
     }

@@ -8,6 +8,7 @@ from flask_babel import force_locale
 
 from card_io.errors import CardError
 from issuance.errors import IssuanceError
+from issuance.production.bundle import RecordKind
 from issuance.production.handover import hand_over
 from tests.support.desk import CardOffice
 from uec.domain.errors import UecError
@@ -18,6 +19,7 @@ from uec.services.views import OperationView
 from uec.settings import Settings
 from uec.web.app import create_app
 from uec.web.card_work import COURSES, headline_of, marks_of, problem_of, wait_of
+from uec.web.filters import journal_kind
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 CYRILLIC = re.compile("[а-яё]")
@@ -143,3 +145,13 @@ def test_what_is_counted_against_a_reader_has_words_of_its_own(
 ) -> None:
     with create_app(settings, clock=office.clock).app_context(), force_locale("ru"):
         assert f"({code})" not in problem_of(work(OperationKind.READ, OperationState.FAILED, error_code=code))[0]
+
+
+@pytest.mark.parametrize("locale", ["ru", "en"])
+def test_every_entry_of_a_cards_journal_has_its_words(settings: Settings, office: CardOffice, locale: str) -> None:
+    with create_app(settings, clock=office.clock).app_context(), force_locale(locale):
+        words = {kind: journal_kind(kind.value) for kind in RecordKind}
+    assert [kind for kind, text in words.items() if text == kind.value] == []
+    assert len(set(words.values())) == len(words), "no two are told alike"
+    if locale == "ru":
+        assert all(CYRILLIC.search(text) for text in words.values())
