@@ -39,7 +39,7 @@ PAGES: dict[str | None, tuple[str, ...]] = {
     "security": ("/office/cards", "/office/cards/{card}", "/office/stations", "/office/bureaux/{bureau}"),
     "operator2": (
         "/window/", "/window/?query=никого", "/window/application", "/window/refusal", "/office/refusals",
-        "/office/refusals/new", "/window/cards/{ready}/hand-over",
+        "/office/refusals/new", "/window/cards/{ready}/hand-over", "/window/cards/{card}/unblock",
     ),
     "auditor": ("/office/audit", "/office/shifts", "/office/exports"),
     "keeper": (

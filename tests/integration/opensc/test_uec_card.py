@@ -10,7 +10,7 @@ from card_io.pcscd import reader_ports
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.vpcd import InsertedCard
 from tests.integration.opensc.conftest import Run, card_is_seen
-from tests.support.line import HOLDER_PINS
+from tests.support.line import HOLDER_PINS, LETTER
 from tests.support.pcsc import wait_until
 
 pytestmark = pytest.mark.pcsc
@@ -83,6 +83,21 @@ def test_wrong_pins_are_counted_and_the_unblocking_code_helps(uec_card: VirtualC
     assert run("pkcs15-tool", "--verify-pin", "--auth-id", "01", "--pin", PIN1).returncode != 0
     refused = run("pkcs15-tool", "--unblock-pin", "--auth-id", "01", "--puk", "00000000", "--new-pin", "1111")
     assert "tries left: 9" in refused.stderr
+
+
+@pytest.mark.parametrize(("identifier", "new"), [("01", "730264"), ("02", "7302648")])
+def test_the_code_of_the_holders_letter_unblocks_without_any_office(
+    uec_card: VirtualCard, run: Run, identifier: str, new: str
+) -> None:
+    """Where the profile prints the code, its holder needs no window: any program of ISO/IEC 7816-15 does."""
+    for _ in range(3):
+        assert run("pkcs15-tool", "--verify-pin", "--auth-id", identifier, "--pin", "000000").returncode != 0
+    blocked = run("pkcs15-tool", "--verify-pin", "--auth-id", identifier, "--pin", new)
+    assert blocked.returncode != 0
+    code = LETTER.reveal().decode()
+    unblocked = run("pkcs15-tool", "--unblock-pin", "--auth-id", identifier, "--puk", code, "--new-pin", new)
+    assert unblocked.returncode == 0, unblocked.stderr
+    assert run("pkcs15-tool", "--verify-pin", "--auth-id", identifier, "--pin", new).returncode == 0
 
 
 def test_a_pin_is_changed(uec_card: VirtualCard, run: Run) -> None:

@@ -97,10 +97,11 @@ class UnblockForm(ReaderForm):
         self.policy, self.asking = policy, asking
         limits = {"pin1": policy.pin1_digits, "pin2": policy.pin2_digits}
         names = {"pin1": _("PIN1: for identification"), "pin2": _("PIN2: for the signature")}
-        self.pin.choices = options([(name, f"{names[name]}, {_digits(limits[name])}") for name in asking.pins])
+        self.pin.choices = options([(name, names[name]) for name in asking.pins])
+        self.pin_hints = {name: _digits(limits[name]) for name in asking.pins}
         if len(asking.pins) == 1:
             del self.pin
-            self.new.description = _digits(limits[asking.pins[0]])
+            self.new.description = self.pin_hints[asking.pins[0]]
         if asking.kept is None:
             del self.code
         else:
