@@ -40,6 +40,7 @@ PUBLIC = {
     "pki.stop_list",
     "api.open_session",
     "api.list_points",
+    "api.list_variants",
     "api.submit",
     "api.status",
     "api.published",
