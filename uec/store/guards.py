@@ -111,8 +111,9 @@ def _postgresql(tables: Collection[str]) -> Iterator[str]:
     yield _function("birth", f"'{ILLEGAL_BIRTH} %: %', TG_TABLE_NAME, NEW.state")
     yield _function("edit", f"'{ILLEGAL_EDIT} %', TG_TABLE_NAME")
     for table in _machines(tables):
+        # AFTER, not BEFORE: for that the server would lock each row once more, and log it, ere it writes the new one.
         yield (
-            f"CREATE TRIGGER guard_{table}_move BEFORE UPDATE OF state ON {table} FOR EACH ROW "
+            f"CREATE TRIGGER guard_{table}_move AFTER UPDATE OF state ON {table} FOR EACH ROW "
             f"WHEN (NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({_moves(table)})) "
             "EXECUTE FUNCTION guard_move()"
         )

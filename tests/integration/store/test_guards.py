@@ -10,6 +10,7 @@ from tests.support.rows import NOW, make_row, read
 from uec.domain.errors import IllegalMove
 from uec.domain.lifecycle import INITIAL, MACHINES, allowed_moves
 from uec.store.guards import APPEND_ONLY
+from uec.store.migrate import downgrade, upgrade
 from uec.store.stock_guards import OUTSIDE_ID
 from uec.store.tables import metadata
 
@@ -170,3 +171,24 @@ def test_one_key_never_serves_two_cards(engine: Engine) -> None:
         make_row(connection, "certificate", public_key_digest="ab" * 32, profile="authentication")
     with engine.connect() as connection, pytest.raises(DBAPIError, match=r"(?i)unique"):
         make_row(connection, "certificate", public_key_digest="ab" * 32, profile="authentication")
+
+
+def test_a_move_is_looked_at_when_it_is_done(engine: Engine, database_url: str) -> None:
+    """Before it PostgreSQL would lock every row once more; a database of before revision 0027 still did."""
+    if engine.dialect.name != "postgresql":
+        return
+    before = text(
+        "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'guard%move' AND tgname <> 'guard_audit_chain_move'"
+        " AND tgtype & 2 = 2"
+    )
+    with engine.begin() as connection:
+        assert connection.scalars(before).all() == []
+        connection.execute(text("DROP TRIGGER guard_card_move ON card"))
+        connection.execute(
+            text("CREATE TRIGGER guard_card_move BEFORE UPDATE ON card FOR EACH ROW EXECUTE FUNCTION guard_move()")
+        )
+        assert connection.scalars(before).all() == ["guard_card_move"]
+    downgrade(database_url, "0026")
+    upgrade(database_url)
+    with engine.connect() as connection:
+        assert connection.scalars(before).all() == []
