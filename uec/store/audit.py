@@ -21,11 +21,13 @@ from sqlalchemy import Insert, Select, Update, bindparam, event, insert, select,
 from sqlalchemy.orm import Session, SessionTransaction
 
 from uec.store.tables import AuditChain, AuditEntry
+from uec.store.together import Step, run_together
 
 CHAINS = 8
 GENESIS = bytes(32)
 FIELDS = ("chain", "seq", "at", "actor", "action", "subject_kind", "subject_id", "person_id", "details")
 _PENDING = "uec.audit.pending"
+_ONE_TRIP = 8  # entries of a transaction that go to the database beside each other; more go as a batch
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,16 @@ def write_pending(session: Session) -> int:
         linked = _link(chain, seq, last, by_chain[chain])
         rows += linked
         ends.append({"this": chain, "new_seq": linked[-1]["seq"], "new_hash": linked[-1]["hash"]})
-    connection.execute(_entering(), rows)
-    connection.execute(_advancing(), ends)
+    advancing = [Step(_advancing(), end) for end in ends]
+    if len(rows) <= _ONE_TRIP:
+        run_together(session, [*(Step(_entering_one(), row) for row in rows), *advancing])
+    else:
+        connection.execute(_entering(), rows)
+        run_together(session, advancing)
     return len(rows)
 
 
-# Built once: every transaction of the office ends with these three.
+# Built once: every transaction of the office ends with these.
 @cache
 def _heads() -> Select[int, int, bytes]:
     wanted = AuditChain.chain.in_(bindparam("wanted", expanding=True))
@@ -127,6 +133,12 @@ def _heads() -> Select[int, int, bytes]:
 @cache
 def _entering() -> Insert:
     return insert(AuditEntry.__table__).inline()  # type: ignore[arg-type]
+
+
+@cache
+def _entering_one() -> Insert:
+    names = (*FIELDS, "previous_hash", "hash")
+    return insert(AuditEntry.__table__).inline().values({name: bindparam(name) for name in names})  # type: ignore[arg-type]
 
 
 @cache

@@ -45,7 +45,10 @@ def run_together(session: Session, steps: Sequence[Step]) -> list[Outcome]:
     asked = [_compiled(step.statement, connection.dialect) for step in steps]
     try:
         with driver.pipeline():
-            cursors = [driver.execute(one.sql, one.values(step.given)) for step, one in zip(steps, asked, strict=True)]
+            cursors = [
+                driver.execute(one.sql, one.values(step.given), binary=True)
+                for step, one in zip(steps, asked, strict=True)
+            ]
         return [Outcome(one.fetchall() if one.description else (), one.rowcount) for one in cursors]
     except psycopg.Error as error:
         if driver.closed:

@@ -304,11 +304,12 @@ def test_a_recipe_is_looked_up_anew_after_a_while(nodes: Nodes, monkeypatch: pyt
     tools = Tools(SETTINGS, nodes.office.sessions, bench.vault, Yes(), nodes.office.clock, bench.random)
     recipes, looked = RecentRecipes(tools), []
     whole = node.recipe_of
+    monkeypatch.setattr(node, "RECENT_S", 3600.0)
     monkeypatch.setattr(node, "recipe_of", lambda *given: looked.append(given[2]) or whole(*given))
     with nodes.office.sessions() as session:
         first = recipes.of(session, "uec")
         assert recipes.of(session, "uec") is first and recipes.of(session, "piv") is not first
         assert looked == ["uec", "piv"]
-        recipes.kept["uec"] = (time.monotonic() - 1.5 * node.RECENT_S, first)
+        recipes.kept["uec"] = (time.monotonic() - 3601.0, first)
         assert recipes.of(session, "uec") == first
         assert looked == ["uec", "piv", "uec"]

@@ -107,8 +107,10 @@ def test_a_change_is_written_before_the_chains_are_locked(session: Session) -> N
     session.add(Municipality(oktmo="71701000", name_ru="Тюмень", name_en="Tyumen"))
     record(session, actor="staff:1", action="x", subject_kind="municipality", subject_id="71701000", now=NOW)
     session.commit()
-    # SQLite begins by a statement of ours, PostgreSQL by none.
-    assert [one for one in said if one != "BEGIN"] == ["INSERT", "SELECT chains", "INSERT", "UPDATE chains"]
+    # SQLite begins by a statement of ours, PostgreSQL by none; there entries and chains go in one trip past this event.
+    whole = ["INSERT", "SELECT chains", "INSERT", "UPDATE chains"]
+    assert [one for one in said if one != "BEGIN"] in (whole, whole[:2])
+    assert session.scalar(select(func.sum(AuditChain.seq))) == 1
 
 
 def test_details_must_be_plain_json(session: Session) -> None:
