@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.site import Site, open_site
 
+WAIT_MS = 60_000
+"""How long a page may take to show what it is waited for: no machine is so slow."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -29,8 +31,9 @@ def browser() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.fail("There is no Chromium on this machine. On Debian: apt-get install chromium", pytrace=False)
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        started = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, timeout=WAIT_MS)
         yield started
         started.close()
 
@@ -46,7 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
     """A visitor without cookies."""
     opened = browser.new_context(base_url=site.url, locale="ru-RU", viewport={"width": 1280, "height": 900})
-    opened.set_default_timeout(15_000)
+    opened.set_default_timeout(WAIT_MS)
     yield opened
     opened.close()
 
@@ -60,6 +63,7 @@ def page(context: BrowserContext) -> Page:
 def watched(context: BrowserContext) -> Page:
     """Open a page of a context, watched."""
     opened = context.new_page()
+    opened.set_default_timeout(WAIT_MS)
 
     def fail(text: str) -> None:
         raise AssertionError(text)

@@ -79,5 +79,6 @@ def ask_status(page: Page, number: str, secret: str) -> str:
     page.goto("/status")
     page.locator("#number").fill(number)
     page.locator("#secret").fill(secret)
-    page.get_by_role("button", name="Показать статус").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Показать статус").click()
     return page.get_by_role("heading", level=1).inner_text()

@@ -137,7 +137,7 @@ class Hub(threading.Thread):
     def end(self) -> None:
         """Stop, and fail if anything went wrong."""
         self.ended.set()
-        self.join(20)
+        self.join(120)
         if self.errors:
             raise self.errors[0]
 
@@ -169,7 +169,7 @@ def serve(settings: Settings, office: CardOffice) -> Iterator[Site]:
         yield Site(f"http://127.0.0.1:{server.server_port}", office, app, settings)
     finally:
         server.shutdown()
-        served.join(10)
+        served.join(60)
         server.server_close()
 
 
@@ -184,7 +184,7 @@ def working(office: CardOffice) -> Iterator[Hub]:
         hub.end()
 
 
-def wait_until(done: object, timeout_s: float = 30) -> None:
+def wait_until(done: object, timeout_s: float = 120) -> None:
     """Wait until a callable says yes."""
     deadline = time.monotonic() + timeout_s
     while not done():  # type: ignore[operator]

@@ -27,7 +27,7 @@ def test_count_and_root_and_then_the_applications_appear_by_themselves(context: 
     expect(page.get_by_role("button", name="Предложить")).to_have_count(0)
     with office.sessions() as session:
         (made,) = cohort.compute_asked(session, actor=WORKER, book=book, now=office.clock())
-    expect(page.get_by_text(made.digest)).to_be_visible(timeout=10_000)
+    expect(page.get_by_text(made.digest)).to_be_visible()
     expect(page.locator("[hx-get]")).to_have_count(0)
     page.get_by_role("button", name="Предложить").click()
     with office.sessions() as session:
@@ -38,5 +38,5 @@ def test_count_and_root_and_then_the_applications_appear_by_themselves(context: 
     expect(page.get_by_text("Заявления по списку открываются")).to_be_visible()
     with office.sessions() as session:
         list(cohort.open_asked(session, actor=WORKER, book=book, now=office.clock()))
-    expect(page.get_by_text("Открыто заявлений")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("Открыто заявлений")).to_be_visible()
     expect(page.locator(".govuk-summary-list__row", has_text="Открыто заявлений")).to_contain_text(str(made.count))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.conftest import WAIT_MS
 from tests.browser.pages import apply_on_the_web, ask_status, enter, fill_contact, fill_document, fill_person
 from tests.browser.site import Site, wait_until, working
 from tests.support.office import POLICY
@@ -35,7 +36,7 @@ def colleague(browser: Browser, site: Site) -> Iterator[Colleague]:
 
     def sit_down(login: str) -> Page:
         context = browser.new_context(base_url=site.url, locale="ru-RU", viewport={"width": 1280, "height": 900})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(WAIT_MS)
         opened.append(context)
         return enter(context, login)
 
@@ -81,7 +82,7 @@ def test_application_becomes_a_card_in_the_holders_hand(site: Site, page: Page, 
         producer = colleague("producer")
         producer.get_by_role("link", name="Партии").first.click()
         producer.get_by_role("link", name="B-").first.click()
-        expect(producer.get_by_text("Данные готовы")).to_be_visible(timeout=15_000)
+        expect(producer.get_by_text("Данные готовы")).to_be_visible()
         producer.get_by_role("button", name="Начать запись").click()
         expect(producer.get_by_text("1 карта отправлена на станцию.")).to_be_visible()
         wait_until(hub.idle)
@@ -96,7 +97,7 @@ def test_application_becomes_a_card_in_the_holders_hand(site: Site, page: Page, 
         for name, pin in (("pin1", "2846"), ("pin1_again", "2846"), ("pin2", "193752"), ("pin2_again", "193752")):
             operator.locator(f"#{name}").fill(pin)
         operator.get_by_role("button", name="Выдать карту").click()
-        expect(operator.locator("#operation")).to_contain_text("Карта выдана", timeout=20_000)
+        expect(operator.locator("#operation")).to_contain_text("Карта выдана")
         expect(operator.get_by_role("button", name="Напечатать расписку")).to_be_visible()
 
     assert ask_status(page, number, secret) == "Карта выдана"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import WAIT_MS
 from tests.browser.pages import enter
 from tests.browser.site import Site, employ, serve, wait_until
 from tests.integration.station.conftest import Network, open_network
@@ -39,7 +40,7 @@ def site(network: Network, tmp_path: Path) -> Iterator[Site]:
 
 def colleague(browser: Browser, site: Site, login: str) -> Page:
     context = browser.new_context(base_url=site.url, locale="ru-RU")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(WAIT_MS)
     return enter(context, login)
 
 
@@ -66,7 +67,7 @@ def test_card_is_written_and_handed_over_at_a_real_station(browser: Browser, sit
     producer.goto(f"/office/batches/{batch_id}")
     wait_until(lambda: producer.reload() and producer.locator("#station").count() == 1)
     producer.get_by_role("button", name="Начать запись").click()
-    expect(producer.get_by_text("Ждёт выдачи")).to_be_visible(timeout=40_000)
+    expect(producer.get_by_text("Ждёт выдачи")).to_be_visible()
     expect(producer.get_by_text("Изготовлено карт: 1 из 1")).to_be_visible()
     assert network.office.card(card_id).state is CardState.PERSONALISED
 
@@ -77,7 +78,7 @@ def test_card_is_written_and_handed_over_at_a_real_station(browser: Browser, sit
     for name, pin in (("pin1", "2846"), ("pin1_again", "2846"), ("pin2", "193752"), ("pin2_again", "193752")):
         operator.locator(f"#{name}").fill(pin)
     operator.get_by_role("button", name="Выдать карту").click()
-    expect(operator.locator("#operation")).to_contain_text("Карту получил(а)", timeout=40_000)
+    expect(operator.locator("#operation")).to_contain_text("Карту получил(а)")
     assert network.office.card(card_id).state is CardState.ACTIVE
     network.check()
 
@@ -94,6 +95,6 @@ def test_a_wrong_card_is_refused_in_words_a_clerk_understands(browser: Browser, 
     for name, pin in (("pin1", "2846"), ("pin1_again", "2846"), ("pin2", "193752"), ("pin2_again", "193752")):
         operator.locator(f"#{name}").fill(pin)
     operator.get_by_role("button", name="Выдать карту").click()
-    expect(operator.locator("#operation")).to_contain_text("В считывателе другая карта.", timeout=40_000)
+    expect(operator.locator("#operation")).to_contain_text("В считывателе другая карта.")
     expect(operator.get_by_role("button", name="Попробовать снова")).to_be_visible()
     assert network.office.card(ready).state is CardState.PERSONALISED
