@@ -6,6 +6,7 @@ With these and a card nothing else is needed to judge it. RFC 5280 section 6 as 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Self
 
 from cryptography import x509
@@ -71,11 +72,14 @@ class Anchors:
 
     def _trusts(self, profile: str) -> list[Trust]:
         policy = f"{self.policy_arc}.{self.profiles[profile].policy}"
-        return [Trust(issuing, policy) for issuing in self.issuing if self._under_root(issuing)]
+        return [Trust(issuing, policy) for issuing in self.issuing if _is_under(self.root, issuing)]
 
-    def _under_root(self, issuing: bytes) -> bool:
-        try:
-            x509.load_der_x509_certificate(issuing).verify_directly_issued_by(x509.load_der_x509_certificate(self.root))
-        except (ValueError, TypeError, InvalidSignature):
-            return False
-        return True
+
+@lru_cache(maxsize=64)
+def _is_under(root: bytes, issuing: bytes) -> bool:
+    """Whether an authority's certificate is the root's; the same two certificates stay what they are, card by card."""
+    try:
+        x509.load_der_x509_certificate(issuing).verify_directly_issued_by(x509.load_der_x509_certificate(root))
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
