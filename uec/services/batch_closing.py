@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
@@ -17,12 +17,13 @@ _END = {
     BatchState.RELEASED: BatchEvent.CANCEL,
     BatchState.IN_PRODUCTION: BatchEvent.CLOSE,
 }
+_LEFT = select(Card.id).where(Card.batch_id == bindparam("batch"), Card.state.in_(UNFINISHED)).limit(1)
 
 
 def close_if_done(session: Session, batch_id: int, *, actor: Actor, now: datetime) -> None:
     """Close a batch that has nothing left to write, or call it off when nothing of it was begun; the caller commits."""
-    left = select(Card.id).where(Card.batch_id == batch_id, Card.state.in_(UNFINISHED)).limit(1)
-    if session.scalar(left) is not None:
+    session.flush()
+    if session.connection().execute(_LEFT, {"batch": batch_id}).first() is not None:
         return
     batch = locked(session, Batch, batch_id)
     event = _END.get(batch.state)

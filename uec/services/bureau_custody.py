@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
 from uec.domain.bureau import BureauRefused, OrderedState, OrderState, PartnerState
+from uec.services.moves import CardNow
 from uec.store.tables import Batch, Bureau, BureauCard, BureauOrder, Card
 
 OVER = (OrderState.DECLINED, OrderState.CANCELLED)
@@ -42,7 +43,7 @@ def _destined() -> Select[str]:
     return own.where(Bureau.state == PartnerState.APPROVED, ~before)
 
 
-def refuse_if_away(session: Session, card: Card) -> None:
+def refuse_if_away(session: Session, card: Card | CardNow) -> None:
     """Raise `BureauRefused` for a card that a bureau was asked to make, or to finish, and has not reported."""
     wanted = select(BureauOrder.number).join(BureauCard, BureauCard.order_id == BureauOrder.id)
     number = session.scalar(wanted.where(BureauCard.card_id == card.id, BureauCard.state.in_(AWAY)))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from card_io.secret import Secret
@@ -17,18 +17,35 @@ from issuance.production.journal import Journal
 from issuance.production.profile import CardProfile
 from uec.domain.errors import NotFound
 from uec.services import journal
-from uec.services.rows import present
+from uec.services.rows import missing, present
 from uec.store.tables import Batch, Card, CardData, Certificate
 from uec.store.tables.production import PreparedPart
+
+# Built once: every card asks them.
+_ORDERED = (
+    select(Card.number.label("card"), Batch.number.label("batch"), CardData.groups)
+    .join(Batch, Batch.id == Card.batch_id)
+    .outerjoin(CardData, CardData.card_id == Card.id)
+    .where(Card.id == bindparam("this"))
+)
+_NAMED = select(Card.number, Card.chip_id).where(Card.id == bindparam("this"))
+_CERTIFIED = select(func.max(Certificate.not_before)).where(Certificate.card_id == bindparam("this"))
+_SIGNED = (
+    select(CardData.signature, CardData.groups, PreparedPart.signer, PreparedPart.prepared_at)
+    .join(PreparedPart, PreparedPart.id == CardData.part_id)
+    .where(CardData.card_id == bindparam("this"))
+)
 
 
 def card_job(session: Session, card_id: int, vault: Vault) -> CardJob:
     """The order to personalise a prepared card, or to go on with one that was begun."""
-    card = present(session, Card, card_id)
+    ordered = session.connection().execute(_ORDERED, {"this": card_id}).first()
+    if ordered is None:
+        raise missing(Card, card_id)
     return CardJob(
-        card_number=card.number,
-        batch_number=present(session, Batch, card.batch_id).number,
-        data_groups=data_groups(session, card_id),
+        card_number=ordered.card,
+        batch_number=ordered.batch,
+        data_groups=read_groupings(ordered.groups) if ordered.groups else {},
         blank_master=vault.active(KeyPurpose.BLANK_TRANSPORT),
         card_master=vault.active(KeyPurpose.CARD_MASTER),
         journal=journal.records(session, card_id),
@@ -51,13 +68,13 @@ def judged_at(session: Session, card_id: int, *, now: datetime) -> datetime:
 
     A clock that was set back since they were signed is no fault of the card.
     """
-    begun = session.scalar(select(func.max(Certificate.not_before)).where(Certificate.card_id == card_id))
+    begun = session.connection().execute(_CERTIFIED, {"this": card_id}).scalar()
     return now if begun is None else max(now, begun)
 
 
 def hand_over_job(session: Session, card_id: int, *, card_key_slot: str, pins: dict[str, Secret]) -> HandOverJob:
     """The order to hand a card over; `card_key_slot` names the key that answers without a PIN."""
-    card = present(session, Card, card_id)
+    card = session.connection().execute(_NAMED, {"this": card_id}).one()
     records = journal.records(session, card_id)
     return HandOverJob(
         card_number=card.number,
@@ -94,10 +111,7 @@ def data_groups(session: Session, card_id: int) -> dict[int, bytes]:
 
 def security_object(session: Session, card_id: int, digests: Mapping[int, bytes]) -> bytes | None:
     """The security object that was signed when the card was prepared; None when none was, or over other digests."""
-    data = select(CardData.signature, CardData.groups, PreparedPart.signer, PreparedPart.prepared_at)
-    found = session.execute(
-        data.join(PreparedPart, PreparedPart.id == CardData.part_id).where(CardData.card_id == card_id)
-    ).first()
+    found = session.connection().execute(_SIGNED, {"this": card_id}).first()
     if found is None or found.signature is None or found.signer is None:
         return None
     signed = security_batch.hash_list(read_groupings(found.groups))
@@ -115,7 +129,7 @@ def pin_master_version(session: Session, card_id: int) -> int | None:
     return int(str(versions[-1])) if versions and versions[-1] is not None else None
 
 
-def _chip_of(card: Card) -> str:
+def _chip_of(card: Card | Row[str, str | None]) -> str:
     if card.chip_id is None:
         raise NotFound(f"Card {card.number} has never been written: personalise it first.", kind="chip", id=card.number)
     return card.chip_id

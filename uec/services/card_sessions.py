@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from card_io.errors import CardError
@@ -42,6 +42,17 @@ from uec.store.engine import reading
 from uec.store.tables import Application, Card, CardOperation
 
 T = TypeVar("T")
+
+
+# Built once: every card asks them.
+_GIVEN = (
+    select(Card.number, Application.number, CardOperation.sealed_pins)
+    .join(CardOperation, CardOperation.card_id == Card.id)
+    .join(Application, Application.id == Card.application_id)
+    .where(CardOperation.id == bindparam("this"))
+)
+_HELD = select(Card.key_version).where(Card.id == bindparam("this"))
+_NEWEST = select(Card.id, Card.number).where(Card.chip_id == bindparam("chip")).order_by(Card.id.desc()).limit(1)
 
 
 class NotForThisCard(UecError):
@@ -134,9 +145,8 @@ def _judged_at(bench: Bench, card_id: int) -> datetime:
 def _hand_over(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
     bench, card_id = desk.bench, _card_id(operation)
     with reading(bench.sessions) as session:
-        card = present(session, Card, card_id)
-        pins = _typed(session, desk, operation.id, card.number)
-        receipt = present(session, Application, card.application_id).number
+        number, receipt, sealed = session.connection().execute(_GIVEN, {"this": operation.id}).one()
+    pins = open_pins(desk.sealing_key, sealed or b"", card_number=number)
 
     def start() -> Talk[HandedOver]:
         # A card whose keys are of an older master gets the newest ones while it lies here.
@@ -189,9 +199,10 @@ def _rekey_job(bench: Bench, card_id: int) -> RekeyJob | None:
     if bench.profile.piv is not None:
         return None
     with reading(bench.sessions) as session:
-        job = key_rotation.rekey_job(session, card_id, bench.vault)
-        held = present(session, Card, card_id).key_version
-    return job if held is not None and held != job.card_master.version else None
+        held = session.connection().execute(_HELD, {"this": card_id}).scalar()
+        if held is None or held == bench.vault.active(KeyPurpose.CARD_MASTER).version:
+            return None
+        return key_rotation.rekey_job(session, card_id, bench.vault)
 
 
 def _terminate(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
@@ -221,8 +232,7 @@ def _read(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
 def _told(bench: Bench, report: CardReport) -> dict[str, Any]:
     """What a page shows of a report: no personal data, which a card gives out to its holder's PIN only."""
     with reading(bench.sessions) as session:
-        newest = select(Card.id, Card.number).where(Card.chip_id == report.chip_id).order_by(Card.id.desc())
-        known = session.execute(newest.limit(1)).first()
+        known = session.connection().execute(_NEWEST, {"chip": report.chip_id}).first()
     return {
         "genuine": report.genuine,
         "chip_id": report.chip_id,

@@ -5,12 +5,13 @@ ever and for one card only (public keys of two cards are never equal; Estonia, 2
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from functools import cache
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from issuance.errors import IssuanceError, RequestRefused, UnfitKey
@@ -18,10 +19,10 @@ from issuance.pki.ca import CertificateAuthority, CertificateRequest, Tbs, new_s
 from issuance.pki.names import Subject, fit_common_name
 from issuance.pki.possession import Proof, check_proofs
 from issuance.production.profile import CardProfile
-from uec.domain.lifecycle import CERTIFICATE, CardState, CertificateEvent, advance
+from uec.domain.lifecycle import CERTIFICATE, CardState, CertificateEvent, CertificateState, advance
 from uec.services import numbering, revocation
 from uec.services.applicant_secret import RandomBytes
-from uec.services.rows import locked
+from uec.services.rows import missing
 from uec.store import audit
 from uec.store.tables import Application, Card, Certificate
 
@@ -94,9 +95,10 @@ def _intend(session: Session, card_id: int, asked: Made, issuer: Issuer) -> dict
     """By slot what will be signed, whose intent is stored now or was before; or the certificate that there is."""
     keys = asked.public_keys
     digests = {slot: hashlib.sha256(key).hexdigest() for slot, key in keys.items()}
-    found = session.scalars(select(Certificate).where(Certificate.public_key_digest.in_(digests.values())))
+    connection = session.connection()
+    found = connection.execute(_certified(), {"digests": list(digests.values())})
     known = {row.public_key_digest: row for row in found}
-    card = locked(session, Card, card_id)
+    card = connection.execute(_holder(), {"this": card_id}).one()
     if len(set(digests.values())) < len(digests):
         raise _shared()
     rows = {slot: known.get(digest) for slot, digest in digests.items()}
@@ -106,7 +108,7 @@ def _intend(session: Session, card_id: int, asked: Made, issuer: Issuer) -> dict
     unsigned = {slot: key for slot, key in keys.items() if slot not in signed}
     fresh = [slot for slot in unsigned if rows[slot] is None]
     parts = dict(zip(fresh, _next_parts(session, issuer.ca.config.crl_part_entries, len(fresh)), strict=True))
-    subject, intended = _subject(session, card, issuer.ca), list[Tbs]()
+    subject, intended = _subject(card, issuer.ca), list[Tbs]()
     for slot, key in unsigned.items():
         row, profile = rows[slot], issuer.profile.key(slot).certificate_profile
         start = _Start.of(row) if row is not None else _Start.fresh(issuer, parts[slot])
@@ -121,11 +123,40 @@ def _intend(session: Session, card_id: int, asked: Made, issuer: Issuer) -> dict
             intended.append(tbs)
     check_proofs(unsigned, asked.proofs)  # after its fitness: an unfit key is told as that, whoever holds it
     if intended:
-        session.execute(insert(Certificate), [_row(card_id, tbs, issuer) for tbs in intended])
+        connection.execute(_intending(), [_row(card_id, tbs, issuer) for tbs in intended])
     return {slot: signed[slot] for slot in keys}
 
 
-def _require_own(known: Certificate | None, card: Card, profile: str) -> None:
+# Built once: every card asks them.
+@cache
+def _certified() -> Any:
+    return select(Certificate.__table__).where(Certificate.public_key_digest.in_(bindparam("digests", expanding=True)))
+
+
+@cache
+def _holder() -> Any:
+    """The card, locked, and whose it is."""
+    card = (Card.id, Card.number, Card.state, Card.expires_on)
+    person = (Application.surname, Application.name, Application.patronymic)
+    whose = select(*card, *person).join(Application, Application.id == Card.application_id)
+    return whose.where(Card.id == bindparam("this")).with_for_update(of=Card, key_share=True)
+
+
+@cache
+def _intending() -> Any:
+    return insert(Certificate.__table__)  # type: ignore[arg-type]
+
+
+@cache
+def _issued() -> Any:
+    """What was signed in the place of its intent; one that was revoked meanwhile stays as it is."""
+    table = Certificate.__table__
+    intended = (table.c.serial == bindparam("this"), table.c.state == CertificateState.INTENDED)
+    values = {"state": CertificateState.ISSUED, "der": bindparam("signed"), "issued_at": bindparam("at")}
+    return update(table).where(*intended).values(values)  # type: ignore[arg-type]
+
+
+def _require_own(known: Row[Any] | None, card: Row[Any], profile: str) -> None:
     """Refuse a key of another card or for another purpose, and a card that is not being written."""
     if known is not None and (known.card_id != card.id or known.profile != profile):
         raise _shared()
@@ -149,27 +180,40 @@ def _row(card_id: int, tbs: Tbs, issuer: Issuer) -> dict[str, Any]:
         "not_after": tbs.request.not_after,
         "intended_at": issuer.now,
         "crl_part": tbs.request.crl_part,
+        "state": CertificateState.INTENDED,
     }
 
 
 def _keep(session: Session, card_id: int, signed: Sequence[tuple[Tbs, bytes]], issuer: Issuer) -> None:
     """Store signed certificates in the place of their intents, put them on hold, tell the audit."""
-    ders = {tbs.serial_hex: der for tbs, der in signed}
-    wanted = select(Certificate).where(Certificate.serial.in_(ders)).order_by(Certificate.id)
-    rows = session.scalars(wanted.with_for_update().execution_options(populate_existing=True)).all()
-    for row in rows:
-        row.state = advance(CERTIFICATE, row.state, CertificateEvent.ISSUE)
-        row.der, row.issued_at = ders[row.serial], issuer.now
-    session.flush()
-    facts = [(row.id, {"profile": row.profile, "serial": row.serial, "card": row.card_id}) for row in rows]
+    issued = [{"this": tbs.serial_hex, "signed": der, "at": issuer.now} for tbs, der in signed]
+    session.connection().execute(_issued(), issued)
+    held = revocation.held(session, card_id, now=issuer.now)
+    if lost := {tbs.serial_hex for tbs, _ in signed} - {one.serial for one in held}:
+        _refuse_issued(session, lost)
     audit.record_many(
         session,
         [
-            audit.Note(issuer.actor, "certificate.issue", "certificate", str(key), issuer.now, None, details)
-            for key, details in facts
+            audit.Note(
+                issuer.actor,
+                "certificate.issue",
+                "certificate",
+                str(one.id),
+                issuer.now,
+                None,
+                {"profile": one.profile, "serial": one.serial, "card": card_id},
+            )
+            for one in held
         ],
     )
-    revocation.hold(session, card_id, now=issuer.now)
+
+
+def _refuse_issued(session: Session, serials: Collection[str]) -> None:
+    """Raise `IllegalMove` for an intent that became something else before it was signed, `NotFound` without one."""
+    states = select(Certificate.state).where(Certificate.serial.in_(serials))
+    for state in session.scalars(states).all():
+        advance(CERTIFICATE, state, CertificateEvent.ISSUE)
+    raise missing(Certificate, min(serials))
 
 
 @dataclass(frozen=True)
@@ -182,7 +226,7 @@ class _Start:
     crl_part: int | None
 
     @classmethod
-    def of(cls, row: Certificate) -> "_Start":
+    def of(cls, row: Row[Any]) -> "_Start":
         return cls(int(row.serial, 16), row.not_before, row.not_after, row.crl_part)
 
     @classmethod
@@ -191,7 +235,7 @@ class _Start:
 
 
 def _request(
-    card: Card, subject: Subject, profile: str, key: bytes, issuer: Issuer, start: _Start
+    card: Row[Any], subject: Subject, profile: str, key: bytes, issuer: Issuer, start: _Start
 ) -> CertificateRequest:
     card_end = datetime.combine(card.expires_on, time(23, 59, 59), issuer.zone).astimezone(UTC)
     limit = start.not_before + timedelta(days=issuer.ca.profiles[profile].max_days)
@@ -215,12 +259,11 @@ def _next_parts(session: Session, part_entries: int, count: int) -> list[int | N
     return [(number - 1) // part_entries for number in numbering.take(session, PARTED, count=count)]
 
 
-def _subject(session: Session, card: Card, ca: CertificateAuthority) -> Subject:
-    person = session.get_one(Application, card.application_id)
+def _subject(person: Row[Any], ca: CertificateAuthority) -> Subject:
     given = " ".join(part for part in (person.name, person.patronymic) if part)
     return ca.config.subject(
         common_name=fit_common_name(person.surname, person.name, person.patronymic or ""),
         surname=person.surname[:NAME_LIMIT].strip(),
         given_name=given[:NAME_LIMIT].strip(),
-        serial_number=card.number,
+        serial_number=person.number,
     )

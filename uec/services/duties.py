@@ -4,11 +4,12 @@ Permissions say what somebody may do at all (`uec.domain.permissions`); this mod
 card, since one person may well hold several roles.
 """
 
-from collections.abc import Iterable
 from enum import StrEnum
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from uec.domain.actors import Actor
 from uec.domain.errors import SamePerson
@@ -37,12 +38,12 @@ _VERBS = {
 
 def refuse_second(session: Session, *, card_id: int, actor: Actor, duty: Duty) -> None:
     """Raise `SamePerson` when the actor has had another duty for this card; a process of the system has none."""
-    _refuse(session, [Card.id == card_id], actor, duty)
+    _refuse(session, Card.id, card_id, actor, duty)
 
 
 def refuse_second_in_batch(session: Session, *, batch_id: int, actor: Actor, duty: Duty) -> None:
     """The same for every card of a batch at once."""
-    _refuse(session, [Card.batch_id == batch_id], actor, duty)
+    _refuse(session, Card.batch_id, batch_id, actor, duty)
 
 
 def refuse_decider(application: Application, *, actor: Actor) -> None:
@@ -61,15 +62,24 @@ def same_person(actor: Actor, earlier: Duty, now: Duty) -> SamePerson:
     )
 
 
-def _refuse(session: Session, cards: Iterable[ColumnElement[bool]], actor: Actor, duty: Duty) -> None:
+def _refuse(session: Session, cards: InstrumentedAttribute[int], which: int, actor: Actor, duty: Duty) -> None:
     if actor.staff_id is None:
         return
-    for earlier, did in _doing(actor.staff_id).items():
-        if earlier != duty and session.scalar(did.where(*cards).limit(1)) is not None:
+    session.flush()
+    had = session.connection().execute(_had(cards), {"which": which, "staff": actor.staff_id}).one()._mapping
+    for earlier in Duty:
+        if earlier != duty and had[earlier.name]:
             raise same_person(actor, earlier, duty)
 
 
-def _doing(staff_id: int) -> dict[Duty, Select[int]]:
+@cache
+def _had(cards: InstrumentedAttribute[int]) -> Any:
+    """Which of the duties this person has had for one of these cards: one row, a column each."""
+    doing = _doing(bindparam("staff", type_=Integer))
+    return select(*(did.where(cards == bindparam("which")).exists().label(duty.name) for duty, did in doing.items()))
+
+
+def _doing(staff_id: ColumnElement[int]) -> dict[Duty, Select[int]]:
     """For each duty the query of the cards for which this person has had it."""
     of_application = select(Card.id).join(Application, Application.id == Card.application_id)
     return {
@@ -81,7 +91,7 @@ def _doing(staff_id: int) -> dict[Duty, Select[int]]:
     }
 
 
-def _operated(staff_id: int, *kinds: OperationKind) -> Select[int]:
+def _operated(staff_id: ColumnElement[int], *kinds: OperationKind) -> Select[int]:
     """Cards somebody put through an operation of these kinds; one that was called off counts for nothing."""
     undone = or_(CardOperation.state == OperationState.CANCELLED, CardOperation.started_at.is_(None))
     done = select(Card.id).join(CardOperation, CardOperation.card_id == Card.id)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,10 +22,17 @@ from uec.domain.lifecycle import ApplicationEvent, BatchEvent, BatchState, CardE
 from uec.services import revocation, stock_cards
 from uec.services.batch_closing import close_if_done
 from uec.services.cards import apply_event
-from uec.services.moves import move
+from uec.services.moves import CardNow, card_now, change, move, step, step_of
 from uec.services.print_orders import require_matched
 from uec.services.rows import locked
 from uec.store.tables import Application, Batch, Card, JournalEntry
+
+# Built once: every card asks them several times.
+ENTERING = insert(JournalEntry.__table__)  # type: ignore[arg-type]
+_OF_CARD = JournalEntry.card_id == bindparam("this")
+_LAST = select(func.max(JournalEntry.seq)).where(_OF_CARD)
+_ENTRIES = select(JournalEntry.kind, JournalEntry.facts).where(_OF_CARD).order_by(JournalEntry.seq)
+_BATCH_STATE = select(Batch.state).where(Batch.id == bindparam("this"))
 
 
 class CardMovedOn(UecError):
@@ -64,9 +71,10 @@ def append_all(
     Raises `ChipTaken` for a chip bound to another card, `CardMovedOn` for a card whose right to go on was taken away,
     `TakenOver` when there are such entries already.
     """
-    card = locked(session, Card, card_id)
+    card = card_now(session, card_id)
+    rows = entries(card_id, records, after=after, operation_id=operation_id, at=now)
     try:
-        session.execute(insert(JournalEntry), entries(card_id, records, after=after, operation_id=operation_id, at=now))
+        session.connection().execute(ENTERING, rows)
     except IntegrityError as error:
         raise taken_over(card_id) from error
     for record in records:
@@ -89,7 +97,7 @@ def entries(
 
 def last_number(session: Session, card_id: int) -> int:
     """The number of a card's newest entry; 0 before the first."""
-    return session.scalar(select(func.max(JournalEntry.seq)).where(JournalEntry.card_id == card_id)) or 0
+    return session.connection().execute(_LAST, {"this": card_id}).scalar() or 0
 
 
 def taken_over(card_id: int) -> TakenOver:
@@ -99,20 +107,21 @@ def taken_over(card_id: int) -> TakenOver:
 
 def records(session: Session, card_id: int) -> tuple[Record, ...]:
     """Everything recorded for a card, oldest first."""
-    entries = select(JournalEntry).where(JournalEntry.card_id == card_id).order_by(JournalEntry.seq)
-    return tuple(Record(RecordKind(entry.kind), entry.facts) for entry in session.scalars(entries))
+    rows = session.connection().execute(_ENTRIES, {"this": card_id})
+    return tuple(Record(RecordKind(kind), facts) for kind, facts in rows)
 
 
-def _claimed(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
-    chip_id = str(facts["chip_id"])
-    card.chip_id = chip_id
+def _claimed(session: Session, card: CardNow, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+    chip = {"chip_id": str(facts["chip_id"])}
     try:
-        session.flush()
+        if card.state is not CardState.PREPARED:
+            change(session, card, **chip)
+        else:
+            step(session, card, CardEvent.START_WRITING, actor=actor, now=now, values=chip)
+            _start_production(session, card, actor, now)
     except IntegrityError as error:
         session.rollback()
-        raise _chip_taken(session, chip_id) from error
-    if card.state is CardState.PREPARED:
-        _start_writing(session, card, actor, now)
+        raise _chip_taken(session, chip["chip_id"]) from error
     _require(card, CardState.WRITING)
 
 
@@ -124,19 +133,18 @@ def _chip_taken(session: Session, chip_id: str) -> ChipTaken:
     return ChipTaken(chip_id, number, state.value, batch)
 
 
-def _start_writing(session: Session, card: Card, actor: Actor, now: datetime) -> None:
-    move(session, card, CardEvent.START_WRITING, actor=actor, now=now)
-    move(session, locked(session, Application, card.application_id), ApplicationEvent.PRODUCE, actor=actor, now=now)
-    if session.scalar(select(Batch.state).where(Batch.id == card.batch_id)) is not BatchState.RELEASED:
+def _start_production(session: Session, card: CardNow, actor: Actor, now: datetime) -> None:
+    step_of(session, Application, card.application_id, ApplicationEvent.PRODUCE, actor=actor, now=now, values={})
+    if session.connection().execute(_BATCH_STATE, {"this": card.batch_id}).scalar() is not BatchState.RELEASED:
         return  # begun: the cards of a batch do not wait for each other
     batch = locked(session, Batch, card.batch_id)
     if batch.state is BatchState.RELEASED:
         move(session, batch, BatchEvent.PRODUCE, actor=actor, now=now)
 
 
-def _released(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+def _released(session: Session, card: CardNow, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
     """The chip was none for this card, and nothing on it was changed: the next blank may become it."""
-    card.chip_id = None
+    change(session, card, chip_id=None)
 
 
 def keys_of(facts: Mapping[str, Any]) -> dict[str, int]:
@@ -144,37 +152,32 @@ def keys_of(facts: Mapping[str, Any]) -> dict[str, int]:
     return {"kvn": int(facts["kvn"]), "key_version": int(facts["key_version"])}
 
 
-def _keys_changed(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
-    for name, value in keys_of(facts).items():
-        setattr(card, name, value)
+def _keys_changed(session: Session, card: CardNow, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+    change(session, card, **keys_of(facts))
 
 
-def _inspected(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+def _inspected(session: Session, card: CardNow, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
     if card.state is CardState.PERSONALISED:
         return  # a second look at a finished card proves nothing new
     _require(card, CardState.WRITING)
     require_matched(session, card)
-    card.personalised_at = now
-    move(session, card, CardEvent.INSPECTED, actor=actor, now=now)
-    application = locked(session, Application, card.application_id)
-    move(session, application, ApplicationEvent.CARD_READY, actor=actor, now=now)
-    application.remake = False
+    step(session, card, CardEvent.INSPECTED, actor=actor, now=now, values={"personalised_at": now})
+    made, settled = ApplicationEvent.CARD_READY, {"remake": False}
+    step_of(session, Application, card.application_id, made, actor=actor, now=now, values=settled)
     close_if_done(session, card.batch_id, actor=actor, now=now)
 
 
-def _handed_over(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+def _handed_over(session: Session, card: CardNow, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
     if card.state is CardState.ACTIVE:
         return
     _require(card, CardState.PERSONALISED)
-    card.activated_at = now
-    move(session, card, CardEvent.HAND_OVER, actor=actor, now=now)
-    application = locked(session, Application, card.application_id)
-    move(session, application, ApplicationEvent.HAND_OVER, actor=actor, now=now)
-    application.closed_at = now
+    step(session, card, CardEvent.HAND_OVER, actor=actor, now=now, values={"activated_at": now})
+    given, closed = ApplicationEvent.HAND_OVER, {"closed_at": now}
+    step_of(session, Application, card.application_id, given, actor=actor, now=now, values=closed)
     revocation.resume(session, card.id, now=now)
 
 
-def _require(card: Card, state: CardState) -> None:
+def _require(card: CardNow, state: CardState) -> None:
     """Raise `CardMovedOn` when somebody took the card's right to go on away while it lay in the reader."""
     if card.state is not state:
         raise CardMovedOn(
@@ -184,16 +187,18 @@ def _require(card: Card, state: CardState) -> None:
         )
 
 
-def _scrapped(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
-    apply_event(session, card, CardEvent.SPOIL, actor=actor, reason=str(facts.get("reason", "scrapped")), now=now)
+def _scrapped(session: Session, card: CardNow, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+    reason, row = str(facts.get("reason", "scrapped")), locked(session, Card, card.id)
+    apply_event(session, row, CardEvent.SPOIL, actor=actor, reason=reason, now=now)
+    card.state = row.state
 
 
-def _unblocking(session: Session, card: Card, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+def _unblocking(session: Session, card: CardNow, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:
     """The PINs of a card that was reported lost while it lay there are not set any more."""
     _require(card, CardState.ACTIVE)
 
 
-Consequence = Callable[[Session, Card, Mapping[str, Any], Actor, datetime], None]
+Consequence = Callable[[Session, CardNow, Mapping[str, Any], Actor, datetime], None]
 _CONSEQUENCES: Mapping[RecordKind, Consequence] = {
     RecordKind.CHIP_CLAIMED: _claimed,
     RecordKind.CHIP_RELEASED: _released,

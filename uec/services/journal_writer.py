@@ -11,25 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from uec.domain.errors import UecError
-from uec.domain.lifecycle import OperationState
-from uec.services.journal import taken_over
-from uec.store.tables import Card, CardOperation, JournalEntry
+from uec.services.journal import ENTERING, taken_over
+from uec.services.operation_statements import SHOWN
+from uec.store.tables import Card
 
 _Row = Mapping[str, Any]
 _KEYS = (
     update(Card.__table__)  # type: ignore[arg-type]
     .where(Card.id == bindparam("this"))
     .values(kvn=bindparam("new_kvn"), key_version=bindparam("new_version"), version=Card.version + 1)
-)
-_SHOWN = (
-    update(CardOperation.__table__)  # type: ignore[arg-type]
-    .where(CardOperation.id == bindparam("this"), CardOperation.state == OperationState.RUNNING)
-    .values(progress=bindparam("shown"))
 )
 
 
@@ -102,7 +97,7 @@ class JournalWriter:
             if keys := [page.keys for page in pages if page.keys]:
                 connection.execute(_KEYS, keys)
             if rows := [row for page in pages for row in page.rows]:
-                connection.execute(insert(JournalEntry), rows)
+                connection.execute(ENTERING, rows)
             if shown := [page.progress for page in pages if page.progress]:
-                connection.execute(_SHOWN, shown)
+                connection.execute(SHOWN, shown)
             session.commit()

@@ -4,7 +4,10 @@ The row lock of the UPDATE holds until the caller commits, so two transactions n
 transaction that is rolled back gives its numbers back.
 """
 
-from sqlalchemy import select, update
+from functools import cache
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -14,13 +17,21 @@ from uec.store.tables import NumberSeries
 
 def take(session: Session, series: str, *, count: int = 1) -> range:
     """Take the next `count` numbers of a series, from 1; the caller's transaction decides whether they count."""
-    raised = update(NumberSeries).where(NumberSeries.name == series).values(next=NumberSeries.next + count)
-    after = session.scalar(raised.returning(NumberSeries.next))
+    wanted = {"series": series, "more": count}
+    after = session.connection().execute(_raised(), wanted).scalar()
     if after is None:  # the first ones of a series
         insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
         session.execute(insert(NumberSeries).values(name=series, next=1).on_conflict_do_nothing())
-        after = session.execute(raised.returning(NumberSeries.next)).scalar_one()
+        after = session.connection().execute(_raised(), wanted).scalar_one()
     return range(after - count, after)
+
+
+@cache
+def _raised() -> Any:
+    """Built once: whoever makes, holds or gives a card takes numbers."""
+    series = NumberSeries.__table__
+    raised = update(series).where(series.c.name == bindparam("series"))  # type: ignore[arg-type]
+    return raised.values(next=series.c.next + bindparam("more")).returning(series.c.next)
 
 
 def peek(session: Session, series: str) -> int:

@@ -5,18 +5,17 @@ skip what another hub holds, so any number of hubs may run.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, insert, literal, or_, select, update
+from sqlalchemy import Row, exists, insert, literal, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor, system_actor
 from uec.domain.errors import InvalidInput, UecError
 from uec.domain.lifecycle import (
     OPERATION,
-    BatchState,
-    CardState,
     OperationEvent,
     OperationKind,
     OperationState,
@@ -25,55 +24,19 @@ from uec.domain.lifecycle import (
 from uec.domain.permissions import Permission
 from uec.domain.stock import SubjectKind
 from uec.services import barring, quality, quality_refusals
+from uec.services import operation_statements as statements
 from uec.services.bureau_custody import away, refuse_if_away
 from uec.services.duties import Duty, refuse_second, refuse_second_in_batch
+from uec.services.moves import CardNow, card_now
 from uec.services.operation_recovery import settle
+from uec.services.operation_rules import DUTY, GIVING, OPEN, PERMISSION, RELEASED, STATES, UNGIVEN
 from uec.services.rows import locked, present
-from uec.services.twins import held
 from uec.services.views import OperationView
 from uec.store import audit
-from uec.store.tables import Application, Batch, Card, CardOperation
+from uec.store.tables import Batch, Card, CardOperation
 
-OPEN = (OperationState.REQUESTED, OperationState.RUNNING)
-ENDED = (
-    CardState.LOST,
-    CardState.ANNULLED,
-    CardState.REPLACED,
-    CardState.EXPIRED,
-    CardState.SPOILED,
-    CardState.DESTROYED,
-)
-"""Cards that nobody uses any more; one that came back may be made mute for good."""
 HUB = system_actor("hub")
-
-_PERMISSION = {
-    OperationKind.PERSONALISE: Permission.PRODUCE_CARD,
-    OperationKind.INSPECT: Permission.PRODUCE_CARD,
-    OperationKind.HAND_OVER: Permission.HAND_OVER_CARD,
-    OperationKind.READ: Permission.VIEW_PERSON,
-    OperationKind.REKEY: Permission.HAND_OVER_CARD,
-    OperationKind.TERMINATE: Permission.HAND_OVER_CARD,
-    OperationKind.UNBLOCK: Permission.HAND_OVER_CARD,
-}
-_DUTY = {
-    OperationKind.PERSONALISE: Duty.PRODUCE,
-    OperationKind.INSPECT: Duty.PRODUCE,
-    OperationKind.HAND_OVER: Duty.HAND_OVER,
-}
-# Work that gives somebody a card, so that it is asked once more whether the person may have one.
-_GIVING = (OperationKind.PERSONALISE, OperationKind.HAND_OVER)
-# Work after which a card lies ready for its holder, and the states of a card that nobody has yet.
-_MAKING = (OperationKind.PERSONALISE, OperationKind.INSPECT)
-_UNGIVEN = (CardState.PREPARED, CardState.WRITING, CardState.PERSONALISED)
-_STATES = {
-    OperationKind.PERSONALISE: (CardState.PREPARED, CardState.WRITING),
-    OperationKind.INSPECT: (CardState.WRITING, CardState.PERSONALISED),
-    OperationKind.HAND_OVER: (CardState.PERSONALISED,),
-    OperationKind.REKEY: (CardState.PERSONALISED, CardState.ACTIVE, CardState.SUSPENDED),
-    OperationKind.TERMINATE: ENDED,
-    OperationKind.UNBLOCK: (CardState.ACTIVE,),
-}
-_RELEASED = (BatchState.RELEASED, BatchState.IN_PRODUCTION)
+BEGUN = {"step": 0, "of": 0, "label": "find_card"}
 
 
 class CardNotReady(UecError):
@@ -103,27 +66,26 @@ def request_operation(
 
     Raises `NotAllowed`, `SamePerson`, `CardNotReady`, `CardBusy`; READ needs no card of ours (`card_id` None).
     """
-    actor.require(_PERMISSION[kind])
+    actor.require(PERMISSION[kind])
     quality_refusals.refuse(session, SubjectKind.OPERATOR, actor.staff_id)
     quality_refusals.refuse_place(session, station_id, reader)
     if card_id is not None:
-        _check_card(session, kind, locked(session, Card, card_id), actor)
+        _check_card(session, kind, card_now(session, card_id), actor)
     elif kind is not OperationKind.READ:
         raise InvalidInput("Say which card this is for.", field="card_id")
-    operation = CardOperation(
-        kind=kind,
-        card_id=card_id,
-        station_id=station_id,
-        reader=reader,
-        requested_by=actor.staff_id,
-        requested_at=now,
-        sealed_pins=sealed_pins,
-    )
-    session.add(operation)
-    session.flush()
-    _tell(session, operation, "request", actor, now)
+    asked: dict[str, Any] = {
+        "kind": kind,
+        "card_id": card_id,
+        "station_id": station_id,
+        "reader": reader,
+        "requested_by": actor.staff_id,
+        "requested_at": now,
+        "sealed_pins": sealed_pins,
+    }
+    operation_id: int = session.connection().execute(statements.ASKED, asked).scalar_one()
+    _note(session, (operation_id, kind, card_id), "request", actor, now)
     session.commit()
-    return operation.id
+    return operation_id
 
 
 def request_batch(session: Session, batch_id: int, *, station_id: int | None, actor: Actor, now: datetime) -> int:
@@ -132,7 +94,7 @@ def request_batch(session: Session, batch_id: int, *, station_id: int | None, ac
     quality_refusals.refuse(session, SubjectKind.OPERATOR, actor.staff_id)
     quality_refusals.refuse_place(session, station_id, None)
     batch = present(session, Batch, batch_id)
-    if batch.state not in _RELEASED:
+    if batch.state not in RELEASED:
         raise InvalidInput(f"Batch {batch.number} is {batch.state}: it must be released first.", field="batch")
     refuse_second_in_batch(session, batch_id=batch_id, actor=actor, duty=Duty.PRODUCE)
     # Locked as by whoever asks for one card, so that no card gets two open operations.
@@ -149,7 +111,7 @@ def request_batch(session: Session, batch_id: int, *, station_id: int | None, ac
     }
     types = CardOperation.__table__.c
     chosen = select(Card.id, *(literal(value, types[name].type) for name, value in fixed.items())).where(
-        Card.batch_id == batch_id, Card.state.in_(_STATES[OperationKind.PERSONALISE]), ~busy, ~away()
+        Card.batch_id == batch_id, Card.state.in_(STATES[OperationKind.PERSONALISE]), ~busy, ~away()
     )
     asked = insert(CardOperation).from_select(["card_id", *fixed], chosen.order_by(Card.number), include_defaults=False)
     rows = session.execute(asked.returning(CardOperation.id)).scalars().all()
@@ -182,40 +144,51 @@ def claim_operation(
     one that somebody asked for who is in quarantine now. `place` is the station and reader that it is claimed for,
     `hub_id` the hub that answers for it while its lease lasts.
     """
+    wanted: dict[str, Any] = {}
+    if station_ids is not None:
+        wanted["stations"] = list(station_ids)
+    if operation_id is not None:
+        wanted["this"] = operation_id
     while True:
-        wanted: list[ColumnElement[bool]] = [CardOperation.state == OperationState.REQUESTED, ~_in_doubt()]
-        if station_ids is not None:
-            wanted.append(or_(CardOperation.station_id.is_(None), CardOperation.station_id.in_(station_ids)))
-        if operation_id is not None:
-            wanted.append(CardOperation.id == operation_id)
-        oldest = select(CardOperation).where(*wanted).order_by(CardOperation.id).limit(1)
-        operation = session.scalar(oldest.with_for_update(skip_locked=True))
-        if operation is None:
+        session.flush()
+        connection = session.connection()
+        found = connection.execute(statements.oldest(frozenset(wanted)), wanted).first()
+        if found is None:
             session.rollback()
             return None
-        if _fail_if_moved_on(session, operation, now):
+        if _falls_through(session, found, now):
             continue
-        if kept := quality_refusals.refusal(session, SubjectKind.OPERATOR, operation.requested_by):
-            _fail(session, operation, kept.code, kept.message, now)
-            continue
-        if operation.kind in _GIVING and _call_off_if_barred(session, operation, now):
-            continue
-        operation.state = advance(OPERATION, operation.state, OperationEvent.CLAIM)
-        operation.started_at, operation.hub_id = now, hub_id
+        started = {"state": advance(OPERATION, found.state, OperationEvent.CLAIM), "progress": dict(BEGUN)}
+        started |= {"started_at": now, "hub_id": hub_id}
+        connection.execute(statements.CLAIMED, started | {"this": found.id})
         if place is not None:
-            quality.note_place(session, operation.id, station_id=place[0], reader=place[1])
-        operation.progress = {"step": 0, "of": 0, "label": "find_card"}
-        _tell(session, operation, "claim", HUB, now)
-        session.flush()
-        view = operation_view(operation)
+            quality.note_place(session, found.id, station_id=place[0], reader=place[1])
+        _tell(session, found, "claim", HUB, now)
         session.commit()
-        return view
+        return replace(operation_view(found), state=OperationState.RUNNING, started_at=now, progress=BEGUN)
+
+
+def _falls_through(session: Session, found: Row[Any], now: datetime) -> bool:
+    """Close an operation that is not to be done any more; whether that was so."""
+    look = (
+        session.connection().execute(statements.LOOK, {"card": found.card_id, "staff": str(found.requested_by)}).first()
+    )
+    moved_on = look is not None and found.kind in STATES and look.state not in STATES[found.kind]
+    barred_now = look is not None and found.kind in GIVING and look.barred
+    if look is not None and not (moved_on or barred_now or look.quarantined):
+        return False
+    operation = locked(session, CardOperation, found.id)
+    if _fail_if_moved_on(session, operation, now):
+        return True
+    if kept := quality_refusals.refusal(session, SubjectKind.OPERATOR, operation.requested_by):
+        _fail(session, operation, kept.code, kept.message, now)
+        return True
+    return operation.kind in GIVING and _call_off_if_barred(session, operation, now)
 
 
 def show_progress(session: Session, operation_id: int, progress: Mapping[str, Any]) -> None:
     """Show how far a running operation is: `step`, `of`, `label`; nothing depends on it. The caller commits."""
-    running = (CardOperation.id == operation_id, CardOperation.state == OperationState.RUNNING)
-    session.execute(update(CardOperation).where(*running).values(progress=dict(progress)))
+    session.connection().execute(statements.SHOWN, {"this": operation_id, "shown": dict(progress)})
 
 
 def finish_operation(
@@ -225,13 +198,23 @@ def finish_operation(
 
     One that made a card for somebody who was barred meanwhile fails, and its card is annulled.
     """
+    session.flush()
+    connection = session.connection()
+    if connection.execute(statements.UNWANTED, {"this": operation_id}).first() is not None:
+        return _fail_unwanted(session, operation_id, now, actor)
+    ended = connection.execute(statements.FINISHED, {"this": operation_id, "now": now, "found": dict(result)}).first()
+    if ended is None:
+        state = present(session, CardOperation, operation_id).state
+        raise AssertionError(f"an operation that is {advance(OPERATION, state, OperationEvent.FINISH)} runs")
+    _tell(session, ended, "finish", actor, now)
+    session.commit()
+    return operation_view(ended)
+
+
+def _fail_unwanted(session: Session, operation_id: int, now: datetime, actor: Actor) -> OperationView:
     operation = locked(session, CardOperation, operation_id)
-    if operation.kind in _MAKING and _end_if_barred(session, operation, now):
-        _fail(session, operation, barring.CODE, barring.SENTENCE, now, actor)
-        return operation_view(operation)
-    operation.state = advance(OPERATION, operation.state, OperationEvent.FINISH)
-    operation.result = dict(result)
-    _end(session, operation, "finish", actor, now)
+    _end_if_barred(session, operation, now)
+    _fail(session, operation, barring.CODE, barring.SENTENCE, now, actor)
     return operation_view(operation)
 
 
@@ -258,7 +241,7 @@ def fail_operation(
 def cancel_operation(session: Session, operation_id: int, *, actor: Actor, now: datetime) -> None:
     """Call off an operation that no hub has claimed yet."""
     operation = locked(session, CardOperation, operation_id)
-    actor.require(_PERMISSION[operation.kind])
+    actor.require(PERMISSION[operation.kind])
     operation.state = advance(OPERATION, operation.state, OperationEvent.CANCEL)
     _end(session, operation, "cancel", actor, now)
 
@@ -285,7 +268,7 @@ def operation(session: Session, operation_id: int) -> OperationView:
     return operation_view(present(session, CardOperation, operation_id))
 
 
-def operation_view(row: CardOperation) -> OperationView:
+def operation_view(row: CardOperation | Row[Any]) -> OperationView:
     """An operation without its session and without its sealed PINs."""
     return OperationView(
         id=row.id,
@@ -304,13 +287,13 @@ def operation_view(row: CardOperation) -> OperationView:
     )
 
 
-def _check_card(session: Session, kind: OperationKind, card: Card, actor: Actor) -> None:
-    if kind in _DUTY:
-        refuse_second(session, card_id=card.id, actor=actor, duty=_DUTY[kind])
+def _check_card(session: Session, kind: OperationKind, card: CardNow, actor: Actor) -> None:
+    if kind in DUTY:
+        refuse_second(session, card_id=card.id, actor=actor, duty=DUTY[kind])
     if kind is OperationKind.PERSONALISE:
         refuse_if_away(session, card)
-    wrong_state = kind in _STATES and card.state not in _STATES[kind]
-    unreleased = kind is OperationKind.PERSONALISE and present(session, Batch, card.batch_id).state not in _RELEASED
+    wrong_state = kind in STATES and card.state not in STATES[kind]
+    unreleased = kind is OperationKind.PERSONALISE and present(session, Batch, card.batch_id).state not in RELEASED
     if wrong_state or unreleased:
         raise CardNotReady(
             f"Card {card.number} is {card.state} and cannot go through {kind}: reload the page and look at its state.",
@@ -318,8 +301,7 @@ def _check_card(session: Session, kind: OperationKind, card: Card, actor: Actor)
             state=card.state,
             kind=kind,
         )
-    busy = select(CardOperation.id).where(CardOperation.card_id == card.id, CardOperation.state.in_(OPEN)).limit(1)
-    other = session.scalar(busy)
+    other = session.connection().execute(statements.BUSY, {"card": card.id}).scalar()
     if other is not None:
         raise CardBusy(
             f"Operation {other} on card {card.number} is still open: wait for it.", card=card.number, operation=other
@@ -328,21 +310,14 @@ def _check_card(session: Session, kind: OperationKind, card: Card, actor: Actor)
 
 def _fail_if_moved_on(session: Session, operation: CardOperation, now: datetime) -> bool:
     """Close an operation whose card cannot go through it any more; whether that was so."""
-    if operation.kind not in _STATES:
+    if operation.kind not in STATES:
         return False
     card = locked(session, Card, operation.card_id)
-    if card.state in _STATES[operation.kind]:
+    if card.state in STATES[operation.kind]:
         return False
     text = f"Card {card.number} became {card.state} before its turn came: put this card aside."
     _fail(session, operation, CardNotReady.code, text, now)
     return True
-
-
-def _in_doubt() -> ColumnElement[bool]:
-    """Whether the work gives a card to a person in doubt: it waits for the clerk, it is not called off."""
-    theirs = select(Application.id).join(Card, Card.application_id == Application.id)
-    theirs = theirs.where(Card.id == CardOperation.card_id, held(Application.resident_id))
-    return and_(CardOperation.kind.in_(_GIVING), theirs.exists())
 
 
 def _call_off_if_barred(session: Session, operation: CardOperation, now: datetime) -> bool:
@@ -357,7 +332,7 @@ def _call_off_if_barred(session: Session, operation: CardOperation, now: datetim
 def _end_if_barred(session: Session, operation: CardOperation, now: datetime) -> bool:
     """End the card of an operation when nobody may have it any more; whether that was so."""
     card = locked(session, Card, operation.card_id)
-    if card.state not in _UNGIVEN or not barring.is_barred(session, card):
+    if card.state not in UNGIVEN or not barring.is_barred(session, card):
         return False
     barring.end_card(session, card, actor=HUB, now=now)
     return True
@@ -384,18 +359,30 @@ def _end(
 
 def _tell(
     session: Session,
-    operation: CardOperation,
+    operation: CardOperation | Row[Any],
     action: str,
     actor: Actor,
     now: datetime,
     details: Mapping[str, Any] | None = None,
 ) -> None:
+    _note(session, (operation.id, operation.kind, operation.card_id), action, actor, now, details)
+
+
+def _note(
+    session: Session,
+    operation: tuple[int, OperationKind, int | None],
+    action: str,
+    actor: Actor,
+    now: datetime,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    operation_id, kind, card_id = operation
     audit.record(
         session,
         actor=actor.reference,
         action=f"operation.{action}",
         subject_kind="card_operation",
-        subject_id=operation.id,
-        details={"kind": operation.kind.value, "card": operation.card_id} | dict(details or {}),
+        subject_id=operation_id,
+        details={"kind": kind.value, "card": card_id} | dict(details or {}),
         now=now,
     )

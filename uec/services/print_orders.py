@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
@@ -20,6 +20,7 @@ from uec.domain.permissions import Permission
 from uec.domain.printing import PRINT, PrintEvent, PrintState
 from uec.domain.texts import typed
 from uec.services import printing
+from uec.services.moves import CardNow
 from uec.services.printing import Printer
 from uec.services.rows import present
 from uec.store import audit
@@ -29,6 +30,11 @@ from uec.store.tables.printing import PrintOrder
 
 PRINTABLE = (CardState.PREPARED, CardState.WRITING)
 REASON_LIMIT = 500
+_STANDING = (
+    select(PrintOrder.state)
+    .where(PrintOrder.card_id == bindparam("this"), PrintOrder.state != PrintState.SPOILED)
+    .with_for_update()
+)
 
 
 class PrintNotMatched(UecError):
@@ -149,14 +155,14 @@ def order_missing(session: Session, card_id: int, *, actor: Actor, now: datetime
         _order(session, [card_id], actor, now)
 
 
-def require_matched(session: Session, card: Card) -> None:
+def require_matched(session: Session, card: CardNow) -> None:
     """Raise `PrintNotMatched` when the card has an order whose print was not compared with it yet."""
-    order = next(iter(_standing(session, [card.id])), None)
-    if order is not None and order.state is not PrintState.MATCHED:
+    state = session.connection().execute(_STANDING, {"this": card.id}).scalar()
+    if state is not None and state is not PrintState.MATCHED:
         raise PrintNotMatched(
             f"The print of card {card.number} was not compared with its chip: read the number on the plastic first.",
             card=card.number,
-            state=order.state,
+            state=state,
         )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from card_io.scp03 import SessionKeys
@@ -50,6 +50,13 @@ from uec.store.tables import Batch, Card
 HUB = system_actor("hub")
 PRINTED = frozenset({RecordKind.CHIP_CLAIMED, RecordKind.INSPECTED})
 """Where a card whose profile asks for a print must have an order: from its beginning, and at its end."""
+_BOUND = (
+    select(Card.number, Card.state, Batch.number)
+    .join(Batch, Batch.id == Card.batch_id)
+    .where(Card.chip_id == bindparam("chip"))
+    .order_by(Card.id.desc())
+    .limit(1)
+)
 _log = logging.getLogger(__name__)
 
 
@@ -98,8 +105,7 @@ class DatabaseOffice:
         Raises `ForeignCard` for a blank from a box of another profile.
         """
         with reading(self._bench.sessions) as session:
-            bound = select(Card.number, Card.state, Batch.number).join(Batch, Batch.id == Card.batch_id)
-            found = session.execute(bound.where(Card.chip_id == request.chip_id).order_by(Card.id.desc())).first()
+            found = session.connection().execute(_BOUND, {"chip": request.chip_id}).first()
             boxed = stock_cards.boxed(session, request.chip_id)
         wanted = self._bench.profile.name
         if boxed is not None and boxed.profile != wanted:
@@ -127,8 +133,6 @@ class DatabaseOffice:
                 session.commit()
         elif pending:
             self._share(pending)
-        elif self._shown:
-            self._show()
 
     def close(self) -> None:
         """What was recorded last is committed by `finish`, or here when no operation waits for its end."""

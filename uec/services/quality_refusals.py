@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from uec.domain.errors import UecError
@@ -16,6 +16,11 @@ class Quarantined(UecError):
     code = "uec.quarantined"
 
 
+_LABEL = select(Quarantine.label).where(
+    Quarantine.kind == bindparam("of"),
+    Quarantine.subject == bindparam("this"),
+    Quarantine.state == QuarantineState.IMPOSED,
+)
 _NAMES = {
     SubjectKind.READER: "Reader",
     SubjectKind.STATION: "Station",
@@ -40,10 +45,8 @@ def refusal(session: Session, kind: SubjectKind, subject: object) -> Quarantined
     """The error for a subject that is in quarantine, or None."""
     if subject is None:
         return None
-    imposed = select(Quarantine.label).where(
-        Quarantine.kind == kind, Quarantine.subject == str(subject), Quarantine.state == QuarantineState.IMPOSED
-    )
-    label = session.scalar(imposed)
+    session.flush()
+    label = session.connection().execute(_LABEL, {"of": kind, "this": str(subject)}).scalar()
     if label is None:
         return None
     return Quarantined(
@@ -51,6 +54,13 @@ def refusal(session: Session, kind: SubjectKind, subject: object) -> Quarantined
         kind=kind,
         subject=str(subject),
         label=label,
+    )
+
+
+def imposed_on(kind: SubjectKind, subject: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a subject is in quarantine, as a condition of a query."""
+    return exists().where(
+        Quarantine.kind == kind, Quarantine.subject == subject, Quarantine.state == QuarantineState.IMPOSED
     )
 
 

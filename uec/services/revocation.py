@@ -6,8 +6,10 @@ signed. Answers about a certificate that were signed ahead are void from the sam
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -16,6 +18,16 @@ from issuance.pki.crl import RevocationReason, RevokedEntry, encode_entry
 from uec.domain.lifecycle import CERTIFICATE, CertificateEvent, CertificateState, advance
 from uec.services import numbering
 from uec.store.tables import Certificate, OcspAnswer, Revocation, StopListEntry
+
+
+class Changed(NamedTuple):
+    """A certificate that was just moved, as far as the lists are concerned."""
+
+    id: int
+    serial: str
+    profile: str
+    crl_part: int | None
+
 
 # Series that count the changes of the lists, all together and for each part. Their rows are locked until a change is
 # committed, so whoever publishes waits for it; clocks say nothing about the order of commits.
@@ -30,20 +42,21 @@ def changes_of(part: int | None) -> str:
 
 def hold(session: Session, card_id: int, *, now: datetime) -> int:
     """Put the issued certificates of a card on hold; returns how many. The caller commits."""
-    certificates = _of_card(session, card_id, CertificateState.ISSUED)
+    return len(held(session, card_id, now=now))
+
+
+def held(session: Session, card_id: int, *, now: datetime) -> list[Changed]:
+    """The same, telling which they were."""
+    certificates = _moved(session, card_id, CertificateState.ISSUED, CertificateEvent.HOLD)
     count_change(session, certificates, now=now)
-    for certificate in certificates:
-        certificate.state = advance(CERTIFICATE, certificate.state, CertificateEvent.HOLD)
     _enter(session, certificates, RevocationReason.CERTIFICATE_HOLD, now)
-    return len(certificates)
+    return certificates
 
 
 def resume(session: Session, card_id: int, *, now: datetime) -> int:
     """Lift the hold of a card's certificates; returns how many. The caller commits."""
-    certificates = _of_card(session, card_id, CertificateState.HELD)
+    certificates = _moved(session, card_id, CertificateState.HELD, CertificateEvent.RESUME)
     count_change(session, certificates, now=now)
-    for certificate in certificates:
-        certificate.state = advance(CERTIFICATE, certificate.state, CertificateEvent.RESUME)
     _lift(session, certificates, now)
     return len(certificates)
 
@@ -72,7 +85,7 @@ def change_stop_list(session: Session, card_number: str, action: str, *, reason:
     session.add(StopListEntry(card_number=card_number, action=action, reason=reason, at=now))
 
 
-def count_change(session: Session, certificates: Collection[Certificate], *, now: datetime) -> None:
+def count_change(session: Session, certificates: Collection[Certificate | Changed], *, now: datetime) -> None:
     """Count a change of the lists that these certificates are on, and make their answers void; the caller commits."""
     if not certificates:
         return
@@ -86,11 +99,33 @@ def count_change(session: Session, certificates: Collection[Certificate], *, now
 def expect_answers(session: Session, certificate_ids: Iterable[int], *, now: datetime, change: int = 0) -> None:
     """Make the answers about certificates void, or expect first ones; the caller commits. `change` is a new number."""
     rows = [{"certificate_id": one, "due_at": now, "changed": change} for one in certificate_ids]
-    upsert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    statement = upsert(OcspAnswer).values(rows)
+    if rows:
+        session.flush()  # the certificates themselves come first
+        session.connection().execute(_expected(session.get_bind().dialect.name), rows)
+
+
+@cache
+def _expected(dialect: str) -> Any:
+    """Void whatever answer there is, or expect a first one."""
+    upsert = (postgresql_insert if dialect == "postgresql" else sqlite_insert)(OcspAnswer.__table__)  # type: ignore[arg-type]
     empty = {"content": None, "signer_id": None, "this_update": None, "next_update": None}
-    fresh = {"due_at": statement.excluded.due_at, "changed": statement.excluded.changed, **empty}
-    session.execute(statement.on_conflict_do_update(index_elements=["certificate_id"], set_=fresh))
+    fresh = {"due_at": upsert.excluded.due_at, "changed": upsert.excluded.changed, **empty}
+    return upsert.on_conflict_do_update(index_elements=["certificate_id"], set_=fresh)
+
+
+def _moved(session: Session, card_id: int, before: CertificateState, event: CertificateEvent) -> list[Changed]:
+    """Advance all certificates of a card that are in a state, in one statement; which they were, by id."""
+    session.flush()
+    target = advance(CERTIFICATE, before, event)
+    rows = session.connection().execute(_advanced(), {"this": card_id, "before": before, "target": target})
+    return sorted(Changed(*row) for row in rows)
+
+
+@cache
+def _advanced() -> Any:
+    table = Certificate.__table__
+    of_card = update(table).where(table.c.card_id == bindparam("this"), table.c.state == bindparam("before"))  # type: ignore[arg-type]
+    return of_card.values(state=bindparam("target")).returning(*(table.c[name] for name in Changed._fields))
 
 
 def _of_card(session: Session, card_id: int, *states: CertificateState) -> list[Certificate]:
@@ -98,7 +133,9 @@ def _of_card(session: Session, card_id: int, *states: CertificateState) -> list[
     return list(session.scalars(wanted.order_by(Certificate.id).with_for_update()))
 
 
-def _enter(session: Session, certificates: Collection[Certificate], reason: RevocationReason, now: datetime) -> None:
+def _enter(
+    session: Session, certificates: Collection[Certificate | Changed], reason: RevocationReason, now: datetime
+) -> None:
     session.flush()
     if certificates:
         entries = {one.id: RevokedEntry(int(one.serial, 16), now, reason) for one in certificates}
@@ -106,10 +143,15 @@ def _enter(session: Session, certificates: Collection[Certificate], reason: Revo
             {"certificate_id": one, "reason": reason.value, "revoked_at": now, "entry_der": encode_entry(entry)}
             for one, entry in entries.items()
         ]
-        session.execute(insert(Revocation), rows)
+        session.connection().execute(_entered(), rows)
 
 
-def _lift(session: Session, certificates: Collection[Certificate], now: datetime) -> None:
+@cache
+def _entered() -> Any:
+    return insert(Revocation.__table__)  # type: ignore[arg-type]
+
+
+def _lift(session: Session, certificates: Collection[Certificate | Changed], now: datetime) -> None:
     session.flush()
     if certificates:
         standing = Revocation.certificate_id.in_([one.id for one in certificates]) & Revocation.lifted_at.is_(None)

@@ -26,9 +26,14 @@ def present(session: Session, table: type[Entity], key: Any) -> Entity:
 
 def _found(row: Entity | None, table: type[Entity], key: Any) -> Entity:
     if row is None:
-        kind = table.__name__
-        called = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()
-        raise NotFound(
-            f"There is no {called} {key}: look it up in its list and use the id shown there.", kind=kind, id=key
-        )
+        raise missing(table, key)
     return row
+
+
+def missing(table: type[Any], key: Any) -> NotFound:
+    """The error for a row that is not there."""
+    kind = table.__name__
+    called = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()
+    return NotFound(
+        f"There is no {called} {key}: look it up in its list and use the id shown there.", kind=kind, id=key
+    )

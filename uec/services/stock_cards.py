@@ -7,9 +7,10 @@ the station's open shift is refused before anything is written to it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, case, or_, select
 from sqlalchemy.orm import Session
 
 from issuance.production.bundle import RecordKind
@@ -27,6 +28,7 @@ from uec.domain.stock import (
     SubjectKind,
 )
 from uec.services import quality_refusals, stock_ledger
+from uec.services.moves import CardNow
 from uec.services.rows import locked, present
 from uec.services.stock_ledger import Held, note, whereabouts
 from uec.services.stock_shifts import hand, open_shift_at
@@ -39,7 +41,6 @@ from uec.store.tables import (
     StockAccount,
     StockBox,
     StockDelivery,
-    StockHolding,
     StockMovement,
     StockShift,
     StockStore,
@@ -70,7 +71,7 @@ class DestroyByAct(StockRefused):
 
 def follow(
     session: Session,
-    card: Card,
+    card: CardNow,
     kind: RecordKind,
     facts: Mapping[str, Any],
     *,
@@ -96,7 +97,7 @@ def spoiled(session: Session, card: Card, *, reason: str, actor: Actor, now: dat
         _spoil(session, card, card.chip_id, reason, actor, now)
 
 
-def _spoil(session: Session, card: Card, chip_id: str, reason: str, actor: Actor, now: datetime) -> None:
+def _spoil(session: Session, card: Card | CardNow, chip_id: str, reason: str, actor: Actor, now: datetime) -> None:
     found = whereabouts(session, chip_id)
     if found is None or found[1].kind not in _WRITTEN:
         return
@@ -189,10 +190,7 @@ class Boxed:
 def boxed(session: Session, chip_id: str) -> Boxed | None:
     """What is known of the chip by its box; None for a chip that is in no box of ours."""
     chip = SerialRange.of_chip(chip_id)
-    holding = select(StockHolding.box_id, StockHolding.last).where(
-        StockHolding.lot == chip.lot, StockHolding.first <= chip.first
-    )
-    near = session.execute(holding.order_by(StockHolding.first.desc()).limit(1)).first()
+    near = stock_ledger.nearest(session, chip)
     if near is None or near.last < chip.first or near.box_id is None:
         return None
     note = select(StockDelivery.profile, StockDelivery.transport_version)
@@ -200,7 +198,9 @@ def boxed(session: Session, chip_id: str) -> Boxed | None:
     return Boxed(*session.execute(of_box).one())
 
 
-def _claim(session: Session, card: Card, chip_id: str, operation_id: int | None, actor: Actor, now: datetime) -> None:
+def _claim(
+    session: Session, card: CardNow, chip_id: str, operation_id: int | None, actor: Actor, now: datetime
+) -> None:
     chip = SerialRange.of_chip(chip_id)
     quality_refusals.refuse(session, SubjectKind.LOT, chip.lot)
     store, station_id = _store_of(session, card, operation_id)
@@ -228,7 +228,7 @@ def _claim(session: Session, card: Card, chip_id: str, operation_id: int | None,
     )
 
 
-def _make(session: Session, card: Card, operation_id: int | None, actor: Actor, now: datetime) -> None:
+def _make(session: Session, card: CardNow, operation_id: int | None, actor: Actor, now: datetime) -> None:
     found = whereabouts(session, str(card.chip_id))
     if found is None or found[1].kind not in {Place.WORK, Place.UNFINISHED}:
         return
@@ -243,20 +243,25 @@ def _make(session: Session, card: Card, operation_id: int | None, actor: Actor, 
     stock_ledger.move(session, Motion.MAKE, [part], taker_id=taker, actor=actor, now=now, card_id=card.id)
 
 
-def _store_of(session: Session, card: Card, operation_id: int | None) -> tuple[StockStore | None, int | None]:
+def _store_of(session: Session, card: CardNow, operation_id: int | None) -> tuple[StockStore | None, int | None]:
     """The store whose blanks a station uses, with the station; without a station, that of the card's destination."""
-    place = session.get(OperationPlace, operation_id) if operation_id is not None else None
-    if place is None:
-        point_id = present(session, Batch, card.batch_id).point_id
-        return session.scalar(select(StockStore).where(StockStore.point_id == point_id)), None
-    of_line = session.scalar(select(StockStore).where(StockStore.station_id == place.station_id))
-    if of_line is not None:
-        return of_line, place.station_id
-    point = select(Station.point_id).where(Station.id == place.station_id).scalar_subquery()
-    return session.scalar(select(StockStore).where(StockStore.point_id == point)), place.station_id
+    found = session.execute(_store(), {"operation": operation_id, "batch": card.batch_id}).first()
+    return (None, None) if found is None else (found[0], found[1])
 
 
-def _shift_of(session: Session, card: Card) -> int | None:
+@cache
+def _store() -> Any:
+    """One statement for an office without stock, too: the station's own store before that of its point."""
+    station = select(OperationPlace.station_id).where(OperationPlace.operation_id == bindparam("operation"))
+    at = station.scalar_subquery()
+    of_station = select(Station.point_id).where(Station.id == at).scalar_subquery()
+    of_batch = select(Batch.point_id).where(Batch.id == bindparam("batch")).scalar_subquery()
+    point = case((at.is_not(None), of_station), else_=of_batch)
+    found = select(StockStore, at).where(or_(StockStore.station_id == at, StockStore.point_id == point))
+    return found.order_by(case((StockStore.station_id == at, 0), else_=1)).limit(1)
+
+
+def _shift_of(session: Session, card: Card | CardNow) -> int | None:
     """The shift whose blank became the card."""
     claimed = (
         select(StockShift.id)

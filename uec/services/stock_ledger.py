@@ -7,9 +7,10 @@ refuses by itself. Everything is ranges: a pallet moves with one entry a box.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import Row, Select, bindparam, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
@@ -100,11 +101,22 @@ def held_in(session: Session, account_ids: Iterable[int], *, box_id: int | None 
 def whereabouts(session: Session, chip_id: str) -> tuple[Held, StockAccount] | None:
     """The chip as a range of one with its account; None for a chip that never was in the stock."""
     chip = SerialRange.of_chip(chip_id)
-    near = _holdings().where(StockHolding.lot == chip.lot, StockHolding.first <= chip.first)
-    row = session.execute(near.order_by(StockHolding.first.desc()).limit(1)).first()
+    row = nearest(session, chip)
     if row is None or row.last < chip.first:
         return None
     return Held(chip, row.box_id, row.account_id), present(session, StockAccount, row.account_id)
+
+
+def nearest(session: Session, chip: SerialRange) -> Row[Any] | None:
+    """The holding (`last`, `box_id`, `account_id`) that begins at the chip or nearest before it; None without one."""
+    session.flush()
+    return session.connection().execute(_nearest(), {"lot": chip.lot, "serial": chip.first}).first()
+
+
+@cache
+def _nearest() -> Any:
+    before = _holdings().where(StockHolding.lot == bindparam("lot"), StockHolding.first <= bindparam("serial"))
+    return before.order_by(StockHolding.first.desc()).limit(1)
 
 
 def pick(session: Session, account_id: int, wanted: Sequence[Wanted]) -> list[Held]:
