@@ -10,6 +10,7 @@ from uec.web.texts import _
 
 FOREIGN = "foreign-card"
 
+
 @dataclass(frozen=True)
 class Mark:
     """One step as shown."""
