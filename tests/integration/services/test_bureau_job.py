@@ -11,8 +11,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from issuance.bureau.standin.faults import Fault
 from tests.support.bureau_office import BureauOffice, open_bureau_office
 from tests.support.desk import SETTINGS
+from tests.support.stock import LOT
 from uec.domain.bureau import Certificates, OrderState
 from uec.jobs import JOBS, Tools, do
+from uec.store.tables import BureauOrder
+
+UNKNOWN = "479005007499"
 
 pytestmark = pytest.mark.slow
 
@@ -49,3 +53,23 @@ def test_orders_and_answers_by_themselves(bureau: BureauOffice) -> None:
     assert do("bureaux", worker) == "nothing new"
     assert bureau.row(order_id).state is OrderState.COMPLETE
     assert "bureaux" in JOBS
+
+
+def test_what_stands_against_one_order_keeps_no_other_back(bureau: BureauOffice) -> None:
+    """The chips of the first order are of a lot of which nothing is known; the second goes out, and replies come in."""
+    worker, office = tools(bureau), bureau.office
+    first = bureau.draw(bureau.batch(1))
+    second = bureau.draw(bureau.batch(2))
+    for order_id in (first, second):
+        bureau.approve(order_id)
+    with office.sessions() as session:
+        row = session.get_one(BureauOrder, first)
+        row.chips = [[chip.replace(LOT, UNKNOWN) for chip in pair] for pair in row.chips]
+        session.commit()
+    said = do("bureaux", worker)
+    assert said.startswith(f"BO-000001: How chips of lot {UNKNOWN} diversify is not known"), said
+    assert said.endswith("; made 1 files, took 0, refused 0")
+    assert (bureau.row(first).state, bureau.row(second).state) == (OrderState.APPROVED, OrderState.SENT)
+    bureau.standin()
+    assert do("bureaux", worker).endswith("; made 0 files, took 2, refused 0")
+    assert bureau.row(second).state is OrderState.COMPLETE
