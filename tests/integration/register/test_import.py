@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.full_disk import fill_the_disk
@@ -20,6 +20,7 @@ from uec.domain.errors import DiskFull, InvalidFile, StoreUnavailable
 from uec.domain.register_row import COLUMNS
 from uec.domain.register_run import ImportState
 from uec.services.register import ImportReport, import_municipalities, import_register
+from uec.store import staging
 from uec.store.engine import make_engine, session_factory
 from uec.store.staging import alone
 from uec.store.tables import AuditEntry, Municipality, RegisterImport, Resident
@@ -316,6 +317,7 @@ from pathlib import Path
 from datetime import UTC, datetime
 from uec.domain.actors import system_actor
 from uec.services.register import import_register
+from uec.store import staging
 from uec.store.engine import make_engine, session_factory
 
 url, folder, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
@@ -451,3 +453,16 @@ def test_bad_municipalities_are_refused(sessions: sessionmaker[Session], tmp_pat
 
 def test_the_register_is_of_its_day() -> None:
     assert AS_OF.isoformat() == "2026-01-01"
+
+
+def test_the_server_knows_how_large_the_register_is_at_once(
+    run: Import, sessions: sessionmaker[Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "SLICE", 100)
+    assert run(write(tmp_path / "register.csv", CLEAN)).imported == len(CLEAN)
+    with sessions() as session:
+        size = select(func.count()).select_from(Resident)
+        if session.get_bind().dialect.name == "postgresql":
+            # What the server has counted by itself; -1 before it looked.
+            size = select(text("reltuples")).select_from(text("pg_class")).where(text("relname = 'resident'"))
+        assert session.scalar(size) == len(CLEAN)
