@@ -37,6 +37,7 @@ _OWN_PORTS = range(15963, 16063, 2)
 _DEVICE = re.compile(r"^(\s*DEVICENAME\s+/dev/null:)(0x[0-9A-Fa-f]+|\d+)", re.MULTILINE)
 _CHANNEL = re.compile(r"^(\s*CHANNELID\s+)\S+", re.MULTILINE)
 _PORT_TAKEN = "Address already in use"
+_NOT_ROOT = ", as it must be started by root (`sudo pcscd`, then try again)"
 
 
 class ServiceUnavailable(CardError):
@@ -134,7 +135,7 @@ class Pcscd:
         code, said = self._process.returncode, self._said()
         self.stop()
         if code not in _ENDED_BY_SOMEBODY and _service_process() is None:
-            raise ServiceUnavailable(f"pcscd ended with code {code}: {said}")
+            raise ServiceUnavailable(f"pcscd ended with code {code}{_NOT_ROOT if os.geteuid() else ''}: {said}")
 
     def _why_not(self) -> str:
         said = self._said()

@@ -166,9 +166,10 @@ def _quick_folder() -> Path | None:
     memory = Path("/dev/shm")
     if not memory.is_dir() or not os.access(memory, os.W_OK):
         return None
-    for left in memory.glob(f"{PREFIX}*"):  # by a run that was killed
-        if left.stat().st_mtime < time.time() - LEFT_BEHIND_S and not (left / "data" / "postmaster.pid").exists():
-            shutil.rmtree(left, ignore_errors=True)
+    for left in memory.glob(f"{PREFIX}*"):  # by a run that was killed; another user's is none of ours
+        with contextlib.suppress(OSError):
+            if left.stat().st_mtime < time.time() - LEFT_BEHIND_S and not (left / "data" / "postmaster.pid").exists():
+                shutil.rmtree(left, ignore_errors=True)
     return memory if shutil.disk_usage(memory).free > QUICK_ROOM_BYTES else None
 
 
