@@ -154,7 +154,7 @@ def test_a_release_that_fails_hands_nothing_over(nodes: Nodes, monkeypatch: pyte
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_nodes_killed_in_the_middle_prepare_every_card_once(nodes: Nodes) -> None:
     with VaultService(nodes.office.desk.bench.vault, nodes.socket):
         nodes.release()
@@ -180,7 +180,7 @@ def test_nodes_killed_in_the_middle_prepare_every_card_once(nodes: Nodes) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_database_crashes_under_the_nodes_and_the_work_goes_on(tmp_path: Path) -> None:
     with frail_server() as server, nodes_on(server.dsn(server.migrated()), tmp_path) as nodes:
         with VaultService(nodes.office.desk.bench.vault, nodes.socket):

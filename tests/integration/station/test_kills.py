@@ -20,7 +20,7 @@ from uec.services.views import OperationView
 from uec.store.tables import Application, Card, CardOperation, Certificate
 
 FINAL = (OperationState.DONE, OperationState.FAILED, OperationState.CANCELLED)
-ROUNDS_S = 90.0
+ROUNDS_S = 400.0
 TOLD = {"card-lost", "seal-broken", "uec.hub_restarted"}
 
 
@@ -122,7 +122,7 @@ def seen(network: Network, operation_id: int) -> OperationView:
         return operations.operation(session, operation_id)
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("people", "strikes", "seed"),
     [
