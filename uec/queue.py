@@ -9,10 +9,9 @@ handed over anew by the scheduler's rhythm (`uec.jobs`).
 
 import asyncio
 import contextlib
-import gc
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Event
@@ -31,6 +30,7 @@ from sqlalchemy.orm import Session
 from issuance.errors import VaultUnavailable
 from uec.domain.errors import StoreUnavailable, UecError
 from uec.jobs import Tools, do, recipe_of
+from uec.processes import seldom_collected
 from uec.services import preparation, schedule
 from uec.services.preparation import Part, UnfitCards
 from uec.store import queue
@@ -43,7 +43,6 @@ LOOK_EVERY_S = 5.0
 RECONNECT_S = 1.0
 STOP_LOOK_S = 0.1
 ATTEMPTS = 8
-OBJECTS_BETWEEN_COLLECTIONS = 50_000
 RECENT_S = 1.0
 AWAY = (StoreUnavailable, VaultUnavailable)
 # What the queue says of a job need not be on the disk at once: a crash that forgets it has the job done twice, which
@@ -188,7 +187,7 @@ def prepare_part(tools: Tools, part: Part, recipes: RecentRecipes) -> str:
 def run_node(tools: Tools, *, stop: Event) -> None:
     """Work until `stop` is set, through every outage of the database; a job that was begun is finished first."""
     outage = Outage(_log)
-    with _seldom_collected():
+    with seldom_collected():
         while not stop.is_set():
             try:
                 with tools.sessions() as session:  # says at once what a pool would wait for
@@ -199,23 +198,6 @@ def run_node(tools: Tools, *, stop: Event) -> None:
                 outage.begun(error)
             # Also after an end nobody asked for: the engine stops by itself when it cannot listen any more.
             stop.wait(RECONNECT_S)
-
-
-@contextlib.contextmanager
-def _seldom_collected() -> Iterator[None]:
-    """Let Python look for circles of garbage seldom, and never among what is loaded already.
-
-    A part makes thousands of rows that live for a moment and are in no circle; looking through them and through all the
-    code, every 700 objects, is a third of what a node does.
-    """
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 async def _work(tools: Tools, stop: Event) -> None:

@@ -9,7 +9,7 @@ import click
 
 from uec.cli.options import now, passphrase_files_option, read_passphrases, settings
 from uec.domain.settings_rules import split_address
-from uec.processes import log_to_stderr, stop_event
+from uec.processes import log_to_stderr, seldom_collected, stop_event
 from uec.settings import ENVIRONMENT, Settings
 
 WORKER_STOP_TIMEOUT_S = 4  # less than whoever started `uec serve` allows it
@@ -23,7 +23,8 @@ def _run(process: Callable[[Settings, Event], None], name: str) -> None:
     spare_the_log()
     stop = stop_event()
     click.echo(f"{name} runs; stop it with Ctrl-C", err=True)
-    process(chosen, stop)
+    with seldom_collected():
+        process(chosen, stop)
 
 
 def _ready(chosen: Settings) -> Settings:

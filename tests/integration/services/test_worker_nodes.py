@@ -31,7 +31,8 @@ from uec import queue as node
 from uec.domain.errors import StoreUnavailable
 from uec.domain.lifecycle import CardState
 from uec.jobs import Tools
-from uec.queue import OBJECTS_BETWEEN_COLLECTIONS, Hands, RecentRecipes, _pool, _seldom_collected
+from uec.processes import OBJECTS_BETWEEN_COLLECTIONS, seldom_collected
+from uec.queue import Hands, RecentRecipes, _pool
 from uec.services import authority, batches, card_jobs, preparation, schedule
 from uec.store import queue
 from uec.store.engine import make_engine, session_factory
@@ -290,7 +291,7 @@ def test_a_node_looks_for_garbage_seldom_and_still_finds_it() -> None:
             self.itself = self
 
     before, frozen = gc.get_threshold(), gc.get_freeze_count()
-    with _seldom_collected():
+    with seldom_collected():
         assert gc.get_threshold() == (OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
         assert gc.get_freeze_count() > frozen
         gone = weakref.ref(Circle())
