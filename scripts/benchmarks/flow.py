@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,18 +29,19 @@ from card_io.diversification import kdf3
 from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.chip import cplc_for, diversification_data
-from card_io.virtual.connection import InProcessConnection
 from card_io.virtual.keysets import KeySet
 from issuance.keys.file_vault import FileVault
 from issuance.production.drivers import run_local
 from issuance.production.relay import OpenedSlot
 from issuance.production.sealing import SealingKey, seal_pins
 from scripts.benchmarks.figure import Figure
+from scripts.benchmarks.recording import Recorded, RecordingConnection
 from uec.demo import people
 from uec.domain.actors import CITIZEN, Actor, system_actor
 from uec.domain.lifecycle import ApplicationState, CardState, CheckRegister, Route
 from uec.gateways.questions import CheckAnswer, told
 from uec.gateways.truth import Truth
+from uec.processes import seldom_collected
 from uec.services import (
     authority,
     batches,
@@ -80,28 +81,6 @@ SIGNATURES_A_CARD = 5  # four certificates and the security object
 SHIPPED_PROFILES = Path(__file__).parents[2] / "config" / "profiles"
 
 
-@dataclass
-class Recorded:
-    """What went to one card: `None` stands for a reset."""
-
-    seed: bytes
-    commands: list[bytes | None] = field(default_factory=list)
-
-
-class RecordingConnection(InProcessConnection):
-    """A card in this process whose commands are written down."""
-
-    def __init__(self, card: VirtualCard, recorded: Recorded) -> None:
-        super().__init__(card)
-        self._recorded = recorded
-        recorded.commands.append(None)
-
-    def transmit(self, command: bytes) -> bytes:
-        """Pass on and write down."""
-        self._recorded.commands.append(command)
-        return super().transmit(command)
-
-
 @dataclass(frozen=True)
 class InProcessRegisters:
     """The registers without the network between."""
@@ -133,6 +112,7 @@ class Line:
         self.sessions: sessionmaker[Session] = session_factory(self.engine)
         self.registers = InProcessRegisters(_fill(folder, self.sessions, residents))
         self.desk = self._desk()
+        self._signed_in: dict[str, int] = {}
         self.spent: dict[str, float] = defaultdict(float)
         self.recorded: dict[int, Recorded] = {}
         self.chips: dict[int, VirtualCard] = {}
@@ -153,9 +133,11 @@ class Line:
         return Desk(bench, anchors_of(bench), SealingKey())
 
     def actor(self, login: str) -> Actor:
-        """A member of staff."""
+        """A member of staff, who is signed in already: looked up anew for each request, as by the web."""
         with self.sessions() as session:
-            found = staff.actor_of(session, staff.find(session, login).id)
+            staff_id = self._signed_in.get(login) or staff.find(session, login).id
+            self._signed_in[login] = staff_id
+            found = staff.actor_of(session, staff_id)
             session.rollback()
         if found is None:
             raise LookupError(login)
@@ -327,7 +309,7 @@ class Line:
 def figures(*, quick: bool) -> Iterator[Figure | str]:
     """Cards a minute against the bare bytes and signatures, and the share of each stage."""
     cards, runs = (QUICK_CARDS, QUICK_RUNS) if quick else (CARDS, RUNS)
-    with tempfile.TemporaryDirectory() as folder:
+    with seldom_collected(), tempfile.TemporaryDirectory() as folder:  # as in the processes that do this work
         line = Line(Path(folder), residents=cards * (runs + 1) * 3)
         try:
             yield from _measured(line, cards, runs)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-import shutil
 import statistics
 import tempfile
 import time
@@ -36,11 +35,11 @@ from issuance.keys.port import KeyAlgorithm
 from issuance.keys.service import VaultService
 from issuance.production.groups_writer import read_groupings
 from scripts.benchmarks.figure import Figure
+from scripts.benchmarks.server import durable_server
 from tests.support.desk import SETTINGS
 from tests.support.keys import PASSPHRASES, make_vault
 from tests.support.office import open_office, seeded_random
-from tests.support.outage import FrailServer
-from tests.support.postgres import PREFIX, server_programs
+from tests.support.postgres import Server
 from uec.domain.actors import system_actor
 from uec.domain.numbers import make_card_number
 from uec.queue import run_node
@@ -218,14 +217,7 @@ def _vault(folder: Path, socket: Path, ready: object, stop: object) -> None:
 
 @contextmanager
 def _office() -> Iterator[Office]:
-    programs = server_programs()
-    if programs is None:
-        raise SystemExit("preparation: there is no PostgreSQL on this machine")
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    server = FrailServer(programs, folder)
-    server.crash()
-    server.come_back(durable=True)
-    with tempfile.TemporaryDirectory(prefix="uec-") as short:
+    with durable_server(Server) as server, tempfile.TemporaryDirectory(prefix="uec-") as short:
         ready, stop = _spawn.Barrier(2), _spawn.Event()
         socket, vault_folder = Path(short) / "v.sock", Path(short) / "vault"
         settings = replace(SETTINGS, database_url=server.dsn(server.migrated()), vault_socket=socket)
@@ -240,8 +232,6 @@ def _office() -> Iterator[Office]:
             engine.dispose()
             stop.set()
             vault.join(20)
-            server.stop()
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _furnish(settings: Settings, vault_folder: Path) -> None:

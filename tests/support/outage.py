@@ -20,9 +20,9 @@ class FrailServer(Server):
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(20)
 
-    def come_back(self, *, durable: bool = False) -> None:
-        """Start it again and wait until it answers; `durable` as an office runs it, for measurements."""
-        command = [str(part).replace("=off", "=on") if durable else part for part in self._process.args]  # type: ignore[union-attr]
+    def come_back(self) -> None:
+        """Start it again and wait until it answers."""
+        command = list(self._process.args)  # type: ignore[arg-type]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, cwd=self.folder)
         self._wait()
 
