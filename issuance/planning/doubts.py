@@ -60,8 +60,8 @@ def _lines(facts: Facts, days: Sequence[date], calendar: WorkingCalendar) -> Ite
     for line, hours in facts.lines:
         if line.kind == OWN and not hours.capacity(days, calendar).any():
             yield (
-                f"Линия «{line.name_ru}» за весь план не сделает ни одной карты: проверьте машины, смены и простои.",
-                f"Line {line.name_en} makes no card in the whole plan: look at its machines, shifts and maintenance.",
+                f"{line.name_ru}: за весь план ни одной карты; проверьте машины, смены и простои.",
+                f"{line.name_en} makes no card in the whole plan: look at its machines, shifts and maintenance.",
             )
 
 

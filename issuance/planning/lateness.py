@@ -176,7 +176,7 @@ def _story(plan: Plan, point: int, number: int, facts: tuple[int, ...]) -> tuple
         ru.append(f"Изготовление {day[made]} ({lines[line].name_ru}).")
         en.append(f"It is made on {day[made]} ({lines[line].name_en}).")
     if left < len(plan.region.days):
-        ru.append(f"Курьер в «{place.name_ru}» {day[left]}, прибытие {day[arrives] or 'после конца плана'}.")
+        ru.append(f"Курьер в {place.name_ru} {day[left]}, прибытие {day[arrives] or 'после конца плана'}.")
         en.append(
             f"The courier leaves for {place.name_en} on {day[left]}, arriving {day[arrives] or 'after the plan'}."
         )

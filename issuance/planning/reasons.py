@@ -43,28 +43,28 @@ WORDS: dict[Reason, tuple[tuple[str, str], tuple[str, str]]] = {
         ("No line, courier or window works on any day of the plan", "look at the production calendar"),
     ),
     Reason.NO_ROUTE: (
-        ("У мобильного офиса «{place}» в плане нет ни одной стоянки", "назначьте дни его маршрута"),
+        ("У мобильного офиса {place} в плане нет ни одной стоянки", "назначьте дни его маршрута"),
         ("The mobile office {place} has no stop in the plan", "give it the days of a route"),
     ),
     Reason.NO_COURIER: (
-        ("К пункту «{place}» не ездит ни один курьер", "назначьте рейс хотя бы раз в неделю"),
+        ("К пункту {place} не ездит ни один курьер", "назначьте рейс хотя бы раз в неделю"),
         ("No courier goes to {place}", "give it a trip, at least once a week"),
     ),
     Reason.NO_ROOM: (
-        ("В сейф пункта «{place}» не помещается ни одной карты", "нужно место (карт: {count})"),
+        ("В сейф пункта {place} не помещается ни одной карты", "нужно место (карт: {count})"),
         ("The safe of {place} has no room for a card", "it takes room for {count}"),
     ),
     Reason.NO_WINDOWS: (
-        ("Пункт «{place}» за весь план не выдаёт ни одной карты", "нужны окна и часы выдачи (карт: {count})"),
+        ("Пункт {place} за весь план не выдаёт ни одной карты", "нужны окна и часы выдачи (карт: {count})"),
         ("{place} hands no card over in the whole plan", "it takes windows and hours for {count}"),
     ),
     Reason.CLOCK_TOO_SHORT: (
-        ("Срок истекает раньше первого возможного рейса в «{place}»", "нужен внеочередной рейс (карт: {count})"),
+        ("Срок истекает раньше первого возможного рейса в {place}", "нужен внеочередной рейс (карт: {count})"),
         ("The clock ends before the first trip that could arrive at {place}", "it takes a special trip for {count}"),
     ),
     Reason.BEYOND_HORIZON: (
         (
-            "Первый возможный рейс в «{place}» уже после конца плана",
+            "Первый возможный рейс в {place} уже после конца плана",
             "нужен рейс раньше, иначе дату даст следующий план",
         ),
         ("The first possible trip to {place} comes after the plan ends", "it takes an earlier one, or the next plan"),
@@ -82,7 +82,7 @@ WORDS: dict[Reason, tuple[tuple[str, str], tuple[str, str]]] = {
         ("The lines are short", "they would have to make {count} more cards before {until}"),
     ),
     Reason.POINT_FULL: (
-        ("Пункт «{place}» не успевает", "{narrow} (карт: {count})"),
+        ("Пункт {place} не успевает", "{narrow} (карт: {count})"),
         ("{place} cannot take more", "{narrow} for {count} more"),
     ),
 }

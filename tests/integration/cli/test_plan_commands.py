@@ -109,3 +109,31 @@ def test_scenarios_stand_side_by_side(office: list[str], capsys: pytest.CaptureF
     assert run(["plan", "compare", *office]) == 0
     rows = capsys.readouterr().out.splitlines()
     assert [row.split("\t")[0] for row in rows] == ["scenario", "as it is", "twice"]
+
+
+def test_facts_that_make_everybody_late_are_told_in_words_and_everybody_is_listed(
+    office: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A point without courier, another without hours, and chips that nobody knows the day of."""
+    (tmp_path / "short.toml").write_text(
+        "[chips]\nin_hand = 0\ndeliveries = [{ count = 900 }]\n[points.P1]\nweekdays = []\n"
+        "[points.P2]\nminutes = [0, 0, 0, 0, 0, 0, 0]\n"
+    )
+    assert run(["plan", "facts", "set", "short.toml", "--reason", "all at once", *office]) == 0
+    assert "`uec plan make` plans by them" in capsys.readouterr().out
+    assert run(["plan", "make", "--anew", *office]) == 0
+    shown = capsys.readouterr().out
+    assert "late or without a day  60" in shown
+    assert "Look at the facts: 900 chips uec are ordered without a day" in shown
+    assert "No courier goes to Centre 1: give it a trip" in shown
+    assert "Centre 2 hands no card over in the whole plan: it takes windows and hours for" in shown
+    assert run(["plan", "late", "--limit", "7", *office]) == 0
+    shown = capsys.readouterr().out
+    assert "7 of 60 who are late or without a day." in shown and shown.count("2026-") >= 7
+    assert run(["plan", "late", "--reason", "no_windows", "--point", "P1", *office]) == 0
+    assert "0 of 0" in capsys.readouterr().out
+    assert run(["plan", "late", "--reason", "weather", *office]) == 2
+    capsys.readouterr()
+    (tmp_path / "unknown.toml").write_text("[points.P99]\nstorage = 5\n")
+    assert run(["plan", "facts", "set", "unknown.toml", "--reason", "x", *office]) != 0
+    assert "no point 'P99'" in capsys.readouterr().err

@@ -55,7 +55,7 @@ CASES = (
         {"lines": [LINE | {"machines": 0}]},
         {Reason.NO_LINES},
         "The lines are short",
-        doubt="Line Line 1 makes no card",
+        doubt="Line 1 makes no card",
         relief="No line can make a card: it takes a line of",
     ),
     Case(

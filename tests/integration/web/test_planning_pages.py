@@ -93,7 +93,7 @@ def test_points_stand_in_the_order_asked_for(  # type: ignore[no-untyped-def]
     )
     assert [head for head in heads if head[0] != "none"] == [(order, sorted_by, OTHER[order])]
     names = re.findall(r'role="rowheader"[^>]*>([^<]+)<', answer.text)
-    queues = [int(one) for one in re.findall(r'<meter[^>]*value="(\d+)"', answer.text)]
+    queues = [int(one) for one in re.findall(r'<meter class="uec-meter"[^>]*value="(\d+)"', answer.text)]
     assert len(names) == len(queues) == len(planned.staff.points)
     if sorted_by == "waiting":
         assert queues == sorted(queues, reverse=order == "descending")

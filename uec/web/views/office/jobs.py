@@ -66,6 +66,7 @@ def job(job: str) -> ResponseReturnValue:
         runs=runs[:PAGE_ROWS],
         older=runs[PAGE_ROWS - 1].due_at.isoformat() if len(runs) > PAGE_ROWS else None,
         form=form,
+        live=request.args.get("before") is None and any(run.took is None for run in runs[:1]),
         words=job_words,
     )
     return page, 400 if form.errors else 200

@@ -61,7 +61,7 @@ def planning_try() -> ResponseReturnValue:
         actor=current_actor(),
         now=now(),
     )
-    flash(_("The scenario is being lived through. Reload this page in a minute."), "success")
+    flash(_("The scenario is being lived through. Its figures appear here by themselves."), "success")
     return redirect(url_for(".planning_scenarios"))
 
 
