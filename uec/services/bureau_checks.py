@@ -9,7 +9,7 @@ there is its number, its chip and the digests of its keys.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -20,19 +20,19 @@ from issuance.bureau.records import RecordReader, Tag
 from issuance.bureau.reply import Finished, Made, NotMade, Shipped, Spoiled, proof_challenge
 from issuance.errors import UnfitKey
 from issuance.keys.port import KeyAlgorithm
-from issuance.pki.hygiene import WeakKeyList, check_public_key, public_key_digest
+from issuance.pki.hygiene import WeakKeyList, check_public_key
 from issuance.pki.possession import Proof, check_proof
 from issuance.production.profile import CardProfile
 from uec.domain.bureau import BureauRefused, OrderedState
 from uec.domain.lifecycle import CardState
-from uec.services.bureau_orders import parts
 from uec.services.bureau_rejecting import BARRED, NOT_WANTED, REASON_LIMIT, barred_among
-from uec.store.tables import BureauCard, BureauChip, BureauKey, BureauOrder, Card, Certificate
+from uec.services.bureau_shared_keys import SharedKeys
+from uec.store.tables import BureauCard, BureauChip, BureauOrder, Card
 
 SAID_LIMIT = 40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OrderedCard:
     """A card of the order as the office knows it."""
 
@@ -188,16 +188,19 @@ def _cut(text: str) -> str:
 def unfit_cards(
     session: Session,
     row: BureauOrder,
-    reported: Iterable[Made],
+    reported: Callable[[], Iterator[Made]],
     ordered: Mapping[str, OrderedCard],
     chips: Mapping[str, bytes],
     measure: Measure,
 ) -> dict[str, str]:
-    """Why each unfit card is unfit, by number: a word, a colon, a sentence. The others' keys are new."""
+    """Why each unfit card is unfit, by number: a word, a colon, a sentence. The others' keys are new.
+
+    `reported` goes through the cards of the file, each time anew.
+    """
     found: dict[str, str] = {}
-    holders: dict[str, list[str]] = {}
+    shared = SharedKeys(session)
     barred = barred_among(session, (card.card_id for card in ordered.values()))
-    for made in reported:
+    for made in reported():
         number = made.number
         if ordered[number].card_state is not CardState.WRITING:
             found[number] = f"{NOT_WANTED}: the card is {ordered[number].card_state} by now"
@@ -210,9 +213,8 @@ def unfit_cards(
         elif reason := _unfit_keys(made, row.digest or b"", measure):
             found[number] = reason
         else:
-            for _, digest in key_digests(made):
-                holders.setdefault(digest, []).append(number)
-    for number in _seen_before(session, holders):
+            shared.add(made)
+    for number in shared.numbers(reported(), without=found):
         found[number] = "duplicate-key: a public key of this card is in another card"
     return {number: reason[:REASON_LIMIT] for number, reason in found.items()}
 
@@ -230,17 +232,3 @@ def _unfit_keys(made: Made, order_digest: bytes, measure: Measure) -> str:
         except UnfitKey as error:
             return f"{error.finding}: {error}"
     return ""
-
-
-def key_digests(made: Made) -> list[tuple[str, str]]:
-    """Slot and digest of each public key of a card."""
-    return [(slot, public_key_digest(key.public_key)) for slot, key in made.keys.items()]
-
-
-def _seen_before(session: Session, holders: Mapping[str, Sequence[str]]) -> set[str]:
-    """Cards with a public key that stands twice in the file, or in any other card; by the digest of the key."""
-    seen = {digest for digest, numbers in holders.items() if len(numbers) > 1}
-    for chosen in parts(list(holders)):
-        for known in (BureauKey.digest, Certificate.public_key_digest):
-            seen.update(session.scalars(select(known).where(known.in_(chosen))))
-    return {number for digest in seen for number in holders[digest]}

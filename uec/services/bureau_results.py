@@ -36,7 +36,6 @@ from uec.services.bureau_checks import (
     OrderedCard,
     Report,
     free_chips,
-    key_digests,
     made_cards,
     ordered_cards,
     read,
@@ -45,6 +44,7 @@ from uec.services.bureau_checks import (
 )
 from uec.services.bureau_orders import parts, tell
 from uec.services.bureau_rejecting import reject
+from uec.services.bureau_shared_keys import key_digests
 from uec.services.rows import present
 from uec.store.tables import (
     Bureau,
@@ -82,7 +82,7 @@ def apply(
     ordered = {one.number: one for one in ordered_cards(session, row.id)}
     chips = free_chips(session, row.id)
     require_ordered(report, ordered, chips)
-    unfit = unfit_cards(session, row, made_cards(stream, start=start), ordered, chips, measure)
+    unfit = unfit_cards(session, row, lambda: made_cards(stream, start=start), ordered, chips, measure)
     good = (made for made in made_cards(stream, start=start) if made.number not in unfit)
     _write_down(session, row, good, ordered, actor, now)
     store_id = present(session, Bureau, row.bureau_id).store_id
