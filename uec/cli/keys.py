@@ -202,7 +202,8 @@ def move(
     A retired key still serves what it made. A compromised card master only
     opens cards, so that they can be moved to the next one. A destroyed key is
     gone for good. A card master that cards still hold is neither retired nor
-    destroyed, unless --cards-left says that it is meant.
+    destroyed, and a PIN master that cards were made with not destroyed, unless
+    --cards-left says that it is meant.
     """
     from issuance.keys.lifecycle import KeyEvent  # noqa: PLC0415
     from issuance.keys.port import KeyRef  # noqa: PLC0415
@@ -212,6 +213,8 @@ def move(
         ref, asked = KeyRef(purpose_of(purpose), version), KeyEvent(event)
         if asked in (KeyEvent.RETIRE, KeyEvent.DESTROY) and not cards_left:
             key_rotation.require_no_cards(session, ref)
+        if asked is KeyEvent.DESTROY and not cards_left:
+            key_rotation.require_no_codes(session, ref)
         session.rollback()
         if asked is KeyEvent.DESTROY:
             click.confirm(f"Destroy {purpose} version {version}? Nothing brings it back", abort=True)

@@ -16,6 +16,7 @@ from issuance.keys import periods
 from issuance.keys.agreement import Finding
 from issuance.keys.periods import Period
 from issuance.keys.port import KeyAlgorithm, KeyInfo, KeyPurpose, KeyRef, KeyState, Vault
+from issuance.production.bundle import RecordKind
 from issuance.production.rekey import RekeyJob
 from uec.domain.actors import Actor
 from uec.domain.bureau import OrderedState, OrderState
@@ -24,7 +25,7 @@ from uec.domain.lifecycle import CardState
 from uec.domain.permissions import Permission
 from uec.services import journal, vault_memory
 from uec.services.rows import present
-from uec.store.tables import BureauCard, BureauOrder, Card, KeyVersion
+from uec.store.tables import BureauCard, BureauOrder, Card, JournalEntry, KeyVersion
 
 # Cards that may come to a reader of ours again; of an ended one nothing is ever asked.
 NEEDED = (CardState.WRITING, CardState.PERSONALISED, CardState.ACTIVE, CardState.SUSPENDED)
@@ -144,6 +145,28 @@ def require_no_cards(session: Session, ref: KeyRef) -> None:
         raise CardsLeft(
             f"{count} cards still hold keys of {ref.purpose} version {ref.version}: move them to the newest version "
             "first. Whoever takes it out of use all the same can never open those cards again: --cards-left says so.",
+            purpose=ref.purpose.value,
+            version=ref.version,
+            count=count,
+        )
+
+
+def require_no_codes(session: Session, ref: KeyRef) -> None:
+    """Raise `CardsLeft` for a version of the PIN master that cards in use were made with.
+
+    Transport PINs derive from it, the office's share of a code that unblocks, and the codes of cards without a letter.
+    """
+    if ref.purpose is not KeyPurpose.PIN_MASTER:
+        return
+    made = select(JournalEntry.card_id).where(
+        JournalEntry.kind == RecordKind.FINISH_INTENT.value,
+        JournalEntry.facts["pin_master"].as_integer() == ref.version,
+    )
+    count = session.scalar(select(func.count()).where(Card.state.in_(NEEDED), Card.id.in_(made))) or 0
+    if count:
+        raise CardsLeft(
+            f"{count} cards in use were made with {ref.purpose} version {ref.version}: without it they can neither be "
+            "handed over nor unblocked by the office. Whoever destroys it all the same says so: --cards-left.",
             purpose=ref.purpose.value,
             version=ref.version,
             count=count,

@@ -121,6 +121,23 @@ def test_a_version_that_cards_hold_is_not_taken_out_of_use(office: CardOffice) -
         session.rollback()
 
 
+def test_a_pin_master_is_kept_while_cards_were_made_with_it(office: CardOffice) -> None:
+    (card,) = office.make_cards(1)
+    first = KeyRef(KeyPurpose.PIN_MASTER, 1)
+    for handed in (False, True):
+        if handed:
+            assert office.hand_over(card).state is OperationState.DONE
+        with office.sessions() as session:
+            with pytest.raises(key_rotation.CardsLeft, match="handed over nor unblocked") as caught:
+                key_rotation.require_no_codes(session, first)
+            assert (caught.value.facts["purpose"], caught.value.facts["count"]) == ("pin-master", 1)
+            key_rotation.require_no_codes(session, KeyRef(KeyPurpose.PIN_MASTER, 2))
+            key_rotation.require_no_codes(session, FIRST)
+    with office.sessions() as session:
+        cards.annul(session, card, actor=office.staff.security, reason="вернул", now=office.clock())
+        key_rotation.require_no_codes(session, first)
+
+
 def test_another_chip_is_refused_before_anything_is_changed(office: CardOffice) -> None:
     one, other = office.make_cards(1, 2)
     rotate(office)
