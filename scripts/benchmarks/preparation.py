@@ -52,7 +52,7 @@ from uec.worker import tools_of
 RATIO_GOAL = 0.35
 NODES_GOAL = 1.8
 CARDS, RUNS = 60 * PART, 5
-QUICK_CARDS, QUICK_RUNS = 24 * PART, 3
+QUICK_CARDS, QUICK_RUNS = 40 * PART, 3
 WARM_UP = 8 * PART  # cards a node: the database plans a statement anew for the first five times
 LOOK_EVERY_S = 0.25
 AES_KEY_BYTES = 16
