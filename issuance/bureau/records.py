@@ -21,8 +21,8 @@ Header: 80 format `UEC-BUREAU-1` \| 81 kind \| 82 number of the order \| 83 code
 the order's records that the file speaks of (not in an order itself) \| 89 a term `name=value`, any number of them.
 
 Trailer: 80 tag of a record kind and how many there are (1 + 4 bytes), for each kind there is, in order of tags \| 81
-SHA-256 over all bytes before the trailer. Text is UTF-8, numbers are big-endian. Bodies of E1 and E2 see `order`, of E3
-to E6, E8 and E9 `reply`, of E7 `answer`.
+SHA-256 over all bytes before the trailer. Text is UTF-8 without control characters, numbers are big-endian. Bodies of
+E1 and E2 see `order`, of E3 to E6, E8 and E9 `reply`, of E7 `answer`; `format.md` is the whole of it for partners.
 """
 
 import hashlib
