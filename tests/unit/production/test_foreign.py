@@ -14,13 +14,14 @@ from issuance.production.errors import CardLocked, CardLost, CardRefused, Foreig
 from issuance.production.foreign import BLANK, CARD_LOCK, OURS, SW_CLOSED, as_foreign, numbered, wanting
 from issuance.production.handover import hand_over
 from issuance.production.inspect import inspect
-from issuance.production.job import CardJob, HandOverJob, InspectionJob
+from issuance.production.job import CardJob, HandOverJob, InspectionJob, UnblockJob
 from issuance.production.personalise import personalise
 from issuance.production.profile import CardProfile
 from issuance.production.rekey import RekeyJob, rekey
 from issuance.production.relay import OpenedSlot
 from issuance.production.terminate import terminate
-from tests.support.line import HOLDER_PINS, Line
+from issuance.production.unblock import unblock
+from tests.support.line import HOLDER_PINS, LETTER, Line
 
 NUMBER, CHIP = "9643010000000000001", "00" * 10
 MASTER, TRANSPORT = KeyRef(KeyPurpose.CARD_MASTER, 1), KeyRef(KeyPurpose.BLANK_TRANSPORT, 1)
@@ -61,7 +62,15 @@ TALKS: dict[str, tuple[Callable[[Line, CardProfile], object], str]] = {
     ),
     "hand over": (
         lambda line, profile: hand_over(
-            HandOverJob(NUMBER, CHIP, b"", HOLDER_PINS), profile, random=line.randomness.randbytes
+            HandOverJob(NUMBER, CHIP, b"", HOLDER_PINS | {"krp": LETTER}), profile, random=line.randomness.randbytes
+        ),
+        numbered(NUMBER),
+    ),
+    "unblock": (
+        lambda line, profile: unblock(
+            UnblockJob(NUMBER, CHIP, b"", "pin1", HOLDER_PINS["pin2"], LETTER),
+            profile,
+            random=line.randomness.randbytes,
         ),
         numbered(NUMBER),
     ),
