@@ -18,7 +18,8 @@ from issuance.production.drivers import run_local
 from issuance.production.handover import hand_over
 from issuance.production.personalise import personalise
 from issuance.production.relay import OpenedSlot
-from tests.support.line import HOLDER_PINS, PIV_PROFILE, UEC_PROFILE, blank_card, make_line
+from issuance.production.unblock import unblock
+from tests.support.line import HOLDER_PINS, LETTER, PIV_PROFILE, UEC_PROFILE, blank_card, make_line
 from tests.unit.virtual.cards import aes_keys
 
 FACTORY_KEY = bytes.fromhex("010203040506070801020304050607080102030405060708")
@@ -81,15 +82,18 @@ def test_a_card_made_and_handed_over_leaves_nothing_in_its_trace(kind: str, tmp_
         talk = personalise(line.office.job(number), line.profile, random=random.Random(1).randbytes)
         run_local(talk, slot, line.office.desk(number))
         pins = {"pin1": HOLDER_PINS["pin2"]} if kind == "piv" else HOLDER_PINS
-        job = line.office.handover(number, dict(pins))
+        job = line.office.handover(number, pins | {"krp": LETTER})
         run_local(hand_over(job, line.profile, random=random.Random(2).randbytes), slot, line.office.desk(number))
+        anew = line.office.unblocking(number, "pin1", Secret(b"730264"), LETTER)
+        run_local(unblock(anew, line.profile, random=random.Random(3).randbytes), slot, line.office.desk(number))
+        code = line.code(number)
     text = "\n".join([*map(str, log), *map(repr, log)])
     exchanges = list(itertools.chain.from_iterable(recorder.exchanges for recorder in recorders))
     assert len(log) == len(exchanges) > 40
     secret = hidden(exchanges)
     assert len(secret) > 1000, "there is something to hide"
     assert not [piece for piece in secret if piece in text]
-    for pin in HOLDER_PINS.values():
+    for pin in (*HOLDER_PINS.values(), LETTER, code, Secret(b"730264")):
         assert pin.reveal().hex().upper() not in text
 
 
