@@ -11,16 +11,16 @@ what the machine itself gives to two busy processes beside one: two nodes cannot
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,6 +34,7 @@ from issuance.keys.file_vault import FileVault
 from issuance.keys.port import KeyAlgorithm
 from issuance.keys.service import VaultService
 from issuance.production.groups_writer import read_groupings
+from scripts.benchmarks.beside import SPAWN, Beside
 from scripts.benchmarks.figure import Figure
 from scripts.benchmarks.server import durable_server
 from tests.support.desk import SETTINGS
@@ -56,7 +57,6 @@ QUICK_CARDS, QUICK_RUNS = 40 * PART, 3
 WARM_UP = 8 * PART  # cards a node: the database plans a statement anew for the first five times
 LOOK_EVERY_S = 0.25
 AES_KEY_BYTES = 16
-_spawn = multiprocessing.get_context("spawn")
 
 
 @dataclass
@@ -130,7 +130,7 @@ _TOOK = """
 def figures(*, quick: bool) -> Iterator[Figure | str]:
     """Cards a second of one node beside the floor, and of two nodes beside one."""
     cards, runs = (QUICK_CARDS, QUICK_RUNS) if quick else (CARDS, RUNS)
-    with _office() as office, ProcessPoolExecutor(2, _spawn) as pool:
+    with _office() as office, ProcessPoolExecutor(2, SPAWN) as pool:
         _prepared(office, PART, nodes=1)  # gives the floor its data groups
         floors, both, ones, twos = [], [], [], []
         for _ in range(runs):  # in turn, so that whatever else the machine does weighs on all alike
@@ -162,18 +162,17 @@ def _bare(groups: list[list[bytes]]) -> float:
 
 def _prepared(office: Office, cards: int, *, nodes: int) -> float:
     """Cards a second of a batch by so many nodes, started before its jobs are there."""
-    ready, stop = _spawn.Barrier(nodes + 1), _spawn.Event()
-    running = [_spawn.Process(target=_node, args=(office.settings, ready, stop)) for _ in range(nodes)]
-    for node in running:
-        node.start()
-    ready.wait(60)
-    for warming_up in (True, False):  # a new process has everything to load and to look up once
-        batch_id = office.batch(nodes * WARM_UP if warming_up else cards)
-        while _jobs_left(office):
-            time.sleep(LOOK_EVERY_S)
-    stop.set()
-    for node in running:
-        node.join(20)
+    running = [Beside(_node, office.settings) for _ in range(nodes)]
+    try:
+        for node in running:
+            node.wait()
+        for warming_up in (True, False):  # a new process has everything to load and to look up once
+            batch_id = office.batch(nodes * WARM_UP if warming_up else cards)
+            while _jobs_left(office):
+                time.sleep(LOOK_EVERY_S)
+    finally:
+        for node in running:
+            node.close()
     return cards / (office.seconds(batch_id) + _numbers_and_keys(cards) / nodes)
 
 
@@ -203,35 +202,32 @@ def _jobs_left(office: Office) -> int:
         )
 
 
-def _node(settings: Settings, ready: object, stop: object) -> None:
+def _node(ready: Callable[[], None], stop: Event, settings: Settings) -> None:
     with tools_of(settings) as tools:
-        ready.wait(60)  # type: ignore[attr-defined]
-        run_node(tools, stop=stop)  # type: ignore[arg-type]
+        ready()
+        run_node(tools, stop=stop)
 
 
-def _vault(folder: Path, socket: Path, ready: object, stop: object) -> None:
+def _vault(ready: Callable[[], None], stop: Event, folder: Path, socket: Path) -> None:
     with FileVault.unlock(folder, PASSPHRASES) as vault, VaultService(vault, socket):
-        ready.wait(60)  # type: ignore[attr-defined]
-        stop.wait()  # type: ignore[attr-defined]
+        ready()
+        stop.wait()
 
 
 @contextmanager
 def _office() -> Iterator[Office]:
     with durable_server(Server) as server, tempfile.TemporaryDirectory(prefix="uec-") as short:
-        ready, stop = _spawn.Barrier(2), _spawn.Event()
         socket, vault_folder = Path(short) / "v.sock", Path(short) / "vault"
         settings = replace(SETTINGS, database_url=server.dsn(server.migrated()), vault_socket=socket)
         _furnish(settings, vault_folder)
-        vault = _spawn.Process(target=_vault, args=(vault_folder, socket, ready, stop))
-        vault.start()
+        vault = Beside(_vault, vault_folder, socket)
         engine = make_engine(settings.database_url)
         try:
-            ready.wait(60)
+            vault.wait()
             yield Office(settings, engine)
         finally:
             engine.dispose()
-            stop.set()
-            vault.join(20)
+            vault.close()
 
 
 def _furnish(settings: Settings, vault_folder: Path) -> None:

@@ -17,6 +17,8 @@ from scripts.benchmarks.figure import Figure
 
 NAMES = sorted(p.stem for p in Path(__file__).parent.glob("[a-z]*.py") if "\ndef figures(" in p.read_text("utf-8"))
 """The modules that measure; what else lies here serves them."""
+END_S = 60
+"""How long a stopped measurement has to clear up."""
 
 
 def main() -> int:
@@ -39,9 +41,13 @@ def main() -> int:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """End as after an error, so that every block is left in order; a second signal does not disturb that."""
+    """End as after an error, so that every block is left in order; a second signal does not disturb that.
+
+    What hangs all the same is ended by the system's own alarm.
+    """
     for other in (signal.SIGINT, signal.SIGTERM):
         signal.signal(other, signal.SIG_IGN)
+    signal.alarm(END_S)
     raise SystemExit(128 + number)
 
 

@@ -36,24 +36,38 @@ def _server_runs(temporary: Path) -> bool:
     return any(temporary.glob(f"{PREFIX}*/data/postmaster.pid"))
 
 
+def _vault_serves(temporary: Path) -> bool:
+    return any(temporary.glob("uec-*/*.sock"))
+
+
 @pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.parametrize(
-    ("number", "moment"),
-    [(signal.SIGTERM, _folder_made), (signal.SIGINT, _server_runs)],
-    ids=["SIGTERM while the cluster is made", "SIGINT while it serves"],
+    ("name", "number", "moment"),
+    [
+        ("journal", signal.SIGTERM, _folder_made),
+        ("journal", signal.SIGINT, _server_runs),
+        ("preparation", signal.SIGTERM, _vault_serves),
+    ],
+    ids=["SIGTERM while the cluster is made", "SIGINT while it serves", "SIGTERM to all of its processes"],
 )
-def test_nothing_is_left_behind(temporary: Path, number: signal.Signals, moment: Callable[[Path], bool]) -> None:
-    command = [sys.executable, "-m", "scripts.benchmarks.run", "journal", "--quick"]
+def test_nothing_is_left_behind(
+    temporary: Path, name: str, number: signal.Signals, moment: Callable[[Path], bool]
+) -> None:
+    command = [sys.executable, "-m", "scripts.benchmarks.run", name, "--quick"]
     with subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "TMPDIR": str(temporary)}, stderr=subprocess.PIPE
+        command,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     ) as process:
         try:
             deadline = time.monotonic() + WAIT_S
             while not moment(temporary):
                 assert process.poll() is None and time.monotonic() < deadline
                 time.sleep(0.01)
-            process.send_signal(number)
+            os.killpg(process.pid, number)  # as a terminal does, and `timeout`
             _, errors = process.communicate(timeout=WAIT_S)
         finally:
             process.kill()
