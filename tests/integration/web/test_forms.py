@@ -193,7 +193,7 @@ def test_answers_become_texts_and_back(client: FlaskClient) -> None:
 
 
 def test_problems_name_all_fields_of_an_empty_form() -> None:
-    found = problems({}, points=[POINT], photo=None, today=NOW.date(), policy=Policy())
+    found = problems({}, points=[POINT], variants=(), photo=None, today=NOW.date(), policy=Policy())
     assert {"surname", "name", "birth_date", "snils", "doc_date", "address", "point_id", "sex"} <= set(found)
     assert found["point_id"] == "form.point_id" and found["birth_date"] == "form.required"
 
