@@ -1,6 +1,7 @@
 """A production line for tests: a real vault and authority, an office in memory, blanks from the maker."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.chip import cplc_for, diversification_data
 from card_io.virtual.connection import InProcessConnection
+from card_io.virtual.faults import FaultPlan
 from card_io.virtual.keysets import KeySet
 from issuance.keys.port import KeyPurpose
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
@@ -20,6 +22,7 @@ from issuance.production import codes
 from issuance.production.anchors import Anchors
 from issuance.production.datagroups import Fact, build_data_groups
 from issuance.production.drivers import run_local
+from issuance.production.errors import CardLost
 from issuance.production.handover import hand_over
 from issuance.production.inspect import inspect
 from issuance.production.job import HandedOver, PersonalisedCard, Unblocked
@@ -168,3 +171,17 @@ def make_line(folder: Path, profile_path: Path = UEC_PROFILE) -> Line:
 def moment() -> datetime:
     """The tests' now."""
     return NOW + timedelta(hours=1)
+
+
+def hand_over_torn(line: Line, number: str, card: VirtualCard, *, tears: Iterable[int]) -> None:
+    """Hand over with a tear behind each of these commands, an attempt each, until one is whole; the last one is."""
+    for at in tears:
+        card.faults = FaultPlan(tear_after=at)
+        try:
+            line.hand_over(number, card)
+        except CardLost:
+            continue
+        break
+    card.faults = FaultPlan()
+    line.hand_over(number, card)
+    assert line.office.cards[number].state == "ACTIVE"

@@ -19,7 +19,7 @@ from issuance.production.personalise import personalise
 from issuance.production.pin_profile import Keeping
 from issuance.production.relay import play
 from issuance.production.transcript import Transcript
-from tests.support.line import LETTER, Line, blank_card, slot_of
+from tests.support.line import LETTER, Line, blank_card, hand_over_torn, slot_of
 from tests.unit.production.piv_line import (
     HOLDER_PIN,
     fresh_connection,
@@ -181,15 +181,7 @@ def test_a_hand_over_torn_again_and_again_never_runs_out_of_tries(piv: Line) -> 
     for first, k in itertools.product((commands - 1, commands), range(1, commands + 2)):
         number, card = ordered(piv)
         whole_way(piv, number, card)
-        for at in (first, *[k] * TEARS):
-            card.faults = FaultPlan(tear_after=at)
-            try:
-                piv.hand_over(number, card)
-            except CardLost:
-                continue
-            break
-        card.faults = FaultPlan()
-        piv.hand_over(number, card)
+        hand_over_torn(piv, number, card, tears=(first, *[k] * TEARS))
         require_holders(piv, number, card)
 
 

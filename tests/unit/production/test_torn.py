@@ -29,7 +29,7 @@ from issuance.production.journal import Journal
 from issuance.production.personalise import personalise
 from issuance.production.relay import play
 from issuance.production.transcript import Transcript
-from tests.support.line import HOLDER_PINS, Line, blank_card, slot_of
+from tests.support.line import HOLDER_PINS, Line, blank_card, hand_over_torn, slot_of
 
 SECURED = 0x0F
 TEARS = 12
@@ -237,15 +237,7 @@ def test_a_hand_over_torn_again_and_again_never_runs_out_of_tries(
         card_serial = serial()
         number, card = line.order(card_serial), blank_card(card_serial)
         whole_way(line, number, card)
-        for at in (first, *[k] * TEARS):
-            card.faults = FaultPlan(tear_after=at)
-            try:
-                line.hand_over(number, card)
-            except CardLost:
-                continue
-            break
-        card.faults = FaultPlan()
-        line.hand_over(number, card)
+        hand_over_torn(line, number, card, tears=(first, *[k] * TEARS))
         require_code_of_the_letter(line, number, card)
         cases += 1
     print(f"torn test, profile uec: {cases} cards torn up to {TEARS + 1} times at their hand-over")
