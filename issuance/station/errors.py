@@ -107,8 +107,8 @@ class HubImpostor(StationError):
     def __init__(self, url: str, pin: str) -> None:
         """Name the address and the key found there."""
         super().__init__(
-            f"What answers at {url} is not the hub that this station was enrolled at (its key is {pin}). Ask security: "
-            "somebody stands between, or the hub was given a new key; then start with the new --pin.",
+            f"What answers at {url} is not the hub whose pin this station was given (its own is {pin}). Ask security: "
+            "the pin was mistyped, somebody stands between, or the hub has a new key; then start with the new --pin.",
             url=url,
             pin=pin,
         )

@@ -57,6 +57,7 @@ def restore(file: Path, by_shares: bool, passphrase_files: tuple[Path, ...]) -> 
     The passphrases are those of the new vault; a custodian who has lost the old
     one chooses another here.
     """
+    from issuance.errors import VaultExists  # noqa: PLC0415
     from issuance.keys import hardening  # noqa: PLC0415
     from uec.services import vaults  # noqa: PLC0415
 
@@ -65,6 +66,8 @@ def restore(file: Path, by_shares: bool, passphrase_files: tuple[Path, ...]) -> 
     chosen.vault_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     passphrases = read_passphrases(passphrase_files or chosen.vault_passphrase_files)
     with vaults.unlock_or_create(chosen, passphrases) as vault:
+        if vault.describe():  # before two people have typed their components
+            raise VaultExists("this vault has keys already: restore into an empty one", path="vault")
         identity = vault.restore(file.read_bytes(), _transport_key(by_shares=by_shares))
         count = len(vault.describe())
     click.echo(f"{count} keys of vault {identity.vault_id}, generation {identity.generation}, are restored")
