@@ -32,7 +32,7 @@ DISAGREEING = {
 }
 # These do not ask whether the two agree, and say nothing about it: what they end with.
 SILENT = {
-    "restore": (["keys.backup"], 1, "no backup of a vault"),
+    "restore": (["keys.backup"], 1, "has keys already"),
     "restore-previous": ([], 1, "is whole"),
     "passphrases": (["--new-passphrase-file", "third", "--new-passphrase-file", "fourth"], 0, ""),
     "agree": ([], 0, "agree again"),
