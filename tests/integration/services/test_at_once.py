@@ -1,7 +1,7 @@
 """Two at the same moment, on both databases, and what comes between two steps: a death, a refusal, an annulment."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from uec.domain.errors import IllegalMove, StoreUnavailable, UecError
 from uec.domain.lifecycle import (
     ApplicationState,
     BatchState,
+    CardEvent,
     CardState,
     CertificateState,
     OperationKind,
@@ -266,6 +267,29 @@ def test_a_card_is_annulled_while_it_waits_for_its_holder(office: CardOffice) ->
         closed = session.scalars(select(CardOperation).order_by(CardOperation.id.desc())).first()
         assert closed is not None and closed.state in {OperationState.CANCELLED, OperationState.FAILED}
         assert closed.error_text and closed.sealed_pins is None
+
+
+def test_the_last_two_cards_of_a_batch_end_at_the_same_moment(office: CardOffice) -> None:
+    office.approve_applicants(1, 2)
+    (batch_id,) = office.plan()
+    office.release(batch_id)
+    security, now = office.staff.security, office.clock()
+    with office.sessions() as session, ThreadPoolExecutor(1) as pool:
+        first, second = session.scalars(select(Card).order_by(Card.id))
+        card_id = second.id
+
+        def annul_second() -> None:
+            with office.sessions() as other:
+                cards.annul(other, card_id, actor=security, reason="moved", now=now)
+
+        cards.apply_event(session, first, CardEvent.ANNUL, actor=security, reason="moved", now=now)
+        ended = pool.submit(annul_second)
+        wait([ended], timeout=0.3)  # it waits for the first one's end, or has not seen it
+        session.commit()
+        ended.result(timeout=60)
+    with office.sessions() as session:
+        assert session.scalars(select(Card.state)).all() == [CardState.ANNULLED] * 2
+        assert session.get_one(Batch, batch_id).state is BatchState.CANCELLED
 
 
 def test_a_card_annulled_after_the_claim_takes_no_chip(office: CardOffice) -> None:
