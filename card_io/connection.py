@@ -19,6 +19,7 @@ from card_io.apdu import (
     manage_channel_open,
 )
 from card_io.errors import UnexpectedAnswer
+from card_io.pinpad import PinEntry
 
 ANSWER_MAX = 65536
 """More answer data than one command can ask for: a card that goes on answering 61XX is not sane."""
@@ -39,6 +40,17 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Let the card go; calling it twice does no harm."""
+
+
+@runtime_checkable
+class HolderConnection(Connection, Protocol):
+    """A card in a reader that may have keys of its own."""
+
+    def ask_holder(self, command: bytes, entry: PinEntry) -> bytes:
+        """Have the holder type into a command at the reader; the raw answer, of the card or of the reader itself.
+
+        Raises `NoPinPad` or `PinPadFailed` when this reader does not do it, else as `transmit`.
+        """
 
 
 class Lengths(Enum):
@@ -147,4 +159,4 @@ class LogicalChannel:
             self._connection.transmit(manage_channel_close(self.number).encode())
 
 
-__all__ = ["Connection", "Lengths", "LogicalChannel", "exchange", "send", "t0_command"]
+__all__ = ["Connection", "HolderConnection", "Lengths", "LogicalChannel", "exchange", "send", "t0_command"]

@@ -15,9 +15,8 @@ from typing import Any
 from smartcard import scard
 
 from card_io import pinpad
-from card_io.apdu import CommandAPDU, ResponseAPDU
+from card_io.apdu import CommandAPDU
 from card_io.connection import t0_command
-from card_io.errors import UnexpectedAnswer
 from card_io.reader_errors import (
     CardMute,
     CardRemoved,
@@ -25,7 +24,7 @@ from card_io.reader_errors import (
     NoCard,
     NoPinPad,
     NoReader,
-    PinEntryEnded,
+    PinPadFailed,
     ReaderBusy,
     ReaderError,
     ReaderUnplugged,
@@ -42,7 +41,7 @@ __all__ = [
     "NoPinPad",
     "NoReader",
     "PcscConnection",
-    "PinEntryEnded",
+    "PinPadFailed",
     "ReaderBusy",
     "ReaderError",
     "ReaderUnplugged",
@@ -200,8 +199,7 @@ class PcscConnection:
 
     def transmit(self, command: bytes) -> bytes:
         """Send one command; raises a `ReaderError` that says what happened to the card or the reader."""
-        if not self._open:
-            raise ReaderError(self.reader, detail="the connection is closed; open the reader again")
+        self._require_open()
         sent = t0_command(command) if self._protocol == scard.SCARD_PROTOCOL_T0 else command
         result, answer = scard.SCardTransmit(self._card, self._pci, list(sent))
         if result != scard.SCARD_S_SUCCESS:
@@ -209,6 +207,10 @@ class PcscConnection:
         if len(answer) < 2:
             raise self._failure(scard.SCARD_E_NOT_TRANSACTED)
         return bytes(answer)
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise ReaderError(self.reader, detail="the connection is closed; open the reader again")
 
     def _failure(self, result: int) -> ReaderError:
         """A failed exchange often hides that the card or the service has gone: look before naming it."""
@@ -261,34 +263,60 @@ class PcscConnection:
             scard.SCardDisconnect(self._card, scard.SCARD_UNPOWER_CARD)
             self._context.release()
 
-    def features(self) -> dict[int, int]:
-        """Features of the reader by tag (part 10); empty for readers that know none."""
-        result, data = scard.SCardControl(self._card, scard.SCARD_CTL_CODE(_FEATURE_REQUEST), [])
-        return pinpad.parse_features(bytes(data)) if result == scard.SCARD_S_SUCCESS else {}
+    def ask_holder(self, command: bytes, entry: pinpad.PinEntry) -> bytes:
+        """Have the holder type into a command at the reader's keys; the raw answer, of the card or of the reader.
 
-    def verify_pin(self, command: CommandAPDU, pin: pinpad.PinFormat) -> ResponseAPDU:
-        """Have the holder type the PIN at the reader for a VERIFY command; the card's answer.
-
-        Raises `NoPinPad`, and `PinEntryEnded` when the holder did not finish.
+        A status word in `pinpad.ENDINGS` is the reader's: the holder did not finish, and the card heard nothing.
+        Raises `NoPinPad`, `PinPadFailed`, and what `transmit` raises.
         """
-        return self._ask_holder(pinpad.FEATURE_VERIFY_PIN_DIRECT, pinpad.verify_structure(command, pin))
-
-    def modify_pin(self, command: CommandAPDU, pin: pinpad.PinFormat) -> ResponseAPDU:
-        """Have the holder type old and new PIN at the reader for CHANGE REFERENCE DATA; errors as in `verify_pin`."""
-        return self._ask_holder(pinpad.FEATURE_MODIFY_PIN_DIRECT, pinpad.modify_structure(command, pin))
-
-    def _ask_holder(self, feature: int, structure: bytes) -> ResponseAPDU:
-        code = self.features().get(feature)
-        if code is None:
-            raise NoPinPad(self.reader)
-        result, data = scard.SCardControl(self._card, code, list(structure))
-        _check(result, self.reader)
-        answer = ResponseAPDU.decode(bytes(data))
-        if answer.sw in pinpad.END_REASONS:
-            raise PinEntryEnded(self.reader, pinpad.END_REASONS[answer.sw])
-        if answer.data:
-            raise UnexpectedAnswer("the reader returned data for a PIN entry; use another reader")
+        self._require_open()
+        answer = self.pin_pad.ask(CommandAPDU.decode(command), entry)
+        if len(answer) < 2:
+            raise PinPadFailed(self.reader)
         return answer
+
+    @property
+    def pin_pad(self) -> pinpad.PinPad:
+        """The reader's keys, if it has any (part 10)."""
+        return pinpad.PinPad(self._control, request=_feature_request(), reader=self.reader)
+
+    def _control(self, code: int, data: bytes) -> bytes:
+        result, answer = scard.SCardControl(self._card, code, list(data))
+        if result == scard.SCARD_S_SUCCESS:
+            return bytes(answer)
+        failed = PinPadFailed(self.reader)
+        if not data:  # a question that the reader does not know
+            raise failed
+        error = self._failure(result)
+        if isinstance(error, CardReset | CardRemoved | ServiceNotRunning):
+            raise error
+        raise failed from error
+
+
+def _feature_request() -> int:
+    """CM_IOCTL_GET_FEATURE_REQUEST, which is another number on Windows."""
+    return int(scard.SCARD_CTL_CODE(_FEATURE_REQUEST))
+
+
+def pin_pad_abilities(reader: str) -> tuple[str, ...] | None:
+    """What a holder may do at the keys of a reader, with or without a card in it: `verify`, `modify`; () without keys.
+
+    None when it cannot be asked just now: another program has it, or it has gone.
+    """
+    with Context() as context:
+        result, handle, _ = scard.SCardConnect(context.handle, reader, scard.SCARD_SHARE_DIRECT, 0)
+        if result != scard.SCARD_S_SUCCESS:
+            return None
+
+        def control(code: int, data: bytes) -> bytes:
+            answered, answer = scard.SCardControl(handle, code, list(data))
+            _check(answered, reader)
+            return bytes(answer)
+
+        try:
+            return pinpad.PinPad(control, request=_feature_request(), reader=reader).abilities
+        finally:
+            scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
 
 
 def open_reader(reader: str | int, *, exclusive: bool = True) -> PcscConnection:

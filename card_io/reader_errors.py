@@ -88,14 +88,11 @@ class NoPinPad(ReaderError):
     default = "it has no PIN pad for this; enter the PIN on the computer or use another reader"
 
 
-class PinEntryEnded(ReaderError):
-    """The holder did not finish at the PIN pad; `reason` is timeout, cancelled, mismatch or length."""
+class PinPadFailed(ReaderError):
+    """The reader did not play a PIN entry to its end, for a reason of its own; the card is still there."""
 
-    code = "reader.pin-entry"
-
-    def __init__(self, reader: str, reason: str) -> None:
-        super().__init__(reader, detail=f"PIN entry ended ({reason}); ask the holder to enter it again")
-        self.reason = reason
+    code = "reader.pin-pad-failed"
+    default = "its PIN pad does not work; enter the PIN on the computer or use another reader"
 
 
 _BY_CODE: dict[int, type[ReaderError]] = {

@@ -4,9 +4,10 @@ import threading
 import time
 
 import pytest
+from smartcard import scard
 
 from card_io.apdu import CommandAPDU
-from card_io.connection import Connection, LogicalChannel, send
+from card_io.connection import Connection, HolderConnection, LogicalChannel, send
 from card_io.pcsc import (
     CardRemoved,
     CardReset,
@@ -14,15 +15,19 @@ from card_io.pcsc import (
     NoCard,
     NoPinPad,
     NoReader,
+    PcscConnection,
+    PinPadFailed,
     ReaderBusy,
     ReaderError,
     ReaderUnplugged,
     list_readers,
     open_reader,
+    pin_pad_abilities,
 )
 from card_io.pcscd import READERS
-from card_io.pinpad import PinFormat
+from card_io.pinpad import PinEntry, PinFormat, Typed
 from card_io.virtual import vpcd
+from card_io.virtual.pinpad import Ended, Make, VirtualPinPad
 from card_io.virtual.vpcd import ReaderOccupied
 from tests.support.pcsc import PcscService, ScriptedCard, insert
 
@@ -223,13 +228,69 @@ def test_a_logical_channel_over_pcsc(pcsc: PcscService) -> None:
     ]
 
 
+CODE_AND_PIN = CommandAPDU(0, 0x2C, 0, 0x80, b"12345678").encode()
+NEW_PIN = PinEntry(Typed.NEW, PinFormat(6, 8))
+
+
 def test_a_reader_without_pin_pad_says_so(pcsc: PcscService) -> None:
+    assert pin_pad_abilities(READERS[0]) == (), "asked with no card in it"
     with insert(0, echo), open_reader(READERS[0]) as connection:
-        assert connection.features() == {}
+        assert connection.pin_pad.features == {}
         with pytest.raises(NoPinPad, match="no PIN pad"):
-            connection.verify_pin(CommandAPDU(0, 0x20, 0, 0x80), PinFormat(4, 8))
-        with pytest.raises(NoPinPad):
-            connection.modify_pin(CommandAPDU(0, 0x24, 0, 0x80), PinFormat(4, 8))
+            connection.ask_holder(CODE_AND_PIN, NEW_PIN)
+        assert pin_pad_abilities(READERS[0]) is None, "another program has the reader"
+    assert pin_pad_abilities("no such reader") is None
+
+
+class Pad:
+    """A reader's keys behind SCardControl: the calls go through pyscard's types, what is typed to the real reader."""
+
+    def __init__(self, make: Make, *keys: str | Ended) -> None:
+        self._make, self._keys = make, list(keys)
+        self.connection: PcscConnection | None = None
+        self.calls: list[int] = []
+
+    def control(self, handle: object, code: int, data: list[int]) -> tuple[int, list[int]]:
+        connection = self.connection
+        transmit = connection.transmit if connection is not None else lambda command: b""
+        self.calls.append(code)
+        try:
+            answer = VirtualPinPad(transmit, lambda prompt: self._keys.pop(0), self._make).control(code, bytes(data))
+        except PinPadFailed:
+            return -2146434971, []  # SCARD_E_UNSUPPORTED_FEATURE
+        return 0, list(answer)
+
+
+def test_what_is_typed_at_a_reader_reaches_its_card(pcsc: PcscService, monkeypatch: pytest.MonkeyPatch) -> None:
+    pad = Pad(Make(), "730264", "730264", "730264", Ended.CANCELLED)
+    monkeypatch.setattr(scard, "SCardControl", pad.control)
+    assert pin_pad_abilities(READERS[0]) == ("verify", "modify")
+    with insert(0, echo) as card, open_reader(READERS[0]) as connection:
+        pad.connection = connection
+        assert isinstance(connection, HolderConnection)
+        connection.ask_holder(CODE_AND_PIN, NEW_PIN)
+        assert connection.ask_holder(CODE_AND_PIN, NEW_PIN) == b"\x64\x01"
+    assert [command.hex() for command in card.commands] == ["002c008010" + "3132333435363738" + "373330323634ffff"]
+
+
+def test_a_reader_that_breaks_off_is_no_card_that_was_taken_out(
+    pcsc: PcscService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pad = Pad(Make(breaks=True))
+    monkeypatch.setattr(scard, "SCardControl", pad.control)
+    with insert(0, echo) as card:
+        with open_reader(READERS[0]) as connection, pytest.raises(PinPadFailed, match="does not work"):
+            connection.ask_holder(CODE_AND_PIN, NEW_PIN)
+        pad._make = Make(says=b"\x90")
+        with open_reader(READERS[0]) as connection, pytest.raises(PinPadFailed):
+            connection.ask_holder(CODE_AND_PIN, NEW_PIN)
+        pad._make = Make(breaks=True)
+        with open_reader(READERS[0]) as connection:
+            card.remove()
+            with pytest.raises(CardRemoved):
+                connection.ask_holder(CODE_AND_PIN, NEW_PIN)
+    with pytest.raises(ReaderError, match="closed"):
+        connection.ask_holder(CODE_AND_PIN, NEW_PIN)
 
 
 def test_a_reader_that_left_is_named_apart_from_a_card_that_left(

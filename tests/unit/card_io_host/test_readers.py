@@ -1,60 +1,23 @@
-"""What readers are asked and answered, as far as no reader is needed: PIN pads, return codes, names, differences."""
+"""What readers answer, as far as no reader is needed: return codes, names, differences."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from card_io import pinpad
-from card_io.apdu import CommandAPDU
 from card_io.errors import CardError
 from card_io.monitor import Happening, ReaderEvent, differences
 from card_io.pcsc import NoReader, SlotState, find_reader
-from card_io.pinpad import PinFormat, modify_structure, parse_features, verify_structure
 from card_io.reader_errors import (
     CardMute,
     CardRemoved,
     CardReset,
     NoCard,
-    PinEntryEnded,
+    NoPinPad,
+    PinPadFailed,
     ReaderBusy,
     ReaderError,
     ReaderUnplugged,
     ServiceNotRunning,
     reader_error,
 )
-
-VERIFY = CommandAPDU(0x00, 0x20, 0x00, 0x81)
-CHANGE = CommandAPDU(0x00, 0x24, 0x00, 0x81)
-
-
-def test_pin_verify_is_laid_out_as_part_10_says() -> None:
-    structure = verify_structure(VERIFY, PinFormat(4, 8))
-    assert structure.hex(" ") == (
-        "1e 1e 82 08 00 08 04 02 01 19 04 00 00 00 00 0d 00 00 00 00 20 00 81 08 ff ff ff ff ff ff ff ff"
-    )
-    assert len(structure) == 19 + 13
-
-
-def test_pin_modify_is_laid_out_as_part_10_says() -> None:
-    structure = modify_structure(CHANGE, PinFormat(6, 8, timeout_s=60, language="en"))
-    assert structure.hex(" ") == (
-        "3c 3c 82 08 00 00 08 08 06 03 02 03 09 04 00 01 02 00 00 00 15 00 00 00 "
-        "00 24 00 81 10 ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff"
-    )
-    assert len(structure) == 24 + 21
-
-
-def test_features_are_read_from_their_list() -> None:
-    features = parse_features(bytes.fromhex("060442330006" + "070442330007"))
-    assert features[pinpad.FEATURE_VERIFY_PIN_DIRECT] == 0x42330006
-    assert features[pinpad.FEATURE_MODIFY_PIN_DIRECT] == 0x42330007
-    assert parse_features(b"") == {}
-    assert parse_features(bytes.fromhex("060342330006")) == {}
-
-
-@given(st.binary(max_size=60))
-def test_any_feature_list_is_read_without_harm(data: bytes) -> None:
-    assert all(0 <= tag <= 255 for tag in parse_features(data))
 
 
 @pytest.mark.parametrize(
@@ -93,11 +56,11 @@ def test_every_reader_error_has_a_code_of_its_own() -> None:
         CardReset,
         ReaderBusy,
         CardMute,
-        PinEntryEnded,
+        NoPinPad,
+        PinPadFailed,
     ]
     assert len({kind.code for kind in kinds}) == len(kinds)
     assert all(kind.code.startswith("reader.") for kind in kinds)
-    assert PinEntryEnded("R", "timeout").reason == "timeout"
 
 
 NAMES = ["ACS ACR39U 00 00", "Gemalto PC Twin 01 00", "Gemalto PC Twin 02 00"]
