@@ -2,8 +2,7 @@
 
 After Wagner and Whitin (1958): between two trips that run, everything that could have left waits for the later one.
 What waiting and lateness cost, and what fits the courier and the safe, is known for every pair of trips, so the
-cheapest chain of trips is a shortest path. The same path over the clocks alone, made the day they become known, is a
-bound.
+cheapest chain of trips is a shortest path; `bounds` asks the same path what trips cost at least.
 """
 
 from collections.abc import Iterable
@@ -12,13 +11,16 @@ from dataclasses import replace
 import numpy as np
 
 from issuance.planning.forward import Walk
-from issuance.planning.region import CLASSES, Counts, Flags, Kind, Prices, Reals, Region, last_departures
-from issuance.planning.relaxation import CLUSTERS, relax
-from issuance.planning.rooms import first_departures
+from issuance.planning.region import Counts, Flags, Kind, Reals, Region, last_departures
 
 
-def trips_worth_running(region: Region, walk: Walk) -> Flags:
-    """[P, D] the trips to keep, when `walk` used every trip there is."""
+def trips_worth_running(region: Region, walk: Walk, *, patience: float = 1.0) -> Flags:
+    """[P, D] the trips to keep, when `walk` used every trip there is.
+
+    A cohort card that waits for a later trip lets another point's leave earlier where lines are short, so that its
+    waiting costs less than its price: the share `patience` of it.
+    """
+    region = _with_patience(region, patience)
     due = last_departures(region)
     left = np.ascontiguousarray(np.moveaxis(walk.left, 0, -1))
     kept = np.zeros_like(region.delivery.departs)
@@ -28,61 +30,30 @@ def trips_worth_running(region: Region, walk: Walk) -> Flags:
     return kept
 
 
-def bound_with_trips(region: Region, *, clusters: int = CLUSTERS) -> float:
-    """What any plan costs at least, its trips included.
-
-    The clocks' waiting is divided: a quarter of its price goes into the linear programme, where lines and chips delay
-    them, three quarters into the shortest paths, where couriers do; both bounds then add up.
-    """
-    lines, couriers = (_clocks_at(region, share) for share in (0.25, 0.75))
-    relaxed = relax(lines, clusters=clusters)
-    return relaxed.bound + 3 * relaxed.clock_base + _trips_bound(couriers)
-
-
-def _clocks_at(region: Region, share: float) -> Region:
-    wait, late = region.prices.wait, region.prices.late
-    prices = Prices(
-        wait=(wait[0] * share, wait[1] * share, wait[2]),
-        late=(late[0] * share, late[1] * share, late[2]),
-        beyond_days=region.prices.beyond_days,
-    )
-    return replace(region, prices=prices)
-
-
-def _trips_bound(region: Region) -> float:
-    """What trips and the clocks' waiting for them cost at least, beyond every clock leaving on its first trip."""
-    due = last_departures(region)
-    first = np.stack([first_departures(region, kind) for kind in (Kind.REMAKE, Kind.CLOCK)], axis=1)[..., :-1]
-    total = 0.0
-    for point in np.flatnonzero(region.reachable):
-        days = np.flatnonzero(region.delivery.departs[point])
-        left = np.zeros((CLASSES, *first.shape[2:]), dtype=np.int64)
-        left[: Kind.COHORT] = first[point]
-        left[: Kind.COHORT, :, days[0]] += region.demand.finished[point, : Kind.COHORT]
-        prices = _prices(region, days, left, due[point], kinds=(Kind.REMAKE, Kind.CLOCK))
-        total += _path(prices, _lots(left, days), float(region.delivery.cost[point]))[0]
-    return total
+def _with_patience(region: Region, patience: float) -> Region:
+    wait, prices = region.prices.wait, region.prices
+    return replace(region, prices=replace(prices, wait=(wait[0], wait[1], wait[2] * patience)))
 
 
 def _cheapest(region: Region, point: int, days: Counts, left: Counts, due: Counts) -> list[int]:
-    lots = _lots(left, days)
+    lots = lots_of(left, days)
     limit = min(int(region.delivery.volume[point]), region.places[point].storage)
-    prices = np.where(lots > limit, np.inf, _prices(region, days, left, due))
+    prices = np.where(lots > limit, np.inf, lot_prices(region, days, left, due))
     # What already left in one trip may leave in one trip.
     step = np.arange(len(days))
     prices[step, step + 1] = np.where(np.isinf(prices[step, step + 1]), 0.0, prices[step, step + 1])
-    return _path(prices, lots, float(region.delivery.cost[point]))[1]
+    return cheapest_chain(prices, lots, float(region.delivery.cost[point]))[1]
 
 
-def _lots(left: Counts, days: Counts) -> Counts:
-    """[K + 1, K + 2] cards on trip j when trip i was the one before it; indexes as in `_prices`."""
+def lots_of(left: Counts, days: Counts) -> Counts:
+    """[K + 1, K + 2] cards on trip j when trip i was the one before it; indexes as in `lot_prices`."""
     gone = np.concatenate([[0], np.cumsum(left.sum(axis=(0, 1))[days])])
     lots: Counts = np.append(gone, gone[-1])[None, :] - gone[:, None]
     lots[:, -1] = 0
     return lots
 
 
-def _prices(region: Region, days: Counts, left: Counts, due: Counts, kinds: Iterable[Kind] = tuple(Kind)) -> Reals:
+def lot_prices(region: Region, days: Counts, left: Counts, due: Counts, kinds: Iterable[Kind] = tuple(Kind)) -> Reals:
     """[K + 1, K + 2] what waits and is late, beyond what was, when between trips i and j none runs.
 
     Index 0 is before the first trip, index k the k-th one, K + 1 the end of the horizon.
@@ -107,7 +78,7 @@ def _prices(region: Region, days: Counts, left: Counts, due: Counts, kinds: Iter
     return prices
 
 
-def _path(prices: Reals, lots: Counts, trip_cost: float) -> tuple[float, list[int]]:
+def cheapest_chain(prices: Reals, lots: Counts, trip_cost: float) -> tuple[float, list[int]]:
     """The cheapest chain from before the first trip to the end, and the trips (from 0) on it that carry something."""
     trips = len(lots) - 1
     best = np.full(trips + 2, np.inf)

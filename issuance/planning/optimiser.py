@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from issuance.planning.allot import line_groups
+from issuance.planning.bounds import bound_with_trips
 from issuance.planning.cost import Cost, cost_of
 from issuance.planning.forward import Walk, course_of, walk
-from issuance.planning.lots import bound_with_trips, trips_worth_running
-from issuance.planning.region import Counts, Flags, Region
+from issuance.planning.lots import trips_worth_running
+from issuance.planning.region import Counts, Flags, Kind, Region
 from issuance.planning.relaxation import CLUSTERS, Relaxed, relax
 from issuance.planning.slots import Batches, Slots, slots_of
+
+# Shares of its price that a cohort's waiting for a fuller trip is taken to cost; the cheapest plan of them is the plan.
+PATIENCE = (1.0, 0.5)
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,17 @@ def make_plan(region: Region, *, clusters: int = CLUSTERS) -> Plan:
     every = walked(region.delivery.departs)
     if not region.delivery.cost.any():
         return Plan(region, region.delivery.departs, every, cost_of(region, every), relaxed.bound, relaxed)
-    trips = trips_worth_running(region, every)
-    lots = walked(trips)
+    tried = {share: trips_worth_running(region, every, patience=share) for share in _patience(region)}
+    plans = [(every, region.delivery.departs), *((walked(trips), trips) for trips in tried.values())]
     # What holds without the trips' cost holds with it, and is the closer bound where clocks are late.
     bound = max(relaxed.bound, bound_with_trips(region, clusters=clusters))
-    chosen = min(((lots, trips), (every, region.delivery.departs)), key=lambda one: cost_of(region, one[0]).total)
+    chosen = min(plans, key=lambda one: cost_of(region, one[0]).total)
     return Plan(region, chosen[1], chosen[0], cost_of(region, chosen[0]), bound, relaxed)
+
+
+def _patience(region: Region) -> tuple[float, ...]:
+    """How patient cohorts are tried to be; clocks never are."""
+    return PATIENCE if region.demand.known[:, Kind.COHORT].any() else PATIENCE[:1]
 
 
 def worth_paying(region: Region, relaxed: Relaxed) -> Counts | None:

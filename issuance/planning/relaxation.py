@@ -59,6 +59,29 @@ def relax(region: Region, *, clusters: int = CLUSTERS) -> Relaxed:
     )
 
 
+@dataclass(frozen=True)
+class Centre:
+    """What the centre's part of any plan costs at least, where it sells each cohort card it has finished.
+
+    `least` holds lines, chips, the clocks and the cohorts that nobody goes to; `clock_base` as in `Relaxed`. `finished`
+    [V, D] is the price of a cohort card that leaves that day; it never rises.
+    """
+
+    least: float
+    clock_base: float
+    finished: Reals
+
+
+def centre_of(region: Region, *, clusters: int = CLUSTERS) -> Centre:
+    """Take the cohort's departures out of the programme, at the price that it found for them."""
+    model = _Model(region, clusters)
+    solved = model.programme.solve()
+    price = -solved.duals[model.finished_rows]
+    sold = float((price * solved.columns[model.leaves].sum(axis=0)).sum())
+    waits = sum(float(solved.columns[tier].reshape(-1, model.days).sum(axis=0) @ cost) for tier, cost in model.tiers)
+    return Centre(solved.value - waits - sold + model.base, model.clock_base, price)
+
+
 class _Model:
     """The blocks of the programme; days are the last axis of each."""
 
@@ -148,10 +171,13 @@ class _Model:
         self._charge_unreachable_cohort()
         rows = lp.add_rows(known.shape, low=known, high=known)
         total = known.sum(axis=2, keepdims=True)
+        self.tiers: list[tuple[Counts, Reals]] = []
         for tier in range(TIERS):
             cost = region.prices.wait[kind] * region.spans * (1 + EVENNESS * tier / (TIERS - 1))
             last = tier == TIERS - 1
-            lp.balance(rows, lp.add_columns(known.shape, cost=cost, high=INFINITY if last else total / TIERS))
+            waits = lp.add_columns(known.shape, cost=cost, high=INFINITY if last else total / TIERS)
+            lp.balance(rows, waits)
+            self.tiers.append((waits, cost))
         people = known_at.sum(axis=2, keepdims=True)
         most = np.zeros(known.shape)
         np.add.at(most, self.clusters, self._carried[:, None] * np.minimum(people, self._lot))

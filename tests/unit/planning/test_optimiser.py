@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from issuance.planning import calendar
+from issuance.planning.cost import cost_of
 from issuance.planning.errors import PlanningError
+from issuance.planning.forward import course_of, walk
 from issuance.planning.lateness import Reason, explain, late_cards
 from issuance.planning.lots import trips_worth_running
 from issuance.planning.optimiser import make_plan
@@ -73,9 +75,6 @@ def test_lots_wait_for_no_trip_past_their_clock() -> None:
 
 def test_lots_are_the_cheapest_of_all_sets_of_trips() -> None:
     """Against all 2^7 sets of trips of a small region, by the cost of walking each."""
-    from issuance.planning.cost import cost_of
-    from issuance.planning.forward import course_of, walk
-
     small = region(days=8, clocks=3, clock_days=5, cost=60.0)
     targets = relax(small).targets
     every = walk(course_of(small, targets=targets))
@@ -105,6 +104,38 @@ def test_the_bound_knows_the_couriers_days_and_never_loses_by_their_cost(cost: f
     plan = make_plan(given)
     assert 0 <= plan.gap < 0.05
     assert plan.bound >= relax(given).bound
+
+
+def test_a_cohort_alone_waits_for_fuller_trips_where_lines_are_short(town: Region) -> None:
+    """Waiting for a fuller trip lets another point's cards leave: the plan and its bound both know it."""
+    nobody = np.zeros_like(town.demand.known[:, : Kind.COHORT])
+    known, due = town.demand.known.copy(), town.demand.due.copy()
+    known[:, : Kind.COHORT], due[:, : Kind.COHORT] = nobody, 0
+    alone = replace(town, demand=replace(town.demand, known=known, due=due))
+    plan = make_plan(alone)
+    assert plan.bound > 1.03 * plan.relaxed.bound, "the cohort's trips are in the bound"
+    assert plan.gap < 0.1
+    large = sample_region(calendar=CALENDAR, start=date(2026, 1, 12), days=120, lines=10, points=30, cohort=300_000)
+    known, due = large.demand.known.copy(), large.demand.due.copy()
+    known[:, : Kind.COHORT], due[:, : Kind.COHORT] = 0, 0
+    alone = replace(large, demand=replace(large.demand, known=known, due=due))
+    patient = make_plan(alone)
+    assert 0 < patient.gap < 0.05
+    every = walk(course_of(alone, targets=patient.relaxed.targets))
+    kept = trips_worth_running(alone, every)
+    fewer = trips_worth_running(alone, every, patience=0.5)
+    assert fewer.sum() < kept.sum() < alone.delivery.departs.sum()
+
+
+def test_full_trips_are_what_a_point_pays_at_least() -> None:
+    """A hundred cards and couriers that carry fifty for 400: the bound has both trips, and a day that all wait."""
+    given = region(days=8, cohort=100, capacity=100, hand_over=100, cost=400.0)
+    given = replace(given, delivery=replace(given.delivery, volume=np.array([50])))
+    plan = make_plan(given)
+    assert plan.cost.trips == 800.0
+    # All are made on the first day: fifty leave on the second, fifty on the third.
+    assert plan.cost.people == pytest.approx(100 + 50)
+    assert plan.bound == pytest.approx(800 + 100)
 
 
 def test_half_the_capacity_needed_makes_half_of_the_clocks_late_and_the_later_ones() -> None:
