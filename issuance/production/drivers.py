@@ -60,7 +60,7 @@ def drive(
         return answers
 
     try:
-        result = _loop(talk, counted, office)
+        result = _loop(talk, counted, office, kept.note)
         office.commit()  # a transcript is witnessed by the station: what was proven must not wait for it
     except IssuanceError:
         office.commit()
@@ -87,10 +87,12 @@ def send_all(talk: Talk[T], send: Callable[[Send], Answers]) -> T:
     raise TypeError(f"no office is there to answer {type(request).__name__}")
 
 
-def _loop(talk: Talk[T], send: Callable[[Send], Answers], office: OfficePort) -> T:
+def _loop(talk: Talk[T], send: Callable[[Send], Answers], office: OfficePort, on_record: Callable[[Record], None]) -> T:
     try:
         request = next(talk)
         while True:
+            if isinstance(request, Record):
+                on_record(request)
             try:
                 answer = _answer(request, send, office)
             except IssuanceError as error:

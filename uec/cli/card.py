@@ -182,6 +182,59 @@ def check(
     ctx.exit(0 if report.genuine else 1)
 
 
+@card.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--audit",
+    "audit_file",
+    type=_file,
+    help="An export of the audit: whether each key is one that a station was enrolled with. Check it first "
+    "(`uec audit verify`).",
+)
+@click.pass_context
+def evidence(ctx: click.Context, folder: Path, audit_file: Path | None) -> None:
+    """Judge offline what `uec cards evidence --out` wrote: who signed each session of a card, and what does not hold.
+
+    Exit code 1 when anything is wrong. A session that no station signed proves nothing, and is told as such.
+    """
+    from issuance.station.evidence import judge  # noqa: PLC0415
+
+    judged = judge(folder)
+    enrolled = None if audit_file is None else _enrolled_keys(audit_file)
+    columns = ("session", "card", "work", "begun", "station", "commands", "verdict")
+    rows, broken = [], False
+    for one in judged:
+        stranger = enrolled is not None and one.key and one.key not in enrolled
+        wrong = "; ".join(filter(None, (one.wrong, "no station was enrolled with this key" if stranger else "")))
+        broken = broken or bool(wrong)
+        verdict = f"WRONG: {wrong}" if wrong else "signed" if one.signed else "not signed"
+        rows.append((one.name, one.card, one.work, one.begun, one.station, one.commands, verdict))
+    show(columns, rows)
+    for key in sorted({one.key for one in judged if one.key}):
+        click.echo(f"key {key}", err=True)
+    if enrolled is None:
+        click.echo("compare each key with the entries station.enrol of the audit, or name an export: --audit", err=True)
+    ctx.exit(1 if broken else 0)
+
+
+def _enrolled_keys(file: Path) -> set[str]:
+    """SHA-256 (hex) of every key that a station was enrolled with, out of an export of the audit."""
+    import json  # noqa: PLC0415
+
+    keys = set()
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                entry = json.loads(line)
+                if entry.get("action") == "station.enrol":
+                    keys.add(str(entry["details"]["key"]))
+            except (ValueError, AttributeError, KeyError, TypeError) as error:
+                raise InvalidFile(
+                    f"{file} is no export of the audit (line {number}).", path=file, line=number
+                ) from error
+    return keys
+
+
 def _applets_in(reader: str) -> tuple[str, ...]:
     """The applets of known names on the card in a reader."""
     from card_io.pcsc import open_reader  # noqa: PLC0415

@@ -133,23 +133,31 @@ def record_look(
 
 @cards.command()
 @click.argument("card_id", type=ID)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Give it out to this new folder as well: anybody judges it there, with openssl or `uec card evidence`.",
+)
 @login_options
-def evidence(card_id: int, login: str, password_file: Path | None) -> None:
-    """Check what is kept of a card's sessions: that each transcript is whole, and which station signed it."""
+def evidence(card_id: int, out: Path | None, login: str, password_file: Path | None) -> None:
+    """Check what is kept of a card's sessions: that each transcript is whole and of this card, and who signed it."""
     from uec.services import evidence as kept  # noqa: PLC0415
 
     with store(settings()) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
         sessions_of_card = kept.transcripts(session, card_id, actor=actor)
-    columns = ("seq", "at", "round trips", "commands", "chip ms", "whole", "signed by")
+        given = None if out is None else kept.export(session, card_id, out, actor=actor, now=now())
+    columns = ("seq", "at", "work", "round trips", "commands", "chip ms", "whole", "agrees", "signed by")
     show(
         columns,
         [
-            (one.seq, one.at, one.round_trips, one.commands, one.chip_ms, one.whole, one.signed_by or "nobody")
+            (*(getattr(one, name.replace(" ", "_")) for name in columns[:-1]), one.signed_by or "nobody")
             for one in sessions_of_card
         ],
     )
-    doubtful = [one.seq for one in sessions_of_card if not one.whole or one.forged]
+    if given is not None:
+        click.echo(f"{given} sessions given out to {out}; its README.txt tells how to judge them", err=True)
+    doubtful = [one.seq for one in sessions_of_card if one.doubtful]
     if doubtful:
         raise click.ClickException(f"entries {doubtful} are not what the station signed: tell security")
 

@@ -9,9 +9,9 @@ for its station. What is done to the card is `uec.services.card_sessions`; here 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from sqlalchemy import select
@@ -122,7 +122,9 @@ def perform(workshop: Workshop, operation: OperationView, link: StationLink, rea
     try:
         desk = workshop.desk(operation.card_id)
         _require_trust(desk, operation, link)
-        ended = do_operation(desk, operation, _InReader(workshop, link, reader))
+        ended = do_operation(
+            desk, operation, _InReader(workshop, link, reader, about=_about(workshop, operation, link))
+        )
     except StoreUnavailable:
         raise
     except StationGone:
@@ -156,13 +158,21 @@ def _require_trust(desk: Desk, operation: OperationView, link: StationLink) -> N
         )
 
 
+def _about(workshop: Workshop, operation: OperationView, link: StationLink) -> dict[str, object]:
+    """What the evidence of this work says of itself."""
+    with reading(workshop.sessions) as session:
+        number = session.scalar(select(Card.number).where(Card.id == operation.card_id))
+    return {"card": number, "operation": operation.id, "work": operation.kind.value, "station": link.name}
+
+
 class _InReader:
     """Runs generators over a link, and again from the journal when the card went away and came back."""
 
-    def __init__(self, workshop: Workshop, link: StationLink, reader: str) -> None:
+    def __init__(self, workshop: Workshop, link: StationLink, reader: str, *, about: Mapping[str, object]) -> None:
         self._workshop = workshop
         self._link = link
         self._reader = reader
+        self._about = {**about, "reader": reader}
 
     def __call__(self, start: Callable[[], Talk[T]], office: OfficePort) -> T:
         """The generator's result, or its error."""
@@ -170,7 +180,7 @@ class _InReader:
         while True:
             insertion = self._link.begin(self._reader)
             try:
-                return drive(start(), self._exchange, office, transcript=Transcript(self._link.attest))
+                return drive(start(), self._exchange, office, transcript=self._transcript())
             except CardLost as lost:
                 if self._workshop.stop.is_set():
                     raise HubStopping from lost
@@ -183,6 +193,11 @@ class _InReader:
                     ) from lost
                 if returns > RETURNS_MAX or not self._card_returns(office, None if by_link else insertion):
                     raise
+
+    def _transcript(self) -> Transcript:
+        """Of a session that begins now."""
+        begun = self._workshop.clock().astimezone(UTC).isoformat(timespec="seconds")
+        return Transcript(self._link.attest, about={**self._about, "begun": begun})
 
     def _exchange(self, bundle: Send) -> Answers:
         return self._link.exchange(self._reader, bundle)

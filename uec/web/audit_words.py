@@ -35,6 +35,7 @@ ACTIONS: Mapping[str, Text] = {
     "card.spoil": _l("Card scrapped"),
     "card.hand_over": _l("Card handed over"),
     "card.print_letter": _l("Letter with the unblock code printed"),
+    "card.evidence": _l("Evidence of the card’s sessions given out"),
     "card.suspend": _l("Card suspended"),
     "card.resume": _l("Card resumed"),
     "card.report_lost": _l("Card reported lost"),

@@ -1,14 +1,16 @@
 """Playing bundles: in order, to the first surprise; faults become answers, and transcripts tell no content."""
 
+import hashlib
+
 import pytest
 
 from card_io.connection import Connection
 from card_io.errors import CardError, UnexpectedAnswer
 from card_io.reader_errors import CardMute, CardRemoved, CardReset, NoCard, NoReader, ReaderError, ServiceNotRunning
 from card_io.virtual import faults
-from issuance.production.bundle import Answers, Fault, Send, Step
+from issuance.production.bundle import Answers, Fault, Record, RecordKind, Send, Step
 from issuance.production.relay import OpenedSlot, play
-from issuance.production.transcript import Transcript, digest, is_whole
+from issuance.production.transcript import Transcript, content_of, digest, is_whole
 
 SELECT = bytes.fromhex("00A4040005F055454300")
 READ = bytes.fromhex("00B0000000")
@@ -140,7 +142,29 @@ def test_a_changed_transcript_is_noticed() -> None:
     transcript = Transcript(lambda found: {"witness": found.hex()})
     transcript.add(Send(steps(0x9000)), Answers((bytes.fromhex("9000"),), complete=True))
     facts = transcript.facts()
-    assert is_whole(facts) and facts["witness"] == digest(facts["trips"]).hex()
+    assert is_whole(facts) and facts["witness"] == facts["digest"] == digest(content_of(facts)).hex()
     changed = [{**trip, "fault": "none"} for trip in facts["trips"]]  # type: ignore[attr-defined]
     assert not is_whole(facts | {"trips": changed})
     assert not is_whole({})
+
+
+def test_a_transcript_holds_for_one_card_and_for_what_was_recorded() -> None:
+    transcript = Transcript(about={"card": "9643600000000142", "work": "PERSONALISE"})
+    transcript.add(Send(steps(0x9000)), Answers((bytes.fromhex("9000"),), complete=True))
+    transcript.note(Record(RecordKind.KEY_CHANGED, {"chip_id": "00" * 10, "kvn": 48, "check_values": ["8BAF47"]}))
+    transcript.note(Record(RecordKind.KEYS_MADE, {"public_keys": {"auth": "ab" * 91}, "files": {"E001": "cd" * 32}}))
+    facts = transcript.facts()
+    keyed, made = facts["records"]  # type: ignore[misc]
+    assert keyed["facts"] == {"chip_id": "00" * 10, "kvn": 48, "check_values": ["8BAF47"]}
+    assert made["facts"]["files"] == {"E001": "cd" * 32}, "a digest is told as it is"
+    assert made["facts"]["public_keys"] == {"auth": f"sha256:{hashlib.sha256(bytes.fromhex('ab' * 91)).hexdigest()}"}
+    assert is_whole(facts)
+    for name, other in (("about", {"card": "9643600000000159"}), ("records", []), ("trips", [])):
+        assert not is_whole(facts | {name: other}), name
+    assert not is_whole({name: value for name, value in facts.items() if name != "about"}), "nor as an older one"
+
+
+def test_a_transcript_from_before_there_was_more_than_lines_is_still_whole() -> None:
+    trips = [{"commands": 1, "fresh": False, "fault": "", "lines": []}]
+    assert is_whole({"trips": trips, "digest": digest(trips).hex()})
+    assert not is_whole({"trips": [], "digest": digest(trips).hex()})
