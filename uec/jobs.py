@@ -30,6 +30,7 @@ from uec.services import (
     cards,
     checks,
     cohort,
+    export_jobs,
     key_rotation,
     key_sweep,
     messages,
@@ -279,6 +280,12 @@ def live_scenarios(tools: Tools) -> str:
     return f"lived through {lived} scenarios"
 
 
+def make_exports(tools: Tools) -> str:
+    """Make the files that somebody asked for, or hand them over; sweep away those whose time is over."""
+    work = export_jobs.hand_over if tools.spread else partial(export_jobs.make_all, book=tools.settings.policy)
+    return work(tools.sessions, clock=tools.clock)
+
+
 def expire(tools: Tools) -> str:
     """End the cards whose last day of validity is over."""
     now = tools.clock()
@@ -331,7 +338,7 @@ def exchange_with_bureaux(tools: Tools) -> str:
         said += [
             f"drew up the order of {one.batch}" if one.order_id else f"{one.batch}: {one.refusal}" for one in drawn
         ]
-        if bureau_exchange.anything_due(session):
+        if bureau_exchange.anything_due(session, folder):
             counter = bureau_exchange.Counter(
                 tools.vault,
                 authority.document_signer(session, tools.vault),
@@ -370,6 +377,7 @@ JOBS: Mapping[str, Job] = {
     "messages": Job(timedelta(seconds=30), "send letters to applicants", send_messages),
     "cohorts": Job(timedelta(seconds=15), "compute lists for mass emission, open their applications", work_on_lists),
     "scenarios": Job(timedelta(seconds=15), "live through scenarios of the plan", live_scenarios),
+    "exports": Job(timedelta(seconds=15), "make lists into files, sweep old ones away", make_exports),
     "expire": Job(timedelta(days=1), "end cards whose validity is over", expire),
     "keys": Job(timedelta(hours=1), "note what the vault tells about its keys", note_keys),
     "key-sweep": Job(timedelta(days=1), "look over every certified key", sweep_keys),

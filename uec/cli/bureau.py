@@ -143,7 +143,7 @@ def send(ctx: click.Context, folder: Path | None, login: str, password_file: Pat
     chosen, made, refused = settings(), 0, 0
     place = folder or chosen.state_dir / bureau_exchange.FOLDER
     with acting(login, password_file) as (session, actor), _vault(chosen) as vault:
-        if bureau_exchange.anything_due(session):
+        if bureau_exchange.anything_due(session, place):
             counter = _counter(session, vault, chosen)
             for one in bureau_exchange.send_due(session, counter, folder=place, actor=actor, clock=now):
                 if isinstance(one, bureau_exchange.NotSent):

@@ -1,41 +1,50 @@
 """The office's answer to results: certificates for the keys that a bureau reported, where the bureau writes them.
 
-What goes onto a card for good is intended first: certificates by `certification` (on hold until hand-over), the closing
-of the applet by the card's journal, both committed before the file lies in the bureau's folder. Making the answer again
-finds the same certificates. A card whose certificates are refused is rejected and made again; one that nobody may have
-any more is rejected for good. The file is written card by card, whatever its size.
+What goes onto a card for good is intended first: certificates by `bureau_certifying` (on hold until hand-over), the
+closing of the applet by the card's journal, both committed before the file lies in the bureau's folder. Making the
+answer again finds the same certificates. The file is written part by part, whatever its size; one that was committed
+and not put into its place, because its maker was killed just then, is put there by the next run (`put_into_place`).
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from issuance.bureau.answer import Closing
 from issuance.bureau.records import FileKind, Tag
-from issuance.bureau.reply import proof_challenge
 from issuance.bureau.sealed import VaultKey, sealing
-from issuance.errors import RequestRefused, UnfitKey
 from issuance.pki import security_object
 from issuance.pki.hygiene import public_key_digest
-from issuance.pki.possession import Proof
 from issuance.production import datagroups
 from issuance.production.bundle import Record, RecordKind
-from issuance.production.journal import Journal
+from issuance.production.groups_writer import read_groupings
 from issuance.production.writing import digest
 from uec.domain.actors import Actor
-from uec.domain.bureau import ORDERED, BureauRefused, Certificates, OrderedEvent, OrderedState, OrderState
+from uec.domain.bureau import (
+    ORDERED,
+    BureauRefused,
+    Certificates,
+    FileOutcome,
+    OrderedEvent,
+    OrderedState,
+    OrderState,
+)
 from uec.domain.lifecycle import advance
 from uec.domain.permissions import Permission
-from uec.services import bureaux, card_jobs, certification, journal
+from uec.services import bureau_certifying, bureaux, journal
+from uec.services.bureau_certifying import Keys, Waiting
 from uec.services.bureau_orders import tell
-from uec.services.bureau_rejecting import BARRED, barred_among, reject
-from uec.services.bureau_sending import SUFFIX, Measured, Sender, header, outgoing, pin_digits
+from uec.services.bureau_sending import SUFFIX, Measured, Sender, header, outgoing, pin_digits, signed_object
 from uec.services.certification import Issuer
 from uec.services.rows import locked
-from uec.store.tables import BureauCard, BureauFile, BureauOrder, Card, Certificate, JournalEntry
+from uec.store.tables import BureauCard, BureauFile, BureauOrder, CardData, Certificate, JournalEntry
+from uec.store.tables.production import PreparedPart
+
+PART = ".part"
 
 
 def due(session: Session) -> Sequence[int]:
@@ -63,103 +72,123 @@ def answer(
         raise BureauRefused("The certificates of this order are written at hand-over.", finding="no-answer")
     ready = bureaux.ready(session, row.bureau_id, now=now)
     session.commit()
-    _certify_all(session, row, issuer, actor, now)
+    bureau_certifying.certify(session, order_id, issuer=issuer, actor=actor, now=now)
     row = locked(session, BureauOrder, order_id)
-    waiting = _waiting(session, order_id)
-    if not waiting:
-        raise BureauRefused(f"No card of order {row.number} waits for certificates.", finding="nothing-to-answer")
     sequence = 1 + (session.scalar(select(func.max(BureauFile.sequence)).where(BureauFile.order_id == order_id)) or 1)
     path = folder / ready.bureau.code / "in" / f"{row.number}-{sequence}-answer{SUFFIX}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    part = path.with_suffix(PART)
     try:
         with part.open("wb") as file:
-            written = Measured(file)
+            written, cards = Measured(file), 0
             head = header(session, row, FileKind.ANSWER, sequence, made_at=now)
             signer = VaultKey(sender.signer)
             with sealing(written.write, head, signer=signer, recipient=ready.recipient, now=now) as writer:
-                for one in waiting:
-                    writer.add(Tag.CLOSING, _closed(session, row, one, sender, now).encode())
+                for waiting in bureau_certifying.waiting(session, order_id):
+                    for closing in _closed(session, row, waiting, sender, now):
+                        writer.add(Tag.CLOSING, closing.encode())
+                        cards += 1
                 writer.close()
+            written.keep()
+        if not cards:
+            raise BureauRefused(f"No card of order {row.number} waits for certificates.", finding="nothing-to-answer")
         session.add(outgoing(row, FileKind.ANSWER, sequence, path.name, written, actor, now))
-        tell(session, row, "answer", actor, now, cards=len(waiting), sha256=written.sha256)
+        tell(session, row, "answer", actor, now, cards=cards, sha256=written.sha256)
         session.flush()
         session.commit()
-        part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    part.replace(path)
     return path
 
 
-_Waiting = Sequence[Row[int, int]]
+def put_into_place(session: Session, folder: Path) -> list[Path]:
+    """Put answers whose maker was killed after the commit where the bureau finds them; returns them."""
+    placed = []
+    for part in sorted(folder.glob(f"*/in/*{PART}")):
+        path = part.with_suffix(SUFFIX)
+        noted = select(BureauFile.sha256).where(BureauFile.name == path.name, BureauFile.outcome == FileOutcome.SENT)
+        with part.open("rb") as file:
+            measured = hashlib.file_digest(file, "sha256").hexdigest()
+        if measured in session.scalars(noted).all():
+            placed.append(part.replace(path))
+    return placed
 
 
-def _waiting(session: Session, order_id: int) -> _Waiting:
-    """Cards with keys and no answer yet: their rows in the order, and their ids."""
-    wanted = select(BureauCard.id, BureauCard.card_id)
-    wanted = wanted.where(BureauCard.order_id == order_id, BureauCard.state == OrderedState.MADE)
-    return session.execute(wanted.order_by(BureauCard.card_id)).all()
+def _closed(
+    session: Session, row: BureauOrder, waiting: Sequence[Waiting], sender: Sender, now: datetime
+) -> list[Closing]:
+    """What the bureau is to write onto cards; noted is the intent to close their applets, as by a station.
 
-
-def _certify_all(session: Session, row: BureauOrder, issuer: Issuer, actor: Actor, now: datetime) -> None:
-    """Certificates card by card, each committed by itself: a crash loses none of them."""
-    waiting = _waiting(session, row.id)
-    barred = barred_among(session, [card_id for _, card_id in waiting])
-    for row_id, card_id in waiting:
-        reason = BARRED if card_id in barred else ""
-        if not reason:
-            try:
-                certification.issue(session, card_id, _made(session, row, card_id), issuer=issuer)
-            except (UnfitKey, RequestRefused) as error:
-                reason = str(error)
-        if reason:
-            reject(session, row_id, card_id, state=OrderedState.MADE, reason=reason, actor=actor, now=now)
-            session.commit()
-
-
-def _made(session: Session, row: BureauOrder, card_id: int) -> certification.Made:
-    """The keys that the bureau reported, with the proofs it gave for this order."""
-    records = journal.records(session, card_id)
-    kept = next(record.facts for record in reversed(records) if record.kind is RecordKind.KEYS_MADE)
-    signatures = kept.get("proofs")
-    if not isinstance(signatures, dict):
-        raise TypeError("the journal of a bureau's card holds no proofs")
-    number, order = session.get_one(Card, card_id).number, row.digest or b""
-    proofs = {
-        slot: Proof(proof_challenge(order, number, slot), bytes.fromhex(signature))
-        for slot, signature in signatures.items()
-    }
-    return certification.Made(Journal(records).public_keys, proofs)
-
-
-def _closed(session: Session, row: BureauOrder, waiting: Row[int, int], sender: Sender, now: datetime) -> Closing:
-    """What the bureau is to write onto a card; noted is the intent to close its applet, as by a station."""
-    row_id, card_id = waiting
-    card, records = session.get_one(Card, card_id), journal.records(session, card_id)
-    digests = datagroups.digests(card_jobs.data_groups(session, card_id))
-    signed = card_jobs.security_object(session, card_id, digests)
-    signed = signed or security_object.sign(sender.signer, [digests], now=now)[0]
-    closing = Closing(card.number, bytes.fromhex(card.chip_id or ""), _certificates(session, card_id, records), signed)
-    facts = {
-        "chip_id": card.chip_id,
-        "digests": {str(group): value.hex() for group, value in digests.items()},
-        "certificates": {slot: digest(content) for slot, content in closing.certificates.items()},
-        "security_object": digest(signed),
-        "pins": sorted(pin_digits(row, sender.profile)),
-        "pin_master": row.pin_version,
-    }
-    after = journal.last_number(session, card_id)
-    record = Record(RecordKind.FINISH_INTENT, facts)
-    session.execute(insert(JournalEntry), journal.entries(card_id, [record], after=after, operation_id=None, at=now))
+    A card that was reported after the others were certified waits for the next answer.
+    """
+    certificates = _certificates(session, [one.card_id for one in waiting])
+    cards = [one for one in waiting if one.card_id in certificates]
+    ids = [one.card_id for one in cards]
+    keys = bureau_certifying.reported_keys(session, ids)
+    objects = _objects(session, ids, sender, now)
+    last: Mapping[int, int] = dict(
+        session.execute(
+            select(JournalEntry.card_id, func.max(JournalEntry.seq))
+            .where(JournalEntry.card_id.in_(ids))
+            .group_by(JournalEntry.card_id)
+        ).all()
+    )
+    fixed = {"pins": sorted(pin_digits(row, sender.profile)), "pin_master": row.pin_version}
+    closings, entries = [], []
+    for one in cards:
+        digests, signed = objects[one.card_id]
+        written = _of_slots(keys[one.card_id], certificates[one.card_id])
+        facts = {
+            "chip_id": one.chip_id,
+            "digests": {str(group): value.hex() for group, value in digests.items()},
+            "certificates": {slot: digest(content) for slot, content in written.items()},
+            "security_object": digest(signed),
+            **fixed,
+        }
+        record = Record(RecordKind.FINISH_INTENT, facts)
+        entries += journal.entries(one.card_id, [record], after=last[one.card_id], operation_id=None, at=now)
+        closings.append(Closing(one.number, bytes.fromhex(one.chip_id), written, signed))
+    if not cards:
+        return []
+    session.execute(insert(JournalEntry), entries)
     target = advance(ORDERED, OrderedState.MADE, OrderedEvent.ANSWER)
-    session.execute(update(BureauCard).where(BureauCard.id == row_id).values(state=target))
-    return closing
+    answered = update(BureauCard).where(BureauCard.id.in_([one.row_id for one in cards])).values(state=target)
+    session.execute(answered, execution_options={"synchronize_session": False})
+    return closings
 
 
-def _certificates(session: Session, card_id: int, records: Sequence[Record]) -> dict[str, bytes]:
-    """The card's certificates by key slot."""
-    wanted = select(Certificate.public_key_digest, Certificate.der).where(Certificate.card_id == card_id)
-    known: Mapping[str, bytes | None] = dict(session.execute(wanted).all())
-    certificates = {slot: known[public_key_digest(key)] for slot, key in Journal(records).public_keys.items()}
-    return {slot: content for slot, content in certificates.items() if content is not None}
+def _objects(
+    session: Session, card_ids: Sequence[int], sender: Sender, now: datetime
+) -> dict[int, tuple[dict[int, bytes], bytes]]:
+    """The digests of each card's data groups, and the security object over them; signed here where it was not yet."""
+    prepared = (
+        select(CardData.card_id, CardData.groups, CardData.signature, PreparedPart.signer, PreparedPart.prepared_at)
+        .join(PreparedPart, PreparedPart.id == CardData.part_id)
+        .where(CardData.card_id.in_(card_ids))
+    )
+    found = {
+        card_id: (datagroups.digests(read_groupings(groups)), signed_object(groups, signature, signer, at))
+        for card_id, groups, signature, signer, at in session.execute(prepared)
+    }
+    unsigned = {card_id: digests for card_id, (digests, signed) in found.items() if not signed}
+    made = security_object.sign(sender.signer, list(unsigned.values()), now=now) if unsigned else []
+    return found | {
+        card_id: (digests, signed) for (card_id, digests), signed in zip(unsigned.items(), made, strict=True)
+    }
+
+
+def _certificates(session: Session, card_ids: Sequence[int]) -> dict[int, dict[str, bytes]]:
+    """The certificates of cards by the digest of their public key."""
+    wanted = select(Certificate.card_id, Certificate.public_key_digest, Certificate.der)
+    found: dict[int, dict[str, bytes]] = {}
+    for card_id, key, content in session.execute(wanted.where(Certificate.card_id.in_(card_ids))):
+        if card_id is not None and content is not None:
+            found.setdefault(card_id, {})[key] = content
+    return found
+
+
+def _of_slots(keys: Keys, certificates: Mapping[str, bytes]) -> dict[str, bytes]:
+    """A card's certificates by key slot."""
+    return {slot: certificates[public_key_digest(key)] for slot, key in keys.public.items()}

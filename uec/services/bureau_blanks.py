@@ -1,5 +1,6 @@
 """Blanks at a bureau in the ledger: those that became cards, and those that came to nothing."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from uec.domain.actors import Actor
 from uec.domain.stock import Motion, Place, SerialRange
 from uec.services import stock_ledger
 from uec.services.bureau_orders import overlapping
-from uec.services.stock_ledger import Held, held_in
+from uec.services.stock_ledger import Held
 from uec.store.tables import BureauChip, StockMovement
 
 _SPOILED = (
@@ -51,15 +52,24 @@ def _move(
 ) -> None:
     """One entry a chip, all in one statement: the ledger's own `move` takes one card and one reason."""
     stock_ledger.lock_lots(session, {chip[:12] for chip, _, _ in chips})
-    lying = held_in(session, [stock_ledger.account(session, Place.HAND, store_id=store_id)])
+    hand = stock_ledger.account(session, Place.HAND, store_id=store_id)
+    ranges = [SerialRange.of_chip(chip) for chip, _, _ in chips]
+    lying = stock_ledger.held_around(session, hand, ranges)
+    begins = [(held.chips.lot, held.chips.first) for held in lying]
     fixed = {"at": now, "actor": actor.reference, "motion": motion, "taker_id": taker_id}
     rows = [
         fixed | _place(held) | {"card_id": card, "reason": why}
-        for chip, card, why in chips
-        for held in overlapping(lying, SerialRange.of_chip(chip))
+        for (chip, card, why), place in zip(chips, ranges, strict=True)
+        for held in _there(lying, begins, place)
     ]
     session.flush()
     session.execute(insert(StockMovement), rows)
+
+
+def _there(lying: Sequence[Held], begins: Sequence[tuple[str, int]], chip: SerialRange) -> list[Held]:
+    """The chip in what lies there, which begins at `begins`; nothing when it is not there."""
+    nearest = bisect_right(begins, (chip.lot, chip.first)) - 1
+    return overlapping([lying[nearest]], chip) if nearest >= 0 else []
 
 
 def _place(held: Held) -> dict[str, Any]:

@@ -4,13 +4,12 @@ First everything that would make the whole file untrue (a card or chip that was 
 it counts. Then each card by itself: check values of its keys, its production record, hygiene of its public keys, proofs
 of possession, and whether any of its keys was seen before, in this file or in any card.
 
-The file is read several times, and the record of a card is not kept from one reading to the next: of a card in hand
-there is its number, its chip and the digests of its keys.
+The file is read several times, and nothing of a card is in memory from one reading to the next: what it says, shortly,
+and what was ordered stand side by side on disk (`bureau_report`); of a key there are eight bytes.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from sqlalchemy import select
@@ -23,26 +22,14 @@ from issuance.keys.port import KeyAlgorithm
 from issuance.pki.hygiene import WeakKeyList, check_public_key
 from issuance.pki.possession import Proof, check_proof
 from issuance.production.profile import CardProfile
-from uec.domain.bureau import BureauRefused, OrderedState
+from uec.domain.bureau import BureauRefused
 from uec.domain.lifecycle import CardState
 from uec.services.bureau_rejecting import BARRED, NOT_WANTED, REASON_LIMIT, barred_among
+from uec.services.bureau_report import AT_ONCE, OrderedCard, Report, cut
 from uec.services.bureau_shared_keys import SharedKeys
 from uec.store.tables import BureauCard, BureauChip, BureauOrder, Card
 
-SAID_LIMIT = 40
-
-
-@dataclass(frozen=True, slots=True)
-class OrderedCard:
-    """A card of the order as the office knows it."""
-
-    row_id: int
-    card_id: int
-    number: str
-    state: OrderedState
-    card_state: CardState
-    chip_id: str | None
-    sent: bool
+_NOBODY = "Nobody ordered card {} of this bureau."
 
 
 @dataclass(frozen=True)
@@ -53,38 +40,25 @@ class Measure:
     weak_keys: WeakKeyList
 
 
-@dataclass
-class Report:
-    """What a results file says, shortly: chips by card number, reasons by card number or chip."""
-
-    made: dict[str, str] = field(default_factory=dict)
-    spoiled: dict[str, str] = field(default_factory=dict)
-    not_made: dict[str, str] = field(default_factory=dict)
-    finished: dict[str, str] = field(default_factory=dict)
-    shipped: list[Shipped] = field(default_factory=list)
-
-
-def read(reader: RecordReader) -> Report:
-    """What a results file says; raises `BureauRefused` for what it says twice, or when it says nothing."""
-    report = Report()
+def read(reader: RecordReader, report: Report) -> None:
+    """Note what a results file says; raises `BureauRefused` for what it says twice, or when it says nothing."""
     for tag, body in reader.records():
         if tag is Tag.MADE:
             made = Made.decode(body)
-            _put(report.made, made.number, made.chip_id.hex())
+            report.say("made", made.number, made.chip_id.hex())
         elif tag is Tag.SPOILED:
             spoiled = Spoiled.decode(body)
-            _put(report.spoiled, spoiled.chip_id.hex(), _reason(spoiled))
+            report.say("spoiled", spoiled.chip_id.hex(), _reason(spoiled))
         elif tag is Tag.NOT_MADE:
             not_made = NotMade.decode(body)
-            _put(report.not_made, not_made.number, _reason(not_made))
+            report.say("not_made", not_made.number, _reason(not_made))
         elif tag is Tag.FINISHED:
             finished = Finished.decode(body)
-            _put(report.finished, finished.number, finished.chip_id.hex())
+            report.say("finished", finished.number, finished.chip_id.hex())
         else:
-            report.shipped.append(Shipped.decode(body))
+            report.say_shipped(Shipped.decode(body))
     if not reader.counts:
         raise BureauRefused("The file reports nothing: ask the bureau for its results.", finding="nothing-reported")
-    return report
 
 
 def _reason(said: Spoiled | NotMade) -> str:
@@ -98,14 +72,13 @@ def made_cards(stream: BinaryIO, *, start: int) -> Iterator[Made]:
     return (Made.decode(body) for tag, body in RecordReader(stream).records() if tag is Tag.MADE)
 
 
-def _put(known: dict[str, str], key: str, value: str) -> None:
-    if key in known:
-        raise BureauRefused(f"The file reports {_cut(key)} twice.", finding="reported-twice")
-    known[key] = value
+def note_order(session: Session, order_id: int, report: Report) -> None:
+    """Put the cards of an order, locked, and its free chips beside what the file says."""
+    report.order(_ordered_cards(session, order_id), _free_chips(session, order_id))
 
 
-def ordered_cards(session: Session, order_id: int) -> Iterator[OrderedCard]:
-    """The cards of an order, locked."""
+def _ordered_cards(session: Session, order_id: int) -> Iterator[OrderedCard]:
+    """The cards of an order, locked one part after the other, by their ids."""
     wanted = (
         select(
             BureauCard.id,
@@ -119,104 +92,109 @@ def ordered_cards(session: Session, order_id: int) -> Iterator[OrderedCard]:
         .join(Card, Card.id == BureauCard.card_id)
         .where(BureauCard.order_id == order_id)
         .order_by(Card.id)
+        .limit(AT_ONCE)
         .with_for_update(of=Card, key_share=True)
     )
-    return (OrderedCard(*one) for one in session.execute(wanted))
+    last = 0
+    while rows := session.execute(wanted.where(Card.id > last)).all():
+        last = rows[-1][1]
+        barred = barred_among(session, [row[1] for row in rows])
+        yield from (OrderedCard(*row, barred=row[1] in barred) for row in rows)
 
 
-def free_chips(session: Session, order_id: int) -> dict[str, bytes]:
-    """Chips of the order that are still free: the check values of their keys, by number."""
+def _free_chips(session: Session, order_id: int) -> Iterator[tuple[str, bytes]]:
+    """Chips of the order that are still free, with the check values of their keys."""
     wanted = select(BureauChip.chip_id, BureauChip.check_values).where(
         BureauChip.order_id == order_id, BureauChip.card_id.is_(None), BureauChip.spoiled.is_(None)
     )
-    return dict(session.execute(wanted).all())
+    last = ""
+    while rows := session.execute(
+        wanted.where(BureauChip.chip_id > last).order_by(BureauChip.chip_id).limit(AT_ONCE)
+    ).all():
+        last = rows[-1][0]
+        yield from ((chip_id, values) for chip_id, values in rows)
 
 
-def require_ordered(report: Report, ordered: Mapping[str, OrderedCard], chips: Mapping[str, bytes]) -> None:
+_REPORTED = """
+    SELECT said.number, card.state
+    FROM (SELECT number FROM made UNION ALL SELECT number FROM not_made) AS said
+    LEFT JOIN card ON card.number = said.number
+    WHERE card.state IS NOT 'ORDERED' ORDER BY card.state IS NOT NULL LIMIT 1
+"""
+_FINISHED = """
+    SELECT said.number, card.state FROM finished AS said LEFT JOIN card ON card.number = said.number
+    WHERE card.state IS NOT 'ANSWERED' ORDER BY card.state IS NOT NULL LIMIT 1
+"""
+_ON_ANOTHER_CHIP = """
+    SELECT number FROM finished JOIN card USING (number) WHERE finished.chip <> card.chip LIMIT 1
+"""
+_BOTH = "SELECT number FROM made JOIN not_made USING (number) LIMIT 1"
+_CHIPS_USED = "(SELECT chip FROM made UNION ALL SELECT chip FROM spoiled)"
+_FOREIGN_CHIP = f"SELECT chip FROM {_CHIPS_USED} WHERE chip NOT IN (SELECT chip FROM chip) LIMIT 1"  # noqa: S608
+_SAME_CHIP = f"SELECT chip FROM {_CHIPS_USED} GROUP BY chip HAVING count(*) > 1 LIMIT 1"  # noqa: S608
+_SENT_BY_NOBODY = "SELECT number FROM sent WHERE number NOT IN (SELECT number FROM card) LIMIT 1"
+_SENT_TWICE = """
+    SELECT number FROM sent JOIN card USING (number) GROUP BY number HAVING count(*) > 1 OR max(card.sent) LIMIT 1
+"""
+_SENT_UNMADE = """
+    SELECT number FROM sent JOIN card USING (number)
+    WHERE card.state = 'ORDERED' AND number NOT IN (SELECT number FROM made) LIMIT 1
+"""
+_UNTRUE: tuple[tuple[str, str, str], ...] = (
+    (_ON_ANOTHER_CHIP, "other-chip", "Card {} was made on another chip."),
+    (_BOTH, "reported-twice", "Card {} is reported made and not made."),
+    (_FOREIGN_CHIP, "foreign-chip", "Chip {} is none of this order's."),
+    (_SAME_CHIP, "same-chip", "Chip {} is reported twice."),
+    (_SENT_BY_NOBODY, "unknown-card", _NOBODY),
+    (_SENT_TWICE, "sent-twice", "Card {} is sent twice."),
+    (_SENT_UNMADE, "sent-unmade", "Card {} is sent and was not made."),
+)
+
+
+def require_ordered(report: Report) -> None:
     """Raise `BureauRefused` when the file speaks of anything that was not ordered, or of one thing twice."""
-    for number in [*report.made, *report.not_made]:
-        _require_state(number, ordered, OrderedState.ORDERED)
-    for number, chip_id in report.finished.items():
-        card = _require_state(number, ordered, OrderedState.ANSWERED)
-        if card.chip_id != chip_id:
-            raise BureauRefused(f"Card {number} was made on another chip.", finding="other-chip", about=number)
-    both = report.made.keys() & report.not_made.keys()
-    if both:
-        raise BureauRefused(f"Card {min(both)} is reported made and not made.", finding="reported-twice")
-    used = Counter([*report.made.values(), *report.spoiled])
-    for chip_id, times in used.items():
-        if chip_id not in chips:
-            raise BureauRefused(f"Chip {chip_id} is none of this order's.", finding="foreign-chip", about=chip_id)
-        if times > 1:
-            raise BureauRefused(f"Chip {chip_id} is reported twice.", finding="same-chip", about=chip_id)
-    _require_sent_once(report, ordered)
+    for query in (_REPORTED, _FINISHED):
+        if (found := report.first(query)) is not None:
+            number, state = found
+            if state is None:
+                raise BureauRefused(_NOBODY.format(cut(number)), finding="unknown-card")
+            raise BureauRefused(
+                f"Card {number} is {state} in this order already.", finding="reported-before", about=number
+            )
+    for query, finding, sentence in _UNTRUE:
+        if (found := report.first(query)) is not None:
+            raise BureauRefused(sentence.format(cut(found[0])), finding=finding, about=cut(found[0]))
 
 
-def _require_sent_once(report: Report, ordered: Mapping[str, OrderedCard]) -> None:
-    """Raise `BureauRefused` for a consignment with a card that was never made, or that was sent before."""
-    sent = Counter(number for shipped in report.shipped for number in shipped.numbers)
-    for number, times in sent.items():
-        card = ordered.get(number)
-        if card is None:
-            raise _nobody(number)
-        if times > 1 or card.sent:
-            raise BureauRefused(f"Card {number} is sent twice.", finding="sent-twice", about=number)
-        if card.state is OrderedState.ORDERED and number not in report.made:
-            raise BureauRefused(f"Card {number} is sent and was not made.", finding="sent-unmade", about=number)
-
-
-def _require_state(number: str, ordered: Mapping[str, OrderedCard], state: OrderedState) -> OrderedCard:
-    card = ordered.get(number)
-    if card is None:
-        raise _nobody(number)
-    if card.state is not state:
-        raise BureauRefused(
-            f"Card {number} is {card.state} in this order already.", finding="reported-before", about=number
-        )
-    return card
-
-
-def _nobody(number: str) -> BureauRefused:
-    return BureauRefused(f"Nobody ordered card {_cut(number)} of this bureau.", finding="unknown-card")
-
-
-def _cut(text: str) -> str:
-    """What a file calls something, as long as a sentence bears it."""
-    return text if len(text) <= SAID_LIMIT else f"{text[:SAID_LIMIT]}…"
-
-
-def unfit_cards(
-    session: Session,
-    row: BureauOrder,
-    reported: Callable[[], Iterator[Made]],
-    ordered: Mapping[str, OrderedCard],
-    chips: Mapping[str, bytes],
-    measure: Measure,
-) -> dict[str, str]:
-    """Why each unfit card is unfit, by number: a word, a colon, a sentence. The others' keys are new.
+def find_unfit(
+    session: Session, row: BureauOrder, reported: Callable[[], Iterator[Made]], report: Report, measure: Measure
+) -> None:
+    """Note of each unfit card why it is: a word, a colon, a sentence. The others' keys are new.
 
     `reported` goes through the cards of the file, each time anew.
     """
-    found: dict[str, str] = {}
     shared = SharedKeys(session)
-    barred = barred_among(session, (card.card_id for card in ordered.values()))
     for made in reported():
-        number = made.number
-        if ordered[number].card_state is not CardState.WRITING:
-            found[number] = f"{NOT_WANTED}: the card is {ordered[number].card_state} by now"
-        elif ordered[number].card_id in barred:
-            found[number] = BARRED
-        elif made.kvn != row.kvn or b"".join(made.check_values) != chips[made.chip_id.hex()]:
-            found[number] = "check-values: the chip's keys are not those that were sent for it"
-        elif made.cplc[:4] + made.cplc[16:18] + made.cplc[12:16] != made.chip_id:
-            found[number] = "production-record: the chip's production record is another chip's"
-        elif reason := _unfit_keys(made, row.digest or b"", measure):
-            found[number] = reason
+        if reason := _why_unfit(made, report, row, measure):
+            report.reject(made.number, reason[:REASON_LIMIT])
         else:
             shared.add(made)
-    for number in shared.numbers(reported(), without=found):
-        found[number] = "duplicate-key: a public key of this card is in another card"
-    return {number: reason[:REASON_LIMIT] for number, reason in found.items()}
+    fit = (made for made in reported() if not report.is_unfit(made.number))
+    for number in shared.numbers(fit):
+        report.reject(number, "duplicate-key: a public key of this card is in another card")
+
+
+def _why_unfit(made: Made, report: Report, row: BureauOrder, measure: Measure) -> str:
+    card = report.card(made.number)
+    if card.card_state is not CardState.WRITING:
+        return f"{NOT_WANTED}: the card is {card.card_state} by now"
+    if card.barred:
+        return BARRED
+    if made.kvn != row.kvn or b"".join(made.check_values) != report.check_values(made.chip_id.hex()):
+        return "check-values: the chip's keys are not those that were sent for it"
+    if made.cplc[:4] + made.cplc[16:18] + made.cplc[12:16] != made.chip_id:
+        return "production-record: the chip's production record is another chip's"
+    return _unfit_keys(made, row.digest or b"", measure)
 
 
 def _unfit_keys(made: Made, order_digest: bytes, measure: Measure) -> str:

@@ -63,6 +63,7 @@ def send_due(
             session, order_id, folder=folder, sender=sender, issuer=issuer, actor=actor, now=now
         )
 
+    yield from bureau_answers.put_into_place(session, folder)
     for due, make in ((bureau_sending.due, send), (bureau_answers.due, answer)):
         for order_id in due(session):
             profile = counter.profiles(bureau_orders.profile_name(session, order_id))
@@ -73,9 +74,11 @@ def send_due(
                 yield NotSent(bureau_orders.number_of(session, order_id), refusal)
 
 
-def anything_due(session: Session) -> bool:
-    """Whether a file is to be made: only then is the vault asked."""
-    return bool(bureau_sending.due(session) or bureau_answers.due(session))
+def anything_due(session: Session, folder: Path) -> bool:
+    """Whether a file is to be made, or one that was made lies aside: only then is the vault asked."""
+    return any(folder.glob(f"*/in/*{bureau_answers.PART}")) or bool(
+        bureau_sending.due(session) or bureau_answers.due(session)
+    )
 
 
 def take_new(

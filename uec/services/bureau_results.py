@@ -5,7 +5,6 @@ spoiled, its request goes to the front of the queue again by itself. The others 
 have written, so that a window goes on with them as with any card begun.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
@@ -31,19 +30,10 @@ from uec.domain.bureau import (
 )
 from uec.domain.lifecycle import advance
 from uec.services import bureau_blanks, journal
-from uec.services.bureau_checks import (
-    Measure,
-    OrderedCard,
-    Report,
-    free_chips,
-    made_cards,
-    ordered_cards,
-    read,
-    require_ordered,
-    unfit_cards,
-)
-from uec.services.bureau_orders import parts, tell
+from uec.services.bureau_checks import Measure, find_unfit, made_cards, note_order, read, require_ordered
+from uec.services.bureau_orders import tell
 from uec.services.bureau_rejecting import reject
+from uec.services.bureau_report import OrderedCard, Report
 from uec.services.bureau_shared_keys import key_digests
 from uec.services.rows import present
 from uec.store.tables import (
@@ -78,30 +68,26 @@ def apply(
     if row.state is not OrderState.ACCEPTED:
         raise BureauRefused(f"Order {row.number} is {row.state}: no results are awaited.", finding="not-awaited")
     start = stream.tell()
-    report = read(RecordReader(stream))
-    ordered = {one.number: one for one in ordered_cards(session, row.id)}
-    chips = free_chips(session, row.id)
-    require_ordered(report, ordered, chips)
-    unfit = unfit_cards(session, row, lambda: made_cards(stream, start=start), ordered, chips, measure)
-    good = (made for made in made_cards(stream, start=start) if made.number not in unfit)
-    _write_down(session, row, good, ordered, actor, now)
-    store_id = present(session, Bureau, row.bureau_id).store_id
-    bureau_blanks.spoil(session, store_id, row.id, _spoiled(report, unfit), actor=actor, now=now)
-    for number, reason in (report.not_made | unfit).items():
-        one = ordered[number]
-        reject(session, one.row_id, one.card_id, state=one.state, reason=reason, actor=actor, now=now)
-    _finish(session, report.finished, ordered, now)
-    _ship(session, row, report, ordered, now)
-    _complete_if_done(session, row, actor, now)
-    counts = {
-        "made": len(report.made) - len(unfit),
-        "rejected": len(unfit),
-        "not_made": len(report.not_made),
-        "blanks_spoiled": len(report.spoiled),
-        "finished": len(report.finished),
-        "consignments": len(report.shipped),
-        "findings": dict(Counter(reason.partition(":")[0] for reason in unfit.values())),
-    }
+    with Report() as report:
+        read(RecordReader(stream), report)
+        note_order(session, row.id, report)
+        require_ordered(report)
+        find_unfit(session, row, lambda: made_cards(stream, start=start), report, measure)
+        good = (made for made in made_cards(stream, start=start) if not report.is_unfit(made.number))
+        _write_down(session, row, good, report, actor, now)
+        _reject(session, row, report, actor, now)
+        _finish(session, report, now)
+        _ship(session, row, report, now)
+        _complete_if_done(session, row, actor, now)
+        counts = {
+            "made": report.count("made") - report.count("unfit"),
+            "rejected": report.count("unfit"),
+            "not_made": report.count("not_made"),
+            "blanks_spoiled": report.count("spoiled"),
+            "finished": report.count("finished"),
+            "consignments": report.count("shipped"),
+            "findings": report.findings(),
+        }
     tell(session, row, "results", actor, now, **counts)
     return counts
 
@@ -110,14 +96,14 @@ def _write_down(
     session: Session,
     row: BureauOrder,
     good: Iterator[Made],
-    ordered: Mapping[str, OrderedCard],
+    report: Report,
     actor: Actor,
     now: datetime,
 ) -> None:
     """Chips, keys and journal of the cards that are good, set by set."""
     store_id = present(session, Bureau, row.bureau_id).store_id
     while made := list(islice(good, AT_ONCE)):
-        pairs = [(ordered[one.number], one) for one in made]
+        pairs = [(report.card(one.number), one) for one in made]
         _bind(session, row, pairs)
         session.execute(
             insert(BureauKey),
@@ -127,7 +113,8 @@ def _write_down(
                 for slot, digest in key_digests(one)
             ],
         )
-        _keep_journal(session, row, pairs, now)
+        # What a station would have recorded up to the keys; a window goes on from there.
+        _enter(session, [(card.card_id, records_of(row, one)) for card, one in pairs], now)
         claimed = [(one.chip_id.hex(), card.card_id) for card, one in pairs]
         bureau_blanks.claim(session, store_id, claimed, actor=actor, now=now)
 
@@ -163,21 +150,19 @@ def _bind(session: Session, row: BureauOrder, pairs: _Pairs) -> None:
     )
 
 
-def _keep_journal(session: Session, row: BureauOrder, pairs: _Pairs, now: datetime) -> None:
-    """What a station would have recorded up to the keys; a window goes on from there."""
+def _enter(session: Session, entries: Sequence[tuple[int, Sequence[Record]]], now: datetime) -> None:
+    """Put records behind what the journals of cards (by id) hold already."""
     after: Mapping[int, int] = dict(
         session.execute(
             select(JournalEntry.card_id, func.max(JournalEntry.seq))
-            .where(JournalEntry.card_id.in_([card.card_id for card, _ in pairs]))
+            .where(JournalEntry.card_id.in_([card_id for card_id, _ in entries]))
             .group_by(JournalEntry.card_id)
         ).all()
     )
     rows = [
         entry
-        for card, made in pairs
-        for entry in journal.entries(
-            card.card_id, records_of(row, made), after=after.get(card.card_id, 0), operation_id=None, at=now
-        )
+        for card_id, records in entries
+        for entry in journal.entries(card_id, records, after=after.get(card_id, 0), operation_id=None, at=now)
     ]
     session.execute(insert(JournalEntry), rows)
 
@@ -198,46 +183,68 @@ def records_of(row: BureauOrder, made: Made) -> list[Record]:
     ]
 
 
-def _spoiled(report: Report, unfit: Mapping[str, str]) -> dict[str, str]:
-    """Why blanks were spoiled, by chip: by the bureau, or because we reject the card."""
-    return report.spoiled | {report.made[number]: reason for number, reason in unfit.items()}
+_REJECTED = """
+    SELECT card.row_id, card.card_id, card.state, gone.reason
+    FROM (SELECT number, reason FROM not_made UNION ALL SELECT number, reason FROM unfit) AS gone
+    JOIN card USING (number) ORDER BY card.card_id
+"""
+_SPOILED = """
+    SELECT chip, reason FROM spoiled UNION ALL SELECT made.chip, unfit.reason FROM unfit JOIN made USING (number)
+"""
+_FINISHED = "SELECT card.row_id, card.card_id, finished.chip FROM finished JOIN card USING (number)"
+_SENT = "SELECT card.row_id FROM sent JOIN card USING (number) WHERE sent.shipped = ?"
+_ENDED = (
+    update(BureauCard.__table__)  # type: ignore[arg-type]
+    .where(BureauCard.id.in_(bindparam("these", expanding=True)), BureauCard.state == OrderedState.ANSWERED)
+    .values(state=ORDERED[OrderedState.ANSWERED, OrderedEvent.FINISH])
+)
+_UNDER_WAY = (
+    update(BureauCard.__table__)  # type: ignore[arg-type]
+    .where(BureauCard.id.in_(bindparam("these", expanding=True)))
+    .values(consignment_id=bindparam("consignment"))
+)
 
 
-def _finish(session: Session, finished: Mapping[str, str], ordered: Mapping[str, OrderedCard], now: datetime) -> None:
+def _reject(session: Session, row: BureauOrder, report: Report, actor: Actor, now: datetime) -> None:
+    """Blanks that the bureau spoiled, or whose cards we reject; and cards that are not coming."""
+    store_id = present(session, Bureau, row.bureau_id).store_id
+    for spoiled in report.parts(_SPOILED):
+        bureau_blanks.spoil(session, store_id, row.id, dict(spoiled), actor=actor, now=now)
+    for rows in report.parts(_REJECTED):
+        for row_id, card_id, state, reason in rows:
+            reject(session, row_id, card_id, state=OrderedState(state), reason=reason, actor=actor, now=now)
+
+
+def _finish(session: Session, report: Report, now: datetime) -> None:
     """Cards whose applet the bureau closed, with their chips."""
-    for number, chip_id in finished.items():
-        card = ordered[number]
-        target = advance(ORDERED, card.state, OrderedEvent.FINISH)
-        session.execute(update(BureauCard).where(BureauCard.id == card.row_id).values(state=target))
-        facts = {"chip_id": chip_id, "kvn": present(session, Card, card.card_id).kvn, "resumed": False}
-        after = journal.last_number(session, card.card_id)
-        session.execute(
-            insert(JournalEntry),
-            journal.entries(card.card_id, [Record(RecordKind.FINISHED, facts)], after=after, operation_id=None, at=now),
+    for rows in report.parts(_FINISHED):
+        cards = [card_id for _, card_id, _ in rows]
+        session.connection().execute(_ENDED, {"these": [row_id for row_id, _, _ in rows]})
+        kvns: Mapping[int, int | None] = dict(
+            session.execute(select(Card.id, Card.kvn).where(Card.id.in_(cards))).all()
+        )
+        _enter(
+            session,
+            [
+                (card_id, [Record(RecordKind.FINISHED, {"chip_id": chip, "kvn": kvns[card_id], "resumed": False})])
+                for _, card_id, chip in rows
+            ],
+            now,
         )
 
 
-def _ship(
-    session: Session, row: BureauOrder, report: Report, ordered: Mapping[str, OrderedCard], now: datetime
-) -> None:
-    for shipped in report.shipped:
-        consignment = BureauConsignment(
-            order_id=row.id,
-            number=shipped.consignment,
-            seal=shipped.seal,
-            cards=len(shipped.numbers),
-            announced_at=now,
-        )
-        session.add(consignment)
-        try:
-            session.flush()
-        except IntegrityError as error:
-            raise BureauRefused(
-                f"Consignment {shipped.consignment} was announced before.", finding="reported-before"
-            ) from error
-        sent = [ordered[number].row_id for number in shipped.numbers]
-        for chosen in parts(sent):
-            session.execute(update(BureauCard).where(BureauCard.id.in_(chosen)).values(consignment_id=consignment.id))
+def _ship(session: Session, row: BureauOrder, report: Report, now: datetime) -> None:
+    for announced in report.parts("SELECT id, number, seal, cards FROM shipped"):
+        for key, number, seal, cards in announced:
+            consignment = BureauConsignment(order_id=row.id, number=number, seal=seal, cards=cards, announced_at=now)
+            session.add(consignment)
+            try:
+                session.flush()
+            except IntegrityError as error:
+                raise BureauRefused(f"Consignment {number} was announced before.", finding="reported-before") from error
+            for sent in report.parts(_SENT, key):
+                these = {"these": [row_id for (row_id,) in sent], "consignment": consignment.id}
+                session.connection().execute(_UNDER_WAY, these)
 
 
 def _complete_if_done(session: Session, row: BureauOrder, actor: Actor, now: datetime) -> None:

@@ -6,6 +6,7 @@ between file and commit leaves nothing that a second run does not repeat. Refusa
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,6 +109,7 @@ def send(session: Session, order_id: int, *, folder: Path, sender: Sender, actor
         with part.open("wb") as file:
             written = Measured(file)
             row.digest = _write(session, row, written.write, ready, sender, now)
+            written.keep()
         row.state, row.sent_at = state, now
         session.add(outgoing(row, FileKind.ORDER, 1, path.name, written, actor, now))
         tell(session, row, "send", actor, now, cards=row.cards, sha256=written.sha256, digest=row.digest.hex())
@@ -134,6 +136,11 @@ class Measured:
     @property
     def sha256(self) -> str:
         return self._hash.hexdigest()
+
+    def keep(self) -> None:
+        """Have it on the disk before anything says that it is there."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
 
 def outgoing(
@@ -290,7 +297,7 @@ def _write_cards(session: Session, row: BureauOrder, writer: RecordWriter, ready
             master = KeyRef(KeyPurpose.PIN_MASTER, row.pin_version or 0)
             pins = sender.vault.bureau_pins(transport, master, [one.number for one in rows], digits)
         for one, wrapped in zip(rows, pins, strict=True):
-            signed = _security_object(one.groups, one.signature, one.signer, one.prepared_at)
+            signed = signed_object(one.groups, one.signature, one.signer, one.prepared_at)
             expires = one.expires_on.isoformat()
             writer.add(Tag.CARD, CardOrder(one.number, one.groups, signed, wrapped, one.printed_name, expires).encode())
 
@@ -315,7 +322,7 @@ def _cards_after(session: Session, order_id: int, card_id: int) -> Sequence[Any]
     return session.execute(wanted.order_by(Card.id).limit(CHUNK)).all()
 
 
-def _security_object(groups: bytes, signature: bytes | None, signer: bytes | None, signed_at: datetime) -> bytes:
+def signed_object(groups: bytes, signature: bytes | None, signer: bytes | None, signed_at: datetime) -> bytes:
     """The security object that was signed when the card was prepared; empty when none was."""
     if signature is None or signer is None:
         return b""

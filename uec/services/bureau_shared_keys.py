@@ -4,9 +4,9 @@ Of each key eight bytes of its digest are kept. Those that stand twice are looke
 """
 
 from array import array
-from collections.abc import Container, Iterable
-from itertools import pairwise
+from collections.abc import Iterable
 
+import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -40,14 +40,15 @@ class SharedKeys:
         if len(self._waiting) >= AT_ONCE:
             self._ask()
 
-    def numbers(self, again: Iterable[Made], *, without: Container[str]) -> set[str]:
-        """The cards that share a key; `again` are the same cards once more, and those `without` which it was done."""
+    def numbers(self, again: Iterable[Made]) -> set[str]:
+        """The cards that share a key; `again` are the same cards once more."""
         self._ask()
-        twice = {mark for mark, following in pairwise(sorted(self._marks)) if mark == following}
+        marks = np.sort(np.array(self._marks, np.uint64))
+        twice = set(marks[1:][marks[1:] == marks[:-1]].tolist())
         holders: dict[str, list[str]] = {}
         for made in again if twice else ():
             for _, digest in key_digests(made):
-                if _mark(digest) in twice and made.number not in without:
+                if _mark(digest) in twice:
                     holders.setdefault(digest, []).append(made.number)
         return self._known | {number for numbers in holders.values() if len(numbers) > 1 for number in numbers}
 

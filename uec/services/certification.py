@@ -5,7 +5,7 @@ ever and for one card only (public keys of two cards are never equal; Estonia, 2
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import cache
@@ -51,6 +51,10 @@ class Made:
     proofs: Mapping[str, Proof] = field(default_factory=dict)
 
 
+Outcome = dict[str, bytes] | IssuanceError
+"""A card's certificates (DER) by key slot, or why it gets none."""
+
+
 def issue(session: Session, card_id: int, made: Made, *, issuer: Issuer) -> dict[str, bytes]:
     """Certificates (DER) by key slot for the keys that a card has made.
 
@@ -59,72 +63,128 @@ def issue(session: Session, card_id: int, made: Made, *, issuer: Issuer) -> dict
     for what the authority may not sign, and what the vault raises; each refusal stands in the audit.
     """
     try:
-        return _issue(session, card_id, made, issuer)
+        found = issue_all(session, {card_id: made}, issuer=issuer)[card_id]
     except IssuanceError as error:
-        _tell_refusal(session, card_id, error, issuer)
-        raise
-
-
-def _tell_refusal(session: Session, card_id: int, error: IssuanceError, issuer: Issuer) -> None:
-    session.rollback()
-    audit.record(
-        session,
-        actor=issuer.actor,
-        action="certificate.refuse",
-        subject_kind="card",
-        subject_id=card_id,
-        details={"code": error.code, "reason": str(error), **error.facts},
-        now=issuer.now,
-    )
-    session.commit()
-
-
-def _issue(session: Session, card_id: int, asked: Made, issuer: Issuer) -> dict[str, bytes]:
-    signed = _intend(session, card_id, asked, issuer)
-    session.commit()
-    unsigned = {slot: tbs for slot, tbs in signed.items() if isinstance(tbs, Tbs)}
-    certificates = issuer.ca.sign(list(unsigned.values()), now=issuer.now)
-    if unsigned:
-        _keep(session, card_id, list(zip(unsigned.values(), certificates, strict=True)), issuer)
+        session.rollback()
+        _tell_refusals(session, {card_id: error}, issuer)
         session.commit()
-    made = dict(zip(unsigned, certificates, strict=True))
-    return {slot: made[slot] if isinstance(tbs, Tbs) else tbs for slot, tbs in signed.items()}
+        raise
+    if isinstance(found, IssuanceError):
+        raise found
+    return found
 
 
-def _intend(session: Session, card_id: int, asked: Made, issuer: Issuer) -> dict[str, Tbs | bytes]:
-    """By slot what will be signed, whose intent is stored now or was before; or the certificate that there is."""
-    keys = asked.public_keys
-    digests = {slot: hashlib.sha256(key).hexdigest() for slot, key in keys.items()}
+def issue_all(session: Session, asked: Mapping[int, Made], *, issuer: Issuer) -> dict[int, Outcome]:
+    """The same for many cards at once, in the same two transactions: by card its certificates, or why it gets none.
+
+    What is refused of one card keeps no other back. Raises what the vault raises; the intents stand then, and the same
+    request goes on with them.
+    """
+    intended = _intend(session, asked, issuer)
+    _tell_refusals(session, {one: said for one, said in intended.items() if isinstance(said, IssuanceError)}, issuer)
+    session.commit()
+    unsigned = [
+        (card_id, slot, tbs)
+        for card_id, slots in intended.items()
+        if not isinstance(slots, IssuanceError)
+        for slot, tbs in slots.items()
+        if isinstance(tbs, Tbs)
+    ]
+    signed = issuer.ca.sign([tbs for _, _, tbs in unsigned], now=issuer.now) if unsigned else []
+    if unsigned:
+        _keep(session, [(card_id, tbs, der) for (card_id, _, tbs), der in zip(unsigned, signed, strict=True)], issuer)
+        session.commit()
+    made = {(card_id, slot): der for (card_id, slot, _), der in zip(unsigned, signed, strict=True)}
+    return {
+        card_id: slots
+        if isinstance(slots, IssuanceError)
+        else {slot: made[card_id, slot] if isinstance(tbs, Tbs) else tbs for slot, tbs in slots.items()}
+        for card_id, slots in intended.items()
+    }
+
+
+def _tell_refusals(session: Session, refused: Mapping[int, IssuanceError], issuer: Issuer) -> None:
+    audit.record_many(
+        session,
+        [
+            audit.Note(
+                issuer.actor,
+                "certificate.refuse",
+                "card",
+                str(card_id),
+                issuer.now,
+                None,
+                {"code": error.code, "reason": str(error), **error.facts},
+            )
+            for card_id, error in refused.items()
+        ],
+    )
+
+
+_Slots = dict[str, Tbs | bytes]
+"""By slot what will be signed, whose intent is stored now or was before; or the certificate that there is."""
+
+
+def _intend(session: Session, asked: Mapping[int, Made], issuer: Issuer) -> dict[int, _Slots | IssuanceError]:
+    """What becomes of each card's request; the intents of those that are new are stored."""
     connection = session.connection()
-    found = connection.execute(_certified(), {"digests": list(digests.values())})
-    known = {row.public_key_digest: row for row in found}
-    card = connection.execute(_holder(), {"this": card_id}).one()
-    if len(set(digests.values())) < len(digests):
-        raise _shared()
-    rows = {slot: known.get(digest) for slot, digest in digests.items()}
-    for slot, row in rows.items():
+    # The cards are locked first: what is certified by then is seen.
+    cards = {row.id: row for row in connection.execute(_holders(), {"these": sorted(asked)})}
+    digests = {
+        card_id: {slot: hashlib.sha256(key).hexdigest() for slot, key in made.public_keys.items()}
+        for card_id, made in asked.items()
+    }
+    every = [digest for slots in digests.values() for digest in slots.values()]
+    known = {row.public_key_digest: row for row in connection.execute(_certified(), {"digests": every})}
+    fresh = sum(digest not in known for digest in every)
+    parts = iter(_next_parts(session, issuer.ca.config.crl_part_entries, fresh))
+    taken: set[str] = set()
+    found: dict[int, _Slots | IssuanceError] = {}
+    rows: list[dict[str, Any]] = []
+    for card_id, made in asked.items():
+        of_card = digests[card_id]
+        try:
+            if len(set(of_card.values())) < len(of_card) or not taken.isdisjoint(of_card.values()):
+                raise _shared()
+            slots = _intended(
+                cards[card_id], made, {slot: known.get(one) for slot, one in of_card.items()}, parts, issuer
+            )
+        except IssuanceError as error:
+            found[card_id] = error
+            continue
+        found[card_id] = slots
+        taken.update(of_card.values())
+        new = (tbs for slot, tbs in slots.items() if isinstance(tbs, Tbs) and of_card[slot] not in known)
+        rows += (_row(card_id, tbs, issuer) for tbs in new)
+    if rows:
+        connection.execute(_intending(), rows)
+    return found
+
+
+def _intended(
+    card: Row[Any], asked: Made, known: Mapping[str, Row[Any] | None], parts: Iterator[int | None], issuer: Issuer
+) -> _Slots:
+    """By slot what a card is to get; `known` has what is certified of its keys, `parts` the parts of the next ones."""
+    for slot, row in known.items():
         _require_own(row, card, issuer.profile.key(slot).certificate_profile)
-    signed: dict[str, Tbs | bytes] = {slot: row.der for slot, row in rows.items() if row is not None and row.der}
-    unsigned = {slot: key for slot, key in keys.items() if slot not in signed}
-    fresh = [slot for slot in unsigned if rows[slot] is None]
-    parts = dict(zip(fresh, _next_parts(session, issuer.ca.config.crl_part_entries, len(fresh)), strict=True))
-    subject, intended = _subject(card, issuer.ca), list[Tbs]()
-    for slot, key in unsigned.items():
-        row, profile = rows[slot], issuer.profile.key(slot).certificate_profile
-        start = _Start.of(row) if row is not None else _Start.fresh(issuer, parts[slot])
+    slots: _Slots = {}
+    subject = _subject(card, issuer.ca)
+    for slot, key in asked.public_keys.items():
+        row, profile = known[slot], issuer.profile.key(slot).certificate_profile
+        if row is not None and row.der:
+            slots[slot] = row.der
+            continue
+        start = _Start.of(row) if row is not None else _Start.fresh(issuer, next(parts))
         tbs = issuer.ca.prepare(_request(card, subject, profile, key, issuer, start))
         if row is not None and row.tbs_digest != tbs.digest:
             raise RequestRefused(
                 "what was to be signed for this key has changed since: scrap the card and make it again",
                 profile=profile,
             )
-        signed[slot] = tbs
-        if row is None:
-            intended.append(tbs)
+        slots[slot] = tbs
+    unsigned = {slot: asked.public_keys[slot] for slot, tbs in slots.items() if isinstance(tbs, Tbs)}
     check_proofs(unsigned, asked.proofs)  # after its fitness: an unfit key is told as that, whoever holds it
-    if intended:
-        connection.execute(_intending(), [_row(card_id, tbs, issuer) for tbs in intended])
-    return {slot: signed[slot] for slot in keys}
+    return slots
 
 
 # Built once: every card asks them.
@@ -134,12 +194,13 @@ def _certified() -> Any:
 
 
 @cache
-def _holder() -> Any:
-    """The card, locked, and whose it is."""
+def _holders() -> Any:
+    """The cards, locked one after the other, and whose they are."""
     card = (Card.id, Card.number, Card.state, Card.expires_on)
     person = (Application.surname, Application.name, Application.patronymic)
     whose = select(*card, *person).join(Application, Application.id == Card.application_id)
-    return whose.where(Card.id == bindparam("this")).with_for_update(of=Card, key_share=True)
+    these = Card.id.in_(bindparam("these", expanding=True))
+    return whose.where(these).order_by(Card.id).with_for_update(of=Card, key_share=True)
 
 
 @cache
@@ -184,12 +245,13 @@ def _row(card_id: int, tbs: Tbs, issuer: Issuer) -> dict[str, Any]:
     }
 
 
-def _keep(session: Session, card_id: int, signed: Sequence[tuple[Tbs, bytes]], issuer: Issuer) -> None:
+def _keep(session: Session, signed: Sequence[tuple[int, Tbs, bytes]], issuer: Issuer) -> None:
     """Store signed certificates in the place of their intents, put them on hold, tell the audit."""
-    issued = [{"this": tbs.serial_hex, "signed": der, "at": issuer.now} for tbs, der in signed]
+    issued = [{"this": tbs.serial_hex, "signed": der, "at": issuer.now} for _, tbs, der in signed]
     session.connection().execute(_issued(), issued)
-    held = revocation.held(session, card_id, now=issuer.now)
-    if lost := {tbs.serial_hex for tbs, _ in signed} - {one.serial for one in held}:
+    cards = {tbs.serial_hex: card_id for card_id, tbs, _ in signed}
+    held = revocation.held(session, set(cards.values()), now=issuer.now)
+    if lost := cards.keys() - {one.serial for one in held}:
         _refuse_issued(session, lost)
     audit.record_many(
         session,
@@ -201,7 +263,7 @@ def _keep(session: Session, card_id: int, signed: Sequence[tuple[Tbs, bytes]], i
                 str(one.id),
                 issuer.now,
                 None,
-                {"profile": one.profile, "serial": one.serial, "card": card_id},
+                {"profile": one.profile, "serial": one.serial, "card": cards.get(one.serial)},
             )
             for one in held
         ],

@@ -42,12 +42,12 @@ def changes_of(part: int | None) -> str:
 
 def hold(session: Session, card_id: int, *, now: datetime) -> int:
     """Put the issued certificates of a card on hold; returns how many. The caller commits."""
-    return len(held(session, card_id, now=now))
+    return len(held(session, [card_id], now=now))
 
 
-def held(session: Session, card_id: int, *, now: datetime) -> list[Changed]:
-    """The same, telling which they were."""
-    certificates = _moved(session, card_id, CertificateState.ISSUED, CertificateEvent.HOLD)
+def held(session: Session, card_ids: Collection[int], *, now: datetime) -> list[Changed]:
+    """The same of any number of cards, telling which they were."""
+    certificates = _moved(session, card_ids, CertificateState.ISSUED, CertificateEvent.HOLD)
     count_change(session, certificates, now=now)
     _enter(session, certificates, RevocationReason.CERTIFICATE_HOLD, now)
     return certificates
@@ -55,7 +55,7 @@ def held(session: Session, card_id: int, *, now: datetime) -> list[Changed]:
 
 def resume(session: Session, card_id: int, *, now: datetime) -> int:
     """Lift the hold of a card's certificates; returns how many. The caller commits."""
-    certificates = _moved(session, card_id, CertificateState.HELD, CertificateEvent.RESUME)
+    certificates = _moved(session, [card_id], CertificateState.HELD, CertificateEvent.RESUME)
     count_change(session, certificates, now=now)
     _lift(session, certificates, now)
     return len(certificates)
@@ -113,19 +113,22 @@ def _expected(dialect: str) -> Any:
     return upsert.on_conflict_do_update(index_elements=["certificate_id"], set_=fresh)
 
 
-def _moved(session: Session, card_id: int, before: CertificateState, event: CertificateEvent) -> list[Changed]:
-    """Advance all certificates of a card that are in a state, in one statement; which they were, by id."""
+def _moved(
+    session: Session, card_ids: Collection[int], before: CertificateState, event: CertificateEvent
+) -> list[Changed]:
+    """Advance all certificates of cards that are in a state, in one statement; which they were, by id."""
     session.flush()
     target = advance(CERTIFICATE, before, event)
-    rows = session.connection().execute(_advanced(), {"this": card_id, "before": before, "target": target})
+    rows = session.connection().execute(_advanced(), {"these": list(card_ids), "before": before, "target": target})
     return sorted(Changed(*row) for row in rows)
 
 
 @cache
 def _advanced() -> Any:
     table = Certificate.__table__
-    of_card = update(table).where(table.c.card_id == bindparam("this"), table.c.state == bindparam("before"))  # type: ignore[arg-type]
-    return of_card.values(state=bindparam("target")).returning(*(table.c[name] for name in Changed._fields))
+    these = table.c.card_id.in_(bindparam("these", expanding=True))
+    of_cards = update(table).where(these, table.c.state == bindparam("before"))  # type: ignore[arg-type]
+    return of_cards.values(state=bindparam("target")).returning(*(table.c[name] for name in Changed._fields))
 
 
 def _of_card(session: Session, card_id: int, *states: CertificateState) -> list[Certificate]:

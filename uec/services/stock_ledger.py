@@ -98,6 +98,18 @@ def held_in(session: Session, account_ids: Iterable[int], *, box_id: int | None 
     return [_held(row) for row in session.execute(lying.order_by(StockHolding.lot, StockHolding.first))]
 
 
+def held_around(session: Session, account_id: int, chips: Sequence[SerialRange]) -> list[Held]:
+    """What lies in an account between the first and the last of these chips of each lot, in order of serials."""
+    found: list[Held] = []
+    for lot in sorted({one.lot for one in chips}):
+        first = min(one.first for one in chips if one.lot == lot)
+        last = max(one.last for one in chips if one.lot == lot)
+        lying = _holdings().where(StockHolding.account_id == account_id, StockHolding.lot == lot)
+        lying = lying.where(StockHolding.first <= last, StockHolding.last >= first).order_by(StockHolding.first)
+        found += [_held(row) for row in session.execute(lying)]
+    return found
+
+
 def whereabouts(session: Session, chip_id: str) -> tuple[Held, StockAccount] | None:
     """The chip as a range of one with its account; None for a chip that never was in the stock."""
     chip = SerialRange.of_chip(chip_id)

@@ -32,7 +32,7 @@ def shared(session: Session, made: list[Made], without: set[str]) -> set[str]:
     for one in made:
         if one.number not in without:
             found.add(one)
-    return found.numbers(iter(made), without=without)
+    return found.numbers(one for one in made if one.number not in without)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
