@@ -6,7 +6,7 @@ is refused without a failed authentication on its counter.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from card_io import globalplatform as gp
 from card_io import scp03
@@ -91,6 +91,13 @@ def look(profile: CardProfile, host_challenge: bytes, life_cycle: int | None = N
         Step(gp.select(isd).encode(), label="find_card"),
         Step(gp.initialize_update(0, host_challenge).encode(), label="open_channel"),
     )
+
+
+def look_at_blank(profile: CardProfile, host_challenge: bytes) -> tuple[Step, ...]:
+    """The same for a card that must not have the applet yet: one that has it ends the bundle there."""
+    steps = look(profile, host_challenge)
+    select = gp.select(profile.applet.aid).encode()
+    return tuple(replace(step, expect=SW_ABSENT) if step.command == select else step for step in steps)
 
 
 def chip_of(responses: Sequence[bytes], host_challenge: bytes) -> Chip:

@@ -6,7 +6,7 @@ its certificate and its public key is the key reference. The card-authentication
 never heard of it must not try it for signatures; its certificate is.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from enum import IntEnum
 from functools import lru_cache
 
@@ -44,14 +44,15 @@ class _Bit(IntEnum):
 def build_cia_files(
     profile: CardProfile, *, card_number: str, certificates: Mapping[str, bytes], groups: Iterable[int]
 ) -> dict[int, bytes]:
-    """The files by identifier, EF.OD last.
+    """The files by identifier, EF.OD last; a card without keys, PINs or data has no file about them.
 
     `certificates` (DER) by key slot's name; `groups` are the numbers of the data groups that this card has.
     """
     files = dict(_files_of_all_cards(profile, frozenset(groups)))
     files[Fid.CIA_INFO] = _cia_info(profile, card_number)
     files[Fid.PUKD] = b"".join(_public_key(key, certificates[key.name]) for key in _listed(profile))
-    return files | {Fid.OD: _od()}
+    present = {fid: content for fid, content in files.items() if content}
+    return present | {Fid.OD: _od(present)}
 
 
 @lru_cache(maxsize=32)
@@ -79,10 +80,10 @@ def _dir(profile: CardProfile) -> bytes:
     return tlv.encode(0x61, b"".join(tlv.encode(tag, value) for tag, value in entries))
 
 
-def _od() -> bytes:
-    """EF.OD, section 8.3: where the other files are."""
+def _od(present: Container[int]) -> bytes:
+    """EF.OD, section 8.3: where the other files are, of those that the card has."""
     places = ((0xA0, Fid.PRKD), (0xA1, Fid.PUKD), (0xA4, Fid.CD), (0xA7, Fid.DOD), (0xA8, Fid.AOD))
-    return b"".join(tlv.encode(tag, _path(CIA_PATH + fid.to_bytes(2, "big"))) for tag, fid in places)
+    return b"".join(tlv.encode(tag, _path(CIA_PATH + fid.to_bytes(2, "big"))) for tag, fid in places if fid in present)
 
 
 def _cia_info(profile: CardProfile, card_number: str) -> bytes:

@@ -23,23 +23,17 @@ TRIES_MAX = 3
 """A card that was not finished by so many tries is written anew from its data on."""
 
 
-def finish(job: CardJob, profile: CardProfile, channel: SecureChannel, wanted: CertificatesWanted) -> Talk[None]:
-    """Do it in this channel, with what was kept for its end (`channel.moves`)."""
+def closing(job: CardJob, profile: CardProfile, wanted: CertificatesWanted, *, block_bytes: int) -> Talk[list[bytes]]:
+    """The data groupings that end the card's writing, FINISH the last; the intent is recorded."""
     signed = digests(job.data_groups)
-    certificates = yield from asking.certificates(wanted)
+    certificates = (yield from asking.certificates(wanted)) if wanted.public_keys else {}
     security_object = yield from asking.security_object(SecurityObjectWanted(job.card_number, signed))
-    pins = yield from asking.pins(PinsWanted(job.card_number, {pin.name: pin.transport_digits for pin in profile.pins}))
+    digits = {pin.name: pin.transport_digits for pin in profile.pins}
+    pins = (yield from asking.pins(PinsWanted(job.card_number, digits))) if digits else {}
     cia_files = cia.build_cia_files(
         profile, card_number=job.card_number, certificates=certificates, groups=job.data_groups
     )
     files = writing.closing_files(profile, certificates=certificates, security_object=security_object, cia=cia_files)
-    block_bytes = channel.session.data_max
-    groupings = [
-        *writing.file_groupings(files, block_bytes),
-        *writing.pin_groupings(profile, pins),
-        writing.finish_grouping(),
-    ]
-    writes = writing.sessions(profile, groupings, block_bytes=block_bytes, label="finish") + channel.moves
     yield from note(
         RecordKind.FINISH_INTENT,
         chip_id=wanted.chip_id,
@@ -48,6 +42,18 @@ def finish(job: CardJob, profile: CardProfile, channel: SecureChannel, wanted: C
         security_object=writing.digest(security_object),
         pins=sorted(pins),
     )
+    return [
+        *writing.file_groupings(files, block_bytes),
+        *writing.pin_groupings(profile, pins),
+        writing.finish_grouping(),
+    ]
+
+
+def finish(job: CardJob, profile: CardProfile, channel: SecureChannel, wanted: CertificatesWanted) -> Talk[None]:
+    """Do it in this channel, with what was kept for its end (`channel.moves`)."""
+    block_bytes = channel.session.data_max
+    groupings = yield from closing(job, profile, wanted, block_bytes=block_bytes)
+    writes = writing.sessions(profile, groupings, block_bytes=block_bytes, label="finish") + channel.moves
     yield from write(channel, writes)
     yield from note(RecordKind.FINISHED, chip_id=wanted.chip_id, kvn=channel.kvn, resumed=False, **channel.seen)
 

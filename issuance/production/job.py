@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from card_io.secret import Secret
 from issuance.keys.port import KeyRef
 from issuance.production.bundle import Record
+from issuance.production.sighting import Sighting
 
 Random = Callable[[int], bytes]
 """So many random bytes: challenges for the card, nothing that becomes a key."""
@@ -17,7 +18,8 @@ class CardJob:
 
     `data_groups` are the prepared files by number. `blank_master` is the key set that the blanks' keys derive from,
     `card_master` the one for production keys. `journal` is everything recorded for this card so far, oldest first:
-    empty for a fresh card, and all that a card put back is finished from.
+    empty for a fresh card, and all that a card put back is finished from. `seen` is what is known of the card in the
+    reader before it is asked.
     """
 
     card_number: str
@@ -26,6 +28,7 @@ class CardJob:
     blank_master: KeyRef
     card_master: KeyRef
     journal: tuple[Record, ...] = ()
+    seen: Sighting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class InspectionJob:
 
 @dataclass(frozen=True, slots=True)
 class HandOverJob:
-    """One card to hand over; `card_key` is the public half of its card-authentication key (DER).
+    """One card to hand over; `card_key` is the public half of its card-authentication key (DER), empty without one.
 
     `pins` are those the holder has chosen, by name, and what the holder's letter will say of each unblock code.
     `journal` as in `CardJob`.

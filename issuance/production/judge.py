@@ -184,6 +184,10 @@ def _card_identifier(observation: Observation, anchors: Anchors) -> None:
 
 def _card_number(observation: Observation, profile: CardProfile, facts: Mapping[str, Fact]) -> None:
     """The card key's certificate names the same card as the signed data: no file was moved from another card."""
+    if not profile.keys:
+        if "card_number" not in facts:
+            raise _Doubt("it does not say which card it is")
+        return
     certificate = _load(observation, profile.card_key)
     named = [str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)]
     if profile.piv is not None and not objects.names(observation.files.get(ObjectId.CHUID, b""), "".join(named)):

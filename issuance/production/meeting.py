@@ -1,13 +1,15 @@
 """What is asked of a card while its holder waits: prove who you are, change a PIN, give a blocked one a new value.
 
 The challenge goes to the card-authentication key, whose public half the office has kept since the chip made it. Here is
-the `uec` applet (ISO/IEC 7816-4, 11.6); PIV's commands are `piv.holder`, and the profile decides.
+the `uec` applet (ISO/IEC 7816-4, 11.6); PIV's commands are `piv.holder`, a card that has no keys is met as in
+`meeting_pass`, and the profile decides.
 """
 
 from card_io import globalplatform as gp
 from card_io.apdu import CommandAPDU
 from card_io.applets.uec import layout
 from card_io.secret import Secret
+from issuance.production import meeting_pass
 from issuance.production.asking import Talk, body, bundle
 from issuance.production.bundle import SW_OK, Step
 from issuance.production.chip import applet_data, life_cycle_of
@@ -31,9 +33,12 @@ def meet(job: HandOverJob | UnblockJob, profile: CardProfile, *, random: Random)
     Raises `WrongCard`, `ForeignCard` or `Counterfeit`; nothing is changed on the card.
     """
     with wanting(numbered(job.card_number)):
-        yield from (holder.meet if profile.piv is not None else _meet)(
-            job.chip_id, job.card_key, profile=profile, random=random
-        )
+        if profile.piv is not None:
+            yield from holder.meet(job.chip_id, job.card_key, profile=profile, random=random)
+        elif not profile.keys:
+            yield from meeting_pass.meet(job, profile, random=random)
+        else:
+            yield from _meet(job.chip_id, job.card_key, profile=profile, random=random)
 
 
 def _meet(chip: str, card_key: bytes, *, profile: CardProfile, random: Random) -> Talk[None]:

@@ -36,6 +36,7 @@ from issuance.production.errors import ChipTaken
 from issuance.production.job import CardJob, HandOverJob, InspectionJob, Random, UnblockJob
 from issuance.production.journal import Journal
 from issuance.production.profile import CardProfile
+from issuance.production.sighting import Sighting
 
 VALID_DAYS = 1800
 STATES = {
@@ -87,8 +88,8 @@ class MemoryOffice:
         """A new card to make."""
         self.cards[number] = CardFile(number, batch_number, dict(data_groups))
 
-    def job(self, number: str) -> CardJob:
-        """The order to personalise a card, with its journal so far."""
+    def job(self, number: str, seen: Sighting | None = None) -> CardJob:
+        """The order to personalise a card, with its journal so far; `seen` is what the reader told of it."""
         card = self.cards[number]
         return CardJob(
             card_number=number,
@@ -97,6 +98,7 @@ class MemoryOffice:
             blank_master=self.vault.active(KeyPurpose.BLANK_TRANSPORT),
             card_master=self.vault.active(KeyPurpose.CARD_MASTER),
             journal=tuple(card.journal),
+            seen=seen,
         )
 
     def inspection(self, number: str) -> InspectionJob:
@@ -107,14 +109,15 @@ class MemoryOffice:
     def handover(self, number: str, pins: Mapping[str, Secret]) -> HandOverJob:
         """The order to hand an inspected card over."""
         card = self.cards[number]
-        card_key = Journal(card.journal).public_keys[self.profile.card_key.name]
-        return HandOverJob(number, card.chip_id, card_key, pins, tuple(card.journal))
+        return HandOverJob(number, card.chip_id, self._card_key(card), pins, tuple(card.journal))
 
     def unblocking(self, number: str, pin: str, new: Secret, code: Secret | None) -> UnblockJob:
         """The order to give a PIN of a card in use another value."""
         card = self.cards[number]
-        card_key = Journal(card.journal).public_keys[self.profile.card_key.name]
-        return UnblockJob(number, card.chip_id, card_key, pin, new, code, tuple(card.journal))
+        return UnblockJob(number, card.chip_id, self._card_key(card), pin, new, code, tuple(card.journal))
+
+    def _card_key(self, card: CardFile) -> bytes:
+        return Journal(card.journal).public_keys[self.profile.card_key.name] if self.profile.keys else b""
 
     def desk(self, number: str) -> "Desk":
         """The port for one card's session."""

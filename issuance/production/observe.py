@@ -159,12 +159,15 @@ class _Plan:
         for fid in self._sizes:
             if rules.get(fid, Access.ALWAYS) is Access.ALWAYS:
                 yield from self._file(fid)
-        key = self._profile.card_key
-        challenge = self._random(CHALLENGE_BYTES)
-        self._asked[key.name] = challenge, None
-        yield _step(CommandAPDU(0x00, 0x88, 0x00, key.reference, challenge, 256), "challenge_card"), f"key:{key.name}"
+        slot = int(layout.KeySlot.CARD)
+        if self._profile.keys:
+            key = self._profile.card_key
+            slot, challenge = key.reference, self._random(CHALLENGE_BYTES)
+            self._asked[key.name] = challenge, None
+            ask = CommandAPDU(0x00, 0x88, 0x00, key.reference, challenge, 256)
+            yield _step(ask, "challenge_card"), f"key:{key.name}"
         # A finished card makes no keys in clear; the command is refused and changes nothing.
-        generate = CommandAPDU(0x00, 0x47, 0x80, 0x00, bytes([0xB6, 3, 0x83, 1, key.reference]), 256)
+        generate = CommandAPDU(0x00, 0x47, 0x80, 0x00, bytes([0xB6, 3, 0x83, 1, slot]), 256)
         yield _step(generate, "check_closed", SW_OK, *SW_REFUSED_FOR_GOOD), "closed"
 
     def _behind(self, name: str) -> Iterator[tuple[Step, str]]:

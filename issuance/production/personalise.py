@@ -8,8 +8,9 @@
 
 Everything inside a trip is wrapped ahead (SCP03). The second holds two sessions where the card's challenge can be
 foretold (`ahead`); with a card that draws its challenges it is two trips, the new channel being opened by the card's
-answer. A card that has nothing to answer any more, its keys being certified already, takes one trip with such a
-challenge: the look at it, the channel and the third trip in one bundle.
+answer. A card that has nothing to answer takes one trip with such a challenge: one whose keys are certified already
+(the look at it, the channel and the third trip in one bundle), and one that makes none (`outright`), where the station
+has told what it saw in the reader; otherwise that one takes two.
 
 Before a bundle that changes the card for good leaves, its intent is recorded; after its answers, the outcome. A card
 that comes back is known by its chip, its key version and its applet state; with the journal that says where to go on:
@@ -24,9 +25,6 @@ that comes back is known by its chip, its key version and its applet state; with
 | anything else | | refused by name, nothing sent that could count as a failed authentication |
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -34,49 +32,26 @@ from card_io import tlv
 from card_io.errors import CardError
 from issuance.keys.port import KeyPurpose, KeyRef
 from issuance.pki.possession import CHALLENGE_BYTES, Proof
-from issuance.production import finishing, keying, securing, writing
-from issuance.production.admission import admit, begin, scrap
-from issuance.production.ahead import first_session
-from issuance.production.asking import Talk, bundle, note, progress
+from issuance.production import finishing, outright, securing, writing
+from issuance.production.admission import admit, begin
+from issuance.production.asking import Talk, note, progress
 from issuance.production.bundle import CertificatesWanted, RecordKind
 from issuance.production.chip import Chip, recognise
-from issuance.production.errors import (
-    CardLost,
-    CardRefused,
-    Counterfeit,
-    ForeignCard,
-    Unforeseen,
-    UnknownKeys,
-)
+from issuance.production.errors import Counterfeit, ForeignCard, UnknownKeys
 from issuance.production.finishing import finish
 from issuance.production.foreign import BLANK, numbered, wanting
 from issuance.production.job import CardJob, PersonalisedCard, Random
 from issuance.production.journal import Journal
-from issuance.production.keying import KeyChange, KeysNotTaken
 from issuance.production.piv import personalise as piv
 from issuance.production.profile import CardProfile, KeyAlgorithm
-from issuance.production.secured import SecureChannel, open_channel, write
-from issuance.production.writing import Write
+from issuance.production.secured import open_channel
+from issuance.production.underway import Underway, change_keys, send
 
 STAGES = 4
-NO_CODE = "a blank without the code of this profile's applet"
-MUTE_KEYS = "its new keys do not answer as they should"
 CURVES: dict[KeyAlgorithm, ec.EllipticCurve] = {
     KeyAlgorithm.EC_P256: ec.SECP256R1(),
     KeyAlgorithm.EC_P384: ec.SECP384R1(),
 }
-
-
-@dataclass(slots=True)
-class _Session:
-    """One card on its way. A `pending` change of keys goes to the card with the first writes of the channel."""
-
-    job: CardJob
-    profile: CardProfile
-    journal: Journal
-    chip: Chip
-    channel: SecureChannel
-    pending: KeyChange | None = None
 
 
 def personalise(job: CardJob, profile: CardProfile, *, random: Random, stages: int = STAGES) -> Talk[PersonalisedCard]:
@@ -97,7 +72,7 @@ def _personalise(
     job: CardJob, profile: CardProfile, journal: Journal, random: Random, stages: int
 ) -> Talk[PersonalisedCard]:
     yield from progress(0, stages, "find_card")
-    found = yield from finishing.at_once(job, profile, journal, random=random)
+    found = yield from _at_once(job, profile, journal, random, stages)
     if isinstance(found, PersonalisedCard):
         yield from progress(STAGES, stages, "written")
         return found
@@ -110,36 +85,39 @@ def _personalise(
         profile=profile.secure_channel,
         chip_id=chip.chip_id,
     )
-    session = _Session(job, profile, journal, chip, channel)
+    card, public_keys = Underway(job, profile, journal, chip.chip_id, channel), journal.public_keys
     if chip.finished:
-        public_keys = journal.public_keys
         if not journal.has(RecordKind.FINISHED):
             yield from securing.secure(profile, channel)
             yield from note(RecordKind.FINISHED, chip_id=chip.chip_id, kvn=chip.kvn, resumed=True, **channel.seen)
     elif chip.life_cycle is not None and finishing.is_all_that_is_left(profile, journal):
-        public_keys = journal.public_keys
         yield from progress(3, stages, "certificates")
         yield from finishing.resume(job, profile, journal, chip_id=chip.chip_id, channel=channel)
     else:
         yield from begin(job, journal, chip.chip_id)
         if master.purpose is KeyPurpose.BLANK_TRANSPORT:
             yield from progress(1, stages, "change_keys")
-            yield from _change_keys(session, random)
+            yield from change_keys(card, random)
             master = job.card_master
-        yield from progress(2, stages, "write_data")
-        public_keys, proofs = yield from _write_data(session, random)
-        yield from progress(3, stages, "certificates")
-        wanted = CertificatesWanted(job.card_number, chip.chip_id, public_keys, proofs)
-        yield from finish(job, profile, session.channel, wanted)
+        public_keys = yield from _write(card, chip.life_cycle, random, stages)
     yield from progress(STAGES, stages, "written")
     return PersonalisedCard(
         card_number=job.card_number,
         chip_id=chip.chip_id,
-        kvn=session.channel.kvn,
+        kvn=card.channel.kvn,
         key_version=master.version,
         public_keys=public_keys,
         resumed=bool(job.journal),
     )
+
+
+def _at_once(
+    job: CardJob, profile: CardProfile, journal: Journal, random: Random, stages: int
+) -> Talk[PersonalisedCard | Chip | None]:
+    """In one trip, where a card has nothing to answer; else what is known of it by then, if anything."""
+    if not profile.keys:
+        return (yield from outright.at_once(job, profile, journal, random=random, stages=stages))
+    return (yield from finishing.at_once(job, profile, journal, random=random))
 
 
 def _admit(job: CardJob, profile: CardProfile, journal: Journal, chip: Chip) -> Talk[KeyRef]:
@@ -160,97 +138,39 @@ def _admit(job: CardJob, profile: CardProfile, journal: Journal, chip: Chip) -> 
     return KeyRef(KeyPurpose.CARD_MASTER, version)
 
 
-def _change_keys(session: _Session, random: Random) -> Talk[None]:
-    """Replace the blank's keys by the card's own, and open a channel with these before anything else is done.
-
-    Where the card's first challenge under them can be foretold, that is done in the trip that writes the data.
-    """
-    job, secure = session.job, session.profile.secure_channel
-    change = yield from keying.intend(
-        job.blank_master,
-        job.card_master,
-        chip_id=session.chip.chip_id,
-        channel=session.channel,
-        secure=secure,
-        challenge=random(secure.challenge_bytes),
-        before=[writing.find_code(session.profile)],
-    )
-    ahead = yield from first_session(
-        session.channel.card, job.card_master, session.profile, host_challenge=change.host_challenge
-    )
-    if ahead is None:
-        try:
-            responses = yield from bundle(change.steps)
-        except CardRefused as refused:
-            yield from _let_go(session, refused)
-            raise
-        yield from _enter(session, change, responses)
-    else:
-        session.channel, session.pending = ahead.behind(change.steps), change
+def _write(card: Underway, life_cycle: int | None, random: Random, stages: int) -> Talk[dict[str, bytes]]:
+    """All that stands on the card, to its end; its public keys by slot. `life_cycle` is that of its applet, if any."""
+    yield from progress(2, stages, "write_data")
+    if not card.profile.keys:
+        yield from outright.write_all(card, life_cycle=life_cycle)
+        return {}
+    public_keys, proofs = yield from _write_data(card, life_cycle, random)
+    yield from progress(3, stages, "certificates")
+    wanted = CertificatesWanted(card.job.card_number, card.chip_id, public_keys, proofs)
+    yield from finish(card.job, card.profile, card.channel, wanted)
+    return public_keys
 
 
-def _enter(session: _Session, change: KeyChange, responses: Sequence[bytes]) -> Talk[None]:
-    """Go on in a channel with the new keys, from the answers to the steps of their change."""
-    try:
-        session.channel = yield from keying.enter(change, responses, session.profile.secure_channel)
-    except (KeysNotTaken, UnknownKeys):
-        yield from scrap(session.job, session.chip.chip_id, MUTE_KEYS)
-    yield from keying.changed(change, **session.channel.seen)
-
-
-def _confirm(session: _Session, change: KeyChange, responses: Sequence[bytes]) -> Talk[None]:
-    """The card has taken its new keys, and answered with them what was foretold."""
-    try:
-        keying.check(change, responses)
-    except KeysNotTaken:
-        yield from scrap(session.job, session.chip.chip_id, MUTE_KEYS)
-    yield from keying.changed(change, **session.channel.seen)
-
-
-def _send(session: _Session, writes: Sequence[Write]) -> Talk[list[bytes]]:
-    """Write, with a change of keys in front if one is pending; a card that did not answer as foretold costs a trip."""
-    change, session.pending = session.pending, None
-    if change is None:
-        return (yield from write(session.channel, writes))[0]
-    try:
-        answers, opened = yield from write(session.channel, writes)
-    except Unforeseen as other:
-        yield from _enter(session, change, other.responses)
-        return (yield from write(session.channel, writes))[0]
-    except (CardLost, CardRefused) as torn:
-        if len(torn.responses) >= len(change.steps):
-            yield from _confirm(session, change, torn.responses)
-        yield from _let_go(session, torn)
-        raise
-    yield from _confirm(session, change, opened)
-    return answers
-
-
-def _let_go(session: _Session, error: CardLost | CardRefused) -> Talk[None]:
-    """A blank of another make is refused by name: its keys were not changed, and the card may have another chip."""
-    if isinstance(error, CardRefused) and error.label == writing.FIND_CODE:
-        yield from note(RecordKind.CHIP_RELEASED, chip_id=session.chip.chip_id, reason=NO_CODE)
-        raise ForeignCard(f"it is {NO_CODE}") from error
-
-
-def _write_data(session: _Session, random: Random) -> Talk[tuple[dict[str, bytes], dict[str, Proof]]]:
+def _write_data(
+    card: Underway, life_cycle: int | None, random: Random
+) -> Talk[tuple[dict[str, bytes], dict[str, Proof]]]:
     """Write all that is known ahead and have the card make its key pairs; public keys and proofs of them by slot.
 
     Key pairs that the journal knows are kept: certificates for them may exist. They are proved again.
     """
-    profile, chip, known = session.profile, session.chip, session.journal.public_keys
+    profile, known = card.profile, card.journal.public_keys
     wanted = [] if known else profile.keys
     challenges = {key.name: random(CHALLENGE_BYTES) for key in profile.keys}
-    block_bytes = session.channel.session.data_max
-    groupings = writing.file_groupings(writing.data_files(profile, session.job.data_groups), block_bytes)
+    block_bytes = card.channel.session.data_max
+    groupings = writing.file_groupings(writing.data_files(profile, card.job.data_groups), block_bytes)
     asked = writing.make_keys(profile, wanted) + writing.prove_keys(profile, challenges)
-    writes = [] if chip.life_cycle is not None else [writing.install(profile)]
+    writes = [] if life_cycle is not None else [writing.install(profile)]
     writes += writing.sessions(profile, groupings, block_bytes=block_bytes, label="write_data", asked=asked)
     writes += securing.ask(profile)
-    yield from note(RecordKind.WRITE_INTENT, chip_id=chip.chip_id, makes_keys=[key.name for key in wanted])
-    answers = yield from _send(session, writes)
+    yield from note(RecordKind.WRITE_INTENT, chip_id=card.chip_id, makes_keys=[key.name for key in wanted])
+    answers = yield from send(card, writes)
     state = securing.told(profile, answers)
-    session.channel.moves = securing.moves(profile, state)
+    card.channel.moves = securing.moves(profile, state)
     answered = list(zip(writes, answers, strict=True))
     proofs = {item.proves: Proof(challenges[item.proves], answer) for item, answer in answered if item.proves}
     if known:
@@ -258,7 +178,7 @@ def _write_data(session: _Session, random: Random) -> Talk[tuple[dict[str, bytes
     algorithms = {key.name: key.algorithm for key in profile.keys}
     made = {item.key: _public_key(algorithms[item.key], answer) for item, answer in answered if item.key}
     kept = {slot: key.hex() for slot, key in made.items()}
-    yield from note(RecordKind.KEYS_MADE, chip_id=chip.chip_id, public_keys=kept, card_state=state)
+    yield from note(RecordKind.KEYS_MADE, chip_id=card.chip_id, public_keys=kept, card_state=state)
     return made, proofs
 
 

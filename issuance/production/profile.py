@@ -25,6 +25,8 @@ from issuance.production.typed_toml import MisshapenTable, read_table
 LEVELS = (0x03, 0x13, 0x33)
 """Security levels that encipher what goes to the card: PINs and keys travel there."""
 APPLET_KINDS = ("uec", "piv")
+CARD_NUMBER = "card_number"
+"""The fact that says whose card it is."""
 FASC_N_BYTES = 25
 AID_BYTES = range(5, 17)
 FILE_IDENTIFIERS = frozenset(range(0x0001, 0xFFFF)) - {0x2F00, 0x2F01, 0x3F00, 0x3FFF}
@@ -257,8 +259,12 @@ class CardProfile:
 
     @property
     def card_key(self) -> KeySlot:
-        """The key that answers a challenge without any PIN: the proof against clones."""
-        return next(key for key in self.keys if key.use is KeyUse.INTERNAL_AUTHENTICATE)
+        """The key that answers a challenge without any PIN: the proof against clones.
+
+        A pass has no `keys` and so not this one (`LookupError`): anyone may read it, and only the office, by the keys
+        of its issuer domain, tells it from a copy.
+        """
+        return {key.use: key for key in self.keys}[KeyUse.INTERNAL_AUTHENTICATE]
 
 
 def load_profile(path: Path) -> CardProfile:
@@ -344,9 +350,11 @@ def _check_contents(profile: CardProfile, file_name: str, refuse_if: Callable[[b
         guarded = key.pin in pins or key.use is KeyUse.INTERNAL_AUTHENTICATE
         refuse_if(not guarded, f"keys.{key.name}.pin", f"there is no PIN {key.pin!r}")
     challenged = [key for key in profile.keys if key.use is KeyUse.INTERNAL_AUTHENTICATE]
-    refuse_if(
-        len(challenged) != 1 or bool(challenged[0].pin), "keys", "one key must internal-authenticate, without a PIN"
-    )
+    proven = len(challenged) == 1 and not challenged[0].pin
+    refuse_if(bool(profile.keys) and not proven, "keys", "one key must internal-authenticate, without a PIN")
+    told = [field.name for group in profile.data_groups if group.read is Access.ALWAYS for field in group.fields]
+    unnamed = not profile.keys and CARD_NUMBER not in told
+    refuse_if(unnamed, "data_groups", f"one that is read always must have {CARD_NUMBER}: no certificate names the card")
     for group in profile.data_groups:
         known = group.read is Access.ALWAYS or group.read.value in pins
         refuse_if(not known, f"data_groups.{group.name}.read", f"there is no PIN {group.read.value!r}")
@@ -365,6 +373,7 @@ def _check_applet(profile: CardProfile, refuse_if: Callable[[bool, str, str], No
         refuse_if(not fits, "piv.factory_puk", f"has {PUK_CHARACTERS} characters")
         unblocked = any(pin.unblocked_by for pin in profile.pins)
         refuse_if(not unblocked, "pins", "one must be unblocked by another: the PUK sets it")
+        refuse_if(not profile.keys, "keys", "a card of kind piv has some")
     rsa = any(key.algorithm is KeyAlgorithm.RSA_2048 for key in profile.keys)
     refuse_if(rsa and piv is None, "keys", "only applets of kind piv make RSA keys")
     applet, channel = profile.applet, profile.secure_channel

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from card_io import globalplatform as gp
 from card_io.errors import CardError
 from issuance.production.asking import Talk
+from issuance.production.bundle import SW_OK
 from issuance.production.errors import Counterfeit, ForeignCard
 from issuance.production.profile import CardProfile
 from issuance.production.secured import SecureChannel, write
 from issuance.production.writing import Write
 
+SW_NO_MOVE = (0x6985, 0x6A80, 0x6A86, 0x6A88)
+"""What cards answer to a change of their state that does not lead on from the one they are in."""
 _WAY = (gp.CardLifeCycle.OP_READY, gp.CardLifeCycle.INITIALIZED, gp.CardLifeCycle.SECURED)
 
 
@@ -48,11 +51,28 @@ def moves(profile: CardProfile, state: int | None) -> list[Write]:
     return [] if state is None else [Write(gp.set_card_status(step, isd), "finish") for step in _WAY if step > state]
 
 
-def secure(profile: CardProfile, channel: SecureChannel) -> Talk[None]:
-    """Move a finished card that was torn before it was SECURED; one round trip, and one more when something is left."""
+def unasked(profile: CardProfile) -> list[Write]:
+    """The whole way to SECURED for a card whose state nobody asked, then the question.
+
+    Steps that lie behind the card already it refuses, which does no harm.
+    """
     if not profile.secure_channel.secures_card:
+        return []
+    isd = profile.secure_channel.isd_aid
+    steps = [Write(gp.set_card_status(step, isd), "finish", (SW_OK, *SW_NO_MOVE)) for step in _WAY[1:]]
+    return steps + ask(profile)
+
+
+def left(profile: CardProfile, answers: Sequence[bytes]) -> list[Write]:
+    """What is left to do by the answers to `unasked`, which is nothing as a rule; raises what `told` does."""
+    return moves(profile, told(profile, answers))
+
+
+def secure(profile: CardProfile, channel: SecureChannel) -> Talk[None]:
+    """Move a finished card that was torn before it was SECURED, in one round trip."""
+    steps = unasked(profile)
+    if not steps:
         return
-    answers, _ = yield from write(channel, ask(profile))
-    left = moves(profile, told(profile, answers))
-    if left:
-        yield from write(channel, left)
+    answers, _ = yield from write(channel, steps)
+    if behind := left(profile, answers):
+        yield from write(channel, behind)

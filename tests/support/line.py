@@ -32,12 +32,14 @@ from issuance.production.personalise import personalise
 from issuance.production.pin_profile import Keeping
 from issuance.production.profile import CardProfile, load_profile
 from issuance.production.relay import OpenedSlot
+from issuance.production.sighting import Sighting
 from issuance.production.transcript import Transcript
 from issuance.production.unblock import unblock
 from tests.support.keys import NOW, TRANSPORT_MASTER, make_vault
 
 UEC_PROFILE = Path(__file__).parents[2] / "config" / "profiles" / "uec.toml"
 PIV_PROFILE = UEC_PROFILE.with_name("piv.toml")
+PASS_PROFILE = UEC_PROFILE.parents[1] / "samples" / "pass.toml"
 HOLDER_PINS = {"pin1": Secret(b"1937"), "pin2": Secret(b"604815")}
 LETTER = Secret(b"40718265")
 """What the holder's letter says: the unblock code, or the holder's share of it."""
@@ -97,9 +99,11 @@ class Line:
         self.office.order(number, BATCH, groups)
         return number
 
-    def personalise(self, number: str, card: VirtualCard, transcript: Transcript | None = None) -> PersonalisedCard:
-        """Run one personalisation."""
-        talk = personalise(self.office.job(number), self.profile, random=self.randomness.randbytes)
+    def personalise(
+        self, number: str, card: VirtualCard, transcript: Transcript | None = None, *, seen: Sighting | None = None
+    ) -> PersonalisedCard:
+        """Run one personalisation; `seen` is what the reader told of the card that it found."""
+        talk = personalise(self.office.job(number, seen), self.profile, random=self.randomness.randbytes)
         return run_local(talk, slot_of(card), self.office.desk(number), transcript=transcript)
 
     def inspect(self, number: str, card: VirtualCard, transcript: Transcript | None = None) -> CardReport:

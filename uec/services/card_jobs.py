@@ -1,6 +1,6 @@
 """Puts together the orders for the generators of `issuance.production` from what the office knows of a card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Row, bindparam, func, select
@@ -9,12 +9,13 @@ from sqlalchemy.orm import Session
 from card_io.secret import Secret
 from issuance.keys.port import KeyPurpose, Vault
 from issuance.pki import security_batch
-from issuance.production.bundle import RecordKind
+from issuance.production.bundle import Record, RecordKind
 from issuance.production.errors import UnfitPin
 from issuance.production.groups_writer import read_groupings
 from issuance.production.job import CardJob, HandOverJob, InspectionJob, UnblockJob
 from issuance.production.journal import Journal
 from issuance.production.profile import CardProfile
+from issuance.production.sighting import Sighting
 from uec.domain.errors import NotFound
 from uec.services import journal
 from uec.services.rows import missing, present
@@ -37,8 +38,8 @@ _SIGNED = (
 )
 
 
-def card_job(session: Session, card_id: int, vault: Vault) -> CardJob:
-    """The order to personalise a prepared card, or to go on with one that was begun."""
+def card_job(session: Session, card_id: int, vault: Vault, *, seen: Sighting | None = None) -> CardJob:
+    """The order to personalise a prepared card, or to go on with one that was begun; `seen` lies in the reader."""
     ordered = session.connection().execute(_ORDERED, {"this": card_id}).first()
     if ordered is None:
         raise missing(Card, card_id)
@@ -49,6 +50,7 @@ def card_job(session: Session, card_id: int, vault: Vault) -> CardJob:
         blank_master=vault.active(KeyPurpose.BLANK_TRANSPORT),
         card_master=vault.active(KeyPurpose.CARD_MASTER),
         journal=journal.records(session, card_id),
+        seen=seen,
     )
 
 
@@ -72,14 +74,14 @@ def judged_at(session: Session, card_id: int, *, now: datetime) -> datetime:
     return now if begun is None else max(now, begun)
 
 
-def hand_over_job(session: Session, card_id: int, *, card_key_slot: str, pins: dict[str, Secret]) -> HandOverJob:
-    """The order to hand a card over; `card_key_slot` names the key that answers without a PIN."""
+def hand_over_job(session: Session, card_id: int, *, profile: CardProfile, pins: dict[str, Secret]) -> HandOverJob:
+    """The order to hand a card over."""
     card = session.connection().execute(_NAMED, {"this": card_id}).one()
     records = journal.records(session, card_id)
     return HandOverJob(
         card_number=card.number,
         chip_id=_chip_of(card),
-        card_key=Journal(records).public_keys[card_key_slot],
+        card_key=_card_key(profile, records),
         pins=pins,
         journal=records,
     )
@@ -95,12 +97,17 @@ def unblock_job(session: Session, card_id: int, *, profile: CardProfile, typed: 
     return UnblockJob(
         card_number=card.number,
         chip_id=_chip_of(card),
-        card_key=Journal(records).public_keys[profile.card_key.name],
+        card_key=_card_key(profile, records),
         pin=pin.name,
         new=typed[pin.name],
         code=typed.get(pin.unblocked_by),
         journal=records,
     )
+
+
+def _card_key(profile: CardProfile, records: Sequence[Record]) -> bytes:
+    """The public half of the key that answers without a PIN; empty for a card that has none."""
+    return Journal(records).public_keys[profile.card_key.name] if profile.keys else b""
 
 
 def data_groups(session: Session, card_id: int) -> dict[int, bytes]:

@@ -153,7 +153,7 @@ def _hand_over(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, 
         if (moving := _rekey_job(bench, card_id)) is not None:
             yield from rekey(moving, bench.profile, random=bench.random)
         with reading(bench.sessions) as session:
-            job = card_jobs.hand_over_job(session, card_id, card_key_slot=bench.profile.card_key.name, pins=pins)
+            job = card_jobs.hand_over_job(session, card_id, profile=bench.profile, pins=pins)
         return (yield from hand_over(job, bench.profile, random=bench.random))
 
     done = run(start)

@@ -209,7 +209,8 @@ class DatabaseOffice:
 
     def foretold_session(self, request: ForetoldSessionWanted) -> ForetoldSession:
         """Ask the vault."""
-        return self._bench.vault.foretell_session(request.request)
+        wanted = request.request
+        return self._bench.vault.foretell_session(replace(wanted, master=self._as_boxed(wanted.master)))
 
     def put_key_data(self, request: PutKeyWanted) -> PutKeyData:
         """Ask the vault."""

@@ -85,7 +85,7 @@ def follow(
     """
     if kind is RecordKind.CHIP_CLAIMED:
         _claim(session, card, str(facts["chip_id"]), operation_id, actor, now)
-    elif kind is RecordKind.CHIP_RELEASED:
+    elif kind is RecordKind.CHIP_RELEASED and not facts.get("unwritten"):
         _spoil(session, card, str(facts["chip_id"]), str(facts["reason"]), actor, now)
     elif kind is RecordKind.INSPECTED and card.chip_id is not None:
         _make(session, card, operation_id, actor, now)
@@ -213,7 +213,9 @@ def _claim(
         work = stock_ledger.account(session, Place.WORK, store_id=store.id, shift_id=shift.id)
         stock_ledger.move(session, Motion.CLAIM, [found[0]], taker_id=work, actor=actor, now=now, card_id=card.id)
         return
-    if not store.enforced:
+    # Claimed before and let go unwritten, since another card lay in the reader: it stands where it was claimed to.
+    let_go = found is not None and found[1].kind in {Place.WORK, Place.UNFINISHED}
+    if let_go or not store.enforced:
         return
     if shift is None:
         raise NoShift(

@@ -34,6 +34,8 @@ identification, 4-8 digits; 02 PIN2 signature, 6-8 digits; 03 KRP, exactly 8 dig
 no padding. Three tries, KRP ten. A *transport* PIN can only be changed: until then VERIFY answers 6984 and no try is
 lost.
 
+A card has what its profile says of all this; a pass may have data and no key at all.
+
 Keys (reference = tag 84 of MSE SET = keyReference in EF.PrKD): 01 authentication (PIN1), 02 signature (PIN2, each
 time), 03 key agreement (PIN1), 04 card authentication (no PIN; INTERNAL AUTHENTICATE only). 05 to 0F are free to the
 profile, which says their rule and use. An operation is refused (6985) unless the key was generated for it.
@@ -173,7 +175,7 @@ class PinFlag(IntFlag):
 
 
 class KeySlot(IntEnum):
-    """Key references that every card has."""
+    """Key references of the `uec` card."""
 
     AUTHENTICATION = 0x01
     SIGNATURE = 0x02

@@ -28,7 +28,8 @@ A block holds whole DGIs, each: identifier (2 bytes), length (1 byte, or FF and 
     0E06 PROVE KEY      key reference (1) || challenge (32). Alone in its block, P1 09/89. Answer: the key's signature
                         over the challenge (ECDSA with SHA-256, DER), whatever the key is for: it proves possession
                         before anything is certified. 6A88 no such key, 6985 for an RSA key.
-    0E05 FINISH         layout version (2). 6985 unless PIN1, PIN2, KRP, a key 04 and EF.OD are there. Then state 0F.
+    0E05 FINISH         layout version (2). 6985 unless EF.OD is there, and every PIN that a file's or a key's rule, or
+                        another PIN, names. Then state 0F.
 Any other identifier, or a DGI cut short: 6A80, and nothing of the block is kept.
 """
 

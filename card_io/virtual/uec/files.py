@@ -78,6 +78,11 @@ class FileSystem:
         found = (self.get(int(item.removeprefix("file/"), 16)) for item in self._area.names("file/"))
         return next((item for item in found if item is not None and item.name == name and name), None)
 
+    def rules(self) -> set[int]:
+        """What must hold somewhere for a file to be read or updated."""
+        found = (self.get(int(name.removeprefix("file/"), 16)) for name in self._area.names("file/"))
+        return {rule for file in found if file is not None for rule in (file.read, file.update)}
+
     def create(self, file: File) -> None:
         """Create a file or create it anew, filled with zeros; DF.CIA has the name that ISO/IEC 7816-15 gives it."""
         if file.fid == Fid.CIA and not file.name:

@@ -60,6 +60,10 @@ class Keys:
         """Slots that hold a pair."""
         return [int(name.removeprefix("key/")) for name in self._area.names("key/")]
 
+    def rules(self) -> set[int]:
+        """What must hold for some pair to be used."""
+        return {self.get(slot).rule for slot in self.slots()}
+
     def get(self, slot: int) -> Key:
         """The pair of a slot; 6A88 when it is empty."""
         match self._area.row(f"key/{slot}"):

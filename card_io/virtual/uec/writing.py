@@ -6,7 +6,7 @@ Follows `card_io.applets.uec.personalisation`, read on its own: nothing of the w
 from collections.abc import Callable
 
 from card_io import tlv
-from card_io.applets.uec.layout import LAYOUT_VERSION, AppletState, Fid, KeySlot, PinRef
+from card_io.applets.uec.layout import LAYOUT_VERSION, AppletState, Fid, PinRef
 from card_io.errors import InvalidTlv
 from card_io.virtual.applet import Surroundings
 from card_io.virtual.asymmetric import sign_message
@@ -98,7 +98,12 @@ class Writing:
     def _finish(self, value: bytes) -> None:
         if value != LAYOUT_VERSION.to_bytes(2, "big"):
             raise Refused(WRONG_DATA)
-        complete = set(PinRef) <= set(self._pins.present()) and KeySlot.CARD in self._keys.slots()
-        if not complete or self._files.get(Fid.OD) is None:
+        if self._files.get(Fid.OD) is None or not self._named() <= set(self._pins.present()):
             raise Refused(CONDITIONS)
         self._world.set_life_cycle(AppletState.PERSONALISED)
+
+    def _named(self) -> set[int]:
+        """The PINs that a file, a key or another PIN asks for: without one of them it could never be used."""
+        rules = self._files.rules() | self._keys.rules()
+        unblocking = {self._pins.get(ref).unblocked_by for ref in self._pins.present()}
+        return (rules | unblocking) & set(PinRef)

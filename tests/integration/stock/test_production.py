@@ -11,7 +11,7 @@ from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.chip import cplc_for, diversification_data
 from card_io.virtual.keysets import KeySet
-from issuance.production.personalise import NO_CODE
+from issuance.production.underway import NO_CODE
 from tests.support.desk import CardOffice, open_card_office
 from tests.support.keys import TRANSPORT_MASTER
 from tests.support.line import blank_card
