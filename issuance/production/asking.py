@@ -13,6 +13,7 @@ from issuance.production.bundle import (
     AdminKeyWanted,
     Answers,
     CertificatesWanted,
+    Fault,
     ForetoldSessionWanted,
     IdentifierSignatureWanted,
     KnownChip,
@@ -28,7 +29,7 @@ from issuance.production.bundle import (
     Step,
     WhoIs,
 )
-from issuance.production.errors import CardLost, CardRefused, Unforeseen
+from issuance.production.errors import CardLost, CardRefused, PadUnfit, Unforeseen
 
 T = TypeVar("T")
 Talk = Generator[Request, object, T]
@@ -51,7 +52,8 @@ def bundle(steps: Sequence[Step], *, fresh: bool = False) -> Talk[tuple[bytes, .
     """Send the steps in one round trip; the raw response to each.
 
     Raises `CardRefused` for a status word that a step does not expect (whatever the station made of it), `Unforeseen`
-    for other data than it must answer with, and `CardLost` when card, reader or link went away.
+    for other data than it must answer with, `PadUnfit` when the reader's keys do not do what is asked of them, and
+    `CardLost` when card, reader or link went away.
     """
     answers = _expect(Answers, (yield Send(tuple(steps), fresh)))
     for number, (step, response) in enumerate(zip(steps, answers.responses, strict=False), 1):
@@ -62,6 +64,8 @@ def bundle(steps: Sequence[Step], *, fresh: bool = False) -> Talk[tuple[bytes, .
         if step.answer is not None and body(response) != step.answer:
             raise Unforeseen(step.label, answers.responses[:number])
     if len(answers.responses) < len(steps):
+        if answers.fault is Fault.PAD_UNFIT:
+            raise PadUnfit(answers.detail)
         fault = answers.fault.value if answers.fault else "answers missing"
         lost = CardLost(steps[len(answers.responses)].label, fault, answers.detail)
         lost.responses = answers.responses

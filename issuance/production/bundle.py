@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from card_io.pinpad import PinEntry
 from issuance.keys.port import CardSessionRequest, ForetellRequest, KeyRef, PutKeyRequest
 from issuance.pki.possession import Proof
 
@@ -35,13 +36,16 @@ class Step:
 
     `command` is the whole APDU (wrapped already, where a secure channel is open). The station follows 61xx and 6Cxx by
     itself; any other status word outside `expect` ends the bundle, and so do other data than `answer`, where the host
-    knows them ahead. `label` is what an operator may read.
+    knows them ahead. `label` is what an operator may read. With `pad` the holder types into the command at the reader's
+    own keys; such a step is the last one of its bundle, and what the reader says of a holder who did not finish
+    (`card_io.pinpad.ENDINGS`) is its answer.
     """
 
     command: bytes
     expect: tuple[int, ...] = (SW_OK,)
     label: str = ""
     answer: bytes | None = None
+    pad: PinEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Fault(StrEnum):
     CARD_MUTE = "card_mute"
     READER_LOST = "reader_lost"
     LINK_LOST = "link_lost"
+    PAD_UNFIT = "pad_unfit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ class RecordKind(StrEnum):
     FINISHED = "finished"
     INSPECTED = "inspected"
     PIN_CHANGE_INTENT = "pin_change_intent"
+    PIN_CHOSEN = "pin_chosen"
     PIN_CHANGED = "pin_changed"
     HANDED_OVER = "handed_over"
     UNBLOCK_INTENT = "unblock_intent"
@@ -202,11 +208,12 @@ class PinsWanted:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Step `step` of `of`, with a label an operator may read."""
+    """Step `step` of `of`, with a label an operator may read; `facts` are more of it, as plain JSON."""
 
     step: int
     of: int
     label: str
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 Request = (

@@ -280,6 +280,35 @@ class UnblockRefused(ProductionError):
         )
 
 
+class PadUnfit(ProductionError):
+    """The reader's own keys do not do what is asked of them; nothing was typed that counts."""
+
+    code = "pad-unfit"
+
+    def __init__(self, detail: str = "") -> None:
+        """`detail` is the reader's own sentence."""
+        super().__init__(
+            f"The keys of the reader cannot be used for this card ({detail or 'it refused to ask for the PIN'}). "
+            "Let the holder type the PINs on the computer, or take another reader."
+        )
+
+
+class PadGivenUp(ProductionError):
+    """The holder did not finish at the reader's keys, time and again; `reason` is how the last entry ended."""
+
+    code = "pad-given-up"
+    name: str
+    reason: str
+
+    def __init__(self, name: str, reason: str) -> None:
+        """Name the PIN, and how its last entry ended: `timeout`, `cancelled`, `mismatch`, `length` or `unfit`."""
+        super().__init__(
+            f"{name} was not chosen at the reader's keys ({reason}). Begin again when the holder is ready.",
+            name=name,
+            reason=reason,
+        )
+
+
 class UnfitPin(ProductionError):
     """A PIN the holder may not choose; `reason` is `digits`, `length` or `trivial`."""
 

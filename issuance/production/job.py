@@ -57,7 +57,8 @@ class InspectionJob:
 class HandOverJob:
     """One card to hand over; `card_key` is the public half of its card-authentication key (DER), empty without one.
 
-    `pins` are those the holder has chosen, by name, and what the holder's letter will say of each unblock code.
+    `pins` are those the holder has chosen, by name, and what the holder's letter will say of each unblock code. PINs
+    that stand empty are chosen at the reader's own keys; `chosen` names those that were in this sitting already.
     `journal` as in `CardJob`.
     """
 
@@ -66,22 +67,25 @@ class HandOverJob:
     card_key: bytes
     pins: Mapping[str, Secret] = field(repr=False)
     journal: tuple[Record, ...] = ()
+    chosen: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """The card answered the challenge, and its PINs are the holder's."""
+    """The card answered the challenge, and its PINs are the holder's; `at_reader`: typed at the reader's own keys."""
 
     card_number: str
     chip_id: str
     resumed: bool
+    at_reader: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class UnblockJob:
     """One PIN of a card in use to set anew; `card_key` and `journal` as in `HandOverJob`.
 
-    `pin` names it, `new` is what the holder has chosen, `code` what the holder's letter says: None where there is none.
+    `pin` names it, `new` is what the holder has chosen: empty when that is done at the reader's own keys. `code` is
+    what the holder's letter says: None where there is none, or where a whole code is typed at the reader too.
     """
 
     card_number: str
@@ -95,8 +99,9 @@ class UnblockJob:
 
 @dataclass(frozen=True, slots=True)
 class Unblocked:
-    """The PIN is the one that the holder has chosen, with all its tries."""
+    """The PIN is the one that the holder has chosen, with all its tries; `at_reader` as in `HandedOver`."""
 
     card_number: str
     chip_id: str
     pin: str
+    at_reader: bool = False

@@ -9,7 +9,7 @@ from card_io import globalplatform as gp
 from card_io.apdu import CommandAPDU
 from card_io.applets.uec import layout
 from card_io.secret import Secret
-from issuance.production import meeting_pass
+from issuance.production import meeting_pass, pad
 from issuance.production.asking import Talk, body, bundle
 from issuance.production.bundle import SW_OK, Step
 from issuance.production.chip import applet_data, life_cycle_of
@@ -17,7 +17,7 @@ from issuance.production.errors import Counterfeit, ForeignCard, WrongCard
 from issuance.production.foreign import as_foreign, numbered, wanting
 from issuance.production.job import HandOverJob, Random, UnblockJob
 from issuance.production.pin_profile import PinProfile
-from issuance.production.piv import holder
+from issuance.production.piv import commands, holder
 from issuance.production.piv.commands import SW_BLOCKED, TRIES_LEFT
 from issuance.production.profile import CardProfile
 from issuance.production.signatures import signed_by
@@ -84,3 +84,15 @@ def reset(pin: PinProfile, code: Secret, new: Secret, *, profile: CardProfile) -
         return holder.reset(pin, code, new)
     data = code.reveal() + new.reveal()
     return Step(CommandAPDU(0x00, 0x2C, 0x00, pin.reference, data).encode(), label=pin.unblocked_by)
+
+
+def choose(pin: PinProfile, code: Secret | None, *, profile: CardProfile) -> Step:
+    """RESET RETRY COUNTER with a PIN that the holder types at the reader's keys; without `code` that one too.
+
+    Raises `UnfitPin` when the profile lets nobody choose this PIN there.
+    """
+    typed = profile.pin(pin.unblocked_by) if code is None else None
+    entry = pad.entry_of(pin, block=0 if profile.piv is None else commands.PIN_BYTES, code=typed)
+    data = b"" if code is None else (code.reveal() if profile.piv is None else commands.padded(code))
+    command = CommandAPDU(0x00, 0x2C, 0x00, pin.reference, data)
+    return Step(command.encode(), label=pin.unblocked_by, pad=entry)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from card_io.pinpad import LANGUAGES, TIMEOUT_MAX_S
+
 SHARE_DIGITS_MAX = 12
 """What a vault derives for a card (`issuance.keys.card_keys`)."""
 
@@ -19,13 +21,22 @@ class Keeping(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PadProfile:
+    """How a PIN is chosen at the keys of a reader: how long it waits for the next key, and the language it shows."""
+
+    timeout_s: int = 30
+    language: str = "ru"
+
+
+@dataclass(frozen=True, slots=True)
 class PinProfile:
     """A PIN: `reference` as in P2 of VERIFY, digits `min_digits`..`max_digits`, `tries` before it is blocked.
 
     `transport_digits` is the length of the random PIN the card is made with; `unblocked_by` names the PIN that resets
     this one; `each_use` asks for the PIN before every use of a key it guards. `tries_told` is false where the card
     tells the tries left to no one. A code that unblocks others says in `after_hand_over` who keeps it then; it gets a
-    new value at the hand-over, as long as the transport one.
+    new value at the hand-over, as long as the transport one. With `pad` the holder may choose the PIN at the keys of a
+    reader, where it has any.
     """
 
     name: str
@@ -40,6 +51,7 @@ class PinProfile:
     each_use: bool = False
     tries_told: bool = True
     after_hand_over: Keeping | None = None
+    pad: PadProfile | None = None
 
 
 def check_pins(pins: Sequence[PinProfile], refuse_if: Callable[[bool, str, str], None]) -> None:
@@ -55,8 +67,18 @@ def check_pins(pins: Sequence[PinProfile], refuse_if: Callable[[bool, str, str],
         refuse_if(not 1 <= pin.tries <= 15, place, "tries must be 1 to 15")
         refuse_if(bool(pin.unblocked_by) and pin.unblocked_by not in names, place, "is unblocked by a PIN not there")
         orphan = pin.chosen_by_holder and not pin.unblocked_by
+        refuse_if(pin.pad is not None and not pin.chosen_by_holder, f"{place}.pad", "is for what the holder chooses")
+        _check_pad(pin, refuse_if)
         refuse_if(orphan, f"{place}.unblocked_by", "is needed: a torn hand-over is finished by it")
         _check_keeping(pin, pin.name in unblocking, refuse_if)
+
+
+def _check_pad(pin: PinProfile, refuse_if: Callable[[bool, str, str], None]) -> None:
+    if pin.pad is not None:
+        patient = 1 <= pin.pad.timeout_s <= TIMEOUT_MAX_S
+        refuse_if(not patient, f"pins.{pin.name}.pad.timeout_s", f"must be 1 to {TIMEOUT_MAX_S}")
+        known = pin.pad.language in LANGUAGES
+        refuse_if(not known, f"pins.{pin.name}.pad.language", f"must be one of {', '.join(LANGUAGES)}")
 
 
 def _check_keeping(pin: PinProfile, unblocks: bool, refuse_if: Callable[[bool, str, str], None]) -> None:  # noqa: FBT001 - a fact, not a mode

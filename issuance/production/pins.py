@@ -19,24 +19,38 @@ def pin_problem(pin: PinProfile, value: str) -> str | None:
     return "trivial" if steps in ({0}, {1}, {9}) else None
 
 
-def check_chosen_pins(profile: CardProfile, pins: Mapping[str, Secret]) -> None:
+def check_chosen_pins(profile: CardProfile, pins: Mapping[str, Secret]) -> bool:
     """Refuse (`UnfitPin`) when a PIN that the holder must choose, or an unblock code, is missing, unfit or unknown.
 
-    Of an unblock code only its presence is looked at: it is drawn, and may be any digits.
+    Of an unblock code only its presence is looked at: it is drawn, and may be any digits. True when all the PINs stand
+    empty: the holder chooses them at the reader's own keys.
     """
     chosen, drawn = {pin.name for pin in profile.chosen_pins}, {code.name for code in profile.unblock_codes}
     for name in sorted((chosen | drawn) ^ pins.keys()):
         raise UnfitPin(name, "length")
-    for name in sorted(chosen):
+    at_reader = all(on_pad(pins[name]) for name in chosen)
+    for name in () if at_reader else sorted(chosen):
         check_chosen_pin(profile, name, pins[name])
+    return at_reader
+
+
+def chosen_pin(profile: CardProfile, name: str) -> PinProfile:
+    """The PIN of this name; `UnfitPin` when it is none that a holder chooses."""
+    pin = next((pin for pin in profile.chosen_pins if pin.name == name), None)
+    if pin is None:
+        raise UnfitPin(name, "length")
+    return pin
 
 
 def check_chosen_pin(profile: CardProfile, name: str, value: Secret) -> PinProfile:
     """The PIN of this name; `UnfitPin` when the holder may not choose this value, or it is none to choose."""
-    pin = next((pin for pin in profile.chosen_pins if pin.name == name), None)
-    if pin is None:
-        raise UnfitPin(name, "length")
+    pin = chosen_pin(profile, name)
     problem = pin_problem(pin, value.reveal().decode("ascii", errors="replace"))
     if problem:
         raise UnfitPin(name, problem)
     return pin
+
+
+def on_pad(value: Secret) -> bool:
+    """Whether a PIN is to be chosen at the reader's own keys: it stands empty in the order."""
+    return not value

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from card_io.connection import Connection, exchange
+from card_io.connection import Connection, HolderConnection, exchange
 from card_io.errors import CardError
-from card_io.reader_errors import CardMute, CardRemoved, CardReset, NoCard, ReaderError
+from card_io.reader_errors import CardMute, CardRemoved, CardReset, NoCard, NoPinPad, PinPadFailed, ReaderError
 from issuance.production.asking import SW_BYTES, body, status
 from issuance.production.bundle import Answers, Fault, Send, Step
 
@@ -66,7 +66,7 @@ def play(slot: Slot, bundle: Send, *, on_step: Callable[[int, str], None] | None
             if on_step is not None:
                 on_step(number, step.label)
             begun = time.monotonic()
-            response = exchange(connection, step.command)
+            response = _answer(connection, step)
             elapsed_ms.append(round((time.monotonic() - begun) * 1000))
             responses.append(response)
             if not expected(step, response):
@@ -79,6 +79,14 @@ def play(slot: Slot, bundle: Send, *, on_step: Callable[[int, str], None] | None
         )
 
 
+def _answer(connection: Connection, step: Step) -> bytes:
+    if step.pad is None:
+        return exchange(connection, step.command)
+    if not isinstance(connection, HolderConnection):
+        raise NoPinPad
+    return connection.ask_holder(step.command, step.pad)
+
+
 def expected(step: Step, response: bytes) -> bool:
     """Whether the response lets the bundle go on."""
     if len(response) < SW_BYTES or status(response) not in step.expect:
@@ -88,6 +96,8 @@ def expected(step: Step, response: bytes) -> bool:
 
 def _fault(error: CardError) -> Fault:
     match error:
+        case NoPinPad() | PinPadFailed():
+            return Fault.PAD_UNFIT
         case CardRemoved() | CardReset() | NoCard():
             return Fault.CARD_REMOVED
         case ReaderError() if not isinstance(error, CardMute):

@@ -2,19 +2,22 @@
 
 `PcscReaders` are those of the machine, through a monitor that survives unplugged readers and a restarted service.
 `VirtualReaders` are card files in a folder, one reader each: a file that comes is a card inserted, one that goes is a
-card removed; every change on the card is written back before it answers.
+card removed; every change on the card is written back before it answers. A file `NAME.pad` beside it makes the reader
+one with keys of its own: each line is what the holder types next, or `timeout` or `cancelled`.
 """
 
+import contextlib
 import threading
 from pathlib import Path
 from typing import Protocol
 
 from card_io.connection import Connection
 from card_io.monitor import Happening, ReaderMonitor
-from card_io.pcsc import open_reader
-from card_io.reader_errors import NoCard, NoReader
+from card_io.pcsc import open_reader, pin_pad_abilities
+from card_io.reader_errors import NoCard, NoReader, ReaderError
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.connection import InProcessConnection
+from card_io.virtual.pinpad import Ended, Make, PadConnection, abilities
 from issuance.production.relay import OpenedSlot, Slot
 from issuance.station.errors import BadReaders
 from issuance.station.wire import Reader
@@ -22,6 +25,7 @@ from issuance.station.wire import Reader
 PCSC = "pcsc"
 VIRTUAL = "virtual:"
 CARD_SUFFIX = ".card"
+PAD_SUFFIX = ".pad"
 
 
 class ReaderSet(Protocol):
@@ -44,16 +48,30 @@ class PcscReaders:
         """Opens nothing; the service may come later."""
         self._monitor = ReaderMonitor()
         self._insertions: dict[str, int] = {}
+        self._pads: dict[str, tuple[str, ...]] = {}
 
     def look(self, timeout_s: float) -> tuple[Reader, ...]:
         """Readers by name; a card that was swapped between two looks counts as inserted anew."""
         for event in self._monitor.poll(timeout_s):
             if event.happening is Happening.CARD_INSERTED:
                 self._insertions[event.reader] = self._insertions.get(event.reader, 0) + 1
+        self._ask_pads()
         return tuple(
-            Reader(name, card=state.present, insertion=self._insertions.get(name, 0))
+            Reader(name, state.present, self._insertions.get(name, 0), self._pads.get(name, ()))
             for name, state in sorted(self._monitor.slots.items())
         )
+
+    def _ask_pads(self) -> None:
+        """Whether readers that have come have keys: before anybody hears of them, so that no work is disturbed.
+
+        One that another program has just then is asked again at the next look.
+        """
+        there = self._monitor.slots.keys()
+        self._pads = {name: pad for name, pad in self._pads.items() if name in there}
+        for name in there - self._pads.keys():
+            with contextlib.suppress(ReaderError):  # the service ends just now: the next look finds out
+                if (pad := pin_pad_abilities(name)) is not None:
+                    self._pads[name] = pad
 
     def slot(self, reader: str) -> Slot:
         """Exclusive, powered off when it is closed."""
@@ -88,7 +106,12 @@ class VirtualReaders:
         before = {reader.name for reader in self._known or () if reader.card}
         for name in there - before:
             self._seen[name] = self._seen.get(name, 0) + 1
-        return tuple(Reader(name, card=name in there, insertion=count) for name, count in sorted(self._seen.items()))
+        pads = {path.stem for path in self._folder.glob(f"*{PAD_SUFFIX}")}
+        able = abilities(Make())
+        return tuple(
+            Reader(name, name in there, count, able if name in pads else ())
+            for name, count in sorted(self._seen.items())
+        )
 
     def slot(self, reader: str) -> Slot:
         """The card in that file, powered up from what it last wrote."""
@@ -100,11 +123,21 @@ class VirtualReaders:
         path = self._folder / f"{reader}{CARD_SUFFIX}"
         if not path.exists():
             raise NoCard(reader)
-        return InProcessConnection(VirtualCard.load(path))
+        keys = path.with_suffix(PAD_SUFFIX)
+        card = VirtualCard.load(path)
+        return PadConnection(card, lambda prompt: _next_typed(keys)) if keys.exists() else InProcessConnection(card)
 
     def close(self) -> None:
         """Wake whoever looks."""
         self._changed.set()
+
+
+def _next_typed(keys: Path) -> str | Ended:
+    """What the holder does next: the first line of the file, which is taken off; nobody there is a holder too slow."""
+    first, _, rest = keys.read_text(encoding="ascii").partition("\n")
+    keys.write_text(rest, encoding="ascii")
+    typed = first.strip() or Ended.TIMEOUT.value
+    return Ended(typed) if typed in set(Ended) else typed
 
 
 def open_readers(setting: str) -> ReaderSet:

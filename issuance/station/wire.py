@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from card_io.pinpad import PinEntry, PinFormat, Typed
 from issuance.errors import IssuanceError
 from issuance.production.bundle import Answers, Fault, Send, Step
 
 MESSAGE_MAX_BYTES = 16 << 20
 NONCE_BYTES = 32
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 class BadMessage(IssuanceError):
@@ -82,11 +83,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One reader: whether a card lies in it, and how many times one was inserted."""
+    """One reader: whether a card lies in it, and how many times one was inserted.
+
+    `pad` tells what a holder may do at its own keys: `verify`, `modify`; empty without keys.
+    """
 
     name: str
     card: bool
     insertion: int
+    pad: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +221,24 @@ def _plain(value: object) -> object:
                 "elapsed_ms": list(value.elapsed_ms),
             }
         case tuple():
-            return [{"name": item.name, "card": item.card, "insertion": item.insertion} for item in value]
+            return [_reader(item) for item in value]
     return value
+
+
+def _reader(reader: Reader) -> dict[str, object]:
+    return {"name": reader.name, "card": reader.card, "insertion": reader.insertion, "pad": list(reader.pad)}
 
 
 def _step(step: Step) -> list[object]:
     answer = None if step.answer is None else step.answer.hex()
-    return [step.command.hex(), list(step.expect), step.label, answer]
+    return [step.command.hex(), list(step.expect), step.label, answer, _entry(step.pad)]
+
+
+def _entry(entry: PinEntry | None) -> list[object] | None:
+    if entry is None:
+        return None
+    form = entry.format
+    return [entry.typed.value, form.minimum, form.maximum, form.block, form.fill, form.timeout_s, form.language]
 
 
 def _typed(hint: object, value: Any) -> Any:
@@ -232,9 +248,12 @@ def _typed(hint: object, value: Any) -> Any:
         return _answers(value)
     if hint in (str, int):
         return _exact(hint, value)
-    return tuple(
-        Reader(_exact(str, item["name"]), _exact(bool, item["card"]), _exact(int, item["insertion"])) for item in value
-    )
+    return tuple(_told_reader(**item) for item in value)
+
+
+def _told_reader(*, name: Any, card: Any, insertion: Any, pad: Any) -> Reader:
+    abilities = tuple(_exact(str, one) for one in _exact(list, pad))
+    return Reader(_exact(str, name), _exact(bool, card), _exact(int, insertion), abilities)
 
 
 def _exact(kind: object, value: Any) -> Any:
@@ -250,10 +269,17 @@ def _bundle(value: Mapping[str, Any]) -> Send:
             tuple(_exact(int, sw) for sw in expect),
             _exact(str, label),
             None if answer is None else bytes.fromhex(answer),
+            None if pad is None else _pin_entry(*pad),
         )
-        for command, expect, label, answer in value["steps"]
+        for command, expect, label, answer, pad in value["steps"]
     )
     return Send(steps, _exact(bool, value["fresh"]))
+
+
+def _pin_entry(typed: Any, *form: Any) -> PinEntry:
+    *numbers, language = form
+    least, most, block, fill, timeout_s = (_exact(int, one) for one in numbers)
+    return PinEntry(Typed(typed), PinFormat(least, most, block, fill, timeout_s, _exact(str, language)))
 
 
 def _answers(value: Mapping[str, Any]) -> Answers:

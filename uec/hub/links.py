@@ -321,4 +321,4 @@ class StationLink:
 
 def plain_readers(readers: Iterable[Reader]) -> list[dict[str, object]]:
     """Readers as the pages show them."""
-    return [{"name": reader.name, "card": reader.card} for reader in readers]
+    return [{"name": reader.name, "card": reader.card, "pad": list(reader.pad)} for reader in readers]

@@ -233,7 +233,9 @@ def test_what_a_hub_does_not_expect_is_refused(loop: asyncio.AbstractEventLoop) 
 
 
 def test_pages_see_names_and_cards_only() -> None:
-    assert plain_readers((Reader("a", card=True, insertion=9),)) == [{"name": "a", "card": True}]
+    assert plain_readers((Reader("a", card=True, insertion=9, pad=("verify",)),)) == [
+        {"name": "a", "card": True, "pad": ["verify"]}
+    ]
 
 
 def test_a_card_that_came_in_the_middle_of_the_work_meets_no_other_job(loop: asyncio.AbstractEventLoop) -> None:
