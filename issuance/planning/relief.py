@@ -1,64 +1,31 @@
-"""The bottleneck of every week, and what would relieve it, in words: shadow prices made sentences.
+"""The bottleneck of every week, and what would relieve it, in words: shadow prices made sentences, each tried.
 
 One more card of capacity on a day lets one card come forward; its price in the linear programme, divided by what a day
-of waiting costs, is by how many days. So a shift of n cards through a month brings n x its days cards forward. A price
-holds for a small change; for a large one it is the most that can be hoped for.
+of waiting costs, is by how many days. That says what is worth trying (`remedies`). What a change really brings is
+counted on the plan with it: the cards that can be collected earlier, and by how many days.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 
 import numpy as np
 
-from issuance.planning.allot import line_groups
-from issuance.planning.optimiser import Plan
-from issuance.planning.region import OWN, Kind, Line, Reals
-
-MONTHS_RU = (
-    "январе",
-    "феврале",
-    "марте",
-    "апреле",
-    "мае",
-    "июне",
-    "июле",
-    "августе",
-    "сентябре",
-    "октябре",
-    "ноябре",
-    "декабре",
+from issuance.planning.forward import Walk, course_of, walk
+from issuance.planning.optimiser import Plan, cheapest
+from issuance.planning.region import Reals, Region
+from issuance.planning.relaxation import Relaxed, relax
+from issuance.planning.remedies import (
+    NOTICEABLE_DAYS,
+    Bottleneck,
+    Remedy,
+    centre_remedies,
+    days_forward,
+    point_remedies,
+    spaced,
 )
-MONTHS_EN = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
-CHIPS = 1000
-# Below this many days a card, a bottleneck is none.
-NOTICEABLE_DAYS = 0.5
-# The law's clock: a line that has yet to be found should make within it what waits.
-CLOCK_DAYS = 30
 
-
-class Bottleneck(StrEnum):
-    """What holds a week back; `POINTS` where all that waits is for points without courier, room or windows."""
-
-    LINES = "lines"
-    CHIPS = "chips"
-    WINDOWS = "windows"
-    POINTS = "points"
-    NONE = "none"
+# The whole plan is walked for each, so only the most promising are tried.
+TRIED_AT_CENTRE, TRIED_AT_POINTS = 6, 3
 
 
 @dataclass(frozen=True)
@@ -73,7 +40,7 @@ class Week:
 
 @dataclass(frozen=True)
 class Relief:
-    """One change, and that it brings `cards` cards forward by `days` days each."""
+    """One change, and that it brings `cards` cards forward by `days` days each, on average."""
 
     bottleneck: Bottleneck
     cards: int
@@ -97,7 +64,7 @@ def bottlenecks(plan: Plan) -> list[Week]:
 
 
 def _week(first: date, plan: Plan, days: list[int], prices: tuple[Reals, Reals, Reals]) -> Week:
-    lines, windows, chips = (_days_forward(plan, one) for one in prices)
+    lines, windows, chips = (days_forward(plan, one) for one in prices)
     worth: list[tuple[float, Bottleneck, int | None]] = [
         (float(lines[:, days].max(axis=0).mean()), Bottleneck.LINES, None),
         (float(windows[:, days].max(axis=0).mean()), Bottleneck.WINDOWS, None),
@@ -118,108 +85,31 @@ def _waits_for_points(plan: Plan, day: int) -> bool:
 
 
 def reliefs(plan: Plan, *, limit: int = 10) -> list[Relief]:
-    """The changes that are worth most card-days, the best first: a shift on a line for a month, chips on a day."""
-    found = [*_new_line(plan), *_shifts(plan), *_chips(plan)]
+    """The changes that are worth most card-days, the best first: shifts, chips, and what the slowest points lack."""
+    tried = [*centre_remedies(plan)[:TRIED_AT_CENTRE], *point_remedies(plan)[:TRIED_AT_POINTS]]
+    if not tried:
+        return []
+    before = _walked(plan, plan.region, plan.relaxed)
+    found = [relief for one in tried if (relief := _tried(plan, one, before)) is not None]
     return sorted(found, key=lambda one: -one.card_days)[:limit]
 
 
-def _shifts(plan: Plan) -> Iterator[Relief]:
-    region = plan.region
-    member = line_groups(region.supply).member
-    months: dict[tuple[int, int], list[int]] = {}
-    for index, day in enumerate(region.days):
-        months.setdefault((day.year, day.month), []).append(index)
-    # Lines that make the same have one price: the one with the largest shift speaks for them.
-    best = {
-        int(group): max(np.flatnonzero(member == group), key=lambda n: _speaks(region.supply.lines[n]))
-        for group in member
-    }
-    worth = _days_forward(plan, plan.relaxed.lines)
-    for group, number in best.items():
-        line = region.supply.lines[number]
-        for (year, month), within in months.items():
-            works = [day for day in within if region.supply.capacity[number, day]]
-            # A day on which nothing can be made has no price of its own, unless the line stands still all month.
-            days = works or within
-            cards = line.shift * len(days)
-            forward = float(worth[group, days].mean())
-            if not cards or forward < NOTICEABLE_DAYS:
-                continue
-            more_ru, more_en = _more(line) if works else _any_at_all(line)
-            yield Relief(
-                Bottleneck.LINES,
-                cards,
-                forward,
-                f"{more_ru} в {MONTHS_RU[month - 1]} {year}: карт раньше — {_spaced(cards)}, дней — {forward:.0f}.",
-                f"{more_en} in {MONTHS_EN[month - 1]} {year} brings {cards:,} cards forward by {forward:.0f} days.",
-            )
+def _walked(plan: Plan, region: Region, relaxed: Relaxed) -> Walk:
+    """The plan of a region, on the trips of the plan and those it has more."""
+    trips = plan.trips | (region.delivery.departs & ~plan.region.delivery.departs)
+    return cheapest(
+        region, relaxed, lambda paid: walk(course_of(region, targets=relaxed.targets, trips=trips, paid=paid))
+    )
 
 
-def _new_line(plan: Plan) -> Iterator[Relief]:
-    """Where no line there is could make a card even with a shift more, the line that it takes."""
-    region = plan.region
-    if region.supply.capacity.any() or any(line.shift for line in region.supply.lines):
-        return
-    waiting = int(region.demand.known[region.reachable].sum())
-    soon = sum(1 for day in region.days if (day - region.days[0]).days < CLOCK_DAYS)
-    if waiting:
-        daily = -(-waiting // soon)
-        yield Relief(
-            Bottleneck.LINES,
-            waiting,
-            float(plan.region.prices.beyond_days),
-            f"Ни одна линия не может сделать ни одной карты: нужна линия на {_spaced(daily)} карт в день, "
-            f"чтобы за {CLOCK_DAYS} дней изготовить {_spaced(waiting)}.",
-            f"No line can make a card: it takes a line of {daily:,} cards a day to make {waiting:,} within "
-            f"{CLOCK_DAYS} days.",
-        )
-
-
-def _speaks(line: Line) -> tuple[bool, int]:
-    """Of lines that make the same, an own one with the largest shift speaks for all."""
-    return line.kind == OWN, line.shift
-
-
-def _more(line: Line) -> tuple[str, str]:
-    """More of a line in words: a shift of an own one, as much again of a bureau."""
-    if line.kind == OWN:
-        return f"Ещё одна смена ({line.name_ru})", f"One more shift on {line.name_en}"
-    return f"Вдвое больше карт в день ({line.name_ru})", f"Twice the cards a day from {line.name_en}"
-
-
-def _any_at_all(line: Line) -> tuple[str, str]:
-    """The same of a line that makes nothing all month."""
-    if line.kind == OWN:
-        return f"Одна смена в день ({line.name_ru})", f"One shift a day on {line.name_en}"
-    return f"Заказы ({line.name_ru})", f"Orders to {line.name_en}"
-
-
-def _days_forward(plan: Plan, prices: Reals) -> Reals:
-    """[..., D] prices as days by which a card comes forward: never more than are left of the plan."""
-    days = np.array([day.toordinal() for day in plan.region.days])
-    left = days[-1] - days + plan.region.prices.beyond_days
-    forward: Reals = np.minimum(prices / plan.region.prices.wait[Kind.COHORT], left)
-    return forward
-
-
-def _chips(plan: Plan) -> Iterator[Relief]:
-    region = plan.region
-    for variant, name in enumerate(region.variants):
-        price = _days_forward(plan, plan.relaxed.chips[variant])
-        # Chips are worth having from a day on: just before each fall of their price is when they are needed.
-        falls = np.flatnonzero(np.diff(np.append(price, 0.0)) < -NOTICEABLE_DAYS)
-        for day in falls:
-            forward = float(price[day])
-            yield Relief(
-                Bottleneck.CHIPS,
-                CHIPS,
-                forward,
-                f"Ещё {_spaced(CHIPS)} чипов {name} к {region.days[day]:%d.%m.%Y}: карт раньше — {_spaced(CHIPS)}, "
-                f"дней — {forward:.0f}.",
-                f"{CHIPS:,} more chips {name} by {region.days[day]:%d.%m.%Y} bring {CHIPS:,} cards forward by "
-                f"{forward:.0f} days.",
-            )
-
-
-def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", "\u00a0")
+def _tried(plan: Plan, remedy: Remedy, before: Walk) -> Relief | None:
+    """What a remedy brings in the plan with it; None where that is next to nothing."""
+    after = _walked(plan, remedy.region, relax(remedy.region))
+    ahead = np.cumsum((after.handed - before.handed).sum(axis=(1, 2, 3)))
+    cards = int(ahead.max())
+    days = float(ahead @ plan.region.spans) / cards if cards > 0 else 0.0
+    if days < NOTICEABLE_DAYS:
+        return None
+    ru = f"{remedy.ru}: карт раньше — {spaced(cards)}, дней — {days:.0f}."
+    en = f"{remedy.en} {cards:,} cards forward by {days:.0f} days."
+    return Relief(remedy.bottleneck, cards, days, ru, en)

@@ -176,7 +176,7 @@ def test_an_office_without_any_line_is_told_what_line_it_needs() -> None:
     lines = tuple(replace(line, shift=0) for line in given.supply.lines)
     plan = make_plan(replace(given, supply=replace(given.supply, lines=lines)))
     assert next(one.en for one in reliefs(plan)) == (
-        "No line can make a card: it takes a line of 10 cards a day to make 300 within 30 days."
+        "No line can make a card: it takes a line of 10 cards a day, which brings 290 cards forward by 44 days."
     )
     assert {week.bottleneck for week in bottlenecks(plan)} == {Bottleneck.LINES}
 
