@@ -12,7 +12,8 @@ import numpy as np
 from issuance.planning.facts import PLENTY
 from issuance.planning.lateness import Late, late_cards
 from issuance.planning.optimiser import Plan
-from issuance.planning.relief import Bottleneck, bottlenecks, reliefs
+from issuance.planning.relief import bottlenecks, reliefs
+from issuance.planning.remedies import Bottleneck
 
 SHOWN_LATE = 50
 SHOWN_RELIEFS = 8

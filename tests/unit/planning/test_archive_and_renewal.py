@@ -15,7 +15,8 @@ from issuance.planning.facts import PLENTY, Coming, Facts, OfficePoint, Service
 from issuance.planning.facts_table import facts_from
 from issuance.planning.optimiser import make_plan
 from issuance.planning.region import Kind, Region
-from issuance.planning.relief import Bottleneck, bottlenecks, reliefs
+from issuance.planning.relief import bottlenecks, reliefs
+from issuance.planning.remedies import Bottleneck
 from issuance.planning.replan import renew, replan
 from issuance.planning.timetable import PointHours
 from tests.unit.planning.regions import region, regions

@@ -12,7 +12,8 @@ from issuance.planning.lateness import explain, late_cards, late_places
 from issuance.planning.optimiser import Plan, make_plan
 from issuance.planning.reasons import WORDS, Reason
 from issuance.planning.region import Kind, Region
-from issuance.planning.relief import Bottleneck, bottlenecks, reliefs
+from issuance.planning.relief import bottlenecks, reliefs
+from issuance.planning.remedies import Bottleneck
 from tests.unit.planning.regions import region, regions
 from uec.cli.plan import REASONS as TOLD_BY_COMMANDS
 

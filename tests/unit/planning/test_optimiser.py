@@ -16,7 +16,8 @@ from issuance.planning.lots import trips_worth_running
 from issuance.planning.optimiser import make_plan
 from issuance.planning.region import Kind, Region
 from issuance.planning.relaxation import relax
-from issuance.planning.relief import Bottleneck, bottlenecks, reliefs
+from issuance.planning.relief import bottlenecks, reliefs
+from issuance.planning.remedies import Bottleneck
 from issuance.planning.replan import replan
 from issuance.planning.sample import sample_region
 from tests.unit.planning.regions import region

@@ -13,8 +13,8 @@ from issuance.planning import calendar
 from issuance.planning.forward import Walk
 from issuance.planning.optimiser import Plan, make_plan
 from issuance.planning.region import Kind, Region
-from issuance.planning.relief import Bottleneck, Relief, reliefs
-from issuance.planning.remedies import MONTHS_EN, WEEKDAYS_EN, WEEKDAYS_RU
+from issuance.planning.relief import Relief, reliefs
+from issuance.planning.remedies import MONTHS_EN, WEEKDAYS_EN, WEEKDAYS_RU, Bottleneck
 from issuance.planning.sample import sample_region
 from tests.unit.planning.regions import region
 
