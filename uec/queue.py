@@ -31,7 +31,7 @@ from issuance.errors import VaultUnavailable
 from uec.domain.errors import StoreUnavailable, UecError
 from uec.jobs import Tools, do, recipe_of
 from uec.processes import seldom_collected
-from uec.services import preparation, schedule
+from uec.services import export_jobs, preparation, schedule
 from uec.services.preparation import Part, UnfitCards
 from uec.store import queue
 from uec.store.engine import database_url
@@ -120,6 +120,10 @@ def make_app(tools: Tools) -> App:
     def prepare(batch_id: int, first: int, last: int) -> str:
         return prepare_part(spread, Part(batch_id, first, last), recipes)
 
+    @app.task(name=export_jobs.TASK, queue=export_jobs.QUEUE, retry=BackOff())
+    def export(export_id: int) -> str:
+        return export_jobs.make(tools.sessions, export_id, book=tools.settings.policy, clock=tools.clock)
+
     return app
 
 
@@ -205,7 +209,7 @@ async def _work(tools: Tools, stop: Event) -> None:
     async with app.open_async(), _beside(lambda: _sweep(tools, hands)):
         worker = asyncio.create_task(
             app.run_worker_async(
-                queues=[schedule.QUEUE, preparation.QUEUE],
+                queues=[schedule.QUEUE, preparation.QUEUE, export_jobs.QUEUE],
                 install_signal_handlers=False,
                 fetch_job_polling_interval=LOOK_EVERY_S,
                 update_heartbeat_interval=HEARTBEAT_S,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from uec.domain import bureau, phases, printing, sampling, stock, twins
+from uec.domain import bureau, exports, phases, printing, sampling, stock, twins
 from uec.domain.errors import IllegalMove
 
 
@@ -323,6 +323,7 @@ INITIAL: Mapping[str, frozenset[str]] = {
     "bureau_order": frozenset({bureau.OrderState.DRAWN}),
     "bureau_card": frozenset({bureau.OrderedState.ORDERED}),
     "bureau_consignment": frozenset({bureau.ConsignmentState.ANNOUNCED}),
+    "export_file": frozenset({exports.ExportState.WAITING}),
 }
 
 # Table name -> its machine; the migration makes the guards from this.
@@ -347,6 +348,7 @@ MACHINES: Mapping[str, Mapping[Any, StrEnum]] = {
     "bureau_order": bureau.ORDER,
     "bureau_card": bureau.ORDERED,
     "bureau_consignment": bureau.CONSIGNMENT,
+    "export_file": exports.EXPORT,
 }
 
 S = TypeVar("S", bound=StrEnum)

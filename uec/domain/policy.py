@@ -50,6 +50,8 @@ class Policy:
     # Of a line's batch so many are looked at that this share of bad cards is noticed so surely.
     look_limit: float = 0.05
     look_certainty: float = 0.90
+    # Lists that workers make into files can be taken for so long; then they are gone.
+    export_keep_days: int = 7
     # Where the office keeps its calendar; the setting `timezone`, not a rule of the law.
     zone: tzinfo = UTC
 

@@ -20,6 +20,8 @@ from uec.services import plan_office
 from uec.services.views import Page
 from uec.store.tables import Application, EmissionSlot, IssuancePoint
 
+PORTION = 2000
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -36,6 +38,7 @@ class LatePerson:
     """Somebody who is late by the plan: why, by when the card was due, and when it can be collected, if at all."""
 
     application: str
+    point: str
     point_ru: str
     point_en: str
     kind: Kind
@@ -50,16 +53,28 @@ def people(session: Session, wanted: Wanted, *, actor: Actor, limit: int, offset
 
     Raises `NotFound` without a plan, and `InvalidInput` for one whose counts were not kept.
     """
+    plan_id, region, late = _late(session, wanted, actor)
+    shown = list(_slice(late, offset, limit))
+    rows = tuple(_people(session, plan_id, region, shown))
+    return Page(rows, sum(one.count for one in late), offset, limit)
+
+
+def everybody(session: Session, wanted: Wanted, *, actor: Actor) -> Iterator[LatePerson]:
+    """All of them, a few thousand at a time; raises as `people` does."""
+    plan_id, region, late = _late(session, wanted, actor)
+    for offset in range(0, sum(one.count for one in late), PORTION):
+        yield from _people(session, plan_id, region, list(_slice(late, offset, PORTION)))
+
+
+def _late(session: Session, wanted: Wanted, actor: Actor) -> tuple[int, Region, list[LatePlaces]]:
+    """The newest plan's id, its region, and the places in it that are late."""
     actor.require(Permission.VIEW_BATCHES)
     newest = plan_office.newest(session, actor=actor)
     kept = plan_office.archived(session)
     if kept is None:
         raise InvalidInput(f"The counts of plan {newest.id} are not kept: plan again first.", field="plan")
     region = kept[1].region
-    late = [one for one in late_places(kept[1]) if _is(one, wanted, region)]
-    shown = list(_slice(late, offset, limit))
-    rows = tuple(_people(session, newest.id, region, shown))
-    return Page(rows, sum(one.count for one in late), offset, limit)
+    return newest.id, region, [one for one in late_places(kept[1]) if _is(one, wanted, region)]
 
 
 def _is(one: LatePlaces, wanted: Wanted, region: Region) -> bool:
@@ -84,14 +99,15 @@ def _slice(late: Sequence[LatePlaces], offset: int, limit: int) -> Iterator[Late
 def _people(session: Session, plan_id: int, region: Region, shown: Sequence[LatePlaces]) -> Iterator[LatePerson]:
     points = {row.code: row for row in session.scalars(select(IssuancePoint))}
     seats = _seats(session, plan_id, shown, {code: row.id for code, row in points.items()}, region)
-    chosen = select(Application).where(Application.id.in_([key for key, _day, _late in seats]))
-    known = {row.id: row for row in session.scalars(chosen)}
+    chosen = select(Application.id, Application.number, Application.due_on)
+    known = {row.id: row for row in session.execute(chosen.where(Application.id.in_([key for key, _, _ in seats])))}
     for key, promised_on, one in seats:
         if key not in known:
             continue
         point = points[region.places[one.point].code]
         yield LatePerson(
             known[key].number,
+            point.code,
             point.name_ru,
             point.name_en,
             one.kind,

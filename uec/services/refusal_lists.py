@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
@@ -40,10 +40,7 @@ def find(
     """A page of refusals, the newest first; `query` is the number of a confirmation or a SNILS."""
     actor.require(Permission.VIEW_PERSON)
     query = typed(query)
-    wanted = select(Refusal.id)
-    if query:
-        digits = "".join(filter(str.isdecimal, query))
-        wanted = wanted.where(or_(Refusal.number == query, Refusal.snils == digits))
+    wanted = select(Refusal.id).where(*conditions(query))
     ids = session.scalars(wanted.order_by(Refusal.id.desc()).limit(limit).offset(offset)).all()
     found = session.scalars(select(Refusal).where(Refusal.id.in_(ids)).order_by(Refusal.id.desc())).all()
     rows = tuple(_row(one) for one in found)
@@ -59,6 +56,14 @@ def find(
     )
     session.commit()
     return Page(rows, length.rows, offset, limit, length.about)
+
+
+def conditions(query: str) -> list[ColumnElement[bool]]:
+    """The conditions of a list as its filter asks for them."""
+    if not (text := typed(query)):
+        return []
+    digits = "".join(filter(str.isdecimal, text))
+    return [or_(Refusal.number == text, Refusal.snils == digits)]
 
 
 def look(session: Session, number: str, *, actor: Actor, now: datetime) -> RefusalRow:

@@ -143,22 +143,11 @@ def ranges_of(session: Session, what: str, key: int) -> list[Lying]:
 def movements_of(session: Session, what: str, key: int) -> list[Moved]:
     """The newest entries of the ledger about a box, store, shift or batch."""
     giver, taker = aliased(StockAccount), aliased(StockAccount)
-    of_account = {"point": "store_id", "shift": "shift_id"}
-    wanted: ColumnElement[bool]
-    if what in of_account:
-        # The accounts first: the ledger has an index for each of its two sides, and none for whose accounts they are.
-        mine = select(StockAccount.id).where(getattr(StockAccount, of_account[what]) == key)
-        accounts = session.scalars(mine).all()
-        wanted = StockMovement.giver_id.in_(accounts) | StockMovement.taker_id.in_(accounts)
-    elif what == "batch":
-        wanted = StockMovement.card_id.in_(select(Card.id).where(Card.batch_id == key))
-    else:
-        wanted = StockMovement.box_id == key
     rows = (
         select(StockMovement, giver.kind, taker.kind)
         .join(giver, giver.id == StockMovement.giver_id)
         .join(taker, taker.id == StockMovement.taker_id)
-        .where(wanted)
+        .where(moved_with(session, what, key))
         .order_by(StockMovement.id.desc())
         .limit(LIMIT)
     )
@@ -168,6 +157,19 @@ def movements_of(session: Session, what: str, key: int) -> list[Moved]:
         )
         for row, source, target in session.execute(rows)
     ]
+
+
+def moved_with(session: Session, what: str, key: int) -> ColumnElement[bool]:
+    """Whether an entry of the ledger is about a box, store, shift or batch."""
+    of_account = {"point": "store_id", "shift": "shift_id"}
+    if what in of_account:
+        # The accounts first: the ledger has an index for each of its two sides, and none for whose accounts they are.
+        mine = select(StockAccount.id).where(getattr(StockAccount, of_account[what]) == key)
+        accounts = session.scalars(mine).all()
+        return StockMovement.giver_id.in_(accounts) | StockMovement.taker_id.in_(accounts)
+    if what == "batch":
+        return StockMovement.card_id.in_(select(Card.id).where(Card.batch_id == key))
+    return StockMovement.box_id == key
 
 
 def _held_by(what: str, key: int) -> ColumnElement[bool]:

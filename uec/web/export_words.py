@@ -1,14 +1,14 @@
-"""Hides how the columns and values of a list taken out as a file are said in the language of the page."""
+"""Hides how the lists taken out as files, their columns, values and filters are said in the language of the page."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime
-from enum import StrEnum
-from typing import Any
+from collections.abc import Mapping
 
-from uec.services.export_files import Value
+from uec.domain.exports import ExportState
+from uec.services.export_lists import EXPORTS
+from uec.services.export_wording import Wording, key_of
+from uec.store.tables import ExportFile
+from uec.web import plan_words
 from uec.web.texts import _, _l
-from uec.web.wording import WORDS, word
+from uec.web.wording import WORDS
 
 Text = object  # a lazy string of flask-babel
 
@@ -20,6 +20,14 @@ LISTS: Mapping[str, Text] = {
     "cohort": _l("List of residents"),
     "refusals": _l("Refusals"),
     "audit": _l("Audit"),
+    "late": _l("Who is late"),
+    "points": _l("Points of the plan"),
+    "moved": _l("Moved promises"),
+    "orders": _l("Orders to bureaux"),
+    "consignments": _l("Consignments"),
+    "movements": _l("Movements of the stock"),
+    "twins": _l("Twins"),
+    "missing": _l("Missing from the register"),
 }
 
 COLUMNS: Mapping[str, Text] = {
@@ -75,36 +83,96 @@ COLUMNS: Mapping[str, Text] = {
     "subject_id": _l("Number of the subject"),
     "person_id": _l("Resident"),
     "details": _l("Details"),
+    "line": _l("Line"),
+    "departs_on": _l("Courier"),
+    "kind": _l("Class"),
+    "variant": _l("Card variant"),
+    "late_for": _l("Why"),
+    "promised_on": _l("Can be collected from"),
+    "point_ru": _l("Name in Russian"),
+    "point_en": _l("Name in English"),
+    "remakes": _l("Remakes"),
+    "clocks": _l("On application"),
+    "in_cohort": _l("Mass emission"),
+    "open": _l("Without a day"),
+    "courier": _l("Next courier"),
+    "last_hand_over": _l("Last hand-over"),
+    "peak": _l("Safe at its fullest"),
+    "was": _l("was promised"),
+    "listed_at": _l("Moved on"),
+    "order": _l("Order"),
+    "bureau": _l("Bureau"),
+    "drawn_at": _l("Drawn up"),
+    "sent_at": _l("Sent"),
+    "completed_at": _l("Complete"),
+    "consignment": _l("Consignment"),
+    "giver": _l("From"),
+    "taker": _l("To"),
+    "seal": _l("Seal"),
+    "blanks": _l("Blanks"),
+    "received_at": _l("Received"),
+    "seal_found": _l("Seal found"),
+    "blanks_found": _l("Blanks counted"),
+    "motion": _l("What"),
+    "lot": _l("Lot of chips"),
+    "first": _l("First chip"),
+    "last": _l("Last chip"),
+    "case": _l("Case"),
+    "found_at": _l("Found"),
+    "decided": _l("Decision"),
+}
+
+# How what narrows a list is called, where it is not one of its columns.
+FILTERS: Mapping[str, Text] = {
+    "query": _l("Search"),
+    "id": _l("List"),
+    "day": _l("Day"),
+    "who": _l("Who"),
+    "subject": _l("Number of the subject"),
 }
 
 
-def head(columns: Iterable[str]) -> list[str]:
-    """The heads of the columns in the language of the page."""
-    return [str(COLUMNS[column]) for column in columns]
+# Words and the colour of the tag.
+STATES: Mapping[ExportState, tuple[Text, str]] = {
+    ExportState.WAITING: (_l("Waiting"), "blue"),
+    ExportState.RUNNING: (_l("Being made"), "purple"),
+    ExportState.READY: (_l("Ready"), "green"),
+    ExportState.FAILED: (_l("Not done"), "red"),
+}
 
 
-def said(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[Value]]:
-    """Rows with their codes in words; numbers, days and moments stay what they are."""
-    words: dict[Any, str] = {}
-    yes, no = _("yes"), _("no")
-    for row in rows:
-        yield [_value(value, words, yes, no) for value in row]
+def wording(name: str) -> Wording:
+    """How a list is said in the language of the page."""
+    codes = {key_of(member): str(text) for (_kind, member), text in WORDS.items()}
+    late = {f"Kind.{int(kind)}": text for kind, text in plan_words.kinds().items()}
+    reasons = {f"Reason.{reason}": text for reason, text in plan_words.reasons().items()}
+    columns = [str(COLUMNS[column]) for column in EXPORTS[name].columns]
+    return Wording(str(LISTS[name]), columns, {**codes, **late, **reasons}, _("yes"), _("no"))
 
 
-# Looked at first: of twenty million values of a register's list nearly all are one of these.
-_AS_THEY_ARE = frozenset({str, int, float, date, datetime, type(None)})
+def part_of(name: str, filters: Mapping[str, str]) -> str:
+    """Which part of a list is asked for, as people read it; empty for the whole."""
+    words = wording(name).words
+    by_value = {key.partition(".")[2]: text for key, text in words.items()}
+    called = {**COLUMNS, **FILTERS}
+    return ", ".join(f"{called.get(one, one)}: {by_value.get(text, text)}" for one, text in filters.items())
 
 
-def _value(value: Any, words: dict[Any, str], yes: str, no: str) -> Value:
-    if type(value) in _AS_THEY_ARE:
-        plain: Value = value
-        return plain
-    if isinstance(value, StrEnum):
-        # Members of different enums with one value are equal as strings, so the kind belongs to the key.
-        key = type(value), value
-        if key not in words:
-            words[key] = word(value) if key in WORDS else value.value
-        return words[key]
-    if isinstance(value, bool):
-        return yes if value else no
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+def failure(row: ExportFile) -> str:
+    """Why a file was not made, and what to do."""
+    if row.failure == "uec.not_allowed":
+        return _("You may not see this list any more.")
+    return _("It could not be made. Ask for it again; if that fails too, call the administrator.")
+
+
+def progress(row: ExportFile) -> int:
+    """How far a file is, per cent; below a hundred until it is ready."""
+    return min(99, 100 * row.rows // row.expected) if row.expected else 0
+
+
+def size(row: ExportFile) -> str:
+    """How large a file is."""
+    kilobytes = max(1, row.size_bytes // 1000)
+    if kilobytes < 1000:
+        return _("%(count)s kB", count=kilobytes)
+    return _("%(count)s MB", count=plan_words.thousands(kilobytes // 1000))

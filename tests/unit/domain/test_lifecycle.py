@@ -32,6 +32,7 @@ FINAL = {
     "bureau_order": {"DECLINED", "CLOSED", "CANCELLED"},
     "bureau_card": {"FINISHED", "REJECTED", "RECALLED"},
     "bureau_consignment": {"RECEIVED"},
+    "export_file": {"READY", "FAILED"},
 }
 
 

@@ -14,6 +14,7 @@ from uec.store.tables.bureaux import (
     BureauLot,
     BureauOrder,
 )
+from uec.store.tables.exports import ExportFile, ExportPart
 from uec.store.tables.keys import KeyVersion
 from uec.store.tables.letters import UnblockLetter
 from uec.store.tables.people import Cohort, CohortPart, Refusal, RegisterImport, Resident
@@ -102,6 +103,8 @@ __all__ = [
     "EmissionBatch",
     "EmissionPlan",
     "EmissionSlot",
+    "ExportFile",
+    "ExportPart",
     "HubInstance",
     "IssuancePoint",
     "JobPause",

@@ -184,4 +184,6 @@ def stock_where(what: str, key: int) -> ResponseReturnValue:
         title=stock_lists.title_of(reader(), what, key),
         ranges=stock_lists.ranges_of(reader(), what, key),
         movements=stock_lists.movements_of(reader(), what, key),
+        what=what,
+        key=key,
     )
