@@ -27,6 +27,12 @@ class Beside:
         self._process.start()
         far.close()
 
+    @property
+    def pid(self) -> int:
+        """The number that the system knows it by."""
+        assert self._process.pid is not None, "it was started when it was made"
+        return self._process.pid
+
     def wait(self) -> None:
         """Return when it is ready; `LookupError` when it never was."""
         with contextlib.suppress(EOFError, OSError):

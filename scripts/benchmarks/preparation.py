@@ -4,8 +4,13 @@ The nodes are processes that take parts of 500 cards from the queue on PostgreSQ
 vault is a process of its own. Cards are those of the mass profile: no photo. Rates are taken from the queue's own
 record of when jobs began and ended, and what it takes to number the cards and to derive their keys is added.
 
-Batches are long enough that the last part of one node, while the other has none left, weighs little. `two_bare` says
-what the machine itself gives to two busy processes beside one: two nodes cannot do better.
+Batches are long enough that the last part of one node, while the other has none left, weighs little, and what making
+them leaves to the database (vacuum, checkpoints) is done before the clock runs: beside one node it would cost nothing,
+as a processor is free, and beside two it would. One and two nodes take turns in going first. `two_bare` says what the
+machine itself gives to two busy processes beside one: two nodes cannot do better.
+
+`processor` is how long processors worked for a card, by whose work it was, with two nodes (`value`) and with one
+(`floor`). Where it grows, two nodes disturb each other; where it does not, and the rate stays behind, they wait.
 """
 
 from __future__ import annotations
@@ -14,13 +19,15 @@ import hashlib
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,9 +41,10 @@ from issuance.keys.file_vault import FileVault
 from issuance.keys.port import KeyAlgorithm
 from issuance.keys.service import VaultService
 from issuance.production.groups_writer import read_groupings
+from scripts.benchmarks import processor
 from scripts.benchmarks.beside import SPAWN, Beside
 from scripts.benchmarks.figure import Figure
-from scripts.benchmarks.server import durable_server
+from scripts.benchmarks.server import ROOMY, durable_server
 from tests.support.desk import SETTINGS
 from tests.support.keys import PASSPHRASES, make_vault
 from tests.support.office import open_office, seeded_random
@@ -52,11 +60,20 @@ from uec.worker import tools_of
 
 RATIO_GOAL = 0.35
 NODES_GOAL = 1.8
-CARDS, RUNS = 60 * PART, 5
+CARDS, RUNS = 80 * PART, 7
 QUICK_CARDS, QUICK_RUNS = 40 * PART, 3
 WARM_UP = 8 * PART  # cards a node: the database plans a statement anew for the first five times
 LOOK_EVERY_S = 0.25
 AES_KEY_BYTES = 16
+WORKS = ("nodes", "vault", "sessions", "upkeep")
+"""Whose processor time is told: the nodes', the vault's, and the database's for them and for itself."""
+
+
+class Run(NamedTuple):
+    """Cards a second of a batch, and the processor time of a card in microseconds by whose it was."""
+
+    rate: float
+    spent: dict[str, float]
 
 
 @dataclass
@@ -65,18 +82,31 @@ class Office:
 
     settings: Settings
     engine: Engine  # one, and kept: looking whether jobs are left must cost nothing beside the work that is measured
+    server: int  # the number of the database's first process
+    vault: int
 
     def batch(self, cards: int) -> int:
-        """A released batch of so many cards, handed over to whoever works."""
+        """A released batch of so many cards, as it lies there when its day comes."""
         with self.session() as session:
             batch_id = int(session.execute(text(_BATCH), {"cards": cards}).scalar_one())
             session.execute(text(_APPLICATIONS), {"cards": cards, "batch": batch_id})
             session.execute(text(_CARDS), {"cards": cards, "batch": batch_id})
             session.execute(text("UPDATE batch SET state = 'RELEASED' WHERE id = :batch"), {"batch": batch_id})
-            session.execute(text("ANALYZE card, application"))
+            session.commit()
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM (ANALYZE)"))  # or the server does it by itself, when it likes
+        return batch_id
+
+    def hand_over(self, batch_id: int) -> None:
+        """Give a batch to whoever works."""
+        with self.session() as session:
             preparation.hand_over(session, batch_id)
             session.commit()
-        return batch_id
+
+    def spent(self, nodes: Sequence[Beside]) -> Counter[str]:
+        """Seconds of processor time since everybody began, by whose it was."""
+        ours = {"nodes": sum(processor.of_process(node.pid) for node in nodes)}
+        return Counter(ours | {"vault": processor.of_process(self.vault)}) + processor.of_database(self.server)
 
     def seconds(self, batch_id: int) -> float:
         """How long the jobs of a batch took, from the beginning of the first to the end of the last."""
@@ -132,17 +162,22 @@ def figures(*, quick: bool) -> Iterator[Figure | str]:
     cards, runs = (QUICK_CARDS, QUICK_RUNS) if quick else (CARDS, RUNS)
     with _office() as office, ProcessPoolExecutor(2, SPAWN) as pool:
         _prepared(office, PART, nodes=1)  # gives the floor its data groups
-        floors, both, ones, twos = [], [], [], []
-        for _ in range(runs):  # in turn, so that whatever else the machine does weighs on all alike
+        floors, both = [], []
+        runs_of: dict[int, list[Run]] = {1: [], 2: []}
+        for run in range(runs):  # in turn, so that whatever else the machine does weighs on all alike
             groups = office.groups()
             floors += pool.map(_bare, [groups])
             both.append(sum(pool.map(_bare, [groups, groups])))
-            ones.append(_prepared(office, cards, nodes=1))
-            twos.append(_prepared(office, cards, nodes=2))
-        floor, two_floors, one, two = (statistics.median(rates) for rates in (floors, both, ones, twos))
+            for nodes in (1, 2) if run % 2 else (2, 1):
+                runs_of[nodes].append(_prepared(office, cards, nodes=nodes))
+        floor, two_floors = statistics.median(floors), statistics.median(both)
+        one, two = (statistics.median(run.rate for run in runs_of[nodes]) for nodes in (1, 2))
         yield Figure("preparation.cards", "cards/s", one, floor, RATIO_GOAL)
         yield Figure("preparation.two_nodes", "cards/s", two, one, NODES_GOAL)
         yield Figure("preparation.two_bare", "cards/s", two_floors, floor)
+        for work in WORKS:
+            one, two = (statistics.median(run.spent[work] for run in runs_of[nodes]) for nodes in (1, 2))
+            yield Figure(f"preparation.processor.{work}", "us/card", two, one)
 
 
 def _bare(groups: list[list[bytes]]) -> float:
@@ -160,20 +195,24 @@ def _bare(groups: list[list[bytes]]) -> float:
     return count / (time.perf_counter() - started)
 
 
-def _prepared(office: Office, cards: int, *, nodes: int) -> float:
-    """Cards a second of a batch by so many nodes, started before its jobs are there."""
+def _prepared(office: Office, cards: int, *, nodes: int) -> Run:
+    """A batch prepared by so many nodes, started before its jobs are there."""
     running = [Beside(_node, office.settings) for _ in range(nodes)]
     try:
         for node in running:
             node.wait()
-        for warming_up in (True, False):  # a new process has everything to load and to look up once
-            batch_id = office.batch(nodes * WARM_UP if warming_up else cards)
+        for some in (nodes * WARM_UP, cards):  # a new process has everything to load and to look up once
+            batch_id = office.batch(some)
+            before = office.spent(running)
+            office.hand_over(batch_id)
             while _jobs_left(office):
                 time.sleep(LOOK_EVERY_S)
+            spent = office.spent(running) - before
     finally:
         for node in running:
             node.close()
-    return cards / (office.seconds(batch_id) + _numbers_and_keys(cards) / nodes)
+    rate = cards / (office.seconds(batch_id) + _numbers_and_keys(cards) / nodes)
+    return Run(rate, {work: spent[work] / cards * 1e6 for work in WORKS})
 
 
 def _numbers_and_keys(cards: int) -> float:
@@ -216,7 +255,7 @@ def _vault(ready: Callable[[], None], stop: Event, folder: Path, socket: Path) -
 
 @contextmanager
 def _office() -> Iterator[Office]:
-    with durable_server(Server) as server, tempfile.TemporaryDirectory(prefix="uec-") as short:
+    with durable_server(Server, ROOMY) as server, tempfile.TemporaryDirectory(prefix="uec-") as short:
         socket, vault_folder = Path(short) / "v.sock", Path(short) / "vault"
         settings = replace(SETTINGS, database_url=server.dsn(server.migrated()), vault_socket=socket)
         _furnish(settings, vault_folder)
@@ -224,7 +263,8 @@ def _office() -> Iterator[Office]:
         engine = make_engine(settings.database_url)
         try:
             vault.wait()
-            yield Office(settings, engine)
+            first = (server.folder / "data" / "postmaster.pid").read_text().partition("\n")[0]
+            yield Office(settings, engine, int(first), vault.pid)
         finally:
             engine.dispose()
             vault.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -14,17 +14,22 @@ from tests.support.postgres import DURABLE, PREFIX, Server, server_programs
 
 S = TypeVar("S", bound=Server)
 TRIES, PAUSE_S = 50, 0.1
+ROOMY = {"shared_buffers": "1GB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
+"""What README.md asks of an office's server beside durability: the package's own settings are for a small machine."""
 
 
 @contextmanager
-def durable_server(kind: type[S]) -> Iterator[S]:
-    """A server that fsyncs, and its folder: both gone however the block ends, or the start itself was broken off."""
+def durable_server(kind: type[S], settings: Mapping[str, str] | None = None) -> Iterator[S]:
+    """A server that fsyncs, and its folder: both gone however the block ends, or the start itself was broken off.
+
+    `settings` are more of the server's own, by name.
+    """
     programs = server_programs()
     if programs is None:
         raise SystemExit("PostgreSQL is needed: apt-get install postgresql")
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # on a disk: fsync is part of what is measured
     try:
-        server = kind(programs, folder, durability=DURABLE)
+        server = kind(programs, folder, durability={**DURABLE, **(settings or {})})
         try:
             yield server
         finally:
