@@ -273,7 +273,7 @@ def live_scenarios(tools: Tools) -> str:
                 today=tools.settings.policy.day(now),
             )
             try:
-                plan_scenarios.live(session, scenario, region=region)
+                plan_scenarios.live(session, scenario, region=region, clock=tools.clock)
             except IssuanceError as error:
                 plan_scenarios.fail(session, scenario, str(error))
             lived += 1

@@ -228,7 +228,7 @@ def simulate(
                 runs=runs,
                 seed=seed,
                 actor=actor,
-                now=now(),
+                clock=now,
                 tell=lambda done: bar.update(done, runs),
             )
         _figures([(row.name, row.outcome)])

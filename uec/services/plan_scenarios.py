@@ -4,7 +4,8 @@ One that went well is put forward by one person and approved by another; then it
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -26,6 +27,7 @@ from uec.store.tables import PlanProposal, PlanScenario
 
 NAME_LIMIT = 60
 RUNS_LIMIT = 1000
+NOTED_EVERY = timedelta(seconds=2)
 
 
 def setting(chances: Chances | None = None, margin_days: int = 5) -> Setting:
@@ -66,13 +68,55 @@ def request(
     return row
 
 
-def live(session: Session, row: PlanScenario, *, region: Region, tell: Callable[[int], None] | None = None) -> None:
-    """Live through a scenario that was requested, and save how it went; raises `PlanningError` for wrong changes."""
+def live(
+    session: Session,
+    row: PlanScenario,
+    *,
+    region: Region,
+    clock: Callable[[], datetime],
+    tell: Callable[[int], None] | None = None,
+) -> None:
+    """Live through a scenario that was requested, and save how it went; raises `PlanningError` for wrong changes.
+
+    How many years are done, and since when, is saved every now and then by the `clock`, for who waits for the figures.
+    """
     runs, seed = int(row.outcome["runs"]), int(row.outcome["seed"])
-    outcomes = simulate_many(changed(region, row.changes), runs=runs, setting=setting(), seed=seed, tell=tell)
+    begun = saved = clock()
+    asked = {"runs": runs, "seed": seed}
+
+    def note(done: int) -> None:
+        nonlocal saved
+        if tell is not None:
+            tell(done)
+        if (now := clock()) - saved >= NOTED_EVERY:
+            saved = now
+            row.outcome = asked | {"done": done, "begun": begun.isoformat(), "noted": now.isoformat()}
+            session.commit()
+
+    outcomes = simulate_many(changed(region, row.changes), runs=runs, setting=setting(), seed=seed, tell=note)
     figures = {figure: list(values) for figure, values in spread(outcomes).items()}
-    row.outcome = figures | {"runs": runs, "seed": seed}
+    row.outcome = figures | asked | {"took_s": round((clock() - begun).total_seconds())}
     session.commit()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a scenario that is being lived through has come; `left_s` seconds are left at this pace."""
+
+    done: int
+    runs: int
+    left_s: int | None
+
+
+def progress(row: PlanScenario) -> Progress | None:
+    """How far it has come; None once it has been lived through."""
+    if lived(row):
+        return None
+    runs, done = int(row.outcome["runs"]), int(row.outcome.get("done", 0))
+    if not done:
+        return Progress(0, runs, None)
+    begun, noted = (datetime.fromisoformat(row.outcome[name]) for name in ("begun", "noted"))
+    return Progress(done, runs, round((noted - begun).total_seconds() / done * (runs - done)))
 
 
 def waiting(session: Session) -> list[PlanScenario]:
@@ -100,13 +144,13 @@ def run(
     runs: int,
     seed: int,
     actor: Actor,
-    now: datetime,
+    clock: Callable[[], datetime],
     tell: Callable[[int], None] | None = None,
 ) -> PlanScenario:
     """Request a scenario and live through it at once; nothing of it is kept when its changes are wrong."""
     changed(region, changes)
-    row = request(session, name, changes=changes, runs=runs, seed=seed, actor=actor, now=now)
-    live(session, row, region=region, tell=tell)
+    row = request(session, name, changes=changes, runs=runs, seed=seed, actor=actor, now=clock())
+    live(session, row, region=region, clock=clock, tell=tell)
     return row
 
 

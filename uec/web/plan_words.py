@@ -10,8 +10,11 @@ from babel.numbers import format_decimal
 from flask_babel import format_number, format_percent, get_locale
 
 from issuance.planning.region import Kind
+from uec.services.plan_scenarios import Progress
 from uec.web.language import short_day
-from uec.web.texts import _
+from uec.web.texts import _, ngettext
+
+MINUTE_S = 60
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,21 @@ def figures() -> tuple[Figure, ...]:
 def figure(one: Figure, value: float) -> str:
     """A value of a figure."""
     return str(format_percent(value, "0.0%") if one.share else format_number(round(value, 1)))
+
+
+def how_long(seconds: float) -> str:
+    """A time that something takes, in seconds or minutes."""
+    if seconds < MINUTE_S:
+        return ngettext("%(num)d second", "%(num)d seconds", max(1, round(seconds)))
+    return ngettext("%(num)d minute", "%(num)d minutes", round(seconds / MINUTE_S))
+
+
+def course(progress: Progress) -> str:
+    """How far a scenario has come that is being lived through."""
+    if progress.left_s is None:
+        return str(_("under way: %(runs)s", runs=progress.runs))
+    so_far = _("%(done)s of %(runs)s", done=progress.done, runs=progress.runs)
+    return f"{so_far}; {_('about %(time)s left', time=how_long(progress.left_s))}"
 
 
 def changes(table: Mapping[str, Any]) -> str:

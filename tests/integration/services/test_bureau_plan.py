@@ -212,7 +212,7 @@ def test_a_scenario_without_the_bureau_becomes_the_plan(sessions: sessionmaker[S
             runs=1,
             seed=1,
             actor=office.planner,
-            now=NOW,
+            clock=lambda: NOW,
         )
         plan_scenarios.propose(session, row.id, actor=office.planner, now=NOW)
         plan_scenarios.approve(session, row.id, actor=office.releaser, today=TODAY, now=NOW)

@@ -272,14 +272,14 @@ def test_scenarios_are_saved_compared_and_not_overwritten(sessions: sessionmaker
         changes: Mapping[str, Any]
         for name, changes in (("as it is", {}), ("shift", {"shifts": {"centre": 1}, "windows": 2})):
             plan_scenarios.run(
-                session, name, region=region, changes=changes, runs=2, seed=1, actor=office.planner, now=NOW
+                session, name, region=region, changes=changes, runs=2, seed=1, actor=office.planner, clock=lambda: NOW
             )
         table = plan_scenarios.compare(session, ["as it is", "shift"], actor=office.planner)
         assert [row.name for row in table] == ["as it is", "shift"]
         assert table[1].outcome["handed"][0] > table[0].outcome["handed"][0]
         with pytest.raises(InvalidInput, match="already"):
             plan_scenarios.run(
-                session, "shift", region=region, changes={}, runs=1, seed=1, actor=office.planner, now=NOW
+                session, "shift", region=region, changes={}, runs=1, seed=1, actor=office.planner, clock=lambda: NOW
             )
         with pytest.raises(NotFound):
             plan_scenarios.compare(session, ["nothing"], actor=office.planner)

@@ -227,7 +227,7 @@ def test_a_scenario_becomes_the_plan_by_two_people(sessions: sessionmaker[Sessio
             plan_scenarios.request(session, "x", changes={}, runs=0, seed=1, actor=office.planner, now=NOW)
         assert [one.id for one in plan_scenarios.waiting(session)] == [row.id]
         region = plan_region.region_of(session, calendar=CALENDAR, profile="uec", today=TODAY, horizon_days=20)
-        plan_scenarios.live(session, row, region=region)
+        plan_scenarios.live(session, row, region=region, clock=lambda: NOW)
         assert plan_scenarios.waiting(session) == []
         with pytest.raises(NotFound, match="put this scenario forward"):
             plan_scenarios.approve(session, row.id, actor=office.releaser, today=TODAY, now=NOW)

@@ -3,7 +3,7 @@
 # ruff: noqa: F811 - the fixture is imported
 
 import re
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from flask.testing import FlaskClient
@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from tests.integration.services.test_plan_office import applicants
 from tests.integration.web.test_office import colleague, press  # noqa: F401 - a fixture
 from tests.support.desk import CardOffice
+from tests.support.office import NOW
 from uec.domain.lifecycle import Route
 from uec.services import plan_facts, plan_region, plan_scenarios
 from uec.services.rules import working_calendar
@@ -164,7 +165,7 @@ def test_a_scenario_is_tried_put_forward_and_approved(  # type: ignore[no-untype
         region = plan_region.region_of(
             session, calendar=working_calendar(settings), profile="uec", today=date(2026, 3, 2), horizon_days=20
         )
-        plan_scenarios.live(session, row, region=region)
+        plan_scenarios.live(session, row, region=region, clock=lambda: NOW)
         scenario_id = row.id
     shown = planner.get(page).text
     assert "Обещания сдержаны" in shown and "окна × 1.5" in shown
@@ -176,7 +177,34 @@ def test_a_scenario_is_tried_put_forward_and_approved(  # type: ignore[no-untype
         assert session.scalars(select(PlanningFacts.scenario_id).order_by(PlanningFacts.id.desc())).first() == (
             scenario_id
         )
-        assert session.scalar(select(func.count()).select_from(PlanScenario)) == 1
+        assert session.scalar(select(func.count()).where(PlanScenario.name == "вторая смена")) == 1
+
+
+def test_a_scenario_under_way_says_how_far_it_is(colleague, planned: CardOffice, settings: Settings) -> None:  # type: ignore[no-untyped-def]
+    planner = colleague("planner")
+    page = "/office/plan/scenarios"
+    press(planner, page, page, name="долгий", runs="4")
+    assert "проживается: 4" in planner.get(page).text
+    moments = iter(NOW + timedelta(seconds=40 * step) for step in range(9))
+    seen: list[str] = []
+    with planned.sessions() as session:
+        (row,) = plan_scenarios.waiting(session)
+        region = plan_region.region_of(
+            session, calendar=working_calendar(settings), profile="uec", today=date(2026, 3, 2), horizon_days=20
+        )
+        # What is told to a bar is told before it is saved: the page is one year behind.
+        plan_scenarios.live(
+            session,
+            row,
+            region=region,
+            clock=lambda: next(moments),
+            tell=lambda _done: seen.append(planner.get(page).text),
+        )
+    assert "1 из 4; осталось: 2 минуты" in seen[1]
+    assert 'value="2"' in seen[2] and "2 из 4; осталось: 1 минута" in seen[2]
+    assert "3 из 4; осталось: 40 секунд" in seen[3]
+    done = planner.get(page).text
+    assert "<progress" not in done and "3 минуты" in done
 
 
 def test_the_pages_speak_english_too(colleague, planned: CardOffice, client: FlaskClient) -> None:  # type: ignore[no-untyped-def]

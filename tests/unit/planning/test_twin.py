@@ -87,6 +87,42 @@ def test_many_years_are_told_and_summed_up(village: Region) -> None:
     assert figures["queue"][0] <= figures["queue"][1]
 
 
+def test_who_never_comes_is_the_share_that_the_chances_say(village: Region) -> None:
+    """Who missed the day comes back with the chance c a day, or else is given up with the chance u: u(1-c) of both."""
+    back, gone = 0.2, 0.1
+    chances = replace(NOTHING_HAPPENS, no_show=0.3, comes_again=back, unclaimed=gone)
+    outcome = simulate(village, seed=9, setting=Setting(CARD, chances))
+    lost = gone * (1 - back)
+    expected = 0.3 * lost / (back + lost)
+    assert outcome.unclaimed / (outcome.handed + outcome.unclaimed) == pytest.approx(expected, rel=0.15)
+
+
+def test_half_the_lines_make_at_most_what_half_the_lines_can(village: Region) -> None:
+    """Not more than their capacity is handed over, fewer clocks are met, and the full lines serve everybody."""
+    half = replace(village, supply=replace(village.supply, capacity=village.supply.capacity // 2))
+    setting = Setting(CARD, replace(NOTHING_HAPPENS, line_failure=0.0))
+    whole, halved = (simulate(one, seed=3, setting=setting) for one in (village, half))
+    assert halved.handed <= int(half.supply.capacity.sum()) < whole.handed
+    assert halved.handed > 0.9 * int(half.supply.capacity[:, :-5].sum())
+    assert halved.late_clocks >= whole.late_clocks
+
+
+def test_promises_fall_with_the_days_that_lines_stand_still(village: Region) -> None:
+    kept = [
+        spread(
+            [
+                simulate(
+                    village, seed=seed, setting=Setting(CARD, replace(NOTHING_HAPPENS, line_failure=p, failure_days=6))
+                )
+                for seed in (1, 2, 3)
+            ]
+        )["kept"][0]
+        for p in (0.0, 0.02, 0.15)
+    ]
+    assert kept[0] == 1.0
+    assert kept[0] >= kept[1] > kept[2]
+
+
 def test_a_fate_keeps_each_card_s_clock_and_brings_no_chip_from_nowhere(village: Region) -> None:
     fate = draw(village, Chances(delivery_late=1.0), np.random.default_rng(8))
     assert (fate.known.sum(axis=-1) == fate.due.sum(axis=-1)).all()
