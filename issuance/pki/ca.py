@@ -86,9 +86,18 @@ class CertificateAuthority:
         self._hygiene(request.public_key, profile.keys)
         if request.serial <= 0 or request.serial.bit_length() > _MAX_SERIAL_BITS:
             raise RequestRefused("the serial number is not positive, or too long", profile=profile.name)
+        if profile.alternative and request.card_names is None:
+            raise RequestRefused(
+                f"{profile.name} is for keys on PIV cards alone: choose another profile", profile=profile.name
+            )
         period = template.validity(_seconds(request.not_before), _seconds(request.not_after))
         filled = self._template(profile, request.crl_part).fill(
-            request.serial, period, encode_subject(request.subject, profile), request.public_key, request.key_digest
+            request.serial,
+            period,
+            encode_subject(request.subject, profile),
+            request.public_key,
+            request.key_digest,
+            names=request.card_names,
         )
         return Tbs(request, filled)
 

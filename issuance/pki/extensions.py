@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from issuance.pki import der
+from issuance.pki.names import CardNames
 from issuance.pki.profiles import KEY_USAGES
 
 SUBJECT_KEY_IDENTIFIER = "2.5.29.14"
 KEY_USAGE = "2.5.29.15"
+SUBJECT_ALTERNATIVE_NAME = "2.5.29.17"
 BASIC_CONSTRAINTS = "2.5.29.19"
 CRL_NUMBER = "2.5.29.20"
 DELTA_CRL_INDICATOR = "2.5.29.27"
@@ -20,6 +22,7 @@ EXTENDED_KEY_USAGE = "2.5.29.37"
 AUTHORITY_INFORMATION_ACCESS = "1.3.6.1.5.5.7.1.1"
 OCSP_NO_CHECK = "1.3.6.1.5.5.7.48.1.5"
 ANY_POLICY = "2.5.29.32.0"
+PIV_FASC_N = "2.16.840.1.101.3.6.6"
 _CA_ISSUERS, _OCSP = "1.3.6.1.5.5.7.48.2", "1.3.6.1.5.5.7.48.1"
 _TRUE = der.tlv(der.BOOLEAN, b"\xff")
 _URI, _DIRECTORY_NAME = der.CONTEXT | 6, 4
@@ -62,7 +65,28 @@ def key_usage(names: Sequence[str]) -> bytes:
 
 def extended_key_usage(oids: Sequence[str]) -> bytes:
     """For which protocols."""
-    return plain(EXTENDED_KEY_USAGE, der.sequence(*(der.oid(oid) for oid in oids)))
+    return plain(EXTENDED_KEY_USAGE, _usages(oids))
+
+
+def sole_usage(oids: Sequence[str]) -> bytes:
+    """The same, and for nothing else: critical."""
+    return critical(EXTENDED_KEY_USAGE, _usages(oids))
+
+
+def _usages(oids: Sequence[str]) -> bytes:
+    return der.sequence(*(der.oid(oid) for oid in oids))
+
+
+def card_names(names: CardNames, wanted: Sequence[str]) -> bytes:
+    """The card's FASC-N (FIPS 201, id 2.16.840.1.101.3.6.6) and its UUID as a URN (RFC 9562, 4), those of them wanted.
+
+    They have one length on every card.
+    """
+    encoded = {
+        "fasc_n": der.explicit(0, der.oid(PIV_FASC_N) + der.explicit(0, der.octets(names.fasc_n))),
+        "uuid": _uri(names.uuid.urn),
+    }
+    return plain(SUBJECT_ALTERNATIVE_NAME, der.sequence(*(encoded[name] for name in wanted)))
 
 
 def authority_constraints(path_length: int | None) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter, call
 from typing import NamedTuple
+from uuid import UUID
 
 from issuance.errors import RequestRefused
 from issuance.pki import der
@@ -22,6 +23,7 @@ _ATTRIBUTE_OIDS = {
     "organization": der.oid("2.5.4.10"),
     "given_name": der.oid("2.5.4.42"),
 }
+FASC_N_BYTES = 25
 _COMMON_NAME_BYTES = 64
 _UPPER_BOUNDS = {
     "common_name": 64,
@@ -50,6 +52,18 @@ def _rdn_head(attribute: str, size: int) -> bytes:
 _RDN_HEADS = {
     name: tuple(_rdn_head(name, size) for size in range(4 * _UPPER_BOUNDS[name] + 1)) for name in _UPPER_BOUNDS
 }
+
+
+@dataclass(frozen=True)
+class CardNames:
+    """What a PIV card is called besides its number (SP 800-73-4 part 1, 3.1.2): `fasc_n` has 25 bytes."""
+
+    fasc_n: bytes
+    uuid: UUID
+
+    def __post_init__(self) -> None:
+        if len(self.fasc_n) != FASC_N_BYTES:
+            raise RequestRefused(f"a FASC-N has {FASC_N_BYTES} bytes, not {len(self.fasc_n)}", profile="")
 
 
 @dataclass(frozen=True)

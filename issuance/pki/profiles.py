@@ -29,13 +29,18 @@ EXTENDED_KEY_USAGES = {
     "time_stamping": "1.3.6.1.5.5.7.3.8",
     "ocsp_signing": "1.3.6.1.5.5.7.3.9",
     "piv_content_signing": "2.16.840.1.101.3.6.7",
+    "piv_card_authentication": "2.16.840.1.101.3.6.8",
 }
+ALTERNATIVE_NAMES = ("fasc_n", "uuid")
 SUBJECT_ATTRIBUTES = ("country", "organization", "surname", "given_name", "common_name", "serial_number")
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What certificates of one kind have in common; `extended` holds OIDs, `optional` is a part of `subject`."""
+    """What certificates of one kind have in common; `extended` holds OIDs, `optional` is a part of `subject`.
+
+    `critical` says so of the extended key usage; `alternative` are the other names of the card that they carry.
+    """
 
     name: str
     subject: tuple[str, ...]
@@ -46,6 +51,8 @@ class Profile:
     max_days: int
     keys: frozenset[KeyAlgorithm]
     no_check: bool = False
+    critical: bool = False
+    alternative: tuple[str, ...] = ()
 
 
 def parse_profiles(text: str) -> dict[str, Profile]:
@@ -66,11 +73,12 @@ def _profile(name: str, table: dict[str, Any]) -> Profile:
     known = {field.name for field in fields(Profile)} - {"name", "optional"}
     if unknown := sorted(set(table) - known):
         raise BadSettings(f"certificate profile {name}: {unknown[0]} is unknown; known are {', '.join(sorted(known))}")
-    if missing := sorted(known - {"no_check"} - set(table)):
+    if missing := sorted(known - {"no_check", "critical", "alternative"} - set(table)):
         raise BadSettings(f"certificate profile {name}: {missing[0]} is missing")
     listed = [attribute.removesuffix("?") for attribute in table["subject"]]
     _all_known(name, "subject", listed, SUBJECT_ATTRIBUTES)
     _all_known(name, "key_usage", table["key_usage"], KEY_USAGES)
+    _all_known(name, "alternative", table.get("alternative", []), ALTERNATIVE_NAMES)
     _all_known(name, "keys", table["keys"], [algorithm.value for algorithm in KeyAlgorithm])
     return Profile(
         name=name,
@@ -82,6 +90,8 @@ def _profile(name: str, table: dict[str, Any]) -> Profile:
         max_days=table["max_days"],
         keys=frozenset(KeyAlgorithm(value) for value in table["keys"]),
         no_check=table.get("no_check", False),
+        critical=table.get("critical", False),
+        alternative=tuple(table.get("alternative", ())),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from issuance.pki.names import Subject
+from issuance.pki.names import CardNames, Subject
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class CertificateRequest:
 
     `card_expires`: nothing on a card outlives it. `card_number` is for the office's record; it is printed into the
     certificate only where the subject says so. `crl_part`: which part of the revocation list the certificate points
-    at, None for the whole list; it is fixed here for ever.
+    at, None for the whole list; it is fixed here for ever. `card_names` are for profiles that name the card otherwise
+    too.
     """
 
     profile: str
@@ -26,6 +27,7 @@ class CertificateRequest:
     card_number: str | None = None
     card_expires: datetime | None = None
     crl_part: int | None = None
+    card_names: CardNames | None = None
 
     @cached_property
     def key_digest(self) -> bytes:

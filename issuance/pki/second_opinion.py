@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from issuance.pki.config import CaConfig
+from issuance.pki.extensions import PIV_FASC_N
 from issuance.pki.profiles import Profile
 from issuance.pki.request import CertificateRequest
 
@@ -106,7 +107,7 @@ def _extensions(
     yield x509.SubjectKeyIdentifier(hashlib.sha256(request.public_key).digest()[:20]), False
     yield x509.KeyUsage(*(name in profile.key_usage for name in _USAGES)), True
     if profile.extended:
-        yield x509.ExtendedKeyUsage([x509.ObjectIdentifier(oid) for oid in profile.extended]), False
+        yield x509.ExtendedKeyUsage([x509.ObjectIdentifier(oid) for oid in profile.extended]), profile.critical
     policy = x509.PolicyInformation(x509.ObjectIdentifier(f"{config.policy_arc}.{profile.policy}"), None)
     yield x509.CertificatePolicies([policy]), False
     places = [(AuthorityInformationAccessOID.CA_ISSUERS, config.issuing_certificate_url)]
@@ -119,6 +120,12 @@ def _extensions(
             places.insert(0, (AuthorityInformationAccessOID.OCSP, config.ocsp_url))
     access = [x509.AccessDescription(method, x509.UniformResourceIdentifier(url)) for method, url in places]
     yield x509.AuthorityInformationAccess(access), False
+    if profile.alternative and request.card_names is not None:
+        names: dict[str, x509.GeneralName] = {
+            "fasc_n": x509.OtherName(x509.ObjectIdentifier(PIV_FASC_N), b"\x04\x19" + request.card_names.fasc_n),
+            "uuid": x509.UniformResourceIdentifier(f"urn:uuid:{request.card_names.uuid}"),
+        }
+        yield x509.SubjectAlternativeName([names[name] for name in profile.alternative]), False
 
 
 @cache

@@ -35,6 +35,7 @@ from issuance.production.bundle import (
 from issuance.production.errors import ChipTaken
 from issuance.production.job import CardJob, HandOverJob, InspectionJob, Random, UnblockJob
 from issuance.production.journal import Journal
+from issuance.production.piv.objects import card_names
 from issuance.production.profile import CardProfile
 from issuance.production.sighting import Sighting
 
@@ -210,6 +211,7 @@ class Desk:
             not_before=now,
             not_after=now + timedelta(days=VALID_DAYS),
             card_number=self._card.number,
+            card_names=card_names(office.profile, self._card.number),
         )
         certificate = office.authority.sign([office.authority.prepare(request)], now=now)[0]
         office.certificates[public_key] = (self._card.number, certificate)

@@ -17,6 +17,7 @@ from card_io.applets.piv import AdminAlgorithm
 from card_io.errors import CardError
 from issuance.keys import diversification
 from issuance.keys.port import AesForm
+from issuance.pki.names import FASC_N_BYTES
 from issuance.pki.profiles import shipped_profiles
 from issuance.production.errors import InvalidProfile
 from issuance.production.pin_profile import PinProfile, check_pins
@@ -27,7 +28,6 @@ LEVELS = (0x03, 0x13, 0x33)
 APPLET_KINDS = ("uec", "piv")
 CARD_NUMBER = "card_number"
 """The fact that says whose card it is."""
-FASC_N_BYTES = 25
 AID_BYTES = range(5, 17)
 FILE_IDENTIFIERS = frozenset(range(0x0001, 0xFFFF)) - {0x2F00, 0x2F01, 0x3F00, 0x3FFF}
 """What no standard keeps for itself: EF.DIR, EF.ATR, the master file, the current DF (ISO/IEC 7816-4, 7.4.1)."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,6 +20,7 @@ from issuance.keys.port import KeyPurpose, Vault
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, new_serial
 from issuance.pki.config import CaConfig
 from issuance.pki.hierarchy import create_hierarchy
+from issuance.pki.names import CardNames
 from issuance.pki.possession import Proof
 from issuance.pki.signing import Signer
 from issuance.pki.trust import Trust
@@ -68,6 +70,9 @@ def roca_modulus() -> int:
     return primes[0] * primes[1]
 
 
+CARD_NAMES = CardNames(bytes(range(25)), UUID("5b1f0c3a-6f5e-5c1e-9d6e-3a5f2b7c8d90"))
+
+
 @dataclass(frozen=True)
 class Authority:
     """An authority with its document signer."""
@@ -88,6 +93,7 @@ class Authority:
             "serial": new_serial(self.vault.random),
             "not_before": TODAY - timedelta(hours=1),
             "not_after": TODAY + timedelta(days=60),
+            "card_names": CARD_NAMES if profile.startswith("piv-") else None,
             **changes,
         }
         return CertificateRequest(**values)  # type: ignore[arg-type]

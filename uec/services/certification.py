@@ -18,6 +18,7 @@ from issuance.errors import IssuanceError, RequestRefused, UnfitKey
 from issuance.pki.ca import CertificateAuthority, CertificateRequest, Tbs, new_serial
 from issuance.pki.names import Subject, fit_common_name
 from issuance.pki.possession import Proof, check_proofs
+from issuance.production.piv.objects import card_names
 from issuance.production.profile import CardProfile
 from uec.domain.lifecycle import CERTIFICATE, CardState, CertificateEvent, CertificateState, advance
 from uec.services import numbering, revocation
@@ -311,6 +312,7 @@ def _request(
         card_number=card.number,
         card_expires=card_end,
         crl_part=start.crl_part,
+        card_names=card_names(issuer.profile, card.number),
     )
 
 

@@ -44,7 +44,7 @@ def certificate_use(profile: str) -> str:
         "key_agreement": _("Encryption"),
         "card_authentication": _("Card authentication"),
     }
-    key = profile.replace("-", "_")
+    key = profile.removeprefix("piv-").replace("-", "_")
     return uses.get(key, profile)
 
 
@@ -61,6 +61,7 @@ def journal_kind(kind: str) -> str:
         "finished": _("The card is finished"),
         "inspected": _("Read back and inspected"),
         "pin_change_intent": _("About to set the holder's PINs"),
+        "pin_chosen": _("A PIN was chosen at the reader"),
         "pin_changed": _("The holder's PINs are set"),
         "handed_over": _("Handed over"),
         "unblock_intent": _("About to set a PIN anew"),

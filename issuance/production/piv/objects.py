@@ -14,6 +14,7 @@ from card_io import tlv
 from card_io.applets.piv import Chuid, KeyHistory, ObjectId, Slot, encode_certificate, parse_certificate, parse_chuid
 from card_io.errors import CardError
 from issuance.pki import der
+from issuance.pki.names import CardNames
 from issuance.pki.trust import UNREADABLE
 from issuance.production.errors import ForeignCard
 from issuance.production.profile import CardProfile
@@ -48,6 +49,11 @@ CARD_IDENTIFIER = bytes.fromhex("A000000116")
 def guid(card_number: str) -> bytes:
     """The card's GUID (16 bytes): a UUID of version 5 of its number."""
     return uuid.uuid5(GUIDS, card_number).bytes
+
+
+def card_names(profile: CardProfile, card_number: str) -> CardNames | None:
+    """What certificates call the card besides its number, as its CHUID does; None for a card without one."""
+    return None if profile.piv is None else CardNames(profile.piv.fasc_n, uuid.UUID(bytes=guid(card_number)))
 
 
 def chuid(profile: CardProfile, card_number: str, expires_on: date) -> Chuid:

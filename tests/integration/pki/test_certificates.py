@@ -20,6 +20,7 @@ from issuance.pki.profiles import Profile, shipped_profiles
 from issuance.pki.signing import Signer
 from tests.support.keys import NOW, make_vault
 from tests.support.pki import (
+    CARD_NAMES,
     CONFIG,
     TODAY,
     Authority,
@@ -72,7 +73,7 @@ def library_tbs(authority: Authority, request: CertificateRequest, profile: Prof
     ]  # fmt: skip
     if profile.extended:
         usages = [x509.ObjectIdentifier(oid) for oid in profile.extended]
-        extensions.append((x509.ExtendedKeyUsage(usages), False))
+        extensions.append((x509.ExtendedKeyUsage(usages), profile.name == "piv-card-authentication"))
     policy = x509.PolicyInformation(x509.ObjectIdentifier(f"{ca.config.policy_arc}.{profile.policy}"), None)
     extensions.append((x509.CertificatePolicies([policy]), False))
     places = [(AuthorityInformationAccessOID.CA_ISSUERS, ca.config.issuing_certificate_url)]
@@ -84,6 +85,11 @@ def library_tbs(authority: Authority, request: CertificateRequest, profile: Prof
         places.insert(0, (AuthorityInformationAccessOID.OCSP, ca.config.ocsp_url or ""))
     access = [x509.AccessDescription(method, x509.UniformResourceIdentifier(url)) for method, url in places]
     extensions.append((x509.AuthorityInformationAccess(access), False))
+    if request.card_names is not None:
+        number = b"\x04\x19" + request.card_names.fasc_n
+        fasc_n = x509.OtherName(x509.ObjectIdentifier("2.16.840.1.101.3.6.6"), number)
+        uuid = x509.UniformResourceIdentifier(f"urn:uuid:{request.card_names.uuid}")
+        extensions.append((x509.SubjectAlternativeName([fasc_n, uuid]), False))
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     return builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).tbs_certificate_bytes
@@ -110,7 +116,15 @@ def test_openssl_and_pkilint_find_nothing(authority: Authority, tmp_path: Path, 
         "-CAfile", root, "-untrusted", issuing, *crls, certificate,
     )  # fmt: skip
     assert (verified.returncode, verified.stderr) == (0, "")
-    assert lint_certificate(certificate) == ""
+    found = lint_certificate(certificate).splitlines()
+    if authority.ca.profiles[profile].alternative:
+        # FIPS 201-3 wants the UUID as a URN (RFC 9562, 4); the linter takes a URI without an authority for none.
+        assert [line.split(" @ ")[0] for line in found if " @ " in line] == ["GeneralNameUriSyntaxValidator"]
+        assert [line.strip() for line in found if CARD_NAMES.uuid.urn in line] == [
+            f'pkix.invalid_uri_syntax (ERROR): Invalid URI syntax: "{CARD_NAMES.uuid.urn}"'
+        ]
+    else:
+        assert found == []
     assert lint_chain(issuing, certificate) == ""
 
 
@@ -146,6 +160,25 @@ def test_a_subject_of_another_organisation_fails_strict_verification(authority: 
 def test_the_card_certificate_names_the_card_and_not_the_holder(authority: Authority) -> None:
     subject = x509.load_der_x509_certificate(authority.issue("card-authentication")).subject
     assert subject.rfc4514_string() == "2.5.4.5=9643000000000017,O=Единая карта,C=RU"
+
+
+def test_a_piv_cards_certificates_are_those_of_fips_201(authority: Authority, tmp_path: Path) -> None:
+    """As OpenSSL reads them: the card's two other names, and for the key that answers anybody one sole, critical use."""
+    certificate = pem(tmp_path / "card", authority.issue("piv-card-authentication"))
+    text = openssl("x509", "-noout", "-ext", "extendedKeyUsage,subjectAltName", "-in", certificate).stdout
+    assert text.startswith("X509v3 Extended Key Usage: critical")
+    assert f"URI:urn:uuid:{CARD_NAMES.uuid}" in text and "othername:" in text.replace(" ", "").lower()
+    for profile in ("piv-card-authentication", "piv-authentication"):
+        names = (
+            x509.load_der_x509_certificate(authority.issue(profile))
+            .extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            .value
+        )
+        (fasc_n,) = names.get_values_for_type(x509.OtherName)
+        assert fasc_n.type_id.dotted_string == "2.16.840.1.101.3.6.6"
+        assert fasc_n.value == b"\x04\x19" + CARD_NAMES.fasc_n
+    with pytest.raises(RequestRefused, match="keys on PIV cards alone"):
+        authority.issue("piv-authentication", card_names=None)
 
 
 def test_the_signature_certificate_commits_and_signs_documents(authority: Authority) -> None:

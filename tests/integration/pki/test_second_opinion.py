@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from cryptography import x509
@@ -11,9 +12,10 @@ from issuance.errors import PkiError
 from issuance.pki import ca as ca_module
 from issuance.pki import template
 from issuance.pki.ca import SAMPLE_ONE_IN
+from issuance.pki.names import CardNames
 from issuance.pki.profiles import shipped_profiles
 from issuance.pki.second_opinion import differences
-from tests.support.pki import TODAY, Authority, fresh_public_key
+from tests.support.pki import CARD_NAMES, TODAY, Authority, fresh_public_key
 
 PROFILES = list(shipped_profiles())
 CHANGES: dict[str, dict[str, Any]] = {
@@ -61,6 +63,13 @@ def test_another_key_subject_policy_or_address_is_named(authority: Authority) ->
     assert usages == ["2.5.29.15", "2.5.29.37", "2.5.29.32"]
 
 
+@pytest.mark.parametrize("other", [CardNames(bytes(25), CARD_NAMES.uuid), CardNames(CARD_NAMES.fasc_n, UUID(int=7))])
+def test_another_name_of_the_card_is_named(authority: Authority, other: CardNames) -> None:
+    request = authority.request("piv-authentication")
+    (certificate,) = authority.ca.sign([authority.ca.prepare(request)], now=TODAY)
+    assert opinion(authority, certificate, replace(request, card_names=other)) == ["2.5.29.17"]
+
+
 def test_a_name_that_is_long_in_bytes_only_is_no_difference(authority: Authority) -> None:
     subject = replace(authority.request().subject, common_name="Щ" * 60)
     request = authority.request(subject=subject)
@@ -71,8 +80,8 @@ def test_a_name_that_is_long_in_bytes_only_is_no_difference(authority: Authority
 def test_a_template_that_errs_stops_the_issuing(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     fill = template.Template.fill
 
-    def err(self: template.Template, serial: int, period: bytes, subject: bytes, spki: bytes, digest: bytes) -> bytes:
-        return fill(self, serial + 1, period, subject, spki, digest)
+    def err(self: template.Template, serial: int, *parts: bytes, names: CardNames | None) -> bytes:
+        return fill(self, serial + 1, *parts, names=names)
 
     monkeypatch.setattr(template.Template, "fill", err)
     prepared = [authority.ca.prepare(authority.request())]

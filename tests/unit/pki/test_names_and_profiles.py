@@ -131,9 +131,11 @@ def test_a_mistake_in_a_profile_is_named(old: str, new: str, named: str) -> None
 def test_the_shipped_profiles_are_those_the_house_uses() -> None:
     assert set(PROFILES) == {
         "authentication", "signature", "key-agreement", "card-authentication", "document-signer", "station", "staff",
-        "ocsp",
+        "ocsp", "piv-authentication", "piv-card-authentication",
     }  # fmt: skip
-    policies = [profile.policy for profile in PROFILES.values()]
+    policies = [profile.policy for name, profile in PROFILES.items() if not name.startswith("piv-")]
+    for name in ("authentication", "card-authentication"):  # a PIV card's say the same thing of the same kind of key
+        assert PROFILES[f"piv-{name}"].policy == PROFILES[name].policy
     assert len(set(policies)) == len(policies)
     assert all(profile.max_days <= 5 * 366 for name, profile in PROFILES.items() if name != "document-signer")
     assert [name for name, profile in PROFILES.items() if profile.no_check] == ["ocsp"]

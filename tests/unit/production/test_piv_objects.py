@@ -5,6 +5,7 @@ Tag by tag: what the standard names, in its order, within its lengths; what it l
 
 import gzip
 import hashlib
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -119,6 +120,22 @@ def test_the_identifier_names_the_card_and_ends_with_its_certificates(made: tupl
     ends = date.fromisoformat(fields[0x35].decode("ascii"))
     certificate = x509.load_der_x509_certificate(read(card, 0x5FC101)[0].value)
     assert ends == certificate.not_valid_after_utc.date()
+
+
+def test_the_certificates_call_the_card_what_its_identifier_does(made: tuple[Line, str, VirtualCard]) -> None:
+    """FIPS 201-3, 4.2.2.1 and 4.2.2.2: FASC-N and card UUID are those of the CHUID, and 9E is for nothing else."""
+    line, _, card = made
+    identifier = {one.tag: one.value for one in read(card, ObjectId.CHUID)}
+    for key in line.profile.keys:
+        if not key.certificate_profile.startswith("piv-"):
+            continue
+        extensions = x509.load_der_x509_certificate(read(card, key.certificate_fid)[0].value).extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert [one.value for one in names.get_values_for_type(x509.OtherName)] == [b"\x04\x19" + identifier[0x30]]
+        assert names.get_values_for_type(x509.UniformResourceIdentifier) == [uuid.UUID(bytes=identifier[0x34]).urn]
+        if key.name == "card":
+            usage = extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+            assert usage.critical and [one.dotted_string for one in usage.value] == ["2.16.840.1.101.3.6.8"]
 
 
 def test_the_issuers_signature_has_the_form_of_fips_201(made: tuple[Line, str, VirtualCard]) -> None:
