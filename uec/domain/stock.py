@@ -216,6 +216,24 @@ class SealBroken(StockRefused):
     code = "uec.seal_broken"
 
 
+class SealUsed(StockRefused):
+    """A seal of this number was put on a consignment before. Facts: `seal`, `transfer`."""
+
+    code = "uec.seal_used"
+
+
+class CountDiffers(StockRefused):
+    """Not as many blanks were counted as were sent. Facts: `transfer`, `sent`, `counted`."""
+
+    code = "uec.count_differs"
+
+
+class MovedMeanwhile(StockRefused):
+    """A box holds another number of blanks than whoever decides has seen. Facts: `box`, `seen`, `there`."""
+
+    code = "uec.moved_meanwhile"
+
+
 class ShiftUnbalanced(StockRefused):
     """A shift cannot close: blanks are unaccounted for. Facts: `lines`, one sentence a box; `unaccounted`."""
 
@@ -247,7 +265,9 @@ class SerialRange:
             raise InvalidInput("A chip's lot is 12 hexadecimal digits: fabricator, type, batch.", field="chips")
         if not 0 <= self.first <= self.last <= SERIAL_LIMIT:
             raise InvalidInput(
-                "A range of chips runs from a smaller to a larger serial number of 8 hexadecimal digits.", field="chips"
+                "A range of chips runs from a smaller to a larger serial number of 8 hexadecimal digits.",
+                field="chips",
+                wrong="order",
             )
 
     @classmethod
@@ -260,7 +280,9 @@ class SerialRange:
         """The range between two chips of one lot, each 20 hex digits; raises `InvalidInput`."""
         start, end = _chip(first), _chip(last)
         if start[:LOT_DIGITS] != end[:LOT_DIGITS]:
-            raise InvalidInput(f"{first} and {last} are of different lots: write a range for each lot.", field="chips")
+            raise InvalidInput(
+                f"{first} and {last} are of different lots: write a range for each lot.", field="chips", wrong="lots"
+            )
         return cls(start[:LOT_DIGITS], int(start[LOT_DIGITS:], 16), int(end[LOT_DIGITS:], 16))
 
     @property
@@ -284,7 +306,10 @@ class SerialRange:
 def _chip(text: str) -> str:
     plain = text.strip().lower()
     if not re.fullmatch(rf"[0-9a-f]{{{CHIP_DIGITS}}}", plain):
-        raise InvalidInput(f"“{text.strip()[:40]}” is no chip serial: write its 20 hexadecimal digits.", field="chips")
+        shown = text.strip()[:40]
+        raise InvalidInput(
+            f"“{shown}” is no chip serial: write its 20 hexadecimal digits.", field="chips", wrong="digits", typed=shown
+        )
     return plain
 
 

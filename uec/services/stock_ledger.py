@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput, SamePerson
-from uec.domain.stock import Motion, NotInStock, OverlappingSerials, Place, SerialRange, take_first
+from uec.domain.stock import Motion, MovedMeanwhile, NotInStock, OverlappingSerials, Place, SerialRange, take_first
 from uec.domain.texts import typed
 from uec.services.rows import present
 from uec.store import audit
@@ -39,11 +39,15 @@ class Held:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which blanks of a box: these `chips`, or the first `count`, or (neither) all that lie in the account."""
+    """Which blanks of a box: these `chips`, or the first `count`, or (neither) all that lie in the account.
+
+    `seen` is how many lay there when that was decided, so that a form sent twice is done once.
+    """
 
     box_id: int
     count: int | None = None
     chips: tuple[SerialRange, ...] = ()
+    seen: int | None = None
 
 
 def account(
@@ -132,13 +136,17 @@ def _nearest() -> Any:
 
 
 def pick(session: Session, account_id: int, wanted: Sequence[Wanted]) -> list[Held]:
-    """The wanted parts of what lies in an account, locked; raises `NotInStock` when something of it is not there."""
+    """The wanted parts of what lies in an account, locked.
+
+    Raises `NotInStock` when something of it is not there, `MovedMeanwhile` when it is not what was seen.
+    """
     if not wanted:
         raise InvalidInput("Name at least one box.", field="box")
     lock_boxes(session, (one.box_id for one in wanted))
     picked: list[Held] = []
     for one in wanted:
         lying = held_in(session, [account_id], box_id=one.box_id)
+        _refuse_moved(session, one, sum(part.chips.blanks for part in lying))
         if one.chips:
             parts = [part for chips in one.chips for part in cut(lying, chips)]
         elif one.count is not None:
@@ -151,6 +159,17 @@ def pick(session: Session, account_id: int, wanted: Sequence[Wanted]) -> list[He
             )
         picked += parts
     return sorted(picked)
+
+
+def _refuse_moved(session: Session, wanted: Wanted, there: int) -> None:
+    if wanted.seen not in {None, there}:
+        number = box_number(session, wanted.box_id)
+        raise MovedMeanwhile(
+            f"{there} blanks of box {number} lie there by now, not {wanted.seen}: look again, it may be done already.",
+            box=number,
+            seen=wanted.seen,
+            there=there,
+        )
 
 
 def cut(lying: Iterable[Held], chips: SerialRange) -> list[Held]:

@@ -44,7 +44,10 @@ class ShiftOpenAlready(StockRefused):
 
 @dataclass(frozen=True)
 class BoxLine:
-    """One box in one shift: blanks issued, cards made, spoiled, given back, missing; `left` are unaccounted chips."""
+    """One box in one shift: blanks issued, cards made, spoiled, given back, missing; `left` are unaccounted chips.
+
+    Of them `begun` are cards that were begun and not finished: in a reader, or taken out of it in the middle.
+    """
 
     box: str
     issued: int
@@ -53,6 +56,7 @@ class BoxLine:
     given_back: int
     missing: int
     left: tuple[SerialRange, ...]
+    begun: tuple[SerialRange, ...] = ()
 
     @property
     def unaccounted(self) -> int:
@@ -66,7 +70,10 @@ class BoxLine:
         parts.append(f"{self.made} {'card' if self.made == 1 else 'cards'} made")
         for count, word in ((self.spoiled, "spoiled"), (self.given_back, "given back"), (self.missing, "missing")):
             parts += [f"{count} {word}"] if count else []
-        return f"box {self.box}: {', '.join(parts)}, {self.unaccounted} unaccounted: chip serials {shown}{more}"
+        begun = sum(chips.blanks for chips in self.begun)
+        unfinished = f" ({begun} begun and not finished)" if begun else ""
+        told = f"{self.unaccounted} unaccounted{unfinished}: chip serials {shown}{more}"
+        return f"box {self.box}: {', '.join(parts)}, {told}"
 
 
 def open_shift(session: Session, *, store_id: int, station_id: int | None, actor: Actor, now: datetime) -> int:
@@ -118,7 +125,12 @@ def set_aside(session: Session, shift_id: int, *, actor: Actor, now: datetime) -
     row = _of_keeper(session, shift_id, actor, "take begun cards of their own shift")
     work = stock_ledger.account(session, Place.WORK, store_id=row.store_id, shift_id=row.id)
     aside = stock_ledger.account(session, Place.UNFINISHED, store_id=row.store_id)
-    return _move(session, row, Motion.SET_ASIDE, stock_ledger.held_in(session, [work]), aside, actor, now)
+    begun = stock_ledger.held_in(session, [work])
+    if not begun:
+        raise InvalidInput(
+            "No card of this shift is begun and unfinished: nothing is to be locked away.", field="begun"
+        )
+    return _move(session, row, Motion.SET_ASIDE, begun, aside, actor, now)
 
 
 def spoil(
@@ -172,9 +184,7 @@ def box_lines(session: Session, shift_id: int) -> list[BoxLine]:
     """How each box stands in a shift, by its number."""
     row = present(session, StockShift, shift_id)
     moved = _moved(session, shift_id)
-    left: dict[int | None, list[SerialRange]] = defaultdict(list)
-    for part in _left(session, row):
-        left[part.box_id].append(part.chips)
+    left, begun = _by_box(_left(session, row)), _by_box(_left(session, row, Place.WORK))
     lines = []
     for box_id in {*moved, *left}:
         counts = moved.get(box_id, {})
@@ -187,6 +197,7 @@ def box_lines(session: Session, shift_id: int) -> list[BoxLine]:
                 given_back=counts.get(Motion.GIVE_BACK, 0) + counts.get(Motion.SET_ASIDE, 0),
                 missing=counts.get(Motion.MISS, 0),
                 left=tuple(left.get(box_id, ())),
+                begun=tuple(begun.get(box_id, ())),
             )
         )
     return sorted(lines, key=lambda line: line.box)
@@ -232,12 +243,20 @@ def _moved(session: Session, shift_id: int) -> dict[int | None, dict[Motion, int
     return moved
 
 
-def _left(session: Session, row: StockShift) -> list[Held]:
+def _left(session: Session, row: StockShift, *places: Place) -> list[Held]:
+    """What the shift has in hand and in work still, or in one of the two."""
     # Looked up and not made: pages that only read come here too.
     accounts = select(StockAccount.id).where(
-        StockAccount.shift_id == row.id, StockAccount.kind.in_((Place.HAND, Place.WORK))
+        StockAccount.shift_id == row.id, StockAccount.kind.in_(places or (Place.HAND, Place.WORK))
     )
     return stock_ledger.held_in(session, session.scalars(accounts).all())
+
+
+def _by_box(parts: Sequence[Held]) -> dict[int | None, list[SerialRange]]:
+    boxes: dict[int | None, list[SerialRange]] = defaultdict(list)
+    for part in parts:
+        boxes[part.box_id].append(part.chips)
+    return boxes
 
 
 def _write_off(

@@ -17,10 +17,11 @@ from uec.domain.lifecycle import advance
 from uec.domain.permissions import Permission
 from uec.domain.stock import (
     TRANSFER,
+    CountDiffers,
     Motion,
-    NotInStock,
     Place,
     SealBroken,
+    SealUsed,
     SerialRange,
     TransferEvent,
 )
@@ -53,18 +54,22 @@ def send(
     actor: Actor,
     now: datetime,
 ) -> int:
-    """Put blanks of one store under a seal and on the way to another; returns the transfer's id."""
+    """Put blanks of one store under a seal and on the way to another; returns the transfer's id.
+
+    Raises `SealUsed` for a seal that was on a consignment before: each is used once.
+    """
     actor.require(Permission.KEEP_STOCK)
     if giver_id == taker_id:
         raise InvalidInput("A transfer goes from one store to another: choose two.", field="taker")
     present(session, StockStore, taker_id)
     store = stock_ledger.account(session, Place.STORE, store_id=present(session, StockStore, giver_id).id)
     parts = stock_ledger.pick(session, store, contents)
+    number = f"T-{numbering.take(session, 'stock-transfer').start:06d}"  # one sender after the other from here on
     row = StockTransfer(
-        number=f"T-{numbering.take(session, 'stock-transfer').start:06d}",
+        number=number,
         giver_id=giver_id,
         taker_id=taker_id,
-        seal=_seal(seal),
+        seal=_unused(session, _seal(seal)),
         blanks=sum(part.chips.blanks for part in parts),
         sent_by=actor.staff_id,
         sent_at=now,
@@ -84,7 +89,7 @@ def send(
 def receive(session: Session, transfer_id: int, found: Found, *, actor: Actor, now: datetime) -> None:
     """Take a consignment whose seal and count agree into its store, as another person than the sender.
 
-    Raises `SealBroken` or `NotInStock` when they do not agree: then `dispute` records what was found.
+    Raises `SealBroken` or `CountDiffers` when they do not agree: then `dispute` records what was found.
     """
     row = _to_receive(session, transfer_id, found, actor)
     if _seal(found.seal) != row.seal:
@@ -94,10 +99,11 @@ def receive(session: Session, transfer_id: int, found: Found, *, actor: Actor, n
             found=found.seal,
         )
     if found.blanks != row.blanks:
-        raise NotInStock(
+        raise CountDiffers(
             f"{row.blanks} blanks were sent with {row.number}, {found.blanks} were counted: count again, or report it.",
-            chips="",
-            place="",
+            transfer=row.number,
+            sent=row.blanks,
+            counted=found.blanks,
         )
     row.state = advance(TRANSFER, row.state, TransferEvent.RECEIVE)
     _take_note_of(row, found, actor, now)
@@ -187,6 +193,17 @@ def _to_receive(session: Session, transfer_id: int, found: Found, actor: Actor) 
 def _take_note_of(row: StockTransfer, found: Found, actor: Actor, now: datetime) -> None:
     row.seal_found, row.blanks_found = _seal(found.seal), found.blanks
     row.received_by, row.received_at = actor.staff_id, now
+
+
+def _unused(session: Session, seal: str) -> str:
+    before = session.scalar(select(StockTransfer.number).where(StockTransfer.seal == seal).limit(1))
+    if before is not None:
+        raise SealUsed(
+            f"Seal {seal} was put on {before} already: read the number off the seal, or take a new one.",
+            seal=seal,
+            transfer=before,
+        )
+    return seal
 
 
 def _seal(seal: str) -> str:

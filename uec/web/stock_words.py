@@ -147,6 +147,28 @@ def _chips(error: UecError) -> str:
     return _("Not all of these chips are there: %(chips)s. Look at where they lie.", chips=shown)
 
 
+def _typed(error: UecError) -> str:
+    """What is wrong with chips that somebody typed."""
+    wrong = error.facts.get("wrong")
+    if wrong == "digits":
+        shown = str(error.facts.get("typed", ""))
+        return _("%(typed)s is no chip serial: write its 20 hexadecimal digits.", typed=f"«{shown}»")
+    if wrong == "order":
+        return _("A range runs from the smaller serial to the larger one: write it as FIRST-LAST.")
+    if wrong == "lots":
+        return _("First and last chip of a range are of different lots: write a range for each lot.")
+    return _("Name the chips: their serials stand on the blanks, 20 hexadecimal digits each.")
+
+
+FIELDS: Mapping[str, Callable[[UecError], str]] = {
+    "box": lambda _e: _("Choose at least one box."),
+    "numbers": lambda _e: _("There is no box of one of these numbers: read them off the boxes."),
+    "count": lambda _e: _("Give counts in figures."),
+    "chips": _typed,
+    "seal": lambda _e: _("Read the number off the seal."),
+    "reason": lambda _e: _("Write the reason."),
+    "begun": lambda _e: _("No card of this shift is begun and unfinished: nothing is to be locked away."),
+}
 SENTENCES: Mapping[str, Callable[[UecError], str]] = {
     "uec.stock_refused": lambda _e: _("The stock does not allow this. Look at the present state of the card."),
     "uec.not_in_stock": _chips,
@@ -155,6 +177,22 @@ SENTENCES: Mapping[str, Callable[[UecError], str]] = {
         chips=str(e.facts.get("chips", "")),
     ),
     "uec.seal_broken": _seal,
+    "uec.seal_used": lambda e: _(
+        "Seal %(seal)s was put on consignment %(number)s already. Read the number off the seal, or take a new one.",
+        seal=str(e.facts.get("seal", "")),
+        number=str(e.facts.get("transfer", "")),
+    ),
+    "uec.count_differs": lambda e: _(
+        "You counted %(counted)s, and %(sent)s were sent. Count again, or record what does not agree.",
+        counted=e.facts.get("counted", 0),
+        sent=e.facts.get("sent", 0),
+    ),
+    "uec.moved_meanwhile": lambda e: _(
+        "Of box %(box)s %(there)s blanks lie there by now, and not %(seen)s. It may be done already: look again.",
+        box=str(e.facts.get("box", "")),
+        there=e.facts.get("there", 0),
+        seen=e.facts.get("seen", 0),
+    ),
     "uec.shift_unbalanced": _unbalanced,
     "uec.shift_open_already": lambda _e: _(
         "You, this station or this place have a shift open already. Close it first."
@@ -181,7 +219,7 @@ SENTENCES: Mapping[str, Callable[[UecError], str]] = {
 
 def told(error: UecError) -> str:
     """A refusal in the visitor's language, beside its field or as a notice."""
-    say = SENTENCES.get(error.code)
+    say = SENTENCES.get(error.code) or FIELDS.get(str(error.facts.get("field")))
     if say is not None:
         return say(error)
     return _("Check this field")

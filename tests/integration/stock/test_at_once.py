@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.integration.stock.model import blank_by_blank, check_places
 from tests.support.office import NOW
 from tests.support.stock import Stockroom, box, delivery, open_stockroom
+from uec.domain.actors import Actor
 from uec.domain.errors import UecError
-from uec.domain.stock import NotInStock, OverlappingSerials
+from uec.domain.stock import MovedMeanwhile, NotInStock, OverlappingSerials, SealUsed
 from uec.services import stock_balance, stock_intake, stock_shifts, stock_transfers
 from uec.services.stock_ledger import Wanted
 from uec.store.tables import Station, StockHolding
@@ -79,18 +80,43 @@ def test_two_issue_from_one_box_at_once(room: Stockroom) -> None:
 def test_the_last_blanks_go_to_one_of_two(room: Stockroom) -> None:
     number = room.deliver(box("17", 1, 10), store=room.point)["17"]
     first, second = (
-        lambda: _send(room, number, 8, room.keeper),
-        lambda: _send(room, number, 8, room.second_keeper),
+        lambda: _send(room, number, 8, room.keeper, seal="A1"),
+        lambda: _send(room, number, 8, room.second_keeper, seal="A2"),
     )
     (refusal,) = together(first, second)
     assert isinstance(refusal, NotInStock) and "asked for and 2 are there" in str(refusal)
     assert sorted(places(room).values()) == ["STORE"] * 2 + ["TRANSIT"] * 8
 
 
-def _send(room: Stockroom, number: int, count: int, actor) -> None:  # type: ignore[no-untyped-def]
+def test_a_seal_is_put_on_once_whoever_is_quicker(room: Stockroom) -> None:
+    number = room.deliver(box("17", 1, 10), store=room.point)["17"]
+    first, second = (
+        lambda: _send(room, number, 3, room.keeper, seal="A1"),
+        lambda: _send(room, number, 3, room.second_keeper, seal=" a1 "),
+    )
+    (refusal,) = together(first, second)
+    assert isinstance(refusal, SealUsed) and refusal.facts == {"seal": "A1", "transfer": "T-000001"}
+    assert sorted(places(room).values()) == ["STORE"] * 7 + ["TRANSIT"] * 3
+
+
+def test_what_was_decided_on_an_old_look_is_done_once(room: Stockroom) -> None:
+    number = room.deliver(box("17", 1, 10), store=room.point)["17"]
+    shift = room.shift()
+
+    def issue() -> None:
+        with room.sessions() as session:
+            stock_shifts.issue(session, shift, [Wanted(number, 4, seen=10)], actor=room.keeper, now=NOW)
+
+    raised = together(issue, issue, issue)
+    assert len(raised) == 2 and all(isinstance(error, MovedMeanwhile) for error in raised)
+    assert {(error.facts["box"], error.facts["seen"], error.facts["there"]) for error in raised} == {("17", 10, 6)}  # type: ignore[attr-defined]
+    assert sorted(places(room).values()) == ["HAND"] * 4 + ["STORE"] * 6
+
+
+def _send(room: Stockroom, number: int, count: int, actor: Actor, *, seal: str) -> None:
     with room.sessions() as session:
         stock_transfers.send(
-            session, giver_id=room.point, taker_id=room.central, seal="A1", contents=[Wanted(number, count)],
+            session, giver_id=room.point, taker_id=room.central, seal=seal, contents=[Wanted(number, count)],
             actor=actor, now=NOW,
         )  # fmt: skip
 

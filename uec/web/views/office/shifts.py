@@ -3,18 +3,17 @@
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from uec.domain.errors import InvalidInput, NotAllowed
+from uec.domain.errors import NotAllowed
 from uec.domain.permissions import Permission
-from uec.domain.stock import Place, ShiftState, StockRefused, parse_ranges
+from uec.domain.stock import Place, ShiftState, parse_ranges
 from uec.services import rows, stations, stock_balance, stock_intake, stock_lists, stock_shifts
-from uec.services.quality_refusals import Quarantined
 from uec.store.tables import StockShift
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, reader
 from uec.web.paging import number
 from uec.web.texts import _
 from uec.web.views.office.room import blueprint
-from uec.web.views.office.stock_transfers import NAMED_LIMIT, contents_of_form, refused
+from uec.web.views.office.stock_transfers import NAMED_LIMIT, REFUSALS, contents_of_form, refused, why
 
 MAY_SEE = (Permission.OPERATE_SHIFT, Permission.KEEP_STOCK, Permission.VIEW_STOCK)
 
@@ -34,7 +33,7 @@ def shifts() -> ResponseReturnValue:
                 actor=actor,
                 now=now(),
             )
-        except (StockRefused, Quarantined) as error:
+        except REFUSALS as error:
             return refused(error, url_for(".shifts"))
         flash(_("Your shift is open. A store keeper issues blanks to it."), "success")
         return redirect(url_for(".shift", shift_id=opened))
@@ -67,6 +66,11 @@ def _shown(shift_id: int) -> dict[str, object]:
 @needs(*MAY_SEE)
 def shift(shift_id: int) -> ResponseReturnValue:
     """Show a shift with its balance and what may be done in it now."""
+    return _page(shift_id)
+
+
+def _page(shift_id: int, *, failed: str = "", refusal: str = "") -> str:
+    """The page, with what was typed into the form that was refused."""
     session, shown = reader(), _shown(shift_id)
     row = rows.present(session, StockShift, shift_id)
     named = request.args.get("box", "")[:NAMED_LIMIT]
@@ -77,6 +81,9 @@ def shift(shift_id: int) -> ResponseReturnValue:
         people=stock_lists.names_of(session, [row.operator_id, row.closed_by]),
         in_store=stock_lists.boxes_of(session, Place.STORE, store_id=row.store_id, named=named),
         in_hand=stock_lists.boxes_of(session, Place.HAND, shift_id=row.id),
+        failed=failed,
+        refusal=refusal,
+        typed=request.form,
         **shown,
     )
 
@@ -86,6 +93,13 @@ def shift(shift_id: int) -> ResponseReturnValue:
 def shift_part(shift_id: int) -> ResponseReturnValue:
     """Give the part of the page that follows the work."""
     return render_template("parts/shift_balance.html", **_shown(shift_id))
+
+
+@blueprint.get("/shifts/<int:shift_id>/<what>")
+@needs(*MAY_SEE)
+def shift_again(shift_id: int, what: str) -> ResponseReturnValue:
+    """Lead who reloads a form that was refused back to the shift."""
+    return redirect(url_for(".shift", shift_id=shift_id))
 
 
 @blueprint.post("/shifts/<int:shift_id>/<what>")
@@ -107,13 +121,13 @@ def shift_do(shift_id: int, what: str) -> ResponseReturnValue:
             write_off = stock_shifts.spoil if what == "spoil" else stock_shifts.miss
             chips = parse_ranges(request.form.get("chips", ""))
             write_off(session, shift_id, chips, reason=reason, actor=actor, now=now())
-    except (StockRefused, InvalidInput, Quarantined) as error:
-        return refused(error, here)
+    except REFUSALS as error:
+        return _page(shift_id, failed=what, refusal=why(error)), 409
     except NotAllowed as error:
         if error.code != NotAllowed.code or what != "close":
             raise
         session.rollback()
-        flash(_("This shift is not yours. Its operator closes it, or quality does with a reason."), "info")
-        return redirect(here)
+        refusal = _("This shift is not yours. Its operator closes it, or quality does with a reason.")
+        return _page(shift_id, failed=what, refusal=refusal), 409
     flash(_("The shift is closed.") if what == "close" else _("It is recorded."), "success")
     return redirect(here)

@@ -5,7 +5,6 @@ from flask.typing import ResponseReturnValue
 
 from uec.domain.errors import InvalidInput
 from uec.domain.permissions import Permission
-from uec.domain.stock import StockRefused
 from uec.services import rows, stock_destruction, stock_intake, stock_lists
 from uec.services.printing import FONTS
 from uec.services.stock_act import act_pdf
@@ -15,7 +14,7 @@ from uec.web.context import database, now, office, reader
 from uec.web.paging import number
 from uec.web.texts import _, ngettext
 from uec.web.views.office.room import blueprint
-from uec.web.views.office.stock_transfers import refused
+from uec.web.views.office.stock_transfers import REFUSALS, refused
 
 MAY_SEE = (Permission.DESTROY_STOCK, Permission.VIEW_STOCK)
 
@@ -106,6 +105,6 @@ def destruction_end(act_id: int, what: str) -> ResponseReturnValue:
             reason = request.form.get("reason", "")
             stock_destruction.withdraw(database(), act_id, reason=reason, actor=actor, now=now())
             flash(_("The act is withdrawn; everything lies where it lay."), "success")
-    except (StockRefused, InvalidInput) as error:
+    except REFUSALS as error:
         return refused(error, here)
     return redirect(here)

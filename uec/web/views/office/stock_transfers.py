@@ -3,10 +3,11 @@
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from uec.domain.errors import InvalidInput, UecError
+from uec.domain.errors import IllegalMove, InvalidInput, SamePerson, Stale, UecError
 from uec.domain.permissions import Permission
 from uec.domain.stock import Place, StockRefused, parse_ranges
 from uec.services import rows, stock_intake, stock_lists, stock_transfers
+from uec.services.quality_refusals import Quarantined
 from uec.services.stock_ledger import Wanted
 from uec.services.stock_transfers import Found
 from uec.store.tables import StockTransfer
@@ -16,8 +17,11 @@ from uec.web.paging import PAGE_ROWS, number, offset
 from uec.web.stock_words import told
 from uec.web.texts import _
 from uec.web.views.office.room import blueprint
+from uec.web.wording import sentence
 
 NAMED_LIMIT = 60
+REFUSALS = (StockRefused, InvalidInput, Quarantined, SamePerson, IllegalMove, Stale)
+"""What the clerk is told on the page itself, beside what was typed."""
 
 
 def contents_of_form() -> list[Wanted]:
@@ -34,7 +38,8 @@ def contents_of_form() -> list[Wanted]:
         if typed and count is None:
             raise InvalidInput("Give a count in figures.", field="count")
         chips = parse_ranges(request.form.get(f"chips-{box_id}", ""))
-        chosen.append(Wanted(box_id, count if not chips else None, tuple(chips)))
+        seen = number(request.form.get(f"seen-{box_id}", ""))
+        chosen.append(Wanted(box_id, count if not chips else None, tuple(chips), seen))
     ticked = {one.box_id for one in chosen}
     named = stock_lists.boxes_of_numbers(reader(), request.form.get("numbers", "").split())
     chosen += [Wanted(box_id) for box_id in named if box_id not in ticked]
@@ -43,18 +48,17 @@ def contents_of_form() -> list[Wanted]:
     return chosen
 
 
+def why(error: UecError) -> str:
+    """Undo what was begun; why it was refused, in the visitor's language."""
+    database().rollback()
+    if isinstance(error, IllegalMove | Stale):
+        return _("Something has changed meanwhile. This is how it stands now.")
+    return (sentence(error) if isinstance(error, SamePerson) else None) or told(error)
+
+
 def refused(error: UecError, back: str) -> ResponseReturnValue:
     """Say on the page it came from why something was not done."""
-    database().rollback()
-    say = {
-        "box": _("Choose at least one box."),
-        "numbers": _("There is no box of one of these numbers: read them off the boxes."),
-        "count": _("Give counts in figures."),
-        "chips": _("Check the chips: 20 hexadecimal digits each."),
-        "seal": _("Read the number off the seal."),
-        "reason": _("Write the reason."),
-    }
-    flash(say.get(str(error.facts.get("field")), told(error)), "info")
+    flash(why(error), "info")
     return redirect(back)
 
 
@@ -62,8 +66,7 @@ def refused(error: UecError, back: str) -> ResponseReturnValue:
 @needs(Permission.KEEP_STOCK, Permission.VIEW_STOCK)
 def transfers() -> ResponseReturnValue:
     """List consignments; send one."""
-    session = reader()
-    stores = stock_intake.list_stores(session)
+    stores = stock_intake.list_stores(reader())
     giver = number(request.values.get("giver", "")) or (stores[0].id if stores else 0)
     named = request.args.get("box", "")[:NAMED_LIMIT]
     if request.method == "POST":
@@ -79,12 +82,22 @@ def transfers() -> ResponseReturnValue:
                 actor=actor,
                 now=now(),
             )
-        except (StockRefused, InvalidInput) as error:
-            return refused(error, url_for(".transfers", giver=giver, box=named or None))
+        except REFUSALS as error:
+            return _list(giver, named, refusal=why(error)), 409
         flash(_("The consignment is on its way."), "success")
         return redirect(url_for(".transfer", transfer_id=sent))
+    return _list(giver, named)
+
+
+def _list(giver: int, named: str, *, refusal: str = "") -> str:
+    """The list with the form to send, and what was typed there when it was refused."""
+    session = reader()
+    stores = stock_intake.list_stores(session)
     return render_template(
         "office/stock_transfers.html",
+        refusal=refusal,
+        failed="send" if refusal else "",
+        typed=request.form,
         page=stock_transfers.list_transfers(session, limit=PAGE_ROWS, offset=offset()),
         stores=stores,
         names={one.id: one.name for one in stores},
@@ -98,6 +111,10 @@ def transfers() -> ResponseReturnValue:
 @needs(Permission.KEEP_STOCK, Permission.VIEW_STOCK)
 def transfer(transfer_id: int) -> ResponseReturnValue:
     """Show a consignment and what may be done with it now."""
+    return _consignment(transfer_id)
+
+
+def _consignment(transfer_id: int, *, failed: str = "", refusal: str = "") -> str:
     session = reader()
     row = rows.present(session, StockTransfer, transfer_id)
     return render_template(
@@ -106,8 +123,17 @@ def transfer(transfer_id: int) -> ResponseReturnValue:
         names={one.id: one.name for one in stock_intake.list_stores(session)},
         people=stock_lists.names_of(session, (row.sent_by, row.received_by)),
         ranges=stock_lists.ranges_on_the_way(session, transfer_id),
-        boxes={},
+        failed=failed,
+        refusal=refusal,
+        typed=request.form,
     )
+
+
+@blueprint.get("/stock/transfers/<int:transfer_id>/<what>")
+@needs(Permission.KEEP_STOCK, Permission.VIEW_STOCK)
+def transfer_again(transfer_id: int, what: str) -> ResponseReturnValue:
+    """Lead who reloads a form that was refused back to the consignment."""
+    return redirect(url_for(".transfer", transfer_id=transfer_id))
 
 
 @blueprint.post("/stock/transfers/<int:transfer_id>/<what>")
@@ -127,7 +153,7 @@ def transfer_end(transfer_id: int, what: str) -> ResponseReturnValue:
             stock_transfers.settle(session, transfer_id, missing=missing, remark=reason, actor=actor, now=now())
         else:
             stock_transfers.recall(session, transfer_id, reason=reason, actor=actor, now=now())
-    except (StockRefused, InvalidInput) as error:
-        return refused(error, here)
+    except REFUSALS as error:
+        return _consignment(transfer_id, failed=what, refusal=why(error)), 409
     flash(_("It is recorded."), "success")
     return redirect(here)
