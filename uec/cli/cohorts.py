@@ -1,13 +1,19 @@
 """`uec cohorts`: lists for mass emission, computed from the register and approved by two people."""
 
+import json
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from uec.cli.options import ID, login_options, now, settings, signed_in, store
-from uec.cli.tables import show, show_facts
+from uec.cli.tables import show, show_facts, show_json
+from uec.domain.errors import InvalidFile, NotFound
 from uec.services.views import CohortView
+
+if TYPE_CHECKING:
+    from uec.services.cohort_evidence import Checked
 
 
 @click.group()
@@ -135,6 +141,75 @@ def breakdown(cohort_id: int, login: str, password_file: Path | None) -> None:
         signed_in(session, login, password_file).require(Permission.VIEW_BATCHES)
         rows = cohort_members.breakdown(session, cohort_id)
     show(("municipality", "age", "sex", "people"), [(row.oktmo, row.band, row.sex, row.count) for row in rows])
+
+
+@cohorts.command()
+@click.argument("cohort_id", type=ID)
+@login_options
+def members(cohort_id: int, login: str, password_file: Path | None) -> None:
+    """Print the register ids of everybody on a list, one a line, in the order of its Merkle tree.
+
+    With them anybody can compute the root that was approved: `uec cohorts check`, or any program for RFC 6962 trees
+    (a leaf is SHA-256 over 00 and the id, a node SHA-256 over 01, left and right).
+    """
+    from uec.services import cohort_evidence  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        for register_id in cohort_evidence.members(session, cohort_id, actor=actor, now=now()):
+            click.echo(register_id)
+
+
+@cohorts.command()
+@click.argument("cohort_id", type=ID)
+@click.argument("register_id")
+@login_options
+def prove(cohort_id: int, register_id: str, login: str, password_file: Path | None) -> None:
+    """Print a proof (JSON) that the resident REGISTER_ID is on a list; it names nobody else."""
+    from uec.services import cohort_evidence  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        show_json(cohort_evidence.prove(session, cohort_id, register_id, actor=actor, now=now()).as_facts())
+
+
+@cohorts.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--root", required=True, help="The Merkle root that was approved.")
+@click.option("--holds", default="", metavar="REGISTER_ID", help="Somebody who should be on the list.")
+def check(file: Path, root: str, holds: str) -> None:
+    """Check FILE, of `uec cohorts members` or `prove`, against the approved root, without an installation.
+
+    Ends with 1 where the root is another one, or --holds is not on the list.
+    """
+    from uec.services import cohort_evidence  # noqa: PLC0415
+
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidFile(f"{file} is not UTF-8 text: take it as it was given out.", path=file) from None
+    if text.lstrip().startswith("{"):
+        found = _proved(file, text, holds)
+    else:
+        found = cohort_evidence.check_members(text.splitlines(), holds=holds)
+    if found.root != root.strip().lower():
+        raise InvalidFile(f"{file} has the root {found.root}, which is not the one that was approved.", path=file)
+    if holds and not found.holds:
+        raise NotFound(f"{holds} is not among the {found.count} of {file}.", kind="resident", id=holds)
+    click.echo(f"The root is the one that was approved; {found.count} people are on the list.")
+    if holds:
+        click.echo(f"{holds} is on it.")
+
+
+def _proved(file: Path, text: str, holds: str) -> "Checked":
+    from uec.services import cohort_evidence  # noqa: PLC0415
+
+    try:
+        facts = json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise InvalidFile(f"{file} is no JSON ({problem}): take it as it was given out.", path=file) from problem
+    root = cohort_evidence.check_proof(facts)
+    return cohort_evidence.Checked(int(facts["count"]), root, holds in {"", str(facts["register_id"])})
 
 
 @cohorts.command()

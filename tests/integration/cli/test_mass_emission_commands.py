@@ -123,3 +123,55 @@ def test_jobs_are_paused_run_and_shown_by_command(
     assert "праздники" in said and "asked by" in said
     assert run(["jobs", "resume", "expire", *admin]) == 0
     assert run(["jobs", "show", "nonsense"]) == 1 and "There is no job nonsense" in capsys.readouterr().err
+
+
+def test_an_outsider_checks_a_list_by_the_root_that_was_approved(
+    clerks: tuple[list[str], list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    petr, raisa = clerks
+    engine = make_engine(load_settings(None).database_url)
+    with session_factory(engine)() as session:
+        for number in range(911, 916):
+            add_resident(session, number)
+        session.commit()
+    engine.dispose()
+    assert run(["cohorts", "compute", *petr]) == 0
+    told = capsys.readouterr().out
+    facts = dict(line.split(maxsplit=1) for line in told.splitlines() if "Merkle" not in line)
+    root = next(line.split()[-1] for line in told.splitlines() if "Merkle" in line)
+    assert run(["cohorts", "members", facts["id"], *petr]) == 0
+    names = capsys.readouterr().out
+    assert len(names.splitlines()) == int(facts["people"])
+    person_id = names.splitlines()[1]
+    assert run(["cohorts", "prove", facts["id"], person_id, *petr]) == 0
+    proof = capsys.readouterr().out
+    assert run(["cohorts", "prove", facts["id"], "R99999999", *petr]) != 0
+    assert "not on list" in capsys.readouterr().err
+    assert run(["cohorts", "members", facts["id"], *raisa]) == 1, "only who manages lists gives them out"
+    capsys.readouterr()
+    # From here on there is no installation.
+    monkeypatch.chdir(tmp_path)
+    Path("list.txt").write_text(names, encoding="utf-8")
+    Path("proof.json").write_text(proof, encoding="utf-8")
+    assert run(["cohorts", "check", "list.txt", "--root", root.upper()]) == 0
+    assert f"{facts['people']} people are on the list" in capsys.readouterr().out
+    for file in ("list.txt", "proof.json"):
+        assert run(["cohorts", "check", file, "--root", root, "--holds", person_id]) == 0
+        assert f"{person_id} is on it" in capsys.readouterr().out
+        assert run(["cohorts", "check", file, "--root", root, "--holds", "R99999999"]) == 1
+        assert run(["cohorts", "check", file, "--root", "00" * 32]) != 0
+        assert "not the one that was approved" in capsys.readouterr().err
+    Path("list.txt").write_text("\n".join(names.splitlines()[1:]), encoding="utf-8")
+    assert run(["cohorts", "check", "list.txt", "--root", root]) != 0
+    Path("proof.json").write_text(proof.replace(person_id, "R99999999"), encoding="utf-8")
+    assert run(["cohorts", "check", "proof.json", "--root", root]) != 0
+    for wrong in ("{", "{}", '{"path": 5}'):
+        Path("proof.json").write_text(wrong, encoding="utf-8")
+        assert run(["cohorts", "check", "proof.json", "--root", root]) != 0
+        assert capsys.readouterr().err.count("\n") <= 3
+    Path("list.txt").write_bytes(b"\xff\xfe")
+    assert run(["cohorts", "check", "list.txt", "--root", root]) != 0
+    assert "not UTF-8" in capsys.readouterr().err

@@ -2,10 +2,11 @@
 
 import hashlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uec.services.merkle import merkle_root
+from uec.services.merkle import audit_path, merkle_root, root_of_path
 
 # The tree of the Certificate Transparency reference tests: heads over the first 1, 2, 3 and 8 of these leaves.
 LEAVES = [
@@ -45,3 +46,46 @@ def test_published_heads() -> None:
 @given(st.lists(st.binary(max_size=8), max_size=70))
 def test_the_running_root_is_the_defined_one(leaves: list[bytes]) -> None:
     assert merkle_root(iter(leaves)) == defined(leaves)
+
+
+# The paths of the same reference tests, in trees of 8, 3 and 7 leaves.
+PATHS = {
+    (0, 8): (
+        "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+    ),
+    (5, 8): (
+        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    ),
+    (2, 3): ("fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",),
+}
+
+
+def test_paths_are_those_of_the_reference_tests() -> None:
+    for (place, count), path in PATHS.items():
+        assert [node.hex() for node in audit_path(LEAVES[:count], place)] == list(path)
+
+
+@given(st.lists(st.binary(max_size=4), min_size=1, max_size=70), st.data())
+def test_every_path_leads_to_the_root_and_from_no_other_place(leaves: list[bytes], data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(leaves) - 1))
+    path = audit_path(leaves, place)
+    assert root_of_path(leaves[place], place, len(leaves), path=path) == merkle_root(leaves)
+    assert root_of_path(leaves[place] + b"!", place, len(leaves), path=path) != merkle_root(leaves)
+    other = data.draw(st.integers(0, len(leaves) - 1))
+    if leaves[other] != leaves[place]:
+        try:
+            assert root_of_path(leaves[place], other, len(leaves), path=path) != merkle_root(leaves)
+        except ValueError:
+            assert len(audit_path(leaves, other)) != len(path)
+
+
+def test_a_path_of_another_tree_is_refused() -> None:
+    for place, count, path in ((3, 3, []), (-1, 3, []), (0, 3, [b"x" * 32]), (0, 2, [b"short"]), (0, 0, [])):
+        with pytest.raises(ValueError, match=r"leaf|leads nowhere"):
+            root_of_path(b"a", place, count, path=path)
+    with pytest.raises(ValueError, match="no leaf 3"):
+        audit_path(LEAVES[:3], 3)
