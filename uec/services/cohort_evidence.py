@@ -38,7 +38,7 @@ class Checked:
 class Proof:
     """That one person is on a list: their place (from 0) among `count`, and the path (hex) from it to the root."""
 
-    list: str
+    number: str
     root: str
     count: int
     place: int
