@@ -6,7 +6,9 @@ answer names its keys and how far it has counted; no authentication is begun by 
 it with the card it has found, before anybody asks: it is a hint and proves nothing, the card has to answer it again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from card_io import globalplatform as gp
 from card_io.apdu import CommandAPDU
@@ -34,6 +36,20 @@ class Sighting:
 
     cplc: bytes
     update: bytes
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """As it goes over the link, in hex."""
+        return self.cplc.hex(), self.update.hex()
+
+    @classmethod
+    def heard(cls, told: Sequence[str]) -> Self | None:
+        """What came over the link; None for anything else."""
+        try:
+            cplc, update = map(bytes.fromhex, told)
+        except ValueError:
+            return None
+        return cls(cplc, update)
 
     @property
     def chip_id(self) -> str:

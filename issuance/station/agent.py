@@ -20,11 +20,13 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
 from issuance.production.relay import Slot, play
+from issuance.production.sighting import sight
 from issuance.station.errors import HubAway, HubRefused
 from issuance.station.identity import StationIdentity, StationKey
 from issuance.station.link import hub
 from issuance.station.readers import ReaderSet, open_readers
 from issuance.station.settings import StationSettings
+from issuance.station.sightings import Sightings
 from issuance.station.wire import (
     NONCE_BYTES,
     PROTOCOL,
@@ -128,6 +130,7 @@ class _Agent:
         self._slots: dict[str, tuple[Slot, asyncio.Lock]] = {}
         self._blind: Exception | None = None
         self._told: dict[str, str] = {}
+        self._sightings = Sightings()
 
     async def run(self, stop: threading.Event) -> None:
         """Until `stop`; a refusal by the hub ends it too."""
@@ -186,13 +189,14 @@ class _Agent:
         nonce, own = await _challenge(link), secrets.token_bytes(NONCE_BYTES)
         words = to_sign("sign-in", nonce, own, self._identity.station_id.to_bytes(8, "big"))
         await _send(link, SignIn(self._identity.station_id, own.hex(), self._identity.key.sign(words).hex()))
-        if not isinstance(_accepted(decode(await link.recv())), Welcome):
+        welcome = _accepted(decode(await link.recv()))
+        if not isinstance(welcome, Welcome):
             raise BadMessage("no welcome")
         self._keep(pin)
         self._told.clear()
         log.info("station %s is linked to %s", self._identity.name, url)
         self._changed.set()
-        telling = asyncio.ensure_future(self._tell(link))
+        telling = asyncio.ensure_future(self._tell(link, looks=welcome.looks))
         work: set[asyncio.Future[None]] = set()
         try:
             async for text in link:
@@ -212,13 +216,37 @@ class _Agent:
             with contextlib.suppress(OSError):  # a full disk costs no link: the next start wants --pin again
                 self._identity.save(self._settings.folder)
 
-    async def _tell(self, link: ClientConnection) -> None:
-        """Send the readers whenever they change, and once at the beginning."""
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            if self._now is not None:
-                await _send(link, Readers(self._now))
+    async def _tell(self, link: ClientConnection, *, looks: bool) -> None:
+        """Send the readers whenever they change, and once at the beginning.
+
+        A hub that `looks` at cards hears of one once it was looked at: what was seen goes with it.
+        """
+        asked: set[asyncio.Future[None]] = set()
+        try:
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                if self._now is None:
+                    continue
+                for reader in self._now if looks else ():
+                    if reader.card and not self._sightings.has(reader):
+                        self._sightings.begin(reader)
+                        task = asyncio.ensure_future(self._sight(reader))
+                        asked.add(task)
+                        task.add_done_callback(asked.discard)
+                await _send(link, Readers(tuple(map(self._sightings.shown, self._now)) if looks else self._now))
+        finally:
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _sight(self, reader: Reader) -> None:
+        """Look at a card that was put in, on a connection of its own, while nothing else is done in its reader."""
+        seen = None
+        try:
+            async with self._slot(reader.name)[1]:
+                seen = await asyncio.to_thread(sight, self._readers.slot(reader.name))
+        finally:
+            self._sightings.end(reader, seen)
+            self._changed.set()
 
     async def _obey(self, message: Message, link: ClientConnection) -> None:
         """Do one thing the hub asks for; an answer that finds the link gone is lost with it."""

@@ -68,9 +68,10 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The hub accepts the station."""
+    """The hub accepts the station; `looks` asks it to look at each card that is put in, and to tell what it saw."""
 
     name: str
+    looks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +86,15 @@ class Refused:
 class Reader:
     """One reader: whether a card lies in it, and how many times one was inserted.
 
-    `pad` tells what a holder may do at its own keys: `verify`, `modify`; empty without keys.
+    `pad` tells what a holder may do at its own keys: `verify`, `modify`; empty without keys. `seen` are the card's
+    answers when it was looked at (`issuance.production.sighting`, hex); empty where that was not asked for.
     """
 
     name: str
     card: bool
     insertion: int
     pad: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +229,8 @@ def _plain(value: object) -> object:
 
 
 def _reader(reader: Reader) -> dict[str, object]:
-    return {"name": reader.name, "card": reader.card, "insertion": reader.insertion, "pad": list(reader.pad)}
+    lists = {"pad": list(reader.pad), "seen": list(reader.seen)}
+    return {"name": reader.name, "card": reader.card, "insertion": reader.insertion, **lists}
 
 
 def _step(step: Step) -> list[object]:
@@ -246,14 +250,17 @@ def _typed(hint: object, value: Any) -> Any:
         return _bundle(value)
     if hint is Answers:
         return _answers(value)
-    if hint in (str, int):
+    if hint in (str, int, bool):
         return _exact(hint, value)
     return tuple(_told_reader(**item) for item in value)
 
 
-def _told_reader(*, name: Any, card: Any, insertion: Any, pad: Any) -> Reader:
-    abilities = tuple(_exact(str, one) for one in _exact(list, pad))
-    return Reader(_exact(str, name), _exact(bool, card), _exact(int, insertion), abilities)
+def _told_reader(*, name: Any, card: Any, insertion: Any, pad: Any, seen: Any) -> Reader:
+    return Reader(_exact(str, name), _exact(bool, card), _exact(int, insertion), _words(pad), _words(seen))
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(_exact(str, one) for one in _exact(list, value))
 
 
 def _exact(kind: object, value: Any) -> Any:

@@ -18,6 +18,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import WebSocketException
 
 from issuance.production.bundle import Answers, Fault, Send
+from issuance.production.sighting import Sighting
 from issuance.station.wire import (
     Attest,
     Attested,
@@ -247,6 +248,12 @@ class StationLink:
         with self._guard:
             found = self._readers.get(reader)
             return found.insertion if self.open and found is not None and found.card else None
+
+    def sighting(self, reader: str) -> Sighting | None:
+        """What the station saw of the card that lies in that reader now, if it was asked to look."""
+        with self._guard:
+            found = self._readers.get(reader)
+            return Sighting.heard(found.seen) if self.open and found is not None and found.card else None
 
     def begin(self, reader: str) -> int | None:
         """The insertion that the work in that reader begins with, or goes on with after the card went away.

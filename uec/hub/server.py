@@ -51,6 +51,7 @@ from uec.hub.tls import server_context
 from uec.hub.work import HubStopping, StationGone, Workshop, perform
 from uec.services import operations
 from uec.services.journal_writer import JournalWriter
+from uec.services.rules import any_without_keys
 from uec.services.views import OperationView
 from uec.settings import Settings
 from uec.store.engine import make_engine, session_factory
@@ -276,7 +277,8 @@ class _Hub:
                 )
                 await self._refuse_twin(station_id)
                 await asyncio.to_thread(self._take_station, station_id)
-                await socket.send(encode(Welcome(name)))
+                looks = await asyncio.to_thread(any_without_keys, self._workshop.settings)
+                await socket.send(encode(Welcome(name, looks)))
                 return await self._attach(station_id, name, socket)
             case other:
                 raise BadMessage(type(other).__name__)

@@ -10,8 +10,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import select
@@ -120,7 +121,7 @@ def perform(workshop: Workshop, operation: OperationView, link: StationLink, rea
             operations.fail_operation(session, operation.id, code=error.code, text=str(error), now=workshop.clock())
 
     try:
-        desk = workshop.desk(operation.card_id)
+        desk = replace(workshop.desk(operation.card_id), seen=partial(link.sighting, reader))
         _require_trust(desk, operation, link)
         ended = do_operation(
             desk, operation, _InReader(workshop, link, reader, about=_about(workshop, operation, link))

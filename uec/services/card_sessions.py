@@ -30,6 +30,7 @@ from issuance.production.make import make
 from issuance.production.office import OfficePort
 from issuance.production.rekey import RekeyedCard, RekeyJob, rekey
 from issuance.production.sealing import SealingKey, open_pins
+from issuance.production.sighting import Sighting
 from issuance.production.terminate import Terminated, terminate
 from issuance.production.unblock import unblock
 from uec.domain.errors import StoreUnavailable, UecError
@@ -77,11 +78,15 @@ class _Run(Protocol):
 
 @dataclass(frozen=True)
 class Desk:
-    """What a process that does operations has: its bench, what it trusts, and the key PINs are sealed to."""
+    """What a process that does operations has: its bench, what it trusts, and the key PINs are sealed to.
+
+    `seen` tells what the reader's machine saw of the card that lies there.
+    """
 
     bench: Bench
     anchors: Anchors
     sealing_key: SealingKey
+    seen: Callable[[], Sighting | None] = lambda: None
 
 
 def anchors_of(bench: Bench) -> Anchors:
@@ -118,7 +123,7 @@ def _personalise(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str
 
     def start() -> Talk[CardReport]:
         with reading(bench.sessions) as session:
-            job = card_jobs.card_job(session, card_id, bench.vault)
+            job = card_jobs.card_job(session, card_id, bench.vault, seen=desk.seen())
         judged_at = partial(_judged_at, bench, card_id)
         return make(job, bench.profile, desk.anchors, clock=judged_at, random=bench.random)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from issuance.planning.calendar import WorkingCalendar
@@ -59,10 +59,21 @@ def offered_variants(settings: Settings) -> list[Variant]:
     return [_variant(card_profile(settings, usual)), *filter(None, (_offered(settings, name) for name in others))]
 
 
-def _offered(settings: Settings, name: str) -> Variant | None:
+def any_without_keys(settings: Settings) -> bool:
+    """Whether cards of some profile make no keys, so that it helps to look at a card before it is asked for."""
+    return any(not profile.keys for profile in map(partial(_readable, settings), card_variants(settings)) if profile)
+
+
+def _readable(settings: Settings, name: str) -> CardProfile | None:
     try:
-        profile = card_profile(settings, name)
+        return card_profile(settings, name)
     except InvalidProfile:
+        return None
+
+
+def _offered(settings: Settings, name: str) -> Variant | None:
+    profile = _readable(settings, name)
+    if profile is None:
         return None
     made = profile.piv is None or bool(profile.piv.trusted_stations)
     return _variant(profile) if made else None

@@ -163,7 +163,7 @@ def test_the_card_certificate_names_the_card_and_not_the_holder(authority: Autho
 
 
 def test_a_piv_cards_certificates_are_those_of_fips_201(authority: Authority, tmp_path: Path) -> None:
-    """As OpenSSL reads them: the card's two other names, and for the key that answers anybody one sole, critical use."""
+    """As OpenSSL reads them: the other names of the card; of the key that answers anybody one sole, critical use."""
     certificate = pem(tmp_path / "card", authority.issue("piv-card-authentication"))
     text = openssl("x509", "-noout", "-ext", "extendedKeyUsage,subjectAltName", "-in", certificate).stdout
     assert text.startswith("X509v3 Extended Key Usage: critical")
