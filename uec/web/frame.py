@@ -68,7 +68,7 @@ def _staff_links() -> list[Link]:
         Link(_("Quality"), "office.quality", ("office.quality", "office.quarantine", "office.looks")),
         Link(_("Keys"), "office.keys", ("office.keys",)),
         Link(_("Jobs"), "office.jobs", ("office.job",)),
-        Link(_("Files"), "office.exports_page", ("office.export",)),
+        Link(_("Files"), "office.exports_page", ("office.export", "office.export_file")),
         Link(_("Staff"), "office.staff_list", ("office.staff",)),
         Link(_("Audit"), "office.audit", ("office.audit",)),
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 
-from flask import Response, abort, flash, redirect, render_template, request, stream_with_context, url_for
+from flask import Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from uec.domain.errors import InvalidInput
@@ -44,8 +44,8 @@ def exports_page() -> ResponseReturnValue:
 @needs(Permission.EXPORT_LISTS)
 def export(name: str, form: str) -> ResponseReturnValue:
     """Give a list as a file, and the audit keeps it; where it is long, ask whether it is to be made."""
-    filters = _asked(name, form)
-    columns = exports.take(database(), name, actor=current_actor(), filters=filters, form=form, now=now())
+    filters, actor = _asked(name, form), current_actor()
+    columns = exports.take(database(), name, actor=actor, filters=filters, form=form, now=now())
     if columns is None:
         return render_template(
             "office/export_ask.html",
@@ -57,18 +57,18 @@ def export(name: str, form: str) -> ResponseReturnValue:
             most=exports.AT_ONCE,
             days=policy().export_keep_days,
         )
-    wording = export_words.wording(name)
+    wording, sessions, zone = export_words.wording(name), office().sessions, policy().zone
 
-    def rows() -> Iterator[bytes]:
-        # A session of its own, which lives as long as the answer goes on.
+    def parts() -> Iterator[bytes]:
+        # The request and its sessions are over by now: this one lives as long as the answer goes on.
         with (
-            reading(office().sessions) as session,
-            closing(exports.rows(session, name, actor=current_actor(), filters=filters)) as found,
+            reading(sessions) as session,
+            closing(exports.rows(session, name, actor=actor, filters=filters)) as found,
         ):
             spoken = said(found, columns, wording)
-            yield from FORMS[form].written(wording.head, spoken, title=wording.title, zone=policy().zone)
+            yield from FORMS[form].written(wording.head, spoken, title=wording.title, zone=zone)
 
-    return _sent(Response(stream_with_context(rows())), form, f"{name}-{today():%Y-%m-%d}")
+    return _sent(Response(parts()), form, f"{name}-{today():%Y-%m-%d}")
 
 
 @blueprint.post("/exports/<name>/<form>")
