@@ -21,7 +21,8 @@ from issuance.production.pin_profile import PinProfile
 
 ASKED_MAX = 5
 PAD = "pad"
-"""The label of progress while a holder types."""
+"""What entries of the journal say of PINs that were typed at a reader."""
+Stage = tuple[int, int, str]
 UNFIT = {0x6A80: "unfit"}
 """The card's own word about a PIN that it does not take."""
 NOT_PLAYED = (0x6700, 0x6B00, 0x6B80, 0x6D00, 0x6E00)
@@ -41,15 +42,15 @@ def entry_of(pin: PinProfile, *, block: int, code: PinProfile | None = None) -> 
     return PinEntry(Typed.BOTH if code else Typed.NEW, form)
 
 
-def ask(ahead: Sequence[Step], again: Sequence[Step], step: Step, *, pin: str, stage: tuple[int, int]) -> Talk[None]:
+def ask(ahead: Sequence[Step], again: Sequence[Step], step: Step, *, pin: str, stage: Stage) -> Talk[None]:
     """Have the holder type into `step`, until it is done: one round trip each time.
 
-    `ahead` goes before it the first time, `again` every other time. Raises `PadGivenUp` when the holder does not finish
+    `ahead` goes before it the first time, `again` every other time; `stage` is where the work is. Raises `PadGivenUp` when the holder does not finish
     time and again, `PadUnfit` when the reader does not do it, and what `bundle` raises.
     """
     ended = ""
     for asked in range(ASKED_MAX):
-        yield Progress(*stage, PAD, _prompt(step, pin, ended))
+        yield Progress(*stage, _prompt(step, pin, ended))
         try:
             yield from bundle([*(again if asked else ahead), step])
         except CardRefused as error:

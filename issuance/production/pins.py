@@ -28,7 +28,7 @@ def check_chosen_pins(profile: CardProfile, pins: Mapping[str, Secret]) -> bool:
     chosen, drawn = {pin.name for pin in profile.chosen_pins}, {code.name for code in profile.unblock_codes}
     for name in sorted((chosen | drawn) ^ pins.keys()):
         raise UnfitPin(name, "length")
-    at_reader = all(on_pad(pins[name]) for name in chosen)
+    at_reader = bool(chosen) and all(on_pad(pins[name]) for name in chosen)
     for name in () if at_reader else sorted(chosen):
         check_chosen_pin(profile, name, pins[name])
     return at_reader

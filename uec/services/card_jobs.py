@@ -19,7 +19,7 @@ from issuance.production.sighting import Sighting
 from uec.domain.errors import NotFound
 from uec.services import journal
 from uec.services.rows import missing, present
-from uec.store.tables import Batch, Card, CardData, Certificate
+from uec.store.tables import Batch, Card, CardData, Certificate, JournalEntry
 from uec.store.tables.production import PreparedPart
 
 # Built once: every card asks them.
@@ -30,6 +30,9 @@ _ORDERED = (
     .where(Card.id == bindparam("this"))
 )
 _NAMED = select(Card.number, Card.chip_id).where(Card.id == bindparam("this"))
+_CHOSEN = select(JournalEntry.facts).where(
+    JournalEntry.operation_id == bindparam("this"), JournalEntry.kind == RecordKind.PIN_CHOSEN.value
+)
 _CERTIFIED = select(func.max(Certificate.not_before)).where(Certificate.card_id == bindparam("this"))
 _SIGNED = (
     select(CardData.signature, CardData.groups, PreparedPart.signer, PreparedPart.prepared_at)
@@ -74,8 +77,10 @@ def judged_at(session: Session, card_id: int, *, now: datetime) -> datetime:
     return now if begun is None else max(now, begun)
 
 
-def hand_over_job(session: Session, card_id: int, *, profile: CardProfile, pins: dict[str, Secret]) -> HandOverJob:
-    """The order to hand a card over."""
+def hand_over_job(
+    session: Session, card_id: int, *, profile: CardProfile, pins: dict[str, Secret], operation_id: int
+) -> HandOverJob:
+    """The order to hand a card over; PINs chosen at the reader in the same operation are chosen already."""
     card = session.connection().execute(_NAMED, {"this": card_id}).one()
     records = journal.records(session, card_id)
     return HandOverJob(
@@ -84,7 +89,13 @@ def hand_over_job(session: Session, card_id: int, *, profile: CardProfile, pins:
         card_key=_card_key(profile, records),
         pins=pins,
         journal=records,
+        chosen=_chosen(session, operation_id),
     )
+
+
+def _chosen(session: Session, operation_id: int) -> frozenset[str]:
+    rows = session.connection().execute(_CHOSEN, {"this": operation_id})
+    return frozenset(str(facts["pin"]) for (facts,) in rows)
 
 
 def unblock_job(session: Session, card_id: int, *, profile: CardProfile, typed: Mapping[str, Secret]) -> UnblockJob:

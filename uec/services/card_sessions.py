@@ -158,11 +158,12 @@ def _hand_over(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, 
         if (moving := _rekey_job(bench, card_id)) is not None:
             yield from rekey(moving, bench.profile, random=bench.random)
         with reading(bench.sessions) as session:
-            job = card_jobs.hand_over_job(session, card_id, profile=bench.profile, pins=pins)
+            job = card_jobs.hand_over_job(session, card_id, profile=bench.profile, pins=pins, operation_id=operation.id)
         return (yield from hand_over(job, bench.profile, random=bench.random))
 
     done = run(start)
-    return {"chip_id": done.chip_id, "card_number": done.card_number, "receipt": receipt, "resumed": done.resumed}
+    told = {"chip_id": done.chip_id, "card_number": done.card_number, "receipt": receipt, "resumed": done.resumed}
+    return told | {"at_reader": done.at_reader}
 
 
 def _unblock(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
@@ -176,7 +177,7 @@ def _unblock(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, An
         return unblock(job, bench.profile, random=bench.random)
 
     done = run(start)
-    return {"chip_id": done.chip_id, "card_number": done.card_number, "pin": done.pin}
+    return {"chip_id": done.chip_id, "card_number": done.card_number, "pin": done.pin, "at_reader": done.at_reader}
 
 
 def _typed(session: Session, desk: Desk, operation_id: int, card_number: str) -> dict[str, Secret]:

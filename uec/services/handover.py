@@ -1,7 +1,8 @@
 """Hands a card over: holder checked, card challenged, and the holder's own PINs replace those of transport.
 
 The PINs come sealed to the hub's key (`issuance.production.sealing`) and are wiped when the operation ends; neither the
-web process nor the database can read them. With them comes what the holder's letter will say (`unblock_letters`).
+web process nor the database can read them. With them comes what the holder's letter will say (`unblock_letters`). A
+PIN that stands empty is chosen at the reader's own keys, and never comes here.
 """
 
 from collections.abc import Mapping
@@ -63,6 +64,12 @@ def chosen_pins(session: Session, card_id: int, *, settings: Settings) -> tuple[
     """Which PINs the holder of this card chooses, by its profile: `pin1`, and `pin2` where there is one."""
     profile = card_profile(settings, present(session, Card, card_id).profile)
     return tuple(pin.name for pin in profile.chosen_pins)
+
+
+def chosen_at_readers(session: Session, card_id: int, *, settings: Settings) -> bool:
+    """Whether the holder of this card may choose the PINs at a reader that has keys, by its profile."""
+    chosen = card_profile(settings, present(session, Card, card_id).profile).chosen_pins
+    return bool(chosen) and all(pin.pad is not None for pin in chosen)
 
 
 def pin_errors(pins: Mapping[str, str], *, policy: Policy) -> dict[str, str]:

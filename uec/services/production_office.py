@@ -267,7 +267,9 @@ class DatabaseOffice:
             "label": progress.label,
             "reached": self._reached[1],
         }
-        if not progress.of:
+        if progress.facts:  # the holder is asked something now
+            self._shown |= {**progress.facts, "at": self._bench.clock().isoformat()}
+        if progress.facts or not progress.of:
             self._show()
 
     def _as_boxed(self, master: KeyRef) -> KeyRef:

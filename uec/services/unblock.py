@@ -27,12 +27,14 @@ class Asking:
     """What a window asks the holder for: one of these `pins`, and the `code` of so many `digits` that the letter says.
 
     `kept` is how the code is kept; None when the card was handed over without a letter, and the office has its code.
+    `at_readers`: these PINs may be chosen at a reader that has keys of its own.
     """
 
     pins: tuple[str, ...]
     code: str
     digits: int
     kept: Keeping | None
+    at_readers: bool = False
 
 
 def asking(session: Session, card_id: int, *, settings: Settings) -> Asking:
@@ -40,8 +42,9 @@ def asking(session: Session, card_id: int, *, settings: Settings) -> Asking:
     profile = card_profile(settings, present(session, Card, card_id).profile)
     (code,) = profile.unblock_codes
     kept = Journal(journal.records(session, card_id)).kept(code.name)
-    pins = tuple(pin.name for pin in profile.chosen_pins if pin.unblocked_by == code.name)
-    return Asking(pins, code.name, code.transport_digits, kept)
+    pins = tuple(pin for pin in profile.chosen_pins if pin.unblocked_by == code.name)
+    names, at_readers = tuple(pin.name for pin in pins), all(pin.pad is not None for pin in pins)
+    return Asking(names, code.name, code.transport_digits, kept, at_readers)
 
 
 def request(

@@ -63,6 +63,14 @@ def _of_cards() -> Mapping[str, tuple[str, str]]:
             _("The code does not fit this card."),
             _("Let the holder type the code again, from the letter that came with this card."),
         ),
+        "pad-unfit": (
+            _("The keys of this reader cannot be used for this card."),
+            _("Try again: the holder types on the computer this time. Nothing is lost."),
+        ),
+        "pad-given-up": (
+            _("The holder did not finish at the reader."),
+            _("Begin again when the holder is ready. Nothing is lost."),
+        ),
         "unfit-pin": (_("This PIN cannot be chosen."), _("Let the holder choose another one.")),
     }
 

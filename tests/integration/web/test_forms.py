@@ -19,7 +19,7 @@ from uec.services.views import PointView, StationView
 from uec.web import audit_words, drafts, filters, paging, sealed
 from uec.web.forms.application import STEPS, ContactForm, answers_of, problems, step_of, typed_answers
 from uec.web.forms.fields import DayField, PageForm
-from uec.web.forms.window import reader_choices
+from uec.web.forms.readers import reader_choices
 from uec.web.language import local_path
 from uec.web.limits import MAX_KEYS, SlidingWindow, TooManyAttempts
 

@@ -79,7 +79,7 @@ class Window:
 
     @property
     def prompts(self) -> list[dict[str, object]]:
-        return [dict(one.facts) for one in self.shown if one.label == "pad"]
+        return [dict(one.facts) for one in self.shown if one.facts]
 
     def hand_over(self, chosen: frozenset[str] = frozenset()) -> HandedOver:
         pins = dict.fromkeys(self.names, AT_READER) | {"krp": LETTER}

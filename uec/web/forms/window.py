@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from wtforms import BooleanField, PasswordField, RadioField, SelectField
+from wtforms import BooleanField, PasswordField, RadioField
 from wtforms.validators import InputRequired
 
 from card_io.secret import Secret
@@ -11,41 +11,13 @@ from issuance.production.pin_profile import Keeping
 from uec.domain.policy import Policy
 from uec.services.handover import pin_errors
 from uec.services.unblock import Asking
-from uec.services.views import StationView
-from uec.web.forms.fields import PageForm, options
+from uec.web.forms.fields import options
+from uec.web.forms.readers import TypingForm
 from uec.web.texts import _, _l
 
 
-class ReaderForm(PageForm):
-    """The station and reader that hold the card; one choice for both."""
-
-    reader = SelectField(_l("Reader"), validators=[InputRequired(_l("Choose the reader that holds the card"))])
-
-    def offer(self, stations: Sequence[StationView]) -> None:
-        """Fill in the readers of the stations that are on line."""
-        self.reader.choices = options(reader_choices(stations))
-
-    def chosen(self) -> tuple[int, str | None]:
-        """Return station id and reader name (None: the first one with a card)."""
-        station, _separator, name = str(self.reader.data).partition(":")
-        return int(station), name or None
-
-
-def reader_choices(stations: Sequence[StationView]) -> list[tuple[str, str]]:
-    """Return `station:reader` -> words, for stations on line; readers that hold a card first."""
-    choices = []
-    for station in (one for one in stations if one.online):
-        for reader in sorted(station.readers, key=lambda one: not one.get("card")):
-            name = str(reader.get("name", ""))
-            state = _("card in it") if reader.get("card") else _("empty")
-            choices.append((f"{station.id}:{name}", f"{station.name} — {name} ({state})"))
-        if not station.readers:
-            choices.append((f"{station.id}:", f"{station.name} — {_('no reader found')}"))
-    return choices
-
-
-class HandOverForm(ReaderForm):
-    """The operator's word about the holder, and the holder's own PINs, typed twice by the holder."""
+class HandOverForm(TypingForm):
+    """The operator's word about the holder, and the holder's own PINs, typed twice by the holder, here or elsewhere."""
 
     holder_checked = BooleanField(
         _l("I have compared the person with the document and the photo"),
@@ -69,6 +41,8 @@ class HandOverForm(ReaderForm):
     def validate(self, extra_validators: Any = None) -> bool:
         """Check the form, then the PINs by the service's rule, then that both were typed alike."""
         valid = bool(super().validate(extra_validators))
+        if self.at_reader:
+            return valid
         wrong = pin_errors({name: self[name].data or "" for name in self.chosen_pins}, policy=self.policy)
         for name, key in wrong.items():
             self[name].errors = [_pin_words(key)]
@@ -79,7 +53,7 @@ class HandOverForm(ReaderForm):
         return valid and not wrong
 
 
-class UnblockForm(ReaderForm):
+class UnblockForm(TypingForm):
     """The operator's word about the holder, what the holder's letter says, and one PIN, typed twice by the holder."""
 
     holder_checked = BooleanField(
@@ -115,23 +89,31 @@ class UnblockForm(ReaderForm):
         name = self.asking.pins[0] if len(self.asking.pins) == 1 else self.pin.data
         return name if name in self.asking.pins else ""
 
+    @property
+    def code_here(self) -> bool:
+        """Whether the code is typed on the page: a share of one always is, since the office adds its own."""
+        return self.asking.kept is Keeping.SPLIT or (self.asking.kept is not None and not self.at_reader)
+
     def typed(self) -> dict[str, Secret]:
-        """The new PIN by its name, and the code; to be sealed at once."""
-        typed = {self.chosen_pin: Secret(str(self.new.data).encode("ascii"))}
-        if self.asking.kept is not None:
+        """The new PIN by its name, empty when it is typed at the reader, and the code; to be sealed at once."""
+        new = "" if self.at_reader else str(self.new.data)
+        typed = {self.chosen_pin: Secret(new.encode("ascii"))}
+        if self.code_here:
             typed[self.asking.code] = Secret(_without_spaces(self.code.data).encode("ascii"))
         return typed
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Check the form, then the PIN by the service's rule and the code by its length."""
         valid = bool(super().validate(extra_validators))
-        if self.asking.kept is not None:
+        if self.code_here:
             code = _without_spaces(self.code.data)
             if not (code.isascii() and code.isdigit() and len(code) == self.asking.digits):
                 self.code.errors = [_("Type the %(count)s digits of the letter", count=self.asking.digits)]
                 valid = False
         if not self.chosen_pin:
             return False
+        if self.at_reader:
+            return valid
         wrong = pin_errors({self.chosen_pin: self.new.data or ""}, policy=self.policy)
         if wrong:
             self.new.errors = [_pin_words(key) for key in wrong.values()]

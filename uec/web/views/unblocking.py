@@ -25,7 +25,9 @@ def unblock_card(card_id: int) -> ResponseReturnValue:
     actor = current_actor()
     card = card_lists.detail(database(), card_id, actor=actor, now=now())
     asking = unblock.asking(reader(), card_id, settings=office().settings)
-    form = UnblockForm(policy=policy(), asking=asking)
+    form = UnblockForm(
+        policy=policy(), asking=asking, at_readers=asking.at_readers, data={"by": request.args.get("by")}
+    )
     form.offer(stations.list_stations(reader(), now=now(), point_id=actor.point_id))
     if request.method == "POST" and form.validate_on_submit():
         station_id, reader_name = form.chosen()

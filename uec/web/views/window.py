@@ -32,7 +32,9 @@ from uec.web.card_work import headline_of, marks_of, problem_of, wait_of
 from uec.web.context import database, now, office, policy, reader, today
 from uec.web.forms.application import WindowForm, answers_of, application_form, problems
 from uec.web.forms.fields import PageForm
-from uec.web.forms.window import HandOverForm, ReaderForm
+from uec.web.forms.readers import KEYBOARD, ReaderForm
+from uec.web.forms.window import HandOverForm
+from uec.web.pad_words import prompt_of
 from uec.web.paging import PAGE_ROWS, seek
 from uec.web.stock_words import told
 from uec.web.texts import _, _l
@@ -40,6 +42,7 @@ from uec.web.uploads import photo_of
 from uec.web.wording import field_error
 
 _AGAIN = {OperationKind.HAND_OVER: ".hand_over", OperationKind.UNBLOCK: ".unblock_card"}
+PAD_UNFIT = "pad-unfit"
 _WORK = {"keys": OperationKind.REKEY, "end": OperationKind.TERMINATE}
 
 blueprint = Blueprint("window", __name__, url_prefix="/window")
@@ -132,7 +135,12 @@ def hand_over(card_id: int) -> ResponseReturnValue:
     """Check the holder, let the holder choose the PINs, and ask the hub to do the rest."""
     actor = current_actor()
     card = card_lists.detail(database(), card_id, actor=actor, now=now())
-    form = HandOverForm(policy=policy(), pins=handover.chosen_pins(database(), card_id, settings=office().settings))
+    form = HandOverForm(
+        policy=policy(),
+        pins=handover.chosen_pins(database(), card_id, settings=office().settings),
+        at_readers=handover.chosen_at_readers(database(), card_id, settings=office().settings),
+        data={"by": request.args.get("by")},
+    )
     form.offer(stations.list_stations(reader(), now=now(), point_id=actor.point_id))
     if request.method == "POST" and form.validate_on_submit():
         station_id, reader_name = form.chosen()
@@ -169,7 +177,8 @@ def _sealed(card_id: int, card: CardDetail, form: HandOverForm, station_id: int 
     With them goes what the holder's letter will say, which this process keeps until the letter is printed.
     """
     key = stations.hub_public_key(reader(), now=now(), station_id=station_id)
-    pins = {name: Secret(str(form[name].data).encode("ascii")) for name in form.chosen_pins}
+    typed = {name: "" if form.at_reader else str(form[name].data) for name in form.chosen_pins}
+    pins = {name: Secret(value.encode("ascii")) for name, value in typed.items()}
     settings = office().settings
     letter = unblock_letters.draw(database(), card_id, box=letters.box(), settings=settings, now=now())
     return seal_pins(key, pins | letter, card_number=card.row.number)
@@ -221,7 +230,7 @@ def _shown(work: OperationView) -> dict[str, object]:
     left = operation_pace.seconds_left(reader(), work, now=now())
     again, letter = None, None
     if work.card_id is not None and work.kind in _AGAIN:
-        again = url_for(_AGAIN[work.kind], card_id=work.card_id)
+        again = url_for(_AGAIN[work.kind], card_id=work.card_id, by=KEYBOARD if work.error_code == PAD_UNFIT else None)
     if work.card_id is not None and work.kind is OperationKind.HAND_OVER and work.state is OperationState.DONE:
         letter = unblock_letters.state_of(reader(), work.card_id)
     return {
@@ -232,6 +241,7 @@ def _shown(work: OperationView) -> dict[str, object]:
         "step": sum(mark.done for mark in marks),
         "seconds_left": left,
         "wait": wait_of(work),
+        "prompt": prompt_of(work, now=now()),
         "problem": problem,
         "advice": advice,
         "again": again,
