@@ -132,8 +132,21 @@ def test_the_whole_way_of_a_blank_on_pages(
     assert "Столько заготовок там нет" in many
     part = people("producer").get(f"{shift}/part").text
     assert "hx-get" in part and "Не учтено" in part
+    assert "Записано" in people.send("quality", f"{shift}/miss", of=shift, chips=chip(3), reason="искали везде")
+    assert "отсутствует" in people("producer").get(f"{shift}/part").text
     people.send("keeper", f"{shift}/give-back", box=box)
     assert "Смена закрыта" in people.send("producer", f"{shift}/close")
+
+    again = people.send("producer", f"{shift}/close", of="/office/shifts")
+    assert "Что-то изменилось" in again and "Смена закрыта" in again
+
+    store = f"/office/stock/where/point/{at_point}"
+    assert "нашлись" not in people("keeper").get(store).text, "quality says what is found"
+    wrong = people.send("quality", f"{store}/found", of=store, chips=chip(1), reason="под столом")
+    assert "Здесь нет части этих чипов" in wrong and 'value="под столом"' in wrong
+    assert people("quality").get(f"{store}/found").location == store
+    found = people.send("quality", f"{store}/found", of=store, chips=chip(3), reason="под столом")
+    assert "1 заготовка снова на складе" in found and "нашлись" not in found
 
     act = people.send("keeper", "/office/stock/destruction", store=at_point, method="шредер 4-го класса")
     assert "Акт составлен" in act and "царапина" in act

@@ -9,8 +9,8 @@ from wtforms.validators import InputRequired, NumberRange
 
 from uec.domain.errors import InvalidInput
 from uec.domain.permissions import Permission
-from uec.domain.stock import StockRefused, StoreKind
-from uec.services import points, stations, stock_balance, stock_intake, stock_lists
+from uec.domain.stock import StockRefused, StoreKind, parse_ranges
+from uec.services import points, stations, stock_balance, stock_cards, stock_intake, stock_lists
 from uec.services.stock_intake import DeliveryForm
 from uec.services.views import Page
 from uec.web.access import current_actor, needs
@@ -19,8 +19,9 @@ from uec.web.forms.fields import PageForm, options
 from uec.web.language import pick
 from uec.web.paging import PAGE_ROWS, offset
 from uec.web.stock_words import told
-from uec.web.texts import _, _l
+from uec.web.texts import _, _l, ngettext
 from uec.web.views.office.room import blueprint
+from uec.web.views.office.stock_transfers import REFUSALS, why
 
 MAY_SEE = (Permission.VIEW_STOCK, Permission.KEEP_STOCK)
 
@@ -179,6 +180,10 @@ def _balances(by: Literal["box", "batch", "shift"], title: str) -> ResponseRetur
 @needs(*MAY_SEE)
 def stock_where(what: str, key: int) -> ResponseReturnValue:
     """Where the blanks of a box, store or batch are now, range by range, and how they came there."""
+    return _where(what, key)
+
+
+def _where(what: str, key: int, *, failed: str = "", refusal: str = "") -> str:
     return render_template(
         "office/stock_where.html",
         title=stock_lists.title_of(reader(), what, key),
@@ -186,4 +191,30 @@ def stock_where(what: str, key: int) -> ResponseReturnValue:
         movements=stock_lists.movements_of(reader(), what, key),
         what=what,
         key=key,
+        failed=failed,
+        refusal=refusal,
+        typed=request.form,
     )
+
+
+@blueprint.get("/stock/where/point/<int:store_id>/found")
+@needs(*MAY_SEE)
+def store_found_again(store_id: int) -> ResponseReturnValue:
+    """Lead who reloads a form that was refused back to the store."""
+    return redirect(url_for(".stock_where", what="point", key=store_id))
+
+
+@blueprint.post("/stock/where/point/<int:store_id>/found")
+@needs(Permission.CONTROL_QUALITY)
+def store_found(store_id: int) -> ResponseReturnValue:
+    """Take missing blanks that turned up into a store."""
+    try:
+        chips = parse_ranges(request.form.get("chips", ""))
+        reason = request.form.get("reason", "")
+        found = stock_cards.found_again(
+            database(), chips, store_id=store_id, reason=reason, actor=current_actor(), now=now()
+        )
+    except REFUSALS as error:
+        return _where("point", store_id, failed="found", refusal=why(error)), 409
+    flash(ngettext("%(num)d blank is in the store again.", "%(num)d blanks are in the store again.", found), "success")
+    return redirect(url_for(".stock_where", what="point", key=store_id))
