@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 
 from card_io.apdu import CommandAPDU
 from card_io.applets.uec import layout
@@ -131,7 +131,7 @@ class VirtualCard:
         return card
 
     @classmethod
-    def load(cls, path: Path, *, durability: Durability = Durability.RENAMED) -> "VirtualCard":
+    def load(cls, path: Path, *, durability: Durability = Durability.RENAMED) -> Self:
         """The card in a file, bound to it: every change is written there before the command is answered."""
         version = _version(path)
         card = cls(Memory(read_image(path)))
@@ -149,7 +149,7 @@ class VirtualCard:
 
     def _about_to_write(self) -> None:
         self.faults.about_to_write()
-        if self._path is not None and _version(self._path) != self._version:
+        if self._path is not None and self.elsewhere:
             raise CardElsewhere(self._path.name)
 
     def _save_if_bound(self, cells: Mapping[str, Value]) -> None:
@@ -184,6 +184,11 @@ class VirtualCard:
     def put_back(self) -> None:
         """After `remove_at`: the card is in the reader again, without power."""
         self.present = True
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether its file has gone, or holds what somebody else wrote."""
+        return self._path is not None and _version(self._path) != self._version
 
     @property
     def powered(self) -> bool:

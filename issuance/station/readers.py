@@ -15,10 +15,10 @@ from card_io.connection import Connection
 from card_io.monitor import Happening, ReaderMonitor
 from card_io.pcsc import open_reader, pin_pad_abilities
 from card_io.reader_errors import NoCard, NoReader, ReaderError
-from card_io.virtual.card import VirtualCard
 from card_io.virtual.connection import InProcessConnection
 from card_io.virtual.pinpad import Ended, Make, PadConnection, abilities
 from issuance.production.relay import OpenedSlot, Slot
+from issuance.station.card_files import CardFile
 from issuance.station.errors import BadReaders
 from issuance.station.wire import Reader
 
@@ -89,7 +89,7 @@ class VirtualReaders:
         """`folder` may be empty, and fill later."""
         self._folder = folder
         self._known: tuple[Reader, ...] | None = None
-        self._seen: dict[str, int] = {}
+        self._places: dict[str, CardFile] = {}
         self._changed = threading.Event()
 
     def look(self, timeout_s: float) -> tuple[Reader, ...]:
@@ -102,15 +102,14 @@ class VirtualReaders:
         return now
 
     def _readers(self) -> tuple[Reader, ...]:
-        there = {path.stem for path in self._folder.glob(f"*{CARD_SUFFIX}")}
-        before = {reader.name for reader in self._known or () if reader.card}
-        for name in there - before:
-            self._seen[name] = self._seen.get(name, 0) + 1
+        for path in self._folder.glob(f"*{CARD_SUFFIX}"):
+            if path.stem not in self._places:
+                self._places[path.stem] = CardFile(path)
         pads = {path.stem for path in self._folder.glob(f"*{PAD_SUFFIX}")}
         able = abilities(Make())
         return tuple(
-            Reader(name, name in there, count, able if name in pads else ())
-            for name, count in sorted(self._seen.items())
+            Reader(name, place.look(), place.insertion, able if name in pads else ())
+            for name, place in sorted(self._places.items())
         )
 
     def slot(self, reader: str) -> Slot:
@@ -118,13 +117,13 @@ class VirtualReaders:
         return OpenedSlot(lambda: self._open(reader))
 
     def _open(self, reader: str) -> Connection:
-        if reader not in self._seen:
-            raise NoReader(reader, tuple(sorted(self._seen)))
+        if reader not in self._places:
+            raise NoReader(reader, tuple(sorted(self._places)))
         path = self._folder / f"{reader}{CARD_SUFFIX}"
         if not path.exists():
             raise NoCard(reader)
         keys = path.with_suffix(PAD_SUFFIX)
-        card = VirtualCard.load(path)
+        card = self._places[reader].load()
         return PadConnection(card, lambda prompt: _next_typed(keys)) if keys.exists() else InProcessConnection(card)
 
     def close(self) -> None:

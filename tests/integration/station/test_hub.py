@@ -165,7 +165,7 @@ def test_readers_and_cards_are_shown(network: Network) -> None:
         if any(reader["card"] for reader in view.readers):
             break
         tick.wait(0.05)
-    assert seen == ({"name": "left", "card": False}, {"name": "right", "card": True})
+    assert seen == ({"name": "left", "card": False, "pad": []}, {"name": "right", "card": True, "pad": []})
 
 
 def test_two_stations_work_side_by_side(network: Network) -> None:

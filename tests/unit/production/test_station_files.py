@@ -7,7 +7,7 @@ import pytest
 
 from card_io.connection import Connection
 from card_io.reader_errors import NoCard, NoReader
-from issuance.production.bundle import Send, Step
+from issuance.production.bundle import Fault, Send, Step
 from issuance.production.relay import play
 from issuance.production.signatures import signed_by
 from issuance.station.errors import AlreadyEnrolled, BadReaders, FolderUnusable, NotEnrolled
@@ -16,6 +16,7 @@ from issuance.station.readers import PcscReaders, VirtualReaders, open_readers
 from issuance.station.wire import Reader
 from tests.support.line import blank_card
 
+tick = threading.Event()
 SELECT_ISD = bytes.fromhex("00A4040008A00000015100000000")
 
 
@@ -64,6 +65,73 @@ def test_a_folder_that_cannot_hold_a_key_is_named_before_the_code_is_spent(tmp_p
     (tmp_path / "station.key").write_text("no key")
     with pytest.raises(FolderUnusable, match=r"another folder"):
         StationKey.kept(tmp_path)
+
+
+@pytest.mark.parametrize("how", ["removed and another put in", "another laid over it", "out and in again"])
+def test_a_swap_between_two_looks_is_another_insertion(tmp_path: Path, how: str) -> None:
+    readers, path = VirtualReaders(tmp_path), tmp_path / "left.card"
+    blank_card(1).save(path)
+    assert readers.look(0) == (Reader("left", card=True, insertion=1),)
+    assert readers.look(0) == (Reader("left", card=True, insertion=1),)
+    aside = tmp_path / "aside"
+    if how == "out and in again":
+        path.rename(aside)
+        tick.wait(0.02)  # longer than the file system's clock takes from one tick to the next
+    else:
+        blank_card(2).save(aside)
+        if how.startswith("removed"):
+            path.unlink()
+    aside.rename(path)
+    assert readers.look(0) == (Reader("left", card=True, insertion=2),)
+    assert readers.look(0) == (Reader("left", card=True, insertion=2),)
+
+
+def test_what_the_card_writes_itself_is_no_swap(tmp_path: Path) -> None:
+    """However often it is looked at meanwhile."""
+    readers = VirtualReaders(tmp_path)
+    blank_card(1).save(tmp_path / "left.card")
+    assert readers.look(0)[0].insertion == 1
+    stop, told = threading.Event(), set[Reader]()
+
+    def look() -> None:
+        while not stop.is_set():
+            told.update(readers.look(0))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    slot = readers.slot("left")
+    try:
+        for _ in range(60):  # each begins with a power-on, which the card writes down
+            answers = play(
+                slot, Send((Step(SELECT_ISD), Step(bytes.fromhex("8050000008000000000000000000"))), fresh=True)
+            )
+            assert answers.complete
+    finally:
+        slot.close()
+        stop.set()
+        looking.join()
+    assert told == {Reader("left", card=True, insertion=1)}
+
+
+def test_a_card_swapped_in_a_session_gets_no_command_meant_for_the_first(tmp_path: Path) -> None:
+    readers, path = VirtualReaders(tmp_path), tmp_path / "left.card"
+    blank_card(1).save(path)
+    readers.look(0)
+    slot = readers.slot("left")
+    select = (Step(SELECT_ISD),)
+    assert play(slot, Send(select, fresh=True)).complete
+    blank_card(2).save(tmp_path / "aside")
+    (tmp_path / "aside").rename(path)
+    other = path.read_bytes()
+    answers = play(slot, Send(select))
+    assert (answers.responses, answers.fault) == ((), Fault.CARD_REMOVED)
+    assert path.read_bytes() == other, "the other card is as it was"
+    assert readers.look(0) == (Reader("left", card=True, insertion=2),)
+    assert play(slot, Send(select, fresh=True)).complete
+    path.unlink()
+    assert play(slot, Send(select)).fault is Fault.CARD_REMOVED
+    assert readers.look(0) == (Reader("left", card=False, insertion=2),)
+    slot.close()
 
 
 def test_card_files_come_and_go_like_cards(tmp_path: Path) -> None:
