@@ -5,6 +5,7 @@ Relative paths in the file count from its folder. Secrets never stand in it: onl
 
 import os
 import re
+import sysconfig
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -107,6 +108,13 @@ class Settings:
     mail: MailSettings = field(default_factory=MailSettings)
     policy: PolicyBook = field(default_factory=lambda: PolicyBook(Policy(zone=ZoneInfo(Settings.timezone))))
     source: Path | None = None
+
+
+def shipped_profiles() -> Path:
+    """The folder of card profiles that come with this software: the checkout's, else that of the installed package."""
+    checkout = Path(__file__).parents[1] / "config" / "profiles"
+    installed = Path(sysconfig.get_path("data")) / "share" / "uec" / "profiles"
+    return checkout if checkout.is_dir() else installed
 
 
 def find_settings_file(path: str | os.PathLike[str] | None = None) -> Path:

@@ -14,8 +14,9 @@ from card_io.errors import CardError
 from card_io.keyset import KeySet, SessionKeys
 from card_io.secret import Secret
 from issuance.errors import BadComponent, VaultError, WrongCardKeys
-from issuance.keys.diversification import KDF3, Master
+from issuance.keys.diversification import Master
 from issuance.keys.port import (
+    KDF3,
     AesForm,
     CardSessionRequest,
     ForetellRequest,

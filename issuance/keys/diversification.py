@@ -19,8 +19,8 @@ from card_io.diversification import KDD_SIZE
 from card_io.keyset import KeySet
 from card_io.secret import Secret
 from issuance.errors import VaultError
+from issuance.keys.port import EMV, KDF3, VISA2
 
-KDF3, EMV, VISA2 = "kdf3", "emv", "visa2"
 AES_BLOCK, DES_BLOCK = 16, 8
 DES_KEY_BYTES = 16
 

@@ -14,6 +14,9 @@ from typing import Protocol
 from card_io.keyset import SessionKeys
 from card_io.secret import Secret
 
+KDF3, EMV, VISA2 = "kdf3", "emv", "visa2"
+"""How a card's keys come from a master key; `issuance.keys.diversification` computes them."""
+
 
 class KeyPurpose(StrEnum):
     """What a key is for; a key never serves two purposes."""
@@ -105,7 +108,7 @@ class CardSessionRequest:
     initialize_update_response: bytes
     i: int
     s_mode: int = 8
-    derivation: str = "kdf3"
+    derivation: str = KDF3
     scp: str = "03"
 
 
@@ -124,7 +127,7 @@ class ForetellRequest:
     i: int
     sequence_counter: int
     aid: bytes
-    derivation: str = "kdf3"
+    derivation: str = KDF3
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ class PutKeyRequest:
     new: KeyRef
     kdd: bytes
     new_kvn: int
-    derivation: str = "kdf3"
+    derivation: str = KDF3
     aes_form: AesForm = AesForm.INNER_LENGTH
     sequence_counter: int | None = None
 
@@ -180,7 +183,7 @@ class BureauKeyRequest:
     current: KeyRef
     new: KeyRef
     kdd: bytes
-    derivation: str = "kdf3"
+    derivation: str = KDF3
 
 
 @dataclass(frozen=True)

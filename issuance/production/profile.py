@@ -15,8 +15,7 @@ from pathlib import Path
 from card_io import tlv
 from card_io.applets.piv import AdminAlgorithm
 from card_io.errors import CardError
-from issuance.keys import diversification
-from issuance.keys.port import AesForm
+from issuance.keys.port import KDF3, AesForm
 from issuance.pki.names import FASC_N_BYTES
 from issuance.pki.profiles import shipped_profiles
 from issuance.production.errors import InvalidProfile
@@ -385,8 +384,8 @@ def _check_applet(profile: CardProfile, refuse_if: Callable[[bool, str, str], No
     ):
         refuse_if(len(aid) not in AID_BYTES, place, f"an AID has {AID_BYTES[0]} to {AID_BYTES[-1]} bytes")
     refuse_if(channel.challenge_bytes not in (8, 16), "secure_channel.challenge_bytes", "must be 8, or 16 for S16")
-    known = channel.derivation == diversification.KDF3
-    refuse_if(not known, "secure_channel.derivation", f"SCP03 has keys by {diversification.KDF3}")
+    known = channel.derivation == KDF3
+    refuse_if(not known, "secure_channel.derivation", f"SCP03 has keys by {KDF3}")
     refuse_if(not channel.blank_kvns, "secure_channel.blank_kvns", "names no version: no blank would be known")
     refuse_if(
         channel.level not in LEVELS, "secure_channel.level", "SCP03 has no security level of this number that protects"

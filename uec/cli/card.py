@@ -9,12 +9,13 @@ from card_io.errors import CardError
 from uec.cli.options import now
 from uec.cli.tables import show, show_facts, show_json
 from uec.domain.errors import InvalidFile, UecError
+from uec.settings import shipped_profiles
 
 if TYPE_CHECKING:
     from card_io.connection import Connection
     from card_io.survey import Survey
 
-PROFILE = Path(__file__).parents[2] / "config" / "profiles" / "uec.toml"
+PROFILE = shipped_profiles() / "uec.toml"
 # The key set that GlobalPlatform samples and public test vectors use; blanks of a real maker have their own.
 TEST_MASTER = bytes(range(0x40, 0x50))
 

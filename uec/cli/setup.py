@@ -12,7 +12,7 @@ from uec.domain.errors import InvalidInput
 from uec.services.installation import Administrator, install
 from uec.services.passwords import require_strong
 from uec.services.whole_file import whole_file
-from uec.settings import PkiNames, find_settings_file, load_settings, settings_from
+from uec.settings import PkiNames, find_settings_file, load_settings, settings_from, shipped_profiles
 
 TEMPLATE = """\
 # Settings of this installation; every key has a default, `uec` refuses a key it does not know.
@@ -28,7 +28,6 @@ country = "RU"
 organisation = {organisation}
 """
 DEFAULT_ORGANISATION = PkiNames().organisation
-SHIPPED_PROFILES = Path(__file__).parents[2] / "config" / "profiles"
 
 
 @click.command()
@@ -54,7 +53,7 @@ def init(
     again goes on where it stopped.
     """
     file = find_settings_file(settings_file())
-    template = TEMPLATE.format(profiles=_quoted(str(SHIPPED_PROFILES)), organisation=_quoted(organisation))
+    template = TEMPLATE.format(profiles=_quoted(str(shipped_profiles())), organisation=_quoted(organisation))
     is_new = not file.exists()
     settings = settings_from(tomllib.loads(template), file.absolute()) if is_new else load_settings(file)
     if not is_new and organisation not in {DEFAULT_ORGANISATION, settings.pki.organisation}:

@@ -34,12 +34,11 @@ from uec.processes import ProcessGroup, free_port, listens, listens_unix
 from uec.services import points, stations
 from uec.services.installation import Administrator, TransportKey, install
 from uec.services.register import import_municipalities
-from uec.settings import Settings, load_settings
+from uec.settings import Settings, load_settings, shipped_profiles
 from uec.store.engine import make_engine, session_factory
 from uec.synthetic.register import write_municipalities, write_register
 
 MARKER = ".uec-demo"
-SHIPPED_PROFILES = Path(__file__).parents[2] / "config" / "profiles"
 STATION_NAME = "Станция 1"
 READERS_TIMEOUT_S = 60.0
 AUTO, PCSC, IN_PROCESS = TRANSPORTS = ("auto", "pcsc", "in-process")
@@ -162,7 +161,7 @@ class Site:
             SETTINGS.format(
                 database=self.plan.database_url,
                 run=run,
-                profiles=SHIPPED_PROFILES,
+                profiles=shipped_profiles(),
                 gateway=free_port(),
                 hub=free_port(),
                 web=self.plan.port,

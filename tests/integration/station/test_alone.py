@@ -1,9 +1,11 @@
 """A window's machine has the base packages only, and may run Windows: the agent is enrolled and makes a card there."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from tests.integration.station.test_hub import done
 from uec.domain.lifecycle import OperationKind
 from uec.hub.enrolment import code_hash, new_code
 from uec.services import stations
+from uec.settings import shipped_profiles
 
 ROOT = Path(__file__).parents[3]
 NAMES = {
@@ -120,3 +123,35 @@ def test_the_office_s_commands_say_what_is_not_installed() -> None:
     refused = ran("hub")
     assert refused.returncode == 1
     assert "uec[office]" in refused.stderr and "fault of the program" not in refused.stderr
+
+
+def test_a_stations_machine_is_a_terminal_too(tmp_path: Path) -> None:
+    """Cards and evidence are judged offline: with the issuer's certificates, and nothing of the office installed."""
+    wrong = tmp_path / "wrong.cer"
+    wrong.write_bytes(b"")
+    refused = ran("card", "check", "--root", str(wrong), "--issuing", str(wrong))
+    assert refused.returncode == 2 and "is no certificate" in refused.stderr, refused.stderr
+    (tmp_path / "0001.json").write_text("{}")
+    judged = ran("card", "evidence", str(tmp_path))
+    assert judged.returncode == 0 and "not signed" in judged.stdout, judged.stderr
+
+
+def test_what_is_installed_without_a_checkout_has_its_profiles(tmp_path: Path) -> None:
+    """A wheel carries profiles, faces and calendar to where `shipped_profiles` looks for them."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        carried = tomllib.load(file)["tool"]["setuptools"]["data-files"]
+    for folder, (pattern,) in carried.items():
+        assert folder == f"share/uec/{Path(pattern).parent.name}" and list(ROOT.glob(pattern)), folder
+    assert shipped_profiles() == ROOT / "config" / "profiles"
+    installed = tmp_path / "uec" / "settings.py"
+    installed.parent.mkdir()
+    installed.write_text((ROOT / "uec" / "settings.py").read_text(encoding="utf-8"), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("settings_elsewhere", installed)
+    assert spec is not None and spec.loader is not None
+    elsewhere = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = elsewhere  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(elsewhere)
+    finally:
+        del sys.modules[spec.name]
+    assert elsewhere.shipped_profiles() == Path(sysconfig.get_path("data")) / "share" / "uec" / "profiles"

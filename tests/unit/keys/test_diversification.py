@@ -13,7 +13,8 @@ from card_io.keyset import KeySet
 from card_io.secret import Secret
 from issuance.errors import VaultError
 from issuance.keys import diversification
-from issuance.keys.diversification import EMV, KDF3, VISA2, key_columns, static_keys
+from issuance.keys.diversification import key_columns, static_keys
+from issuance.keys.port import EMV, KDF3, VISA2
 from tests.support.keys import KDD, TRANSPORT_MASTER, master_of
 
 MASTER = master_of(TRANSPORT_MASTER)
