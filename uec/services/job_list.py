@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from uec.services.schedule import due_moment
+from uec.services.schedule import LEASE, due_moment
 from uec.store.tables import JobPause, ScheduledRun, Staff
 
 FAILED = "failed:"
@@ -42,7 +42,8 @@ class RunRow:
 class JobRow:
     """One job: when it last began, how long it took (None while it runs), what it said, and what comes.
 
-    `failures` counts runs of the kept week that failed; `late` says that it has not begun for two of its rhythms.
+    `failures` counts runs of the kept week that failed; `late` says that it has not begun for two of its rhythms, or is
+    in hand for longer than these and than a worker's lease.
     `next_at` is None while the job is paused.
     """
 
@@ -109,6 +110,7 @@ def _row(
 ) -> JobRow:
     started = run.started_at if run else None
     took = run.finished_at - started if run and run.finished_at and started else None
+    patience = LATE_AFTER * every if took is not None else max(LATE_AFTER * every, LEASE)
     return JobRow(
         name=name,
         every=every,
@@ -117,6 +119,6 @@ def _row(
         outcome=(run.outcome or "" if run else ""),
         next_at=None if pause else due_moment(now, every) + every,
         failures=failures,
-        late=pause is None and (started is None or now - started > LATE_AFTER * every),
+        late=pause is None and (started is None or now - started > patience),
         pause=pause,
     )

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from uec.store import queue
 from uec.store.queue import Work
@@ -113,7 +113,8 @@ def _not_paused() -> ColumnElement[bool]:
 
 def _work(job: str, due_at: datetime) -> Work:
     moment = due_at.isoformat()
-    return Work(QUEUE, TASK, f"{TASK}:{job}:{moment}", {"job": job, "due_at": moment})
+    # One run of a job at a time: one that hangs holds up a single worker, and not one after the other.
+    return Work(QUEUE, TASK, f"{TASK}:{job}:{moment}", {"job": job, "due_at": moment}, lock=f"{TASK}:{job}")
 
 
 def claim_run(session: Session, job: str, due_at: datetime, *, now: datetime) -> DueRun | None:
@@ -131,13 +132,19 @@ def claim_run(session: Session, job: str, due_at: datetime, *, now: datetime) ->
 def claim(session: Session, *, now: datetime) -> DueRun | None:
     """Take the run that is due longest, or one whose worker died; None when there is nothing to do.
 
-    A run begun in the future was begun by a clock that was wrong, so its lease says nothing.
+    A run begun in the future was begun by a clock that was wrong, so its lease says nothing. Of a job that another
+    worker has in hand no second run is begun.
     """
+    leased = (now - LEASE, now + SKEW)
     free = or_(
         ScheduledRun.started_at.is_(None),
-        ScheduledRun.finished_at.is_(None) & ~ScheduledRun.started_at.between(now - LEASE, now + SKEW),
+        ScheduledRun.finished_at.is_(None) & ~ScheduledRun.started_at.between(*leased),
     )
-    ready = (free, _not_paused(), ScheduledRun.due_at <= now)
+    other = aliased(ScheduledRun)
+    in_hand = exists().where(
+        other.job == ScheduledRun.job, other.finished_at.is_(None), other.started_at.between(*leased)
+    )
+    ready = (free, ~in_hand, _not_paused(), ScheduledRun.due_at <= now)
     oldest = select(ScheduledRun).where(*ready).order_by(ScheduledRun.due_at).limit(1)
     run = session.scalar(oldest.with_for_update(skip_locked=True))
     if run is None:

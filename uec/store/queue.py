@@ -23,7 +23,8 @@ KEPT = timedelta(days=7)
 class Work:
     """One job to hand over: `key` names the work, and while one of a key waits or runs no second one is handed over.
 
-    `queue` is the one a worker listens to, `task` the function there, `arguments` plain JSON.
+    `queue` is the one a worker listens to, `task` the function there, `arguments` plain JSON. Jobs of one `lock` are
+    done one at a time, in their order; without one the key is it.
     """
 
     queue: str
@@ -31,6 +32,7 @@ class Work:
     key: str
     arguments: Mapping[str, Any]
     priority: int = 0
+    lock: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,13 @@ _HAND_OVER = text(f"""
     SELECT cardinality({SCHEMA}.procrastinate_defer_jobs_v1(coalesce(array_agg(job ORDER BY place), '{{}}')))
     FROM (
         SELECT wanted.place, ROW(
-            wanted.queue, wanted.task, wanted.priority, wanted.key, wanted.key, wanted.arguments, NULL
+            wanted.queue, wanted.task, wanted.priority, coalesce(wanted.lock, wanted.key), wanted.key,
+            wanted.arguments, NULL
         )::{SCHEMA}.procrastinate_job_to_defer_v1 AS job
         FROM ROWS FROM (
             jsonb_to_recordset(CAST(:wanted AS jsonb))
-            AS (queue varchar, task varchar, priority integer, key text, arguments jsonb)
-        ) WITH ORDINALITY AS wanted (queue, task, priority, key, arguments, place)
+            AS (queue varchar, task varchar, priority integer, lock text, key text, arguments jsonb)
+        ) WITH ORDINALITY AS wanted (queue, task, priority, lock, key, arguments, place)
         WHERE NOT EXISTS (
             SELECT 1 FROM {SCHEMA}.procrastinate_jobs AS known
             WHERE known.queueing_lock = wanted.key AND (

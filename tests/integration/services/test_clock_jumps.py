@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.integration.services.test_jobs import Yes
@@ -16,7 +15,7 @@ from tests.support.desk import SETTINGS, CardOffice, open_card_office
 from tests.support.office import POLICY
 from uec import worker
 from uec.jobs import JOBS, Tools
-from uec.scheduler import catch_up, trigger_at
+from uec.scheduler import Rhythm, catch_up, trigger_at
 from uec.services import cards, publication, schedule
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -160,7 +159,7 @@ def test_a_run_begun_by_a_wrong_clock_has_no_lease(
 def test_the_scheduler_does_not_sleep_until_the_old_future() -> None:
     scheduler = BackgroundScheduler(timezone=UTC)
     for name, seconds in (("publish", 15), ("plan", 86_400)):
-        scheduler.add_job(print, IntervalTrigger(seconds=seconds, timezone=UTC), id=name, next_run_time=NOW)
+        scheduler.add_job(print, Rhythm(timedelta(seconds=seconds)), id=name, next_run_time=NOW)
     scheduler.start(paused=True)
     try:
         assert catch_up(scheduler, now=NOW) == []

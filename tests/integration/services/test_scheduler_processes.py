@@ -102,6 +102,24 @@ def test_the_standby_takes_over_from_one_that_was_killed(
     schedulers.wait(lambda: schedulers.says(third, ALONE))
 
 
+@pytest.mark.slow
+@pytest.mark.nightly  # the lock is let go after 15 s; test_scheduler_locks.py has the same in one process
+def test_the_standby_takes_over_from_one_that_was_stopped_and_that_one_stands_by_when_it_wakes(
+    schedulers: Schedulers,
+) -> None:
+    first = schedulers.start()
+    schedulers.wait(lambda: schedulers.says(first, ALONE))
+    second = schedulers.start()
+    schedulers.wait(lambda: schedulers.says(second, "scheduler runs"))
+    stopped, _log = schedulers.running[first]
+    os.kill(stopped.pid, signal.SIGSTOP)
+    try:
+        schedulers.wait(lambda: schedulers.says(second, ALONE))
+    finally:
+        os.kill(stopped.pid, signal.SIGCONT)
+    schedulers.wait(lambda: schedulers.says(first, "the lock is lost: standing by"))
+
+
 @dataclass
 class Clockwork:
     """Two schedulers with clocks of their own and workers that may die, over one table of runs."""
