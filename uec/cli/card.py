@@ -54,16 +54,20 @@ def _chosen(reader: str) -> str | int:
 
 @card.command("list")
 def list_readers() -> None:
-    """List the readers of this machine, and whether a card lies in each."""
-    from card_io.pcsc import Context  # noqa: PLC0415
+    """List the readers of this machine: whether a card lies in each, and what a holder may do at its own keys."""
+    from card_io.pcsc import Context, pin_pad_abilities  # noqa: PLC0415
 
     context = Context()
     try:
         slots = context.slots()
     finally:
         context.release()
-    rows = [(number, name, slot.atr.hex().upper() or "no card") for number, (name, slot) in enumerate(slots.items())]
-    show(("number", "reader", "card"), rows)
+    rows = []
+    for number, (name, slot) in enumerate(slots.items()):
+        pad = pin_pad_abilities(name)
+        keys = "in use by another program" if pad is None else ", ".join(pad) or "none"
+        rows.append((number, name, slot.atr.hex().upper() or "no card", keys))
+    show(("number", "reader", "card", "keys"), rows)
 
 
 @card.command()

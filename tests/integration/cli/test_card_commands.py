@@ -46,7 +46,8 @@ def test_a_blank_is_put_in_listed_read_judged_and_taken_out(
     pcsc: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with card_in_reader(tmp_path / "blank.card") as process:
-        until_listed(capsys, "3B")
+        shown = until_listed(capsys, "3B")
+        assert shown.split()[:4] == ["number", "reader", "card", "keys"] and shown.splitlines()[1].split()[-1] == "none"
         assert run(["card", "read", "--reader", "0"]) == 0
         facts = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
         assert len(facts["chip"]) == 20 and "no finished card of ours" in facts["applet"] and facts["keys"]
