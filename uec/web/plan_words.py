@@ -10,8 +10,9 @@ from babel.numbers import format_decimal
 from flask_babel import format_number, format_percent, get_locale
 
 from issuance.planning.region import Kind
+from uec.domain.errors import InvalidInput
 from uec.services.plan_scenarios import Progress
-from uec.web.language import short_day
+from uec.web.language import language, short_day
 from uec.web.texts import _, ngettext
 
 MINUTE_S = 60
@@ -76,6 +77,31 @@ def figures() -> tuple[Figure, ...]:
 def figure(one: Figure, value: float) -> str:
     """A value of a figure."""
     return str(format_percent(value, "0.0%") if one.share else format_number(round(value, 1)))
+
+
+def wrong(error: InvalidInput) -> tuple[str, str]:
+    """The field of an event or a scenario that is wrong, and what to do about it."""
+    field = str(error.facts.get("field", ""))
+    if language() == "en":
+        return field, error.message
+    number = _("Write a whole number that makes sense here.")
+    day = _("Write a day like 2026-03-30; the last day may not come before the first.")
+    factor = _("Write a number between 0 and 100, like 1.5.")
+    words = {
+        "kind": _("Choose what has happened."),
+        "reason": _("Say what happened: write the reason."),
+        "line": _("Choose a line of the list, or give a new one a code."),
+        "bureau": _("Choose a bureau of the list."),
+        "delivery": _("This delivery is not on the list any more."),
+        "point": _("There is no such point: choose one of the list."),
+        "weekdays": _("Weekdays are 1 (Monday) to 7 (Sunday): write them like 1, 3, 5."),
+        "name": _("Give it a name of 1 to 60 characters that no other scenario has."),
+        "runs": _("Years to live through: 1 to 1000."),
+        "facts": _("Such facts make no plan: check the numbers."),
+        **dict.fromkeys(("first", "last", "day", "stops"), day),
+        **dict.fromkeys(("factor", "intake", "windows"), factor),
+    }
+    return field, words.get(field, number)
 
 
 def how_long(seconds: float) -> str:

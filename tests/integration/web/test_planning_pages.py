@@ -251,3 +251,24 @@ def test_who_is_late_is_opened_from_the_overview(colleague, office: CardOffice) 
         with office.sessions() as session:
             plan_facts.store(session, before, reason="as before", actor=office.staff.planner, now=office.clock())
             session.commit()
+
+
+def test_a_scenario_that_is_wrong_stands_in_its_form_with_what_is_wrong(colleague, planned: CardOffice) -> None:  # type: ignore[no-untyped-def]
+    planner = colleague("planner")
+    page = "/office/plan/scenarios"
+    before = count(planned, PlanScenario)
+    for fields, words, field in (
+        ({"name": "x" * 61}, "от 1 до 60 знаков", "name"),
+        ({"name": "много окон", "windows": "many"}, "число от 0 до 100", "windows"),
+        ({"name": "мало чипов", "chips": "-5"}, "целое число", "chips"),
+        ({"name": "сто веков", "runs": "10000"}, "от 1 до 1000", "runs"),
+        ({"name": "ни одного года", "runs": "0"}, "от 1 до 1000", "runs"),
+        ({"name": "вполовину", "runs": "1.5"}, "от 1 до 1000", "runs"),
+    ):
+        answer = press(planner, page, page, **fields)
+        assert answer.status_code == 400 and words in answer.text
+        assert f'href="#{field}"' in answer.text
+        assert all(f'value="{value}"' in answer.text for value in fields.values())
+    assert count(planned, PlanScenario) == before
+    planner.get("/language/en")
+    assert "A scenario is lived through 1 to 1000 times." in press(planner, page, page, name="y", runs="5000").text

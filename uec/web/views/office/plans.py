@@ -123,11 +123,16 @@ def planning_person() -> ResponseReturnValue:
 @needs(Permission.VIEW_BATCHES)
 def planning_facts() -> ResponseReturnValue:
     """Show lines, chips and couriers as the planner knows them; say what has happened."""
+    return _facts_page()
+
+
+def _facts_page(wrong: InvalidInput | None = None) -> ResponseReturnValue:
+    """The page of the facts; with what was `wrong` in an event, which stands in its form as it was typed."""
     table = plan_facts.table(reader())
     points = list(plan_region.office_points(reader()).values())
     variants = rules.card_variants(office().settings)
     in_hand = plan_facts.free_chips(reader(), plan_facts.checked(table), variants)
-    return render_template(
+    page = render_template(
         "office/planning_facts.html",
         lines=table.get("lines") or [plan_events.default_line(points)],
         bureaux=_bureaux(table),
@@ -139,7 +144,10 @@ def planning_facts() -> ResponseReturnValue:
         points=points,
         history=plan_facts.history(reader(), actor=current_actor()),
         today=today(),
+        typed=request.form if wrong else {},
+        wrong=wrong and plan_words.wrong(wrong),
     )
+    return (page, 400) if wrong else page
 
 
 def _bureaux(table: dict[str, Any]) -> list[tuple[Partner, Outside]]:
@@ -162,7 +170,11 @@ def _event() -> tuple[dict[str, Any], dict[str, str]]:
 @needs(Permission.PLAN_BATCH)
 def planning_event() -> ResponseReturnValue:
     """Show what an event would do to the plan; nothing is saved."""
-    table, fields = _event()
+    try:
+        table, fields = _event()
+        plan_facts.checked_here(reader(), table)
+    except InvalidInput as wrong:
+        return _facts_page(wrong)
     try:
         found = plan_changes.consequences(
             reader(),
@@ -172,7 +184,6 @@ def planning_event() -> ResponseReturnValue:
             today=today(),
         )
     except NotFound:
-        plan_facts.checked(table)
         return render_template("office/planning_event.html", found=None, fields=fields)
     chart = charts.columns(
         [after for _first, _before, after in found.weeks],
@@ -186,8 +197,12 @@ def planning_event() -> ResponseReturnValue:
 @needs(Permission.PLAN_BATCH)
 def planning_save() -> ResponseReturnValue:
     """Put the facts after an event in force; the plan is made again by its job."""
-    table, _fields = _event()
-    plan_changes.save(database(), table, reason=request.form.get("reason", ""), actor=current_actor(), now=now())
+    try:
+        table, _fields = _event()
+        plan_changes.save(database(), table, reason=request.form.get("reason", ""), actor=current_actor(), now=now())
+    except InvalidInput as wrong:
+        database().rollback()
+        return _facts_page(wrong)
     flash(_("Saved. The plan is being made again; whose day moves will be listed under “Moved promises”."), "success")
     return redirect(url_for(".planning_facts"))
 

@@ -24,9 +24,14 @@ SHOWN = 6
 @needs(Permission.VIEW_BATCHES)
 def planning_scenarios() -> ResponseReturnValue:
     """Show the newest scenarios side by side."""
+    return _page()
+
+
+def _page(wrong: InvalidInput | None = None) -> ResponseReturnValue:
+    """The page of the scenarios; with what was `wrong` in a new one, which stands in its form as it was typed."""
     rows = sorted(plan_scenarios.compare(reader(), (), actor=current_actor()), key=lambda row: -row.id)[:SHOWN]
     points = list(plan_region.office_points(reader()).values())
-    return render_template(
+    page = render_template(
         "office/planning_scenarios.html",
         rows=rows,
         figures=plan_words.figures(),
@@ -38,7 +43,10 @@ def planning_scenarios() -> ResponseReturnValue:
         row_best=_best(rows),
         proposals=plan_scenarios.proposals(reader()),
         lines=plan_facts.table(reader()).get("lines") or [plan_events.default_line(points)],
+        typed=request.form if wrong else {},
+        wrong=wrong and plan_words.wrong(wrong),
     )
+    return (page, 400) if wrong else page
 
 
 def _best(rows: list[Any]) -> Mapping[str, int]:
@@ -55,17 +63,28 @@ def _best(rows: list[Any]) -> Mapping[str, int]:
 @needs(Permission.PLAN_BATCH)
 def planning_try() -> ResponseReturnValue:
     """Save a scenario that the workers live through."""
-    plan_scenarios.request(
-        database(),
-        request.form.get("name", "").strip(),
-        changes=_changes(),
-        runs=number(request.form.get("runs", "")) or 20,
-        seed=1,
-        actor=current_actor(),
-        now=now(),
-    )
+    try:
+        plan_scenarios.request(
+            database(),
+            request.form.get("name", "").strip(),
+            changes=_changes(),
+            runs=_runs(),
+            seed=1,
+            actor=current_actor(),
+            now=now(),
+        )
+    except InvalidInput as wrong:
+        database().rollback()
+        return _page(wrong)
     flash(_("The scenario is being lived through. Its figures appear here by themselves."), "success")
     return redirect(url_for(".planning_scenarios"))
+
+
+def _runs() -> int:
+    runs = number(request.form.get("runs", "") or "20")
+    if runs is None:
+        raise InvalidInput("The years to live through are a whole number: correct it.", field="runs")
+    return runs
 
 
 def _changes() -> dict[str, Any]:
