@@ -21,7 +21,7 @@ from uec.domain.permissions import Permission
 from uec.services import messages
 from uec.store import audit
 from uec.store.arrays import postgresql
-from uec.store.bulk import copy_rows
+from uec.store.bulk import copy_rows, insert_rows
 from uec.store.tables import Application, Batch, Card, EmissionSlot, IssuancePoint, PromiseMove
 
 CHUNK = 2000
@@ -64,14 +64,15 @@ def list_moves(session: Session, before: int, after: int, *, now: datetime) -> N
     """
     old, new = _promises(session, before), _promises(session, after)
     kept = _days_of(old.people, new)
-    listed = _listed(session)
-    new_ones = ~np.isin(old.people, listed.people)
-    moved = new_ones & (kept != _GONE) & (old.days != _OPEN) & (old.days != kept)
+    listed, told_now = _listed(session)
+    moved = ~np.isin(old.people, listed.people) & (kept != _GONE) & (old.days != _OPEN) & (old.days != kept)
+    # Nobody else lists people of both plans: who is taken out of a batch meanwhile is not in the new one, and who was
+    # taken out before it is listed already.
+    insert_rows(session, PromiseMove, _moves(old.only(moved), kept[moved], plan_id=after, now=now))
     # Who has been on the list for longer, a batch that was called off for one, may have another day by now.
     then = _days_of(listed.people, new)
-    changed = then != _GONE
-    told = _joined([old.only(moved), listed.only(changed)])
-    _note(session, told, np.concatenate([kept[moved], then[changed]]), plan_id=after, now=now)
+    changed = (then != _GONE) & (then != told_now)
+    _note(session, _moves(listed.only(changed), then[changed], plan_id=after, now=now))
     session.execute(delete(PromiseMove).where(UNTOLD, PromiseMove.was == PromiseMove.now))
 
 
@@ -88,7 +89,8 @@ def list_batch(session: Session, batch_id: int, promised_on: date | None, *, now
         )
     )
     told = _told(session.execute(of_batch))
-    _note(session, told, np.full(len(told.people), _ordinal(promised_on)), plan_id=None, now=now)
+    then = np.full(len(told.people), _ordinal(promised_on))
+    _note(session, _moves(told, then, plan_id=None, now=now))
     return len(told.people)
 
 
@@ -206,10 +208,12 @@ def _promises(session: Session, plan_id: int) -> _Promises:
     return found.only(np.argsort(found.people))
 
 
-def _listed(session: Session) -> _Promises:
-    """Those on the list, with the day they were told."""
-    rows = select(PromiseMove.application_id, PromiseMove.point_id, PromiseMove.was).where(UNTOLD)
-    return _told(session.execute(rows))
+def _listed(session: Session) -> tuple[_Promises, Counts]:
+    """Those on the list, with the day they were told; and the day that is so now."""
+    rows = select(PromiseMove.application_id, PromiseMove.point_id, PromiseMove.was, PromiseMove.now).where(UNTOLD)
+    found = session.execute(rows).all()
+    then = np.array([_ordinal(row.now) for row in found], dtype=np.int64)
+    return _told((row[0], row[1], row[2]) for row in found), then
 
 
 def _days_of(people: Counts, plan: _Promises) -> Counts:
@@ -225,29 +229,46 @@ def _ordinal(day: date | None) -> int:
     return day.toordinal() if day else _OPEN
 
 
-def _note(session: Session, told: _Promises, then: Counts, *, plan_id: int | None, now: datetime) -> None:
+def _moves(told: _Promises, then: Counts, *, plan_id: int | None, now: datetime) -> list[dict[str, Any]]:
+    """A row of the list for each of them: what was told, and what is so now."""
     days = np.unique(np.concatenate([told.days, then])).tolist()
     day = {number: date.fromordinal(number) for number in days if number > 0}
     table = zip(told.people.tolist(), told.points.tolist(), told.days.tolist(), then.tolist(), strict=True)
-    rows = [dict(zip(_MOVE, (key, point, day[was], day.get(new)), strict=True)) for key, point, was, new in table]
+    return [
+        {
+            "application_id": person,
+            "point_id": point,
+            "was": day[was],
+            "now": day.get(new),
+            "plan_id": plan_id,
+            "listed_at": now,
+        }
+        for person, point, was, new in table
+    ]
+
+
+def _note(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Put them on the list, those who stand there already with the day that is so now."""
     if not rows:
         return
     if postgresql(session):
         session.execute(text(_INCOMING))
-        copy_rows(session, "move_incoming", _MOVE, rows)
-        session.execute(text(_UPSERT), {"plan": plan_id, "at": now})
+        copy_rows(session, "move_incoming", tuple(rows[0]), rows)
+        session.execute(text(_UPSERT))
         session.execute(text("DROP TABLE move_incoming"))
         return
     new_row = sqlite_insert(PromiseMove)
     values = {"now": new_row.excluded.now, "plan_id": new_row.excluded.plan_id}
     upsert = new_row.on_conflict_do_update(index_elements=[PromiseMove.application_id], index_where=UNTOLD, set_=values)
-    session.execute(upsert, [row | {"plan_id": plan_id, "listed_at": now} for row in rows])
+    session.execute(upsert, rows)
 
 
-_MOVE = ("application_id", "point_id", "was", "now")
-_INCOMING = "CREATE TEMPORARY TABLE move_incoming (application_id INTEGER, point_id INTEGER, was DATE, now DATE)"
+_INCOMING = """
+CREATE TEMPORARY TABLE move_incoming
+(application_id INTEGER, point_id INTEGER, was DATE, now DATE, plan_id INTEGER, listed_at TIMESTAMPTZ)
+"""
 _UPSERT = """
-INSERT INTO promise_move (application_id, point_id, plan_id, was, now, listed_at)
-SELECT application_id, point_id, CAST(:plan AS INTEGER), was, now, CAST(:at AS TIMESTAMPTZ) FROM move_incoming
+INSERT INTO promise_move (application_id, point_id, was, now, plan_id, listed_at)
+SELECT application_id, point_id, was, now, plan_id, listed_at FROM move_incoming
 ON CONFLICT (application_id) WHERE told_at IS NULL DO UPDATE SET now = excluded.now, plan_id = excluded.plan_id
 """

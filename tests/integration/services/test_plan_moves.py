@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.integration.services.test_plan_office import applicants, planned
@@ -12,7 +12,7 @@ from tests.support.office import NOW, Office, open_office
 from uec.domain.errors import NotAllowed
 from uec.domain.lifecycle import Route
 from uec.services import plan_moves
-from uec.store.tables import Application, Message, PromiseMove
+from uec.store.tables import Application, EmissionPlan, EmissionSlot, Message, PromiseMove
 
 DAY = date(2026, 4, 1)
 
@@ -94,3 +94,46 @@ def test_a_move_between_plans_knows_the_point_it_was_promised_at(
         assert pairs and all(promised == home for promised, home in pairs)
         shown = {one.point_id: one.later + one.earlier for one in plan_moves.summary(session, actor=office.planner)}
         assert shown == Counter(point for point, _ in pairs)
+
+
+def test_only_days_that_changed_are_written(sessions: sessionmaker[Session], office: Office) -> None:
+    """Who is on the list and keeps its day stays there as it was; who moves again keeps what was told."""
+    later = NOW + timedelta(days=1)
+    with sessions() as session:
+        applicants(session, office, 60, route=Route.MASS)
+        before, after = planned(session, office), planned(session, office)
+        session.execute(delete(PromiseMove))
+        days = people_of(session, after)
+        same, again, back, fresh = sorted(days)[:4]
+        told, point = DAY, office.points[0]
+        now_of = {same: days[same], again: DAY + timedelta(days=70), back: DAY + timedelta(days=71)}
+        rows = [
+            {
+                "application_id": one,
+                "point_id": point,
+                "was": days[back] if one == back else told,
+                "now": now,
+                "listed_at": NOW,
+            }
+            for one, now in now_of.items()
+        ]
+        session.execute(insert(PromiseMove), rows)
+        slot = session.scalars(select(EmissionSlot).where(EmissionSlot.plan_id == before.id)).all()
+        for one in slot:
+            if fresh in one.people:
+                one.promised_on = DAY + timedelta(days=90)
+        session.commit()
+        plan_moves.list_moves(session, before.id, after.id, now=later)
+        session.commit()
+        found = {one.application_id: one for one in session.scalars(select(PromiseMove))}
+        assert back not in found  # what it was told is so again, and it never heard of anything else
+        assert (found[same].was, found[same].now, found[same].plan_id) == (told, days[same], None)
+        assert (found[again].was, found[again].now, found[again].plan_id) == (told, days[again], after.id)
+        assert found[again].listed_at == NOW
+        assert (found[fresh].was, found[fresh].now) == (DAY + timedelta(days=90), days[fresh])
+        assert (found[fresh].listed_at, found[fresh].plan_id) == (later, after.id)
+
+
+def people_of(session: Session, plan: EmissionPlan) -> dict[int, date | None]:
+    slots = session.scalars(select(EmissionSlot).where(EmissionSlot.plan_id == plan.id))
+    return {person: slot.promised_on for slot in slots for person in slot.people}

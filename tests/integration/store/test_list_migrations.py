@@ -2,7 +2,9 @@
 
 import json
 
-from sqlalchemy import text
+import pytest
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from uec.store.engine import make_engine
 from uec.store.migrate import downgrade, upgrade
@@ -25,6 +27,10 @@ APPLICATION = (
     "doc_type, doc_series, doc_number, doc_date, doc_issuer, address, point_id, secret_hash, submitted_at, due_on, "
     "cohort_id, remake, version) VALUES (:id, :number, 'MASS', 'FIRST', 'APPROVED', 'И', 'И', '1980-01-01', 'Т', 'M', "
     "'1', 'passport', '7110', '123456', '2010-01-01', 'У', 'А', 1, '', '2026-01-01', :due, 1, false, 1)"
+)
+MOVE = (
+    "INSERT INTO promise_move (application_id, point_id, plan_id, was, listed_at, told_at) "
+    "VALUES (11, 1, 1, '2026-03-01', '2026-02-01', :told)"
 )
 PART = (
     "INSERT INTO cohort_part (cohort_id, block, oktmo, band, sex, count, members) "
@@ -95,4 +101,40 @@ def test_a_moved_promise_gets_the_point_of_its_application(empty_database_url: s
     with engine.begin() as connection:
         left = connection.execute(text("SELECT application_id, was FROM promise_move ORDER BY 1")).all()
         assert [row.application_id for row in left] == [11, 12]
+    engine.dispose()
+
+
+def test_moved_promises_stay_when_their_keys_go_and_come(empty_database_url: str) -> None:
+    upgrade(empty_database_url, "0028")
+    engine = make_engine(empty_database_url)
+    with engine.begin() as connection:
+        for statement in BEFORE[:4]:
+            connection.execute(text(statement))
+        connection.execute(text(APPLICATION), {"id": 11, "number": "2026-11", "due": "2026-03-02"})
+        connection.execute(text(MOVE), {"told": None})
+        connection.execute(text(MOVE), {"told": "2026-02-02"})
+
+    def keys() -> tuple[int, set[str]]:
+        found = inspect(engine)
+        return len(found.get_foreign_keys("promise_move")), {
+            str(one["name"]) for table in ("promise_move", "application") for one in found.get_indexes(table)
+        }
+
+    def second_untold() -> None:
+        with engine.begin() as connection:
+            connection.execute(text(MOVE), {"told": None})
+
+    before = keys()
+    for up in (True, False, True):
+        (upgrade if up else downgrade)(empty_database_url, "0029" if up else "0028")
+        with engine.begin() as connection:
+            moves = connection.execute(text("SELECT application_id, point_id, plan_id FROM promise_move")).all()
+        assert moves == [(11, 1, 1), (11, 1, 1)]
+        gone = {
+            "ix_promise_move_plan_id",
+            *(f"ix_application_{name}" for name in ("taken_by", "decided_by", "cohort_id")),
+        }
+        assert keys() == ((0, before[1] - gone) if up else before)
+        with pytest.raises(IntegrityError):  # nobody waits to be told twice
+            second_untold()
     engine.dispose()

@@ -3,11 +3,13 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from uec.domain.lifecycle import ApplicationReason, ApplicationState, CheckOutcome, CheckRegister, Route
 from uec.store.columns import Coded, Table, one_of
+
+_REPLACING = text("replaces_card_id IS NOT NULL")
 
 
 class Application(Table):
@@ -24,6 +26,14 @@ class Application(Table):
         Index("ix_application_due_on_id", "due_on", "id", postgresql_include=["state", "route", "point_id"]),
         # The start of a surname, whatever the server's locale.
         Index("ix_application_surname", "surname", postgresql_ops={"surname": "varchar_pattern_ops"}),
+        # A state that changes writes an entry into every index: who took, who decided and the list are asked of none,
+        # and most applications replace no card.
+        Index(
+            "ix_application_replaces_card_id",
+            "replaces_card_id",
+            sqlite_where=_REPLACING,
+            postgresql_where=_REPLACING,
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -59,14 +69,14 @@ class Application(Table):
     secret_hash: Mapped[str] = mapped_column(String(200), comment="hash of the secret on the receipt")
     submitted_at: Mapped[datetime] = mapped_column(comment="date of registration")
     due_on: Mapped[date] = mapped_column(comment="last day of the 30-day clock")
-    taken_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="operator who took it")
-    decided_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True, comment="officer who decided")
+    taken_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), comment="operator who took it")
+    decided_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), comment="officer who decided")
     decided_at: Mapped[datetime | None] = mapped_column(comment="moment of the decision")
     decision_reason: Mapped[str | None] = mapped_column(Text, comment="reason of the decision, shown to the citizen")
     replaces_card_id: Mapped[int | None] = mapped_column(
-        ForeignKey("card.id", use_alter=True), index=True, comment="card this request replaces"
+        ForeignKey("card.id", use_alter=True), comment="card this request replaces"
     )
-    cohort_id: Mapped[int | None] = mapped_column(ForeignKey("cohort.id"), index=True, comment="mass emission list")
+    cohort_id: Mapped[int | None] = mapped_column(ForeignKey("cohort.id"), comment="mass emission list")
     remake: Mapped[bool] = mapped_column(default=False, comment="a card of it was spoiled: ahead of new orders")
     closed_at: Mapped[datetime | None] = mapped_column(comment="handed over, rejected or withdrawn")
     version: Mapped[int] = mapped_column(comment="optimistic lock")

@@ -46,7 +46,11 @@ class PlanningFacts(Table):
 
 
 class PromiseMove(Table):
-    """A promised day that moved: first what was told, then what is so now; told again by a message."""
+    """A promised day that moved: first what was told, then what is so now; told again by a message.
+
+    A line that stops moves half a region. Keys that are looked up for each of them would lock every application once
+    more, which is most of what a new plan wrote; so there is none, as with slots: nothing they name is ever deleted.
+    """
 
     __tablename__ = "promise_move"
     __table_args__ = (
@@ -63,9 +67,9 @@ class PromiseMove(Table):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    application_id: Mapped[int] = mapped_column(ForeignKey("application.id"))
-    point_id: Mapped[int] = mapped_column(ForeignKey("issuance_point.id"), comment="where the card is promised")
-    plan_id: Mapped[int | None] = mapped_column(ForeignKey("emission_plan.id"), index=True, comment="plan it moved in")
+    application_id: Mapped[int] = mapped_column()
+    point_id: Mapped[int] = mapped_column(comment="where the card is promised")
+    plan_id: Mapped[int | None] = mapped_column(comment="plan it moved in")
     was: Mapped[date] = mapped_column(comment="the day that was promised")
     now: Mapped[date | None] = mapped_column(comment="the day promised now; empty: not within the plan")
     listed_at: Mapped[datetime] = mapped_column(comment="when it moved first")
