@@ -3,15 +3,15 @@
 The guard of the lifecycle table is taken before the statement, the database repeats it (`uec.store.guards`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Row, bindparam, null, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from uec.domain.actors import Actor
 from uec.domain.errors import Stale
@@ -169,22 +169,36 @@ def move_all(
 
     One UPDATE for each state the event may start from; rows in other states are left alone.
     """
+    moved = move_found(session, kind, event, *where, actor=actor, now=now, values=values, details=details)
+    return [row.id for row in moved]
+
+
+def move_found(
+    session: Session,
+    kind: type[Moving],
+    event: StrEnum,
+    *where: ColumnElement[bool],
+    columns: Sequence[InstrumentedAttribute[Any]] = (),
+    actor: Actor,
+    now: datetime,
+    values: Mapping[str, Any] | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> list[Row[Any]]:
+    """Like `move_all`; returns rows of the id, the person (None for a batch) and the columns, by id."""
     table = kind.__tablename__
-    person = kind.id if kind is Batch else kind.resident_id  # type: ignore[union-attr]
-    moved: list[tuple[int, int | None]] = []
+    resident = kind.__table__.c.get("resident_id")
+    person: ColumnElement[Any] = null() if resident is None else resident
+    moved: list[Row[Any]] = []
     for (state, known), target in MACHINES[table].items():
         if known != event:
             continue
         change = update(kind).where(kind.state == state, *where)
         change = change.values(state=target, version=kind.version + 1, **(values or {}))
-        rows = session.execute(change.returning(kind.id, person), execution_options={"synchronize_session": False})
-        moved += [(row_id, person_id if kind is not Batch else None) for row_id, person_id in rows]
-    moved.sort()
+        found = change.returning(kind.id, person.label("person_id"), *columns)
+        moved += session.execute(found, execution_options={"synchronize_session": False}).all()
+    moved.sort(key=lambda row: row.id)
+    action, told = f"{table}.{event.lower()}", details or {}
     audit.record_many(
-        session,
-        [
-            Note(actor.reference, f"{table}.{event.lower()}", table, str(row_id), now, person_id, details or {})
-            for row_id, person_id in moved
-        ],
+        session, [Note(actor.reference, action, table, str(row.id), now, row.person_id, told) for row in moved]
     )
-    return [row_id for row_id, _ in moved]
+    return moved

@@ -1,7 +1,8 @@
 """Cuts the batches of the next days out of the plan: cards with numbers for people, who are looked at once more.
 
-Whoever died, refused, is in doubt as a twin or took the application back since the plan was made is left out here,
-under a lock, so that nobody is taken back between the look and the card. What is cut stays so in every later plan.
+Whoever died, refused, is in doubt as a twin or took the application back since the plan was made is left out by the
+statement that plans the others, so that nobody is taken back between the look and the card. What is cut stays so in
+every later plan.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +14,12 @@ from sqlalchemy import ColumnElement, Row, and_, insert, or_, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
-from uec.domain.lifecycle import ApplicationEvent, ApplicationState, CardState
+from uec.domain.lifecycle import ApplicationEvent, CardState
 from uec.domain.names import printed_name
 from uec.domain.numbers import make_card_number
 from uec.services import numbering, plan_people
 from uec.services.batch_rules import BatchRules
-from uec.services.moves import move_all
+from uec.services.moves import move_found
 from uec.services.refusals import barred
 from uec.services.twins import held
 from uec.store import audit
@@ -29,6 +30,7 @@ from uec.store.tables import Application, Batch, Card, EmissionBatch, EmissionPl
 CHUNK = 5_000
 Seat = Row[tuple[int, int, date | None]]
 Person = Row[tuple[int, int | None, str, str, int | None]]
+"""Id, resident, surname, name, card to replace."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,9 @@ def freeze(
     """
     last = rules.calendar.after(rules.policy.day(now), rules.freeze_days - 1)
     until = {code: rules.calendar.after(last, lead) for code, lead in leads.items() if lead}
-    lots = list(_lots(session, plan.id, _due(last, until), rules.batch_limit))
+    lots = list(_lots(session, plan.id, _due(last, until), rules.batch_limit, actor=actor, now=now))
     ids = _write_batches(session, lots, rules, actor, now)
     cards = _write_cards(session, ids, lots, rules)
-    chosen = Application.id.in_(select(Card.application_id).where(Card.batch_id.in_(ids)))
-    move_all(session, Application, ApplicationEvent.PLAN, chosen, actor=actor, now=now)
     audit.record_many(session, [Note(actor.reference, "batch.plan", "batch", str(one), now) for one in ids])
     plan.frozen_until = last
     return Frozen(tuple(ids), cards)
@@ -79,14 +79,19 @@ def _due(last: date, until: Mapping[str, date]) -> ColumnElement[bool]:
     return or_(EmissionBatch.day <= last, *early)
 
 
-def _lots(session: Session, plan_id: int, due: ColumnElement[bool], limit: int) -> Iterator[Lot]:
-    """The planned batches that are due, in order, cut to the size of a lot, with those who may still have a card."""
+def _lots(
+    session: Session, plan_id: int, due: ColumnElement[bool], limit: int, *, actor: Actor, now: datetime
+) -> Iterator[Lot]:
+    """The planned batches that are due, in order, cut to the size of a lot, with those who may still have a card.
+
+    Their applications are PLANNED from here on.
+    """
     found = select(EmissionBatch).where(EmissionBatch.plan_id == plan_id, due)
     planned = {batch.position: batch for batch in session.scalars(found)}
     if not planned:
         return
     seats = _seats(session, plan_id, due)
-    allowed = _locked(session, [seat.application_id for seat in seats])
+    allowed = _planned(session, [seat.application_id for seat in seats], actor=actor, now=now)
     for position, group in groupby(seats, key=lambda seat: seat.position):
         people = [(allowed[seat.application_id], seat.promised_on) for seat in group if seat.application_id in allowed]
         for first in range(0, len(people), limit):
@@ -104,17 +109,17 @@ def _seats(session: Session, plan_id: int, due: ColumnElement[bool]) -> Sequence
     ).all()
 
 
-def _locked(session: Session, wanted: Sequence[int]) -> dict[int, Person]:
-    """Those who still wait, by id, locked until the end of the transaction."""
+def _planned(session: Session, wanted: Sequence[int], *, actor: Actor, now: datetime) -> dict[int, Person]:
+    """Those who still wait, by id; moved by the look itself, which is one write a person where a lock would be two."""
     found: dict[int, Person] = {}
     ordered, who = sorted(wanted), Application
+    columns = (who.surname, who.name, who.replaces_card_id)
     for first in range(0, len(ordered), CHUNK):
         chosen = who.id.in_(ordered[first : first + CHUNK])
         # Not by `plan_people.waiting`, which gathers all who are barred in the region: these few are looked up.
-        approved = who.state == ApplicationState.APPROVED
-        waiting = select(who.id, who.resident_id, who.surname, who.name, who.replaces_card_id)
-        waiting = waiting.where(chosen, approved, ~barred(), ~held(who.resident_id)).order_by(who.id)
-        found |= {person.id: person for person in session.execute(waiting.with_for_update(of=who))}
+        free = (chosen, ~barred(), ~held(who.resident_id))
+        moved = move_found(session, who, ApplicationEvent.PLAN, *free, columns=columns, actor=actor, now=now)
+        found |= {person.id: person for person in moved}
     return found
 
 
@@ -149,7 +154,7 @@ def _write_cards(session: Session, batch_ids: Sequence[int], lots: Sequence[Lot]
             "number": make_card_number(rules.number_prefix, number),
             "application_id": person.id,
             "batch_id": batch_id,
-            "resident_id": person.resident_id,
+            "resident_id": person.person_id,
             "state": CardState.PLANNED,
             "profile": lot.planned.variant,
             "printed_name": printed_name(person.surname, person.name),

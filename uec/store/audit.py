@@ -14,12 +14,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import Insert, Select, Update, bindparam, event, insert, select, update
 from sqlalchemy.orm import Session, SessionTransaction
 
+from uec.store.bulk import insert_rows
 from uec.store.tables import AuditChain, AuditEntry
 from uec.store.together import Step, run_together
 
@@ -28,6 +29,7 @@ GENESIS = bytes(32)
 FIELDS = ("chain", "seq", "at", "actor", "action", "subject_kind", "subject_id", "person_id", "details")
 _PENDING = "uec.audit.pending"
 _ONE_TRIP = 8  # entries of a transaction that go to the database beside each other; more go as a batch
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,12 @@ def record(
 
 def record_many(session: Session, notes: Iterable[Note]) -> None:
     """Note many changes at once; they keep their order in each chain."""
-    checked = [(note, _plain(note.details)) for note in notes]
+    checked: list[tuple[Note, dict[str, Any]]] = []
+    given, plain = None, {}
+    for note in notes:
+        if note.details is not given:  # a million entries of one change share theirs
+            given, plain = note.details, _plain(note.details)
+        checked.append((note, plain))
     level = session.get_nested_transaction()
     session.info.setdefault(_PENDING, []).extend((level, note, details) for note, details in checked)
 
@@ -70,6 +77,7 @@ def chain_of(subject_kind: str, subject_id: str) -> int:
     return hashlib.sha256(f"{subject_kind}\x1f{subject_id}".encode()).digest()[0] % CHAINS
 
 
+@lru_cache(maxsize=8)
 def moment(at: datetime) -> str:
     """Return the canonical form of a moment: UTC, always with microseconds."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -83,7 +91,7 @@ def entry_hash(fields: Mapping[str, Any], previous: bytes) -> bytes:
 
 def canonical(value: Any) -> bytes:
     """Return the one JSON form of a value that hashes and signatures stand on."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _plain(details: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +121,7 @@ def write_pending(session: Session) -> int:
     if len(rows) <= _ONE_TRIP:
         run_together(session, [*(Step(_entering_one(), row) for row in rows), *advancing])
     else:
-        connection.execute(_entering(), rows)
+        insert_rows(session, AuditEntry, rows)
         run_together(session, advancing)
     return len(rows)
 
@@ -128,11 +136,6 @@ def _heads() -> Select[int, int, bytes]:
         .order_by(AuditChain.chain)
         .with_for_update()
     )
-
-
-@cache
-def _entering() -> Insert:
-    return insert(AuditEntry.__table__).inline()  # type: ignore[arg-type]
 
 
 @cache
