@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session
 from uec.domain.policy import Policy
 from uec.services.cohort_rules import BANDS, age_band, entitled
 from uec.services.merkle import merkle_root
-from uec.store.arrays import each, holds, postgresql
+from uec.store.arrays import each, gathered_ids, holds
 from uec.store.gathering import gathered
 from uec.store.steering import WHOLE, steered
 from uec.store.tables import CohortPart, Resident
@@ -91,13 +91,11 @@ def choose(
 
 def put(session: Session, cohort_id: int, as_of: date, wanted: list[ColumnElement[bool]]) -> None:
     """Put residents who fulfil the conditions on an empty list, by kinds of the day `as_of`; the caller commits."""
-    gather = func.array_agg if postgresql(session) else func.json_group_array
     # Age and sex as one number: a million rows are grouped by two values, not by three.
     person = age_band(as_of) * len(SEXES) + case((Resident.sex == SEXES[0], 0), else_=1)
     place = func.substr(Resident.oktmo, 1, 8)
-    kinds = select(
-        place.label("place"), person.label("person"), func.count().label("count"), gather(Resident.id).label("members")
-    )
+    members = gathered_ids(session, Resident.id).label("members")
+    kinds = select(place.label("place"), person.label("person"), func.count().label("count"), members)
     columns = ["cohort_id", "oktmo", "band", "sex", "count", "members"]
     with gathered(session, "cohort_found", kinds.where(*wanted).group_by("place", "person")) as found:
         decoded = select(

@@ -3,12 +3,20 @@
 from sqlalchemy import ColumnElement, TableValuedAlias, any_, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from uec.store.columns import IDS
+
 Ids = InstrumentedAttribute[list[int]]
 
 
 def postgresql(session: Session) -> bool:
     """Whether the database has arrays and COPY."""
     return session.get_bind().dialect.name == "postgresql"
+
+
+def gathered_ids(session: Session, ids: ColumnElement[int] | InstrumentedAttribute[int]) -> ColumnElement[list[int]]:
+    """The ids of a group as one value, in no order; PostgreSQL gathers them with all its processes."""
+    gather = func.gathered_ids if postgresql(session) else func.json_group_array
+    return gather(ids, type_=IDS)
 
 
 def each(session: Session, ids: Ids) -> tuple[TableValuedAlias, ColumnElement[int], ColumnElement[int]]:

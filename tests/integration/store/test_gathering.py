@@ -1,11 +1,13 @@
 """What a query finds lies ready for a statement that writes, on both databases, and leaves nothing behind."""
 
 import pytest
-from sqlalchemy import Engine, Integer, String, func, insert, inspect, literal, select
+from sqlalchemy import Engine, Integer, String, cast, func, insert, inspect, literal, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from uec.store.arrays import gathered_ids
 from uec.store.bulk import insert_rows
 from uec.store.gathering import gathered
+from uec.store.steering import steered
 from uec.store.tables import Municipality
 
 NASTY = "50 % of: it's \\ :name %(x)s {}"
@@ -49,3 +51,29 @@ def test_an_error_inside_is_the_callers(sessions: sessionmaker[Session]) -> None
     with sessions() as session, pytest.raises(ZeroDivisionError), gathered(session, "town_found", one) as rows:
         assert session.scalar(select(rows.c.one)) == 1
         raise ZeroDivisionError
+
+
+def test_several_processes_gather_every_id_once(engine: Engine, sessions: sessionmaker[Session]) -> None:
+    """Each process gathers what it read; the arrays of all of them together are the group."""
+    at_once = {"parallel_setup_cost": "0", "parallel_tuple_cost": "0.1", "min_parallel_table_scan_size": "0"}
+    count, kinds = 3000, 7
+    with sessions() as session:
+        rows = [{"oktmo": f"{n:08}", "name_ru": str(n % kinds), "name_en": "a"} for n in range(count)]
+        insert_rows(session, Municipality, rows)
+        session.execute(text("ANALYZE"))  # or the server takes the table for one of a few rows
+        ids = gathered_ids(session, cast(Municipality.oktmo, Integer)).label("ids")
+        found = select(Municipality.name_ru.label("kind"), ids).group_by(Municipality.name_ru)
+        with steered(session, at_once):
+            if engine.dialect.name == "postgresql":
+                plan = "\n".join(session.scalars(text(f"EXPLAIN {found.compile(engine)}")))
+                assert "Partial" in plan and "Gather" in plan
+            groups = {int(row.kind): row.ids for row in session.execute(found)}
+    assert {kind: sorted(ids) for kind, ids in groups.items()} == {
+        kind: list(range(kind, count, kinds)) for kind in range(kinds)
+    }
+
+
+def test_ids_of_nobody_are_gathered_as_none(sessions: sessionmaker[Session]) -> None:
+    with sessions() as session:
+        nobody = select(gathered_ids(session, cast(Municipality.oktmo, Integer)).label("ids"))
+        assert session.scalar(nobody) == []
