@@ -14,6 +14,8 @@ from scripts.benchmarks.stage.loading import loading
 
 # Working days of it, the first whose cards still wait at the points, lines, blanks in a box.
 DAYS, LATE, LINES, BOX = 120, 117, 30, 500
+# Of so many who wait one has died since the last plan.
+DYING = 700
 LOT = "a1b2c3d40001"
 # Tables that get a row a card or more.
 FILLED = ("application", "card", "card_operation", "operation_place", "stock_movement", "message", "audit_entry")
@@ -139,11 +141,17 @@ def _stock(points: int) -> Iterator[str]:
 
 
 def _papers() -> Iterator[str]:
-    """Refusals, letters, promised days that moved, and an entry of the audit for each application."""
+    """Refusals, deaths, letters, promised days that moved, and an entry of the audit for each application."""
     yield (
         "INSERT INTO refusal (number, resident_id, snils, channel, filed_at) SELECT 'R-' || lpad(id::text, 7, '0'), "
         "id, snils, 'web', now() FROM resident WHERE id % 70 = 6"
     )
+    # Whoever refuses is waited for no more from that moment; of the dead the office hears from the register.
+    yield (
+        "UPDATE application SET state = 'WITHDRAWN', closed_at = now(), version = 2 "
+        "WHERE id % 70 = 6 AND state = 'APPROVED' AND route = 'MASS'"
+    )
+    yield f"UPDATE resident SET death_date = current_date - 1 WHERE id % {DYING} = 8"
     yield (
         "INSERT INTO message (application_id, kind, key, channel, language, facts, queued_at, attempts, sent_at) "
         "SELECT id, 'ready', 'ready', 'page', 'ru', '{}', d, 1, d FROM made"
