@@ -2,12 +2,13 @@
 
 The nodes are processes that take parts of 500 cards from the queue on PostgreSQL (fsync on), as `uec worker` does; the
 vault is a process of its own. Cards are those of the mass profile: no photo. Rates are taken from the queue's own
-record of when jobs began and ended, and what it takes to number the cards and to derive their keys is added.
+record of when jobs began and ended, and what it takes to number the cards and to derive their keys is added. A node
+counts until its last part is done: that it has none left while the other is at one is the batch's end, not its pace.
 
-Batches are long enough that the last part of one node, while the other has none left, weighs little, and what making
-them leaves to the database (vacuum, checkpoints) is done before the clock runs: beside one node it would cost nothing,
-as a processor is free, and beside two it would. One and two nodes take turns in going first. `two_bare` says what the
-machine itself gives to two busy processes beside one: two nodes cannot do better.
+What making a batch leaves to the database (vacuum, checkpoints) is done before the clock runs: beside one node it would
+cost nothing, as a processor is free, and beside two it would. One and two nodes take turns in going first, often, as
+machines that are shared change their pace by the second. `two_bare` says what the machine itself gives to two busy
+processes beside one: two nodes cannot do better.
 
 `processor` is how long processors worked for a card, by whose work it was, with two nodes (`value`) and with one
 (`floor`). Where it grows, two nodes disturb each other; where it does not, and the rate stays behind, they wait.
@@ -38,7 +39,7 @@ from card_io.ciphers import AES_BLOCK
 from card_io.secret import Secret
 from issuance.keys import diversification, material
 from issuance.keys.file_vault import FileVault
-from issuance.keys.port import KeyAlgorithm
+from issuance.keys.port import KDF3, KeyAlgorithm
 from issuance.keys.service import VaultService
 from issuance.production.groups_writer import read_groupings
 from scripts.benchmarks import processor
@@ -60,10 +61,10 @@ from uec.worker import tools_of
 
 RATIO_GOAL = 0.35
 NODES_GOAL = 1.8
-CARDS, RUNS = 80 * PART, 7
+CARDS, RUNS = 60 * PART, 11
 QUICK_CARDS, QUICK_RUNS = 40 * PART, 3
 WARM_UP = 8 * PART  # cards a node: the database plans a statement anew for the first five times
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = 0.5
 AES_KEY_BYTES = 16
 WORKS = ("nodes", "vault", "sessions", "upkeep")
 """Whose processor time is told: the nodes', the vault's, and the database's for them and for itself."""
@@ -108,13 +109,14 @@ class Office:
         ours = {"nodes": sum(processor.of_process(node.pid) for node in nodes)}
         return Counter(ours | {"vault": processor.of_process(self.vault)}) + processor.of_database(self.server)
 
-    def seconds(self, batch_id: int) -> float:
-        """How long the jobs of a batch took, from the beginning of the first to the end of the last."""
+    def seconds(self, batch_id: int, nodes: int) -> float:
+        """How long a node worked on a batch, from its first part's beginning; nodes must be there still."""
         with self.session() as session:
-            took = session.execute(text(_TOOK), {"batch": str(batch_id)}).scalar_one()
+            workers, took = session.execute(text(_TOOK), {"batch": str(batch_id)}).one()
             left = session.scalar(text("SELECT count(*) FROM card WHERE state <> 'PREPARED'"))
-            assert left == 0, f"{left} cards were not prepared"
-        return float(took.total_seconds())
+        if left or workers != nodes:
+            raise LookupError(f"{left} cards were not prepared, and {workers} of {nodes} nodes took parts")
+        return float(took)
 
     def groups(self) -> list[list[bytes]]:
         """The data groups of a part, for the floor."""
@@ -151,9 +153,14 @@ _CARDS = """
     FROM application ORDER BY id DESC LIMIT :cards
 """
 _TOOK = """
-    SELECT max(event.at) FILTER (WHERE event.type = 'succeeded') - min(event.at) FILTER (WHERE event.type = 'started')
-    FROM procrastinate.procrastinate_events AS event JOIN procrastinate.procrastinate_jobs AS job ON job.id = job_id
-    WHERE args ->> 'batch_id' = :batch
+    SELECT count(*), avg(extract(epoch FROM ended)) - min(extract(epoch FROM began))
+    FROM (
+        SELECT min(event.at) FILTER (WHERE event.type = 'started') AS began,
+            max(event.at) FILTER (WHERE event.type = 'succeeded') AS ended
+        FROM procrastinate.procrastinate_events AS event
+        JOIN procrastinate.procrastinate_jobs AS job ON job.id = event.job_id
+        WHERE job.args ->> 'batch_id' = :batch GROUP BY job.worker_id
+    ) AS worked
 """
 
 
@@ -208,10 +215,11 @@ def _prepared(office: Office, cards: int, *, nodes: int) -> Run:
             while _jobs_left(office):
                 time.sleep(LOOK_EVERY_S)
             spent = office.spent(running) - before
+        seconds = office.seconds(batch_id, nodes)
     finally:
         for node in running:
             node.close()
-    rate = cards / (office.seconds(batch_id) + _numbers_and_keys(cards) / nodes)
+    rate = cards / (seconds + _numbers_and_keys(cards) / nodes)
     return Run(rate, {work: spent[work] / cards * 1e6 for work in WORKS})
 
 
@@ -227,7 +235,7 @@ def _numbers_and_keys(cards: int) -> float:
     started = time.perf_counter()
     for first in range(0, cards, PART):
         numbers = [make_card_number("964360", serial) for serial in range(first, first + PART)]
-        diversification.static_keys(master, diversification.KDF3, [number[-10:].encode() for number in numbers])
+        diversification.static_keys(master, KDF3, [number[-10:].encode() for number in numbers])
     return time.perf_counter() - started
 
 
