@@ -14,7 +14,8 @@ from card_io.apdu import CommandAPDU
 from card_io.applets.uec import layout
 from issuance.production.asking import Talk, body, bundle, status
 from issuance.production.bundle import SW_OK, Step
-from issuance.production.foreign import as_foreign
+from issuance.production.errors import WrongCard
+from issuance.production.foreign import SW_CLOSED, as_foreign
 from issuance.production.profile import CardProfile
 
 SW_ABSENT = (0x6A82, 0x6A88, 0x6999)
@@ -59,14 +60,23 @@ def life_cycle_of(response: bytes) -> int | None:
 
 
 def chip_number(isd_aid: bytes) -> Talk[str]:
-    """Only which chip it is (20 hex digits of its CPLC), in one trip; `ForeignCard` when it does not say."""
+    """Only which chip it is (20 hex digits of its CPLC), in one trip; `ForeignCard` when it does not say.
+
+    A card that is locked or ended says it too.
+    """
     steps = (
-        Step(gp.select(isd_aid).encode(), label="find_card"),
+        Step(gp.select(isd_aid).encode(), (SW_OK, SW_CLOSED), "find_card"),
         Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card"),
     )
     with as_foreign():
         _, cplc = yield from bundle(steps, fresh=True)
         return gp.parse_cplc(body(cplc)).chip_id.hex()
+
+
+def require_chip(wanted: str, found: str) -> None:
+    """Raise `WrongCard` for another chip than the one wanted, where one is."""
+    if wanted and found != wanted:
+        raise WrongCard(wanted, found)
 
 
 def recognise(profile: CardProfile, host_challenge: bytes) -> Talk[Chip]:

@@ -32,7 +32,7 @@ def as_foreign() -> Iterator[None]:
             raise CardLocked from error
         raise ForeignCard(f"it answers the step {error.label} with status {error.sw:04X}") from error
     except CardError as error:
-        raise ForeignCard(str(error)) from error
+        raise ForeignCard("its answers cannot be read as those of such a card") from error
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from issuance.production.anchors import Anchors
 from issuance.production.asking import Talk, note, pins, progress
 from issuance.production.bundle import PinsWanted, RecordKind
-from issuance.production.errors import CardLocked, CardRefused, InspectionFailed, WrongCard
+from issuance.production.chip import chip_number, require_chip
+from issuance.production.errors import CardLocked, CardRefused, InspectionFailed
 from issuance.production.foreign import CARD_LOCK, numbered, wanting
 from issuance.production.job import InspectionJob, Random
 from issuance.production.judge import CardReport, judge
@@ -40,14 +41,14 @@ def inspect(
     transport = yield from pins(PinsWanted(job.card_number, names))
     try:
         with wanting(numbered(job.card_number)):
-            observation = yield from observe(profile, random=random, pins=transport)
+            observation = yield from observe(profile, random=random, pins=transport, chip_id=job.chip_id)
     except CardLocked as error:
+        with wanting(numbered(job.card_number)):  # it may be another card that is locked
+            require_chip(job.chip_id, (yield from chip_number(profile.secure_channel.isd_aid)))
         yield from _fail(job, CARD_LOCK, str(error))
     except CardRefused as error:
         yield from _fail(job, error.label, f"the card answers {error.sw:04X}")
         raise
-    if observation.chip_id != job.chip_id:
-        raise WrongCard(job.chip_id, observation.chip_id)
     yield from progress(after + 1, after + STAGES, "inspect")
     report = judge(observation, profile, anchors, now=now)
     for finding in report.failures:

@@ -23,7 +23,7 @@ from card_io.secret import Secret
 from issuance.pki.possession import CHALLENGE_BYTES, Proof
 from issuance.production.asking import Talk, body, bundle, status
 from issuance.production.bundle import SW_OK, Step
-from issuance.production.chip import applet_data, life_cycle_of
+from issuance.production.chip import applet_data, life_cycle_of, require_chip
 from issuance.production.errors import ForeignCard
 from issuance.production.foreign import CARD_LOCK, as_foreign
 from issuance.production.job import Random
@@ -47,16 +47,21 @@ CIA_FIDS = (
 CURVES = {"ec-p256": ec.SECP256R1(), "ec-p384": ec.SECP384R1()}
 
 
-def observe(profile: CardProfile, *, random: Random, pins: Mapping[str, Secret] | None = None) -> Talk[Observation]:
+def observe(
+    profile: CardProfile, *, random: Random, pins: Mapping[str, Secret] | None = None, chip_id: str = ""
+) -> Talk[Observation]:
     """Read the card in the reader; `pins` (by name) open what they guard.
 
-    Raises `ForeignCard` when it has no such applet, `CardRefused` when it refuses a PIN or a key.
+    With a `chip_id` it must be this chip: another one is told by `WrongCard` before any PIN goes to it, which would
+    cost somebody's card a try. Raises `ForeignCard` when it has no such applet, `CardRefused` when it refuses a PIN or
+    a key.
     """
     known_pins = dict(pins or {})
     if profile.piv is not None:
-        return (yield from piv.observe(profile, random=random, pins=known_pins))
-    paths = _paths(profile)
+        return (yield from piv.observe(profile, random=random, pins=known_pins, wanted=chip_id))
+    paths, wanted = _paths(profile), chip_id
     chip_id, life_cycle, states, sizes = yield from _survey(profile, paths)
+    require_chip(wanted, chip_id)
     plan = _Plan(profile, random, known_pins, {fid: size for fid, size in sizes.items() if size})
     steps = plan.steps()
     responses = yield from bundle([step for step, _ in steps])

@@ -15,6 +15,7 @@ from card_io.secret import Secret
 from issuance.pki.possession import Proof
 from issuance.production.asking import Talk, body, bundle, status
 from issuance.production.bundle import SW_OK, Step
+from issuance.production.chip import require_chip
 from issuance.production.foreign import CARD_LOCK, as_foreign
 from issuance.production.job import Random
 from issuance.production.observation import Observation, PinState
@@ -25,10 +26,14 @@ from issuance.production.profile import Access, CardProfile, KeySlot
 SW_REFUSED = (0x6982, 0x6985, 0x6D00, 0x6A81)
 
 
-def observe(profile: CardProfile, *, random: Random, pins: Mapping[str, Secret]) -> Talk[Observation]:
-    """Read the card; `pins` (by name) open what they guard. Raises `ForeignCard`, `CardRefused`."""
+def observe(profile: CardProfile, *, random: Random, pins: Mapping[str, Secret], wanted: str = "") -> Talk[Observation]:
+    """Read the card; `pins` (by name) open what they guard. Raises `ForeignCard`, `CardRefused`.
+
+    With a `wanted` chip another one is told by `WrongCard` before any PIN goes to it.
+    """
     read = _Reading(profile, random)
     chip_id = yield from read.public()
+    require_chip(wanted, chip_id)
     yield from read.private(pins)
     return read.observation(chip_id)
 

@@ -33,10 +33,14 @@ Sending = Callable[[Send], Answers]
 
 
 class Window:
-    """One reader of the real service, and an office in memory that makes cards in it."""
+    """The two readers of the real service by turns, and an office in memory that makes cards in them.
+
+    While one works the service notices that the other is empty again, which takes it as long as a card.
+    """
 
     def __init__(self, line: Line, service: PcscService) -> None:
-        self.line, self._reader, self._port = line, service.readers[0], service.ports[0]
+        self.line = line
+        self._places = itertools.cycle(tuple(zip(service.readers, service.ports, strict=True)))
         self._serials = itertools.count(1)
 
     def ordered(self) -> tuple[str, VirtualCard]:
@@ -45,10 +49,11 @@ class Window:
 
     def make(self, number: str, card: VirtualCard, through: Callable[[Sending], Sending] = lambda send: send) -> None:
         """Put the card in, personalise and inspect it, take it out; `through` is what stands before the reader."""
-        wait_until(lambda: not self._holds_a_card(), "the last card does not leave the reader")
-        with InsertedCard(card, port=self._port):
-            wait_until(self._holds_a_card, "the card does not appear in the reader")
-            slot = OpenedSlot(lambda: open_reader(self._reader))
+        reader, port = next(self._places)
+        wait_until(lambda: not _holds_a_card(reader), "the last card does not leave the reader")
+        with InsertedCard(card, port=port):
+            wait_until(lambda: _holds_a_card(reader), "the card does not appear in the reader")
+            slot = OpenedSlot(lambda: open_reader(reader))
             try:
                 self._work(number, through(lambda bundle: play(slot, bundle)))
             finally:
@@ -61,10 +66,6 @@ class Window:
         looking = inspect(order, line.profile, line.anchors, now=line.office.clock(), random=random)
         drive(looking, send, line.office.desk(number))
 
-    def _holds_a_card(self) -> bool:
-        with Context() as context:
-            return context.slots()[self._reader].present
-
     def require_good(self, number: str) -> None:
         kept = self.line.office.cards[number]
         assert kept.state == "PERSONALISED"
@@ -73,6 +74,11 @@ class Window:
         assert holders == [number]
         certified = {key for key, (owner, _) in self.line.office.certificates.items() if owner == number}
         assert certified == set(Journal(kept.journal).public_keys.values())
+
+
+def _holds_a_card(reader: str) -> bool:
+    with Context() as context:
+        return context.slots()[reader].present
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_only_the_step_that_asks_for_the_lock_finds_a_card_locked() -> None:
 
 
 def test_what_cannot_be_read_is_foreign_and_what_went_away_is_not() -> None:
-    with pytest.raises(ForeignCard, match="too short"), as_foreign():
+    with pytest.raises(ForeignCard, match="cannot be read"), as_foreign():
         raise CardError("too short")
     with pytest.raises(CardLost), as_foreign():
         raise CardLost("find_card", "card_removed")

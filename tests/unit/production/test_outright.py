@@ -134,6 +134,7 @@ def test_a_blank_that_is_further_on_in_its_life_is_secured_in_the_same_trip(
 ) -> None:
     number, card = ordered(line, serial)
     card.platform.life_cycle = state
+    card._memory.commit()
     assert written(line, number, card, seen(card)) == 1
     require_good(line, number, card)
 

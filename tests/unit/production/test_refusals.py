@@ -218,10 +218,13 @@ def test_an_answer_altered_on_the_way_is_noticed(line: Line, serial: Serial, ins
 
 
 def test_inspection_refuses_another_card(line: Line, serial: Serial) -> None:
-    number, _ = made(line, serial())
-    _, other = made(line, serial())
-    with pytest.raises((WrongCard, InspectionFailed)):
+    """It is none the worse for it, and the card that was meant neither: no PIN goes to a chip that is not the one."""
+    number, card = made(line, serial())
+    other_number, other = made(line, serial())
+    with pytest.raises(WrongCard):
         line.inspect(number, other)
+    assert line.office.cards[number].state == "PERSONALISED"
+    assert line.inspect(other_number, other).genuine and line.inspect(number, card).genuine
 
 
 def test_inspection_fails_on_data_that_were_not_prepared(line: Line, serial: Serial) -> None:
