@@ -23,7 +23,7 @@ from issuance.keys import diversification, material
 from issuance.keys.access import ClientKind
 from issuance.keys.client import VaultClient
 from issuance.keys.pkcs11_vault import Pkcs11Vault
-from issuance.keys.port import KeyAlgorithm, KeyPurpose, KeyRef
+from issuance.keys.port import KDF3, KeyAlgorithm, KeyPurpose, KeyRef
 from issuance.keys.tokens import Token
 from scripts.benchmarks.figure import Figure, medians
 from tests.support.keys import NOW
@@ -63,7 +63,7 @@ def card_key_figures(cards: int, size_bytes: int) -> Iterator[Figure]:
         (
             lambda: [aes_ecb_encrypt(key, batch) for batch in blocks],
             lambda: [_into_fresh_memory(encrypt, batch) for batch in blocks],
-            lambda: [diversification.key_columns(master, diversification.KDF3, batch) for batch in kdds],
+            lambda: [diversification.key_columns(master, KDF3, batch) for batch in kdds],
         ),
         runs=3 * RUNS,
         clock=time.process_time,
