@@ -1,5 +1,6 @@
 """`uec points`: where applications are taken and cards handed over, and the stations that stand there."""
 
+from datetime import datetime
 from pathlib import Path
 from secrets import token_bytes
 
@@ -7,7 +8,7 @@ import click
 
 from uec.cli.options import ID, login_options, now, reading_store, settings, signed_in, store
 from uec.cli.tables import show
-from uec.services.views import PointView
+from uec.services.views import PointView, StationView
 
 
 @click.group()
@@ -58,6 +59,49 @@ def add(
         actor = signed_in(session, login, password_file)
         point_id = service.add(session, point=point, oktmo=oktmo, actor=actor, now=now())
     click.echo(f"point {code} added with id {point_id}")
+
+
+@points.command("stations")
+def list_stations() -> None:
+    """List the stations: where they stand, their readers, whether they are on line or wait for their code."""
+    from uec.services import stations  # noqa: PLC0415
+
+    moment = now()
+    with reading_store(settings()) as session:
+        rows = stations.list_stations(session, now=moment)
+    show(
+        ("id", "name", "point", "state", "last seen", "readers"),
+        [
+            (
+                row.id,
+                row.name,
+                row.point_id or "",
+                _state(row, moment),
+                row.last_seen_at or "",
+                ", ".join(str(reader["name"]) for reader in row.readers),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _state(station: StationView, moment: datetime) -> str:
+    if station.waits_until is not None:
+        return "waits for its code" if station.waits_until > moment else "code too old"
+    return "on line" if station.online else "off line"
+
+
+@points.command("revoke-station")
+@click.argument("station_id", type=ID)
+@login_options
+def revoke_station(station_id: int, login: str, password_file: Path | None) -> None:
+    """Shut a station out for good: its link ends, its key is worth nothing."""
+    from uec.services import stations  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        stations.revoke(session, station_id, actor=actor, now=now())
+    click.echo(f"station {station_id} is revoked")
 
 
 @points.command()

@@ -35,11 +35,16 @@ def list_stations(session: Session, *, now: datetime, point_id: int | None = Non
 
 
 def create(session: Session, *, name: str, point_id: int | None, code_hash: str, actor: Actor, now: datetime) -> int:
-    """Enter a station that may enrol once with a code (its hash is kept) within a day; returns its id."""
+    """Enter a station that may enrol once with a code (its hash is kept) within a day; returns its id.
+
+    It may have the name of one that was revoked, which keeps it with its number behind: a window's new machine is
+    called as the old one was. Raises `InvalidInput`.
+    """
     actor.require(Permission.MANAGE_STATIONS)
     shown = " ".join(name.split())
     if not shown or len(shown) > _NAME_LIMIT or not shown.isprintable():
         raise InvalidInput(f"A station's name has 1 to {_NAME_LIMIT} printable characters.", field="name")
+    _free_name(session, shown)
     station = Station(
         name=shown,
         point_id=point_id,
@@ -53,11 +58,31 @@ def create(session: Session, *, name: str, point_id: int | None, code_hash: str,
     except IntegrityError as error:
         session.rollback()
         raise InvalidInput(
-            f"There is a station {name} already, or no such point: choose another.", field="name"
+            f"There is a station {shown} already, or no such point: choose another.", field="name", wrong="taken"
         ) from error
     _tell(session, station, "create", actor, now)
     session.commit()
     return station.id
+
+
+def renew_code(session: Session, station_id: int, *, code_hash: str, actor: Actor, now: datetime) -> None:
+    """Give a station that was never enrolled another code, for a day; the one before is worth nothing any more."""
+    actor.require(Permission.MANAGE_STATIONS)
+    station = locked(session, Station, station_id)
+    if station.public_key is not None or station.revoked_at is not None:
+        raise InvalidInput(f"{station.name} is enrolled or revoked: enter a new station.", field="station")
+    station.enrolment_code_hash, station.enrolment_expires_at = code_hash, now + CODE_LIFE
+    _tell(session, station, "renew_code", actor, now)
+    session.commit()
+
+
+def _free_name(session: Session, name: str) -> None:
+    """Have a revoked station give the name up."""
+    retired = session.scalar(select(Station).where(Station.name == name, Station.revoked_at.is_not(None)))
+    if retired is not None:
+        tail = f" №{retired.id}"
+        retired.name = name[: _NAME_LIMIT - len(tail)] + tail
+        session.flush()
 
 
 def revoke(session: Session, station_id: int, *, actor: Actor, now: datetime) -> None:
@@ -102,5 +127,6 @@ def _view(station: Station, now: datetime) -> StationView:
         point_id=station.point_id,
         online=station.last_seen_at is not None and station.last_seen_at > now - ALIVE,
         last_seen_at=station.last_seen_at,
+        waits_until=station.enrolment_expires_at if station.public_key is None else None,
         readers=tuple(dict(reader) if isinstance(reader, Mapping) else {"name": reader} for reader in station.readers),
     )

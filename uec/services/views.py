@@ -266,7 +266,10 @@ class OperationView:
 
 @dataclass(frozen=True)
 class StationView:
-    """A station as last seen; `readers` are its readers as it reported them (name and whether a card lies in it)."""
+    """A station as last seen; `readers` are its readers as it reported them (name and whether a card lies in it).
+
+    `waits_until` is the end of its one-time code, of a station that was not enrolled yet.
+    """
 
     id: int
     name: str
@@ -274,6 +277,7 @@ class StationView:
     online: bool
     last_seen_at: datetime | None
     readers: tuple[Mapping[str, object], ...]
+    waits_until: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,7 @@ ACTIONS: Mapping[str, Text] = {
     "point.add": _l("Point added"),
     "station.create": _l("Station made known"),
     "station.enrol": _l("Station enrolled"),
+    "station.renew_code": _l("New code made for the station"),
     "station.revoke": _l("Station revoked"),
     "staff.create": _l("Member of staff added"),
     "staff.open": _l("Account opened"),

@@ -71,6 +71,11 @@ def test_a_point_a_station_and_staff_are_added(office: Path, capsys: pytest.Capt
     code = capsys.readouterr().out.strip()
     assert len(code.replace("-", "")) == 20
     assert run(["points", "station", "Window 1", *security]) == 2
+    assert run(["points", "stations"]) == 0
+    assert run(["points", "revoke-station", "1", *ADMIN]) == 1
+    assert run(["points", "revoke-station", "1", *security]) == 0
+    assert run(["points", "station", "Window 1", *security]) == 0, "the window's new machine"
+    assert run(["points", "revoke-station", "99", *security]) != 0
     assert run(["points", "station", "Window 2", *ADMIN]) == 1, "an administrator does not enter stations"
     assert run(["points", "list"]) == 0 and run(["staff", "list"]) == 0
     shown = capsys.readouterr().out

@@ -84,6 +84,45 @@ def test_a_station_is_entered_with_a_code_for_a_day_and_revoked(
         assert stations.list_stations(session, now=NOW) == []
 
 
+def test_a_revoked_station_gives_its_name_up_and_keeps_its_number(
+    sessions: sessionmaker[Session], office: Office
+) -> None:
+    long = "W" * 80
+    with sessions() as session:
+        made = []
+        for _machine in range(3):
+            station_id = stations.create(
+                session, name=long, point_id=None, code_hash=f"{len(made):02}" * 32, actor=office.security, now=NOW
+            )
+            made.append(station_id)
+            with pytest.raises(InvalidInput) as refused:
+                stations.create(session, name=long, point_id=None, code_hash="", actor=office.security, now=NOW)
+            assert refused.value.facts["wrong"] == "taken"
+            stations.revoke(session, station_id, actor=office.security, now=NOW)
+        names = [session.get_one(Station, one).name for one in made]
+        assert names[2] == long and [name[-3:] for name in names[:2]] == [f" №{one}" for one in made[:2]]
+        assert all(len(name) == 80 for name in names)
+
+
+def test_a_code_is_renewed_until_the_station_is_enrolled(sessions: sessionmaker[Session], office: Office) -> None:
+    later = NOW + timedelta(hours=30)
+    with sessions() as session:
+        made = stations.create(session, name="W", point_id=None, code_hash="ab", actor=office.security, now=NOW)
+        (view,) = stations.list_stations(session, now=later)
+        assert view.waits_until is not None and view.waits_until < later, "its code is too old"
+        with pytest.raises(NotAllowed):
+            stations.renew_code(session, made, code_hash="cd", actor=office.operator, now=later)
+        stations.renew_code(session, made, code_hash="cd", actor=office.security, now=later)
+        row = session.get_one(Station, made)
+        assert (row.enrolment_code_hash, row.enrolment_expires_at) == ("cd", later + timedelta(hours=24))
+        row.public_key, row.enrolment_code_hash, row.enrolment_expires_at = b"key", None, None
+        session.commit()
+        (view,) = stations.list_stations(session, now=later)
+        assert view.waits_until is None
+        with pytest.raises(InvalidInput):
+            stations.renew_code(session, made, code_hash="ef", actor=office.security, now=later)
+
+
 def test_a_station_is_online_while_it_gives_signs_of_life(sessions: sessionmaker[Session], office: Office) -> None:
     readers = [{"name": "Reader 1", "card": True}]
     with sessions() as session:

@@ -216,13 +216,26 @@ def test_station_gets_its_code_once_and_is_revoked(colleague, office: CardOffice
     security = colleague("security")
     point = office.staff.points[0]
     made = press(security, "/office/stations", "/office/stations", name="Окно 9", point_id=point)
-    code = re.search(r"uec station enrol --code ([A-Z0-9-]+)", made.text)
-    assert code and code.group(1) not in security.get("/office/stations").text
+    code = re.search(r"uec station enrol --hub wss?://\S+ --code ([A-Z0-9-]+)", made.text)
+    waiting = security.get("/office/stations").text
+    assert code and code.group(1) not in waiting and "Ждёт кода" in waiting
     with office.sessions() as session:
         station = session.query(Station).filter_by(name="Окно 9").one()
         assert code.group(1) not in (station.enrolment_code_hash or "")
     assert press(security, "/office/stations", "/office/stations", name="", point_id="").status_code == 400
+    taken = press(security, "/office/stations", "/office/stations", name="Окно 9", point_id=point)
+    assert taken.status_code == 400 and "Станция с таким именем уже есть" in taken.text
+    wrong = press(security, "/office/stations", "/office/stations", name="Окно\u200b9", point_id=point)
+    assert wrong.status_code == 400 and "Дайте станции имя" in wrong.text
+    another = press(security, f"/office/stations/{station.id}/code", "/office/stations")
+    renewed = re.search(r"--code ([A-Z0-9-]+)", another.text)
+    assert renewed and renewed.group(1) != code.group(1)
+    assert security.get(f"/office/stations/{station.id}/code").location == "/office/stations", "reloaded: no other code"
     assert "Станция отозвана" in press(security, f"/office/stations/{station.id}/revoke", "/office/stations").text
+    late = press(security, f"/office/stations/{station.id}/code", "/office/stations")
+    assert "Заведите новую" in late.text
+    again = press(security, "/office/stations", "/office/stations", name="Окно 9", point_id=point)
+    assert "--code" in again.text, "the new machine of a window is called as the old one was"
     producer = colleague("producer")
     assert press(producer, "/office/stations", "/office/", name="x").status_code == 403
 
