@@ -25,7 +25,7 @@ from issuance.planning.remedies import (
 )
 
 # The whole plan is walked for each, so only the most promising are tried.
-TRIED_AT_CENTRE, TRIED_AT_POINTS = 6, 3
+TRIED_AT_CENTRE, TRIED_AT_POINTS = 4, 2
 
 
 @dataclass(frozen=True)
