@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
 from issuance.printing.code128 import QUIET_MODULES, bars, modules
-from issuance.printing.errors import BadPhoto
 from issuance.printing.face import PER_MM, Box, Face, TextPlace, Weight
 from issuance.printing.fitting import Fitted, fit
 from issuance.printing.fonts import typeface
+from issuance.printing.photo import picture_of
 
 DOT_MM = 25.4 / 300
 
@@ -101,12 +100,7 @@ def _code(box: Box, number: str) -> list[Rectangle]:
 
 def _picture(photo: bytes, box: Box) -> Image.Image:
     """The photo upright, cut to the shape of its place from the middle."""
-    try:
-        with Image.open(BytesIO(photo), formats=("JPEG", "PNG")) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
-    # Pillow's own list of what a broken or hostile picture raises.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadPhoto from error
+    upright = picture_of(photo)
     shape = box.width / box.height
     width = min(upright.width, round(upright.height * shape))
     height = min(upright.height, round(upright.width / shape))

@@ -6,8 +6,10 @@ size (ICAO Doc 9303 part 9 names 12 to 20 KB).
 
 from io import BytesIO
 
-from PIL import Image, ImageOps
+from PIL import Image
 
+from issuance.printing.errors import BadPhoto
+from issuance.printing.photo import is_odd, picture_of
 from issuance.production.errors import InvalidCardData
 
 LIMIT_BYTES = 15_000
@@ -16,16 +18,17 @@ QUALITIES = (85, 70, 55, 40, 25, 10)
 
 
 def for_chip(photo: bytes) -> bytes:
-    """The photo within `LIMIT_BYTES`, as it is or as a smaller JPEG; `InvalidCardData` for one that is no picture."""
-    if len(photo) <= LIMIT_BYTES:
+    """The photo within `LIMIT_BYTES`, as it is or as a smaller JPEG; `InvalidCardData` for one that is no picture.
+
+    What terminals may show turned, in false colours or on black, and what tells where it was taken, is drawn anew.
+    """
+    if len(photo) <= LIMIT_BYTES and not is_odd(photo):
         return photo
     try:
-        with Image.open(BytesIO(photo), formats=("JPEG", "PNG")) as picture:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-            upright.thumbnail(SIZE)
-    # Pillow's own list of what a broken or hostile picture raises.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        upright = picture_of(photo)
+    except BadPhoto as error:
         raise InvalidCardData("photo", "is not a picture that can be opened") from error
+    upright.thumbnail(SIZE)
     smaller = (_jpeg(upright, quality) for quality in QUALITIES)
     return next((content for content in smaller if len(content) <= LIMIT_BYTES), _jpeg(upright, QUALITIES[-1]))
 

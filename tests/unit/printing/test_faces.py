@@ -190,6 +190,13 @@ def test_a_photo_of_another_shape_is_cut_from_its_middle(size: tuple[int, int]) 
     assert render.png(layout, FONTS, dpi=300)
 
 
+def test_a_transparent_photo_is_printed_on_white() -> None:
+    out = BytesIO()
+    Image.new("RGBA", (300, 400), (0, 0, 0, 0)).save(out, "PNG")
+    layout = compose(FACE, Facts(TEXTS, NUMBER, out.getvalue()), FONTS)
+    assert layout.photo is not None and layout.photo[1].getpixel((5, 5)) == (255, 255, 255)
+
+
 @pytest.mark.parametrize("content", [b"\xff\xd8\xff", b"", b"\x89PNG\r\n\x1a\n" + bytes(20)])
 def test_a_photo_that_is_none_is_refused(content: bytes) -> None:
     with pytest.raises(BadPhoto):

@@ -49,3 +49,40 @@ def test_half_a_picture_is_refused() -> None:
     whole = noise(413, 531)
     with pytest.raises(InvalidCardData):
         for_chip(whole[: len(whole) // 2])
+
+
+def sent(picture: Image.Image, kind: str, **more: object) -> bytes:
+    content = BytesIO()
+    picture.save(content, kind, **more)  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+def where_it_was_taken() -> Image.Exif:
+    exif = Image.Exif()
+    exif.get_ifd(0x8825)[1] = "N"
+    exif[0x010F] = "Camera"
+    return exif
+
+
+PORTRAIT = Image.new("RGB", (60, 80), (200, 30, 30))
+ODD = {
+    "transparent": sent(Image.new("RGBA", (60, 80), (0, 0, 0, 0)), "PNG"),
+    "palette with a hole": sent(Image.new("P", (60, 80)), "PNG", transparency=0),
+    "grey with alpha": sent(Image.new("LA", (60, 80), (0, 0)), "PNG"),
+    "for print": sent(PORTRAIT.convert("CMYK"), "JPEG"),
+    "sixteen bits": sent(Image.new("I;16", (60, 80), 65535), "PNG"),
+    "lying": noise(80, 60, orientation=6),
+    "with its place": sent(PORTRAIT, "JPEG", exif=where_it_was_taken()),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_small_but_odd_one_is_drawn_anew(name: str) -> None:
+    drawn = for_chip(ODD[name])
+    with Image.open(BytesIO(drawn)) as shown:
+        assert (shown.format, shown.mode, shown.size, dict(shown.getexif())) == ("JPEG", "RGB", (60, 80), {})
+        red, green, blue = shown.getpixel((30, 40))  # type: ignore[misc]
+    if name in {"transparent", "palette with a hole", "grey with alpha"}:
+        assert min(red, green, blue) > 250, "what is transparent is white and not black"
+    if name in {"for print", "with its place"}:
+        assert red > 180 and max(green, blue) < 60, "in its own colours"
