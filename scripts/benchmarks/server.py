@@ -14,7 +14,12 @@ from tests.support.postgres import DURABLE, PREFIX, Server, server_programs
 
 S = TypeVar("S", bound=Server)
 TRIES, PAUSE_S = 50, 0.1
-ROOMY = {"shared_buffers": "1GB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
+ROOMY = {
+    "shared_buffers": "1GB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "random_page_cost": "1.1",
+}
 """What README.md asks of an office's server beside durability: the package's own settings are for a small machine."""
 
 
