@@ -124,7 +124,8 @@ def _at_reader(
         if pin.name in job.chosen:
             continue
         step = choose(pin, new[pin.unblocked_by], profile=profile)
-        yield from pad.ask([select(profile), *ahead], [select(profile)], step, pin=pin.name, stage=(1, STAGES, "choose_pins"))
+        first, stage = [select(profile), *ahead], (1, STAGES, "choose_pins")
+        yield from pad.ask(first, [select(profile)], step, pin=pin, stage=stage)
         yield from note(RecordKind.PIN_CHOSEN, chip_id=job.chip_id, pin=pin.name, typed=PAD)
         ahead = []
     if ahead:  # all were chosen before a tear: the code is the last word

@@ -42,11 +42,11 @@ def entry_of(pin: PinProfile, *, block: int, code: PinProfile | None = None) -> 
     return PinEntry(Typed.BOTH if code else Typed.NEW, form)
 
 
-def ask(ahead: Sequence[Step], again: Sequence[Step], step: Step, *, pin: str, stage: Stage) -> Talk[None]:
+def ask(ahead: Sequence[Step], again: Sequence[Step], step: Step, *, pin: PinProfile, stage: Stage) -> Talk[None]:
     """Have the holder type into `step`, until it is done: one round trip each time.
 
-    `ahead` goes before it the first time, `again` every other time; `stage` is where the work is. Raises `PadGivenUp` when the holder does not finish
-    time and again, `PadUnfit` when the reader does not do it, and what `bundle` raises.
+    `ahead` goes before it the first time, `again` every other time; `stage` is where the work is. Raises `PadGivenUp`
+    when the holder does not finish time and again, `PadUnfit` when the reader does not do it, and what `bundle` raises.
     """
     ended = ""
     for asked in range(ASKED_MAX):
@@ -59,15 +59,21 @@ def ask(ahead: Sequence[Step], again: Sequence[Step], step: Step, *, pin: str, s
             ended = _ending(error)
         else:
             return
-    raise PadGivenUp(pin, ended)
+    raise PadGivenUp(pin.name, ended)
 
 
-def _prompt(step: Step, pin: str, ended: str) -> dict[str, object]:
-    """What a page tells of the entry: which PIN, with its code or not, how long, and how the last one ended."""
+def _prompt(step: Step, pin: PinProfile, ended: str) -> dict[str, object]:
+    """What a page tells of the entry: which PIN, with its code or not, its digits, how long, how the last one ended."""
     entry = step.pad
     if entry is None:
         raise TypeError("a step without an entry at the reader")
-    return {"pin": pin, "code": entry.typed is Typed.BOTH, "seconds": entry.format.timeout_s, "ended": ended}
+    return {
+        "pin": pin.name,
+        "digits": [pin.min_digits, pin.max_digits],
+        "code": entry.typed is Typed.BOTH,
+        "seconds": entry.format.timeout_s,
+        "ended": ended,
+    }
 
 
 def _ending(error: CardRefused) -> str:

@@ -48,7 +48,7 @@ def unblock(job: UnblockJob, profile: CardProfile, *, random: Random) -> Talk[Un
     try:
         if at_reader:
             step = choose(pin, code, profile=profile)
-            yield from pad.ask(ahead, ahead, step, pin=pin.name, stage=(1, STAGES, "reset_pin"))
+            yield from pad.ask(ahead, ahead, step, pin=pin, stage=(1, STAGES, "reset_pin"))
         elif code is not None:
             yield from bundle([*ahead, reset(pin, code, job.new, profile=profile)])
     except CardRefused as error:

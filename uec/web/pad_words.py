@@ -27,9 +27,11 @@ def prompt_of(operation: OperationView, *, now: datetime) -> Prompt | None:
     if operation.state is not OperationState.RUNNING or "pin" not in told:
         return None
     name = {"pin1": _("PIN1"), "pin2": _("PIN2")}.get(str(told["pin"]), str(told["pin"]))
+    digits = told["digits"]
+    low, high = digits if isinstance(digits, list) else ("", "")
     steps = (
         *((_("The code of the letter, then the confirming key"),) if told.get("code") else ()),
-        _("The new %(name)s, then the confirming key", name=name),
+        _("The new %(name)s (%(low)s to %(high)s digits), then the confirming key", name=name, low=low, high=high),
         _("The same %(name)s once more, then the confirming key", name=name),
     )
     waits = int(str(told.get("seconds", 0))) - (now - datetime.fromisoformat(str(told["at"]))).total_seconds()

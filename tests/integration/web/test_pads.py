@@ -89,6 +89,8 @@ def test_the_holder_chooses_at_the_reader_and_no_pin_comes_to_the_office(
     (card_id,) = office.make_cards(1402)
     shown = operator.get(f"/window/cards/{card_id}/hand-over").text
     assert 'name="by"' in shown and f"{KEYS} (с картой, с клавишами)" in shown
+    form = " ".join(shown.split())
+    assert f'value="{station}:{KEYS}" selected' in form, "the reader with keys that holds a card comes first"
     page = asked(operator, card_id, station)
     with office.sessions() as session:
         sealed = session.scalars(select(CardOperation).where(CardOperation.card_id == card_id)).all()[-1].sealed_pins
@@ -216,13 +218,14 @@ def test_the_page_says_live_what_is_entered_how_long_and_why_once_more(
     assert len(seen) == len(why)
     for shown, words in zip(seen, why, strict=True):
         assert "Держатель вводит" in shown and words in shown and "ещё около" in shown
+    assert all("от 4 до 8 цифр" in shown for shown in seen[:5]) and "от 6 до 8 цифр" in seen[5]
     assert all("ПИН1" in shown for shown in seen[:5]) and "ПИН2" in seen[5]
     assert all(pin not in shown for shown in seen for pin in PINS.values())
 
 
 def test_the_seconds_run_down_and_end(office: CardOffice) -> None:
     now = office.clock()
-    told = {"pin": "pin1", "code": True, "seconds": 30, "ended": "", "at": now.isoformat()}
+    told = {"pin": "pin1", "digits": [4, 8], "code": True, "seconds": 30, "ended": "", "at": now.isoformat()}
     work = OperationView(
         id=1,
         kind=OperationKind.HAND_OVER,

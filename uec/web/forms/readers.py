@@ -43,7 +43,7 @@ class TypingForm(ReaderForm):
     def offer(self, stations: Sequence[StationView]) -> None:
         """Fill in the readers; without one that has keys nothing is asked about them."""
         super().offer(stations)
-        self._with_keys = _with_keys(stations) if self._at_readers else set()
+        self._with_keys = set(_choices(stations)) if self._at_readers else set()
         if not self._with_keys:
             del self.by
             return
@@ -51,7 +51,12 @@ class TypingForm(ReaderForm):
             [(READER, _("On the keys of the reader")), (KEYBOARD, _("On the keyboard of this computer"))]
         )
         if self.by.data is None and not self.is_submitted():
-            self.by.data = READER
+            self._choose_first(stations)
+
+    def _choose_first(self, stations: Sequence[StationView]) -> None:
+        """Begin with a reader that has keys and holds a card; where none does, with the keyboard."""
+        first = next(iter(_choices(stations, with_card=True)), None)
+        self.by.data, self.reader.data = (KEYBOARD, self.reader.data) if first is None else (READER, first)
 
     @property
     def at_reader(self) -> bool:
@@ -83,15 +88,15 @@ def reader_choices(stations: Sequence[StationView]) -> list[tuple[str, str]]:
     return choices
 
 
-def _with_keys(stations: Sequence[StationView]) -> set[str]:
-    """The choices whose reader can ask for a new PIN."""
-    return {
+def _choices(stations: Sequence[StationView], *, with_card: bool = False) -> list[str]:
+    """The choices whose reader can ask for a new PIN, `with_card` those alone that hold a card."""
+    return [
         f"{station.id}:{reader.get('name', '')}"
         for station in stations
         if station.online
         for reader in station.readers
-        if _asks(reader.get("pad"))
-    }
+        if _asks(reader.get("pad")) and (reader.get("card") or not with_card)
+    ]
 
 
 def _asks(pad: object) -> bool:
