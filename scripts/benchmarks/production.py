@@ -13,12 +13,13 @@ from issuance.production.bundle import Answers, Send
 from issuance.production.drivers import drive
 from issuance.production.personalise import personalise
 from issuance.production.relay import play
+from issuance.production.sighting import sight
 from issuance.production.transcript import Transcript
 from scripts.benchmarks import journal, preparation, replay
 from scripts.benchmarks.figure import Figure, median_seconds, seconds
-from tests.support.line import Line, blank_card, make_line, slot_of
+from tests.support.line import PASS_PROFILE, PIV_PROFILE, Line, blank_card, make_line, slot_of
 
-TRIPS_MAX = 5
+TRIPS_MAX, PIV_TRIPS_MAX, PASS_TRIPS_MAX = 5, 7, 1
 LINK_S = 0.1
 LINK_GOAL = 1.3
 READERS = 16
@@ -67,9 +68,21 @@ def figures(*, quick: bool) -> Iterator[Figure]:
         yield Figure("production.card_over_100ms", "s", over_link, TRIPS_MAX * LINK_S, LINK_GOAL, at_most=True)
         yield _side_by_side(press, 1 if quick else 3)
         line.office.vault.close()
+    yield _trips("piv", PIV_PROFILE, PIV_TRIPS_MAX)
+    yield _trips("pass", PASS_PROFILE, PASS_TRIPS_MAX)
     yield from replay.figures(quick=quick)
     yield from journal.figures(quick=quick)
     yield from preparation.figures(quick=quick)
+
+
+def _trips(name: str, profile: Path, most: int) -> Figure:
+    """Round trips of one card of another profile, its reader having told what it saw."""
+    with tempfile.TemporaryDirectory() as folder:
+        line, transcript = make_line(Path(folder), profile), Transcript()
+        card = blank_card(1, kind=line.profile.applet.kind)
+        line.personalise(line.order(1), card, transcript, seen=sight(slot_of(card)))
+        line.office.vault.close()
+    return Figure(f"production.round_trips_{name}", "trips/card", transcript.round_trips, most, 1.0, at_most=True)
 
 
 def _side_by_side(press: Press, cards: int) -> Figure:

@@ -5,16 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from card_io.diversification import kdf3
 from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.chip import cplc_for, diversification_data
 from card_io.virtual.keysets import KeySet
+from issuance.production.profile import load_profile
+from issuance.production.sighting import sight
 from issuance.production.underway import NO_CODE
 from tests.support.desk import CardOffice, open_card_office
 from tests.support.keys import TRANSPORT_MASTER
-from tests.support.line import blank_card
+from tests.support.line import PASS_PROFILE, blank_card, slot_of
 from tests.support.office import NOW, POLICY
 from tests.support.stock import Stockroom, box, chips, delivery, open_stockroom
 from uec.domain.lifecycle import ApplicationReason, CardState, OperationKind, OperationState
@@ -34,7 +37,7 @@ from uec.services.quality_refusals import Quarantined
 from uec.services.stock_cards import DestroyByAct
 from uec.services.stock_ledger import Wanted
 from uec.services.views import OperationView
-from uec.store.tables import Application, Card, StockBox
+from uec.store.tables import Application, Card, StockBox, StockDelivery
 
 pytestmark = pytest.mark.slow
 
@@ -173,6 +176,35 @@ def test_a_blank_without_the_code_is_spoiled_and_the_card_made_of_the_next(offic
         moved = stock_lists.movements_of(session, "shift", shift)
         assert [one.reason for one in moved if one.motion is Motion.SPOIL] == [NO_CODE]
         assert stock_balance.verify(session) == []
+
+
+def test_a_blank_that_was_claimed_and_let_go_unwritten_serves_the_next_card(
+    office: CardOffice, room: Stockroom
+) -> None:
+    """The station had seen it; another one lay in the reader when the commands came, and became the card."""
+    shift = room.shift(Wanted(the_box(room), count=2))
+    bench = replace(office.desk.bench, profile=load_profile(PASS_PROFILE))
+    office.desk = replace(office.desk, bench=bench)
+    with room.sessions() as session:
+        session.execute(update(StockDelivery).values(profile="pass"))
+        session.commit()
+    first, second = prepared(office, 1, 2)
+    looked_at, used = serial_chip(1), serial_chip(2)
+    office.desk = replace(office.desk, seen=lambda: sight(slot_of(looked_at)))
+    assert write(office, first, used).state is OperationState.DONE
+    assert office.card(first).chip_id == sight_of(used)
+    assert write(office, second, looked_at).state is OperationState.DONE, "it is as good as new"
+    with room.sessions() as session:
+        stock_shifts.close(session, shift, actor=room.producer, now=NOW)
+        balance = stock_balance.by_shift(session, shift, actor=room.keeper).balance
+        assert (balance.received, balance.good, balance.spoiled, balance.difference) == (2, 2, 0, 0)
+        assert stock_balance.verify(session) == []
+
+
+def sight_of(card: VirtualCard) -> str:
+    found = sight(slot_of(card))
+    assert found is not None
+    return found.chip_id
 
 
 def test_without_a_shift_nothing_is_written_where_stock_is_kept(office: CardOffice, room: Stockroom) -> None:
