@@ -14,6 +14,7 @@ from uec.domain.actors import Actor
 from uec.domain.bureau import OrderState
 from uec.domain.errors import InvalidInput, NotFound
 from uec.domain.lifecycle import ApplicationState, BatchState, CardState, Route
+from uec.domain.stock import TransferState
 from uec.domain.twins import TwinState
 from uec.services import (
     applications,
@@ -196,8 +197,10 @@ def of_moved(_session: Session, _asked: Asked) -> Found:
 def of_consignments(_session: Session, _asked: Asked) -> Found:
     """Consignments between stores."""
     one, giver, taker = StockTransfer, aliased(StockStore), aliased(StockStore)
+    # Whoever receives a consignment reads its seal off it.
+    seal = case((one.state != TransferState.SENT, one.seal), else_=None)
     found = select(
-        one.number, one.state, giver.name, taker.name, one.seal, one.blanks, one.sent_at, one.received_at,
+        one.number, one.state, giver.name, taker.name, seal, one.blanks, one.sent_at, one.received_at,
         one.seal_found, one.blanks_found, one.remark,
     )  # fmt: skip
     found = found.join(giver, giver.id == one.giver_id).join(taker, taker.id == one.taker_id)

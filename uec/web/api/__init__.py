@@ -10,13 +10,17 @@ from flask_smorest import Api
 from flask_wtf.csrf import CSRFProtect
 
 from uec.web.api import bureaux as _bureaux  # noqa: F401 - their routes are registered by their import
+from uec.web.api import consignments as _consignments  # noqa: F401
+from uec.web.api import details as _details  # noqa: F401
+from uec.web.api import exports as _exports  # noqa: F401
 from uec.web.api import resources as _resources  # noqa: F401
 from uec.web.api import routes, schemas
 
 VERSION = "1.0"
 PROBLEM = "application/problem+json"
 ABOUT = """\
-Applications, cards, batches, orders to outside bureaux and lists of a regional universal electronic card.
+Applications, cards, batches, places in the plan, stock, orders to outside bureaux, files and lists of a regional
+universal electronic card.
 
 **Who calls.** `POST /api/session` gives a token for login and password, good for half an hour and narrowed by
 `scopes`; send it as `Authorization: Bearer TOKEN`. Operations without a lock need none. Attempts are limited for each

@@ -1,6 +1,7 @@
 """The shapes of the API. What comes in and what goes out are separate classes; unknown fields are refused."""
 
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
@@ -354,6 +355,7 @@ class PublishedOutput(Schema):
     stop_list_url = fields.Url(relative=True)
 
 
+@cache
 def paged(item: type[Schema]) -> type[Schema]:
     """Return the schema of a page of items."""
     name = item.__name__.removesuffix("Output")
