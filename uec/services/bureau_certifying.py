@@ -38,7 +38,7 @@ class Waiting:
     chip_id: str
 
 
-def waiting(session: Session, order_id: int, *, at_once: int = AT_ONCE) -> Iterator[Sequence[Waiting]]:
+def waiting(session: Session, order_id: int) -> Iterator[Sequence[Waiting]]:
     """The cards that wait for certificates, part by part, as they are when each part is asked for."""
     last = 0
     wanted = (
@@ -46,7 +46,7 @@ def waiting(session: Session, order_id: int, *, at_once: int = AT_ONCE) -> Itera
         .join(Card, Card.id == BureauCard.card_id)
         .where(BureauCard.order_id == order_id, BureauCard.state == OrderedState.MADE)
         .order_by(Card.id)
-        .limit(at_once)
+        .limit(AT_ONCE)
     )
     while rows := session.execute(wanted.where(Card.id > last)).all():
         last = rows[-1][1]

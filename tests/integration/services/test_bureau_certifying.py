@@ -1,0 +1,212 @@
+"""Certificates of a bureau's answer in bulk: in parts, each once, whatever is killed or refused on the way."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from issuance.bureau.answer import Closing
+from issuance.bureau.records import RecordReader
+from issuance.bureau.sealed import opened_order
+from issuance.bureau.standin import identity
+from issuance.errors import VaultUnavailable
+from issuance.pki.hygiene import public_key_digest
+from tests.flow.test_bureau_life import answer
+from tests.support.bureau_office import BureauOffice, open_bureau_office
+from uec.domain.bureau import Certificates, OrderedState, OrderState
+from uec.domain.lifecycle import ApplicationState, CardState, CertificateState
+from uec.services import bureau_answers, bureau_certifying, certification
+from uec.services.bureau_certifying import Waiting
+from uec.store.tables import AuditEntry, BureauFile, Card, Certificate, JournalEntry, Revocation
+
+PEOPLE = (1, 2, 3, 4, 5)
+SLOTS = 4
+
+pytestmark = pytest.mark.slow
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+@pytest.fixture
+def bureau(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[BureauOffice]:
+    opened = open_bureau_office(sessions, tmp_path)
+    yield opened
+    opened.office.desk.bench.vault.close()
+
+
+@pytest.fixture
+def order_id(bureau: BureauOffice, monkeypatch: pytest.MonkeyPatch) -> int:
+    """An order whose results were taken; parts are of two cards."""
+    monkeypatch.setattr(bureau_certifying, "AT_ONCE", 2)
+    made = bureau.order(*PEOPLE, certificates=Certificates.ANSWER)
+    bureau.standin()
+    bureau.take_all()
+    assert bureau.counts(made) == {OrderedState.MADE: len(PEOPLE)}
+    return made
+
+
+def certificates(bureau: BureauOffice) -> list[Certificate]:
+    with bureau.office.sessions() as session:
+        return list(
+            session.scalars(select(Certificate).where(Certificate.card_id.is_not(None)).order_by(Certificate.id))
+        )
+
+
+def closings(bureau: BureauOffice, path: Path) -> list[Closing]:
+    """What the bureau reads in an answer."""
+    me = identity.load(bureau.folder / "bureau")
+    with opened_order(path, recipient=me.recipient, key=me.decryption_key, signer=me.office) as stream:
+        return [Closing.decode(body) for _, body in RecordReader(stream).records()]
+
+
+def check_whole(bureau: BureauOffice, path: Path) -> None:
+    """Every card has its certificates once, on hold, told once, and the answer has exactly these."""
+    made = certificates(bureau)
+    assert len(made) == len(PEOPLE) * SLOTS == len({one.public_key_digest for one in made})
+    assert {one.state for one in made} == {CertificateState.HELD} and all(one.der for one in made)
+    by_card = {card.number: {one.der for one in made if one.card_id == card.id} for card in bureau.cards(1)}
+    assert {one.number: set(one.certificates.values()) for one in closings(bureau, path)} == by_card
+    with bureau.office.sessions() as session:
+        told = {str(one.id) for one in made}
+        issued = select(func.count()).where(AuditEntry.action == "certificate.issue", AuditEntry.subject_id.in_(told))
+        assert session.scalar(issued) == len(made) == session.scalar(select(func.count()).select_from(Revocation))
+        closing = select(func.count()).where(JournalEntry.kind == "finish_intent")
+        assert session.scalar(closing) == len(PEOPLE)
+
+
+def test_parts_make_one_answer(bureau: BureauOffice, order_id: int) -> None:
+    path = answer(bureau, order_id)
+    check_whole(bureau, path)
+    assert bureau.counts(order_id) == {OrderedState.ANSWERED: len(PEOPLE)}
+    assert any(f"{len(PEOPLE)} finished" in line for line in bureau.standin())
+    bureau.take_all()
+    assert bureau.row(order_id).state is OrderState.COMPLETE
+    assert bureau.counts(order_id) == {OrderedState.FINISHED: len(PEOPLE)}
+
+
+@pytest.mark.parametrize(
+    "part", [pytest.param(0, marks=pytest.mark.nightly), 1, pytest.param(2, marks=pytest.mark.nightly)]
+)
+@pytest.mark.parametrize("place", ["_intend", "_keep"])
+def test_killed_in_any_part_the_next_run_goes_on(
+    bureau: BureauOffice, order_id: int, monkeypatch: pytest.MonkeyPatch, place: str, part: int
+) -> None:
+    """Before what is intended is committed, and before what is signed is."""
+    real, seen = getattr(certification, place), []
+
+    def dies(*given: object) -> object:
+        found = real(*given)
+        seen.append(place)
+        if len(seen) > part:
+            raise Killed
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(certification, place, dies)
+        with pytest.raises(Killed):
+            answer(bureau, order_id)
+    before = {one.serial for one in certificates(bureau)}
+    assert len(before) == min(len(PEOPLE), 2 * (part + (place == "_keep"))) * SLOTS, "committed before it was signed"
+    assert list((bureau.desk / "in").glob("*answer*")) == []
+    check_whole(bureau, answer(bureau, order_id))
+    assert before <= {one.serial for one in certificates(bureau)}, "what was intended is what was signed"
+
+
+def test_killed_after_the_commit_the_answer_is_put_into_its_place(
+    bureau: BureauOffice, order_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_given: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", dies)
+        with pytest.raises(Killed):
+            answer(bureau, order_id)
+    assert bureau.counts(order_id) == {OrderedState.ANSWERED: len(PEOPLE)}
+    place = bureau.desk / "in"
+    (place / "stray.part").write_bytes(b"somebody's")
+    assert [path.suffix for path in place.glob("*answer*")] == [".part"]
+    with bureau.office.sessions() as session:
+        assert bureau_answers.due(session) == []
+        (path,) = bureau_answers.put_into_place(session, bureau.exchange)
+        assert path.suffix == ".p7m" and bureau_answers.put_into_place(session, bureau.exchange) == []
+        assert session.scalars(select(BureauFile.name).where(BureauFile.kind == "answer")).all() == [path.name]
+    check_whole(bureau, path)
+
+
+def test_with_the_vault_away_nothing_is_rejected(
+    bureau: BureauOffice, order_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_given: object, **_named: object) -> list[bytes]:
+        raise VaultUnavailable("the vault is away", path="vault")
+
+    with monkeypatch.context() as patch, pytest.raises(VaultUnavailable):
+        patch.setattr(type(bureau.office.desk.bench.ca), "sign", away)
+        answer(bureau, order_id)
+    assert bureau.counts(order_id) == {OrderedState.MADE: len(PEOPLE)}
+    assert {one.state for one in certificates(bureau)} == {CertificateState.INTENDED}
+    check_whole(bureau, answer(bureau, order_id))
+
+
+def test_a_refused_card_keeps_no_other_back(bureau: BureauOffice, order_id: int) -> None:
+    """Its key was certified for another card meanwhile: it is made again, and the answer has the others."""
+    lost, other, *_ = bureau.cards(order_id)
+    with bureau.office.sessions() as session:
+        (keys,) = bureau_certifying.reported_keys(session, [lost.id]).values()
+        taken = Certificate(
+            card_id=other.id, profile="authentication", serial="1", tbs_digest="", subject="CN=x",
+            public_key_digest=public_key_digest(next(iter(keys.public.values()))), not_before=bureau.office.clock(),
+            not_after=bureau.office.clock(), intended_at=bureau.office.clock(), state=CertificateState.INTENDED,
+        )  # fmt: skip
+        session.add(taken)
+        session.commit()
+    path = answer(bureau, order_id)
+    assert bureau.counts(order_id) == {OrderedState.ANSWERED: len(PEOPLE) - 1, OrderedState.REJECTED: 1}
+    assert lost.number not in {one.number for one in closings(bureau, path)}
+    assert not [one for one in certificates(bureau) if one.card_id == lost.id]
+    with bureau.office.sessions() as session:
+        assert session.get_one(Card, lost.id).state is CardState.SPOILED
+        told = session.scalars(select(AuditEntry).where(AuditEntry.action == "certificate.refuse")).one()
+    assert (told.subject_id, told.details["finding"]) == (str(lost.id), "shared")
+    application = bureau.office.application_of(lost.id)
+    assert (application.state, application.remake) == (ApplicationState.APPROVED, True)
+
+
+def test_one_key_in_two_cards_of_a_part_is_certified_for_one(bureau: BureauOffice, order_id: int) -> None:
+    office = bureau.office
+    first, second, *_ = bureau.cards(order_id)
+    issuer = certification.Issuer(
+        office.desk.bench.ca, office.desk.bench.profile, office.clock(), office.desk.bench.random
+    )
+    with office.sessions() as session:
+        digest = bureau.row(order_id).digest or b""
+        waiting = [one for part in bureau_certifying.waiting(session, order_id) for one in part]
+        asked = bureau_certifying._made(
+            session, digest, [one for one in waiting if one.card_id in (first.id, second.id)]
+        )
+        said = certification.issue_all(session, {first.id: asked[first.id], second.id: asked[first.id]}, issuer=issuer)
+    assert isinstance(said[first.id], dict) and getattr(said[second.id], "finding", "") == "shared"
+    assert {one.card_id for one in certificates(bureau)} == {first.id}
+
+
+def test_what_is_reported_while_others_are_certified_waits_for_the_next_answer(
+    bureau: BureauOffice, order_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = bureau.cards(order_id)[-1].id
+    real, looks = bureau_certifying.waiting, []
+
+    def early(session: Session, order: int) -> Iterator[Sequence[Waiting]]:
+        looks.append(order)
+        for part in real(session, order):
+            yield part if len(looks) > 1 else [one for one in part if one.card_id != late]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bureau_certifying, "waiting", early)
+        first = closings(bureau, answer(bureau, order_id))
+    assert len(first) == len(PEOPLE) - 1 and bureau.counts(order_id)[OrderedState.MADE] == 1
+    (second,) = closings(bureau, answer(bureau, order_id))
+    assert {one.number for one in (*first, second)} == {card.number for card in bureau.cards(order_id)}
