@@ -21,9 +21,10 @@ from issuance.production.bundle import ForetoldSessionWanted, Step
 from issuance.production.chip import Chip, chip_of, look, recognise
 from issuance.production.errors import CardRefused, Unforeseen
 from issuance.production.job import Random
-from issuance.production.journal import Journal
+from issuance.production.journal import Journal, SeenSession
 from issuance.production.profile import CardProfile, SecureChannelProfile
 from issuance.production.secured import SecureChannel
+from issuance.production.sighting import Sighting
 
 FIRST = 1
 """What a new key set has counted to when it is first used."""
@@ -84,13 +85,19 @@ def first_session(
 
 
 def next_session(
-    journal: Journal, profile: CardProfile, *, random: Random, life_cycle: int | None = None
+    journal: Journal,
+    profile: CardProfile,
+    *,
+    random: Random,
+    life_cycle: int | None = None,
+    sighting: Sighting | None = None,
 ) -> Talk[Ahead | None]:
     """The next session of a card in use, with the look at it in front; None where the journal does not know enough.
 
-    With `life_cycle` the card's applet must tell this state, or nothing else goes to the card.
+    With `life_cycle` the card's applet must tell this state, or nothing else goes to the card. A `sighting` of this
+    card knows better than the journal how far it has counted: it was just asked.
     """
-    seen, secure = journal.last_session, profile.secure_channel
+    seen, secure = _last_session(journal, sighting), profile.secure_channel
     version = None if seen is None else journal.key_version_of(seen.kvn)
     if seen is None or version is None:
         return None
@@ -110,6 +117,13 @@ def next_session(
         ahead.channel.fresh = True
         ahead.behind(look(profile, challenge, life_cycle))
     return ahead
+
+
+def _last_session(journal: Journal, sighting: Sighting | None) -> SeenSession | None:
+    told = sighting.session if sighting is not None and sighting.chip_id == journal.claimed_chip else None
+    if told is None or told.sequence_counter is None:
+        return journal.last_session
+    return SeenSession(told.kdd, told.kvn, told.i, told.sequence_counter)
 
 
 def found(unforeseen: Unforeseen | CardRefused, ahead: Ahead, profile: CardProfile, random: Random) -> Talk[Chip]:

@@ -84,7 +84,8 @@ def at_once(
     chip_id = journal.claimed_chip
     if chip_id is None or not is_all_that_is_left(profile, journal):
         return None
-    ahead = yield from next_session(journal, profile, random=random, life_cycle=layout.AppletState.SELECTABLE)
+    unfinished = layout.AppletState.SELECTABLE
+    ahead = yield from next_session(journal, profile, random=random, life_cycle=unfinished, sighting=job.seen)
     if ahead is None:
         return None
     yield from admit(job, journal, chip_id)

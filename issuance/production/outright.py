@@ -114,14 +114,15 @@ def _let_go(chip_id: str) -> Talk[None]:
 def _torn(
     job: CardJob, profile: CardProfile, journal: Journal, chip_id: str, random: Random
 ) -> Talk[PersonalisedCard | Chip | None]:
-    told = yield from next_session(journal, profile, random=random, life_cycle=layout.AppletState.SELECTABLE)
+    unfinished = layout.AppletState.SELECTABLE
+    told = yield from next_session(journal, profile, random=random, life_cycle=unfinished, sighting=job.seen)
     if told is None:
         return None
     yield from admit(job, journal, chip_id)
     yield from begin(job, journal, chip_id)
     card = Underway(job, profile, journal, chip_id, told.channel)
     try:
-        yield from write_all(card, life_cycle=layout.AppletState.SELECTABLE)
+        yield from write_all(card, life_cycle=unfinished)
     except (Unforeseen, CardRefused) as other:
         return (yield from found(other, told, profile, random))
     return _made(card, told.master.version, resumed=True)

@@ -296,6 +296,25 @@ def test_torn_and_torn_again(line: Line, serial: Serial) -> None:
         require_good(line, number, card)
 
 
+def test_a_torn_card_that_was_seen_again_takes_one_trip(line: Line, serial: Serial) -> None:
+    """The journal knows its keys and the sighting its count, even where nobody heard how far it had come."""
+    number, card = ordered(line, serial)
+    card.faults = FaultPlan(tear_before=20)
+    with pytest.raises(CardLost):
+        written(line, number, card, None)
+    card.faults = FaultPlan()
+    assert written(line, number, card, seen(card)) == 1
+    require_good(line, number, card)
+    for nonsense in (Sighting(b"", b""), seen(blank_card(serial()))):
+        number, card = ordered(line, serial)
+        card.faults = FaultPlan(tear_before=20)
+        with pytest.raises(CardLost):
+            written(line, number, card, None)
+        card.faults = FaultPlan()
+        assert written(line, number, card, nonsense) == 1, "a sighting of another card says nothing of this one"
+        require_good(line, number, card)
+
+
 def test_the_host_dies_at_every_commit(line: Line, serial: Serial) -> None:
     number, card = ordered(line, serial)
     commits: list[int] = []
@@ -329,6 +348,7 @@ def test_the_link_drops_behind_the_one_bundle(line: Line, serial: Serial) -> Non
         )
     card.power_off()
     assert line.office.cards[number].chip_id == known.chip_id, "nobody knows what became of it"
+    assert Journal(line.office.cards[number].journal).last_session is None
     whole_way(line, number, card, seen(card))
     require_good(line, number, card)
 
