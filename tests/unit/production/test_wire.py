@@ -7,16 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from card_io.pinpad import PinEntry, PinFormat, Typed
 from issuance.production.bundle import Answers, Fault, Send, Step
 from issuance.station import wire
 from issuance.station.wire import BadMessage, decode, encode, to_sign
 
+FORMATS = st.builds(
+    PinFormat,
+    minimum=st.integers(1, 6),
+    maximum=st.integers(6, 8),
+    block=st.sampled_from((0, 8, 15)),
+    fill=st.integers(0, 0xFF),
+    timeout_s=st.integers(1, 255),
+    language=st.sampled_from(("ru", "en")),
+)
 STEPS = st.builds(
     Step,
     command=st.binary(max_size=300),
     expect=st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=4).map(tuple),
     label=st.text(max_size=20),
     answer=st.none() | st.binary(max_size=60),
+    pad=st.none() | st.builds(PinEntry, typed=st.sampled_from(Typed), format=FORMATS),
 )
 BUNDLES = st.builds(Send, steps=st.lists(STEPS, max_size=5).map(tuple), fresh=st.booleans())
 ANSWERS = st.builds(
@@ -30,7 +41,10 @@ ANSWERS = st.builds(
 )
 NUMBERS = st.integers(0, 2**53)
 TEXTS = st.text(max_size=40)
-READERS = st.lists(st.builds(wire.Reader, name=TEXTS, card=st.booleans(), insertion=NUMBERS), max_size=4).map(tuple)
+ABILITIES = st.lists(st.sampled_from(("verify", "modify")), max_size=2).map(tuple)
+READERS = st.lists(
+    st.builds(wire.Reader, name=TEXTS, card=st.booleans(), insertion=NUMBERS, pad=ABILITIES), max_size=4
+).map(tuple)
 MESSAGES = st.one_of(
     st.builds(wire.Challenge, nonce=TEXTS, protocol=NUMBERS),
     st.builds(wire.Enrol, code=TEXTS, public_key=TEXTS, signature=TEXTS),
@@ -76,8 +90,17 @@ def test_a_missing_or_unknown_key_is_refused(message: wire.Message, data: st.Dat
         '{"type":"heard","id":true,"step":2}',
         '{"type":"release","reader":5}',
         '{"type":"nothing"}',
-        '{"type":"readers","readers":[{"name":"a","card":1,"insertion":0}]}',
-        '{"type":"play","id":1,"reader":"a","bundle":{"steps":[["zz",[36864],""]],"fresh":false}}',
+        '{"type":"readers","readers":[{"name":"a","card":true,"insertion":0}]}',
+        '{"type":"readers","readers":[{"name":"a","card":1,"insertion":0,"pad":[],"seen":[]}]}',
+        '{"type":"readers","readers":[{"name":"a","card":true,"insertion":0,"pad":"modify","seen":[]}]}',
+        '{"type":"readers","readers":[{"name":"a","card":true,"insertion":0,"pad":[6],"seen":[]}]}',
+        '{"type":"readers","readers":[{"name":"a","card":true,"insertion":0,"pad":[],"seen":[],"more":1}]}',
+        '{"type":"play","id":1,"reader":"a","bundle":{"steps":[["zz",[36864],"",null,null]],"fresh":false}}',
+        '{"type":"play","id":1,"reader":"a","bundle":{"steps":[["00",[36864],"",null]],"fresh":false}}',
+        '{"type":"play","id":1,"reader":"a","bundle":{"steps":[["00",[],"",null,["new",4]]],"fresh":false}}',
+        '{"type":"play","id":1,"reader":"a","bundle":{"steps":[["00",[],"",null,["old",4,8,8,255,30,"ru"]]],"fresh":false}}',
+        '{"type":"play","id":1,"reader":"a","bundle":{"steps":[["00",[],"",null,["new",4,8,8,255,900,"ru"]]],"fresh":false}}',
+        '{"type":"play","id":1,"reader":"a","bundle":{"steps":[["00",[],"",null,["new","4",8,8,255,30,"ru"]]],"fresh":false}}',
         '{"type":"play","id":1,"reader":"a","bundle":{"steps":[],"fresh":"yes"}}',
         '{"type":"played","id":1,"answers":{"responses":[],"complete":true,"fault":"tired","detail":"","atr":"","elapsed_ms":[]}}',
         "[]",
