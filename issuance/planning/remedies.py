@@ -195,7 +195,9 @@ def _chips(plan: Plan) -> Iterator[Remedy]:
         price = days_forward(plan, plan.relaxed.chips[variant])
         # Chips are worth having from a day on: just before each fall of their price is when they are needed.
         falls = np.flatnonzero(np.diff(np.append(price, 0.0)) < -NOTICEABLE_DAYS)
-        for day in falls:
+        # Where it falls from day to day, one day speaks for its month.
+        months = {(region.days[day].year, region.days[day].month): day for day in falls[::-1]}
+        for day in months.values():
             deliveries = region.supply.deliveries.copy()
             deliveries[variant, day] += CHIPS
             yield Remedy(
