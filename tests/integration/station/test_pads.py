@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from smartcard import scard
 from sqlalchemy import select
 
 from card_io.applets.uec.layout import PinRef
@@ -15,16 +16,19 @@ from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.connection import InProcessConnection
 from card_io.virtual.faults import FaultPlan
-from card_io.virtual.pinpad import Ended, Make, PadConnection, Prompt, abilities
+from card_io.virtual.pinpad import Ended, Make, PadConnection, Prompt, VirtualPinPad, abilities
+from card_io.virtual.vpcd import InsertedCard
 from issuance.production.bundle import RecordKind
 from issuance.production.sealing import seal_pins
 from issuance.station.readers import PAD_SUFFIX, VirtualReaders
 from issuance.station.wire import Reader
 from tests.integration.station.conftest import Hands, Network
 from tests.integration.station.test_hub import done
+from tests.integration.station.test_pcsc import start_pcsc_station
 from tests.support.desk import LETTER
 from tests.support.leaks import leaked
 from tests.support.line import blank_card
+from tests.support.pcsc import PcscService
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
 from uec.services import handover, journal, stations
 from uec.store.tables import CardOperation, Station
@@ -66,6 +70,8 @@ class PadHands(Hands):
 class Window:
     """A station with a reader that has keys, and a finished card in it."""
 
+    reader = "left"
+
     def __init__(self, network: Network, make: Make | None = None) -> None:
         self.network, self.hands = network, PadHands("left", make=make)
         self.station_id = network.enrol("window-1")
@@ -89,7 +95,7 @@ class Window:
                 self.card_id,
                 actor=office.staff.second_operator,
                 station_id=self.station_id,
-                reader="left",
+                reader=self.reader,
                 sealed_pins=seal_pins(key, pins, card_number=number),
                 holder_checked=True,
                 now=office.clock(),
@@ -169,6 +175,49 @@ def test_a_reader_that_does_not_do_it_leaves_the_card_to_the_keyboard(network: N
     here.hands.make = Make()
     asked = here.ask()
     assert done(network, asked).result["resumed"]
+    here.require_the_holders_card()
+
+
+class PcscWindow(Window):
+    """The same with a reader of the machine's PC/SC; only what pcscd's virtual readers lack is added: the keys."""
+
+    def __init__(self, network: Network, pcsc: PcscService) -> None:
+        self.network, self.hands, self.reader = network, PadHands(), pcsc.readers[0]
+        self.hands.eyes = self._look
+        self.prompts: list[tuple[str, str]] = []
+        self.card_id, self.chip = network.prepared_card(1), blank_card(1)
+
+    def begin(self) -> None:
+        """Start the station; from its first look on its readers have keys."""
+        self.station_id = start_pcsc_station(self.network, "window-1")
+
+    def control(self, handle: object, code: int, data: list[int]) -> tuple[int, list[int]]:
+        """SCardControl of a reader with keys: what is typed goes through the service to the card."""
+
+        def transmit(command: bytes) -> bytes:
+            result, answer = scard.SCardTransmit(handle, scard.SCARD_PCI_T1, list(command))
+            assert result == scard.SCARD_S_SUCCESS
+            return bytes(answer)
+
+        return 0, list(VirtualPinPad(transmit, self.hands._typed).control(code, bytes(data)))
+
+
+@pytest.mark.pcsc
+@pytest.mark.slow
+def test_pins_are_chosen_at_a_reader_of_the_machine(
+    network: Network, pcsc: PcscService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = PcscWindow(network, pcsc)
+    monkeypatch.setattr(scard, "SCardControl", here.control)
+    here.begin()
+    with InsertedCard(here.chip, port=pcsc.ports[0]):
+        done(network, network.request(OperationKind.PERSONALISE, here.card_id, here.station_id, here.reader))
+        here.hands.slips = [Ended.TIMEOUT]
+        assert done(network, here.ask()).result["at_reader"] is True
+        with network.office.sessions() as session:
+            told = session.get_one(Station, here.station_id).readers
+    assert here.prompts == [("pin1", ""), ("pin1", "timeout"), ("pin2", "")]
+    assert told[0]["pad"] == ["verify", "modify"]
     here.require_the_holders_card()
 
 
