@@ -7,6 +7,7 @@ name and stays as it was. All of it in process, for both profiles, is in `tests/
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -20,8 +21,9 @@ from issuance.production.errors import CardLost, ChipTaken, WrongCard
 from issuance.production.inspect import inspect
 from issuance.production.journal import Journal
 from issuance.production.personalise import personalise
-from issuance.production.relay import OpenedSlot, play
-from tests.support.line import Line, blank_card, make_line
+from issuance.production.relay import OpenedSlot, Slot, play
+from issuance.production.sighting import Sighting, sight
+from tests.support.line import PASS_PROFILE, Line, blank_card, make_line, slot_of
 from tests.support.pcsc import PcscService, wait_until
 from tests.unit.production.test_torn import HostDied
 
@@ -47,21 +49,31 @@ class Window:
         serial = next(self._serials)
         return self.line.order(serial), blank_card(serial)
 
-    def make(self, number: str, card: VirtualCard, through: Callable[[Sending], Sending] = lambda send: send) -> None:
-        """Put the card in, personalise and inspect it, take it out; `through` is what stands before the reader."""
+    def make(
+        self,
+        number: str,
+        card: VirtualCard,
+        through: Callable[[Sending], Sending] = lambda send: send,
+        *,
+        looked: Callable[[Slot], Sighting | None] = lambda slot: None,
+    ) -> None:
+        """Put the card in, personalise and inspect it, take it out; `through` is what stands before the reader.
+
+        `looked` is what the reader's machine sees of the card first.
+        """
         reader, port = next(self._places)
         wait_until(lambda: not _holds_a_card(reader), "the last card does not leave the reader")
         with InsertedCard(card, port=port):
             wait_until(lambda: _holds_a_card(reader), "the card does not appear in the reader")
             slot = OpenedSlot(lambda: open_reader(reader))
             try:
-                self._work(number, through(lambda bundle: play(slot, bundle)))
+                self._work(number, through(lambda bundle: play(slot, bundle)), looked(slot))
             finally:
                 slot.close()
 
-    def _work(self, number: str, send: Sending) -> None:
+    def _work(self, number: str, send: Sending, seen: Sighting | None) -> None:
         line, random = self.line, self.line.randomness.randbytes
-        drive(personalise(line.office.job(number), line.profile, random=random), send, line.office.desk(number))
+        drive(personalise(line.office.job(number, seen), line.profile, random=random), send, line.office.desk(number))
         order = line.office.inspection(number)
         looking = inspect(order, line.profile, line.anchors, now=line.office.clock(), random=random)
         drive(looking, send, line.office.desk(number))
@@ -172,3 +184,25 @@ def test_another_card_is_put_in_after_a_tear(window: Window) -> None:
     window.make(number, card)
     window.require_good(number)
     window.require_good(other_number)
+
+
+def test_a_pass_takes_one_trip_and_a_card_swapped_behind_the_look_is_none_the_worse(
+    pcsc: PcscService, tmp_path: Path
+) -> None:
+    window, trips = Window(make_line(tmp_path, PASS_PROFILE), pcsc), list[int]()
+
+    def counted(send: Sending) -> Sending:
+        return lambda bundle: (trips.append(len(bundle.steps)), send(bundle))[1]
+
+    number, card = window.ordered()
+    window.make(number, card, counted, looked=sight)
+    window.require_good(number)
+    assert len(trips) == 3, "one to write it, two to inspect it"
+    (number, card), (later, looked_at) = window.ordered(), window.ordered()
+    trips.clear()
+    window.make(number, card, counted, looked=lambda slot: sight(slot_of(looked_at)))
+    window.require_good(number)
+    assert len(trips) == 4, "the look was at another card: it is looked at as if there had been none"
+    window.make(later, looked_at, looked=sight)
+    window.require_good(later)
+    window.line.office.vault.close()
