@@ -3,7 +3,8 @@
 The nodes are processes that take parts of 500 cards from the queue on PostgreSQL (fsync on), as `uec worker` does; the
 vault is a process of its own. Cards are those of the mass profile: no photo. Rates are taken from the queue's own
 record of when jobs began and ended, and what it takes to number the cards and to derive their keys is added. A node
-counts until its last part is done: that it has none left while the other is at one is the batch's end, not its pace.
+counts until its last part is done: that it has none left while the other is at one is the batch's end, not its pace
+(`two_nodes_to_the_end` has that too, from the first part's beginning to the last one's end).
 
 What making a batch leaves to the database (vacuum, checkpoints) is done before the clock runs: beside one node it would
 cost nothing, as a processor is free, and beside two it would. One and two nodes take turns in going first, often, as
@@ -74,6 +75,7 @@ class Run(NamedTuple):
     """Cards a second of a batch, and the processor time of a card in microseconds by whose it was."""
 
     rate: float
+    to_the_end: float
     spent: dict[str, float]
 
 
@@ -109,14 +111,14 @@ class Office:
         ours = {"nodes": sum(processor.of_process(node.pid) for node in nodes)}
         return Counter(ours | {"vault": processor.of_process(self.vault)}) + processor.of_database(self.server)
 
-    def seconds(self, batch_id: int, nodes: int) -> float:
-        """How long a node worked on a batch, from its first part's beginning; nodes must be there still."""
+    def seconds(self, batch_id: int, nodes: int) -> tuple[float, float]:
+        """How long a node worked on a batch, and how long the batch took; the nodes must be there still."""
         with self.session() as session:
-            workers, took = session.execute(text(_TOOK), {"batch": str(batch_id)}).one()
+            workers, worked, took = session.execute(text(_TOOK), {"batch": str(batch_id)}).one()
             left = session.scalar(text("SELECT count(*) FROM card WHERE state <> 'PREPARED'"))
         if left or workers != nodes:
             raise LookupError(f"{left} cards were not prepared, and {workers} of {nodes} nodes took parts")
-        return float(took)
+        return float(worked), float(took)
 
     def groups(self) -> list[list[bytes]]:
         """The data groups of a part, for the floor."""
@@ -153,10 +155,10 @@ _CARDS = """
     FROM application ORDER BY id DESC LIMIT :cards
 """
 _TOOK = """
-    SELECT count(*), avg(extract(epoch FROM ended)) - min(extract(epoch FROM began))
+    SELECT count(*), avg(ended) - min(began), max(ended) - min(began)
     FROM (
-        SELECT min(event.at) FILTER (WHERE event.type = 'started') AS began,
-            max(event.at) FILTER (WHERE event.type = 'succeeded') AS ended
+        SELECT extract(epoch FROM min(event.at) FILTER (WHERE event.type = 'started')) AS began,
+            extract(epoch FROM max(event.at) FILTER (WHERE event.type = 'succeeded')) AS ended
         FROM procrastinate.procrastinate_events AS event
         JOIN procrastinate.procrastinate_jobs AS job ON job.id = event.job_id
         WHERE job.args ->> 'batch_id' = :batch GROUP BY job.worker_id
@@ -181,6 +183,8 @@ def figures(*, quick: bool) -> Iterator[Figure | str]:
         one, two = (statistics.median(run.rate for run in runs_of[nodes]) for nodes in (1, 2))
         yield Figure("preparation.cards", "cards/s", one, floor, RATIO_GOAL)
         yield Figure("preparation.two_nodes", "cards/s", two, one, NODES_GOAL)
+        whole = [statistics.median(run.to_the_end for run in runs_of[nodes]) for nodes in (1, 2)]
+        yield Figure("preparation.two_nodes_to_the_end", "cards/s", whole[1], whole[0])
         yield Figure("preparation.two_bare", "cards/s", two_floors, floor)
         for work in WORKS:
             one, two = (statistics.median(run.spent[work] for run in runs_of[nodes]) for nodes in (1, 2))
@@ -215,12 +219,12 @@ def _prepared(office: Office, cards: int, *, nodes: int) -> Run:
             while _jobs_left(office):
                 time.sleep(LOOK_EVERY_S)
             spent = office.spent(running) - before
-        seconds = office.seconds(batch_id, nodes)
+        worked, took = office.seconds(batch_id, nodes)
     finally:
         for node in running:
             node.close()
-    rate = cards / (seconds + _numbers_and_keys(cards) / nodes)
-    return Run(rate, {work: spent[work] / cards * 1e6 for work in WORKS})
+    more = _numbers_and_keys(cards) / nodes
+    return Run(cards / (worked + more), cards / (took + more), {work: spent[work] / cards * 1e6 for work in WORKS})
 
 
 def _numbers_and_keys(cards: int) -> float:
