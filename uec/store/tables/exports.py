@@ -44,5 +44,5 @@ class ExportPart(Table):
     __tablename__ = "export_part"
 
     export_id: Mapped[int] = mapped_column(ForeignKey("export_file.id", ondelete="CASCADE"), primary_key=True)
-    seq: Mapped[int] = mapped_column(primary_key=True, comment="from 0")
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="from 0")
     content: Mapped[bytes] = mapped_column(comment="some hundred kilobytes")

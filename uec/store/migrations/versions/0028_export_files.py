@@ -37,7 +37,7 @@ def upgrade() -> None:
         op.create_index(op.f(f'ix_export_file_{column}'), 'export_file', [column], unique=False)
     op.create_table('export_part',
     sa.Column('export_id', sa.Integer(), nullable=False),
-    sa.Column('seq', sa.Integer(), nullable=False, comment='from 0'),
+    sa.Column('seq', sa.Integer(), autoincrement=False, nullable=False, comment='from 0'),
     sa.Column('content', sa.LargeBinary(), nullable=False, comment='some hundred kilobytes'),
     sa.ForeignKeyConstraint(['export_id'], ['export_file.id'], name=op.f('fk_export_part_export_id_export_file'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('export_id', 'seq', name=op.f('pk_export_part'))
