@@ -15,7 +15,7 @@ from card_io.applets.uec import layout
 from issuance.keys.port import ForetellRequest
 from issuance.production import ahead, finishing, securing, writing
 from issuance.production.admission import admit, begin
-from issuance.production.ahead import Ahead, found, next_session
+from issuance.production.ahead import found, next_session
 from issuance.production.asking import Talk, note, progress
 from issuance.production.bundle import CertificatesWanted, Fault, RecordKind
 from issuance.production.chip import Chip, look_at_blank
@@ -26,6 +26,8 @@ from issuance.production.profile import CardProfile
 from issuance.production.underway import Underway, change_keys, send
 
 ANOTHER = "another card lay in the reader"
+AT_THE_READER = (Fault.CARD_REMOVED, Fault.CARD_MUTE, Fault.READER_LOST)
+"""Faults of which it is known which commands went before."""
 
 
 def write_all(card: Underway, *, life_cycle: int | None) -> Talk[None]:
@@ -86,25 +88,20 @@ def _blank(
     told.behind(look_at_blank(profile, challenge))
     yield from begin(job, journal, seen.chip_id)
     card = Underway(job, profile, journal, seen.chip_id, told.channel)
-    before = len(told.channel.opening) - 1  # in front of EXTERNAL AUTHENTICATE
+    opening = len(told.channel.opening)  # EXTERNAL AUTHENTICATE is the last: up to its answer nothing is changed
     try:
         yield from change_keys(card, random)
         yield from write_all(card, life_cycle=None)
     except (Unforeseen, CardRefused) as other:
-        return (yield from _otherwise(card, other, told, random))
+        if len(other.responses) > opening:
+            raise
+        yield from _let_go(card.chip_id)
+        return (yield from found(other, told, profile, random))
     except CardLost as lost:
-        if lost.fault != Fault.LINK_LOST and len(lost.responses) < before:
-            yield from _let_go(seen.chip_id)
+        if lost.fault in AT_THE_READER and len(lost.responses) < opening - 1:
+            yield from _let_go(card.chip_id)
         raise
     return _made(card, job.card_master.version, resumed=False)
-
-
-def _otherwise(card: Underway, other: Unforeseen | CardRefused, told: Ahead, random: Random) -> Talk[Chip]:
-    """Which card it is that answered otherwise than the one that was seen; the claim of that one is let go."""
-    if other.label not in ahead.LOOKING:
-        raise other
-    yield from _let_go(card.chip_id)
-    return (yield from found(other, told, card.profile, random))
 
 
 def _let_go(chip_id: str) -> Talk[None]:

@@ -29,6 +29,7 @@ from issuance.production.errors import (
     CardScrapped,
     ChipTaken,
     ForeignCard,
+    ProductionError,
     UnknownKeys,
     WrongCard,
 )
@@ -48,7 +49,8 @@ from tests.unit.virtual.cards import install_uec, open_session
 Serial = Callable[[], int]
 SECURED = 0x0F
 INITIALIZE_UPDATE = 6
-"""Which command of the one bundle it is."""
+PUT_KEY = 9
+"""Which commands of the one bundle they are."""
 ANOTHER_PIN = Secret(b"730264")
 
 
@@ -270,6 +272,29 @@ def test_every_command_torn_before_and_after(line: Line, serial: Serial, told: b
         require_good(line, number, card)
     assert max(trips) <= 3 and 1 in trips
     print(f"torn test, profile pass, {'seen' if told else 'unseen'}: {len(cases)} tears, every card finished")
+
+
+def test_refused_at_every_command_it_is_let_go_or_kept_and_finished_later(line: Line, serial: Serial) -> None:
+    """It is let go only as long as nothing was changed on it: a card with its own keys stays this card's."""
+    number, card = ordered(line, serial)
+    known = seen(card)
+    card.faults = FaultPlan()
+    written(line, number, card, known)
+    kept = 0
+    for k in range(1, card.faults.commands + 1):
+        number, chip = ordered(line, serial)
+        known = seen(chip)
+        chip.faults = FaultPlan(status_at={k: 0x6F00})
+        try:
+            written(line, number, chip, known)
+        except ProductionError:
+            if k > PUT_KEY:
+                assert line.office.cards[number].chip_id == known.chip_id
+                kept += 1
+        chip.faults = FaultPlan()
+        written(line, number, chip, seen(chip))
+        require_good(line, number, chip)
+    assert kept > 10
 
 
 def test_torn_and_torn_again(line: Line, serial: Serial) -> None:
