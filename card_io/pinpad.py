@@ -52,8 +52,8 @@ class Typed(StrEnum):
 class PinFormat:
     """How a PIN stands in the command: ASCII digits, left, filled up to `block` bytes with `fill`.
 
-    A `block` of 0 is as long as the PIN: the reader corrects Lc. `timeout_s` is how long it waits for the first key,
-    and between two of them. `ValueError` for what the structures cannot say.
+    A `block` of 0 is as long as the PIN: the reader corrects Lc. `timeout_s` is how long it waits for the first key of
+    an entry, and then for the others. `ValueError` for what the structures cannot say.
     """
 
     minimum: int

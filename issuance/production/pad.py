@@ -38,7 +38,9 @@ def entry_of(pin: PinProfile, *, block: int, code: PinProfile | None = None) -> 
         raise UnfitPin(pin.name, "length")
     least = min(pin.min_digits, code.transport_digits) if code else pin.min_digits
     most = max(pin.max_digits, code.transport_digits) if code else pin.max_digits
-    form = PinFormat(least, most, block, timeout_s=pin.pad.timeout_s, language=pin.pad.language)
+    form = PinFormat(
+        least, min(most, block) if block else most, block, timeout_s=pin.pad.timeout_s, language=pin.pad.language
+    )
     return PinEntry(Typed.BOTH if code else Typed.NEW, form)
 
 

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from card_io.pinpad import LANGUAGES, TIMEOUT_MAX_S
+from card_io.pinpad import LANGUAGES
 
 SHARE_DIGITS_MAX = 12
 """What a vault derives for a card (`issuance.keys.card_keys`)."""
+PATIENCE_MAX_S = 45
+"""Three entries of twice as long end before a hub takes a bundle's answer for lost (300 s)."""
 
 
 class Keeping(StrEnum):
@@ -22,7 +24,10 @@ class Keeping(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PadProfile:
-    """How a PIN is chosen at the keys of a reader: how long it waits for the next key, and the language it shows."""
+    """How a PIN is chosen at the keys of a reader.
+
+    `timeout_s` is how long it waits for the first key of an entry, and then for the others; `language` what it shows.
+    """
 
     timeout_s: int = 30
     language: str = "ru"
@@ -75,8 +80,8 @@ def check_pins(pins: Sequence[PinProfile], refuse_if: Callable[[bool, str, str],
 
 def _check_pad(pin: PinProfile, refuse_if: Callable[[bool, str, str], None]) -> None:
     if pin.pad is not None:
-        patient = 1 <= pin.pad.timeout_s <= TIMEOUT_MAX_S
-        refuse_if(not patient, f"pins.{pin.name}.pad.timeout_s", f"must be 1 to {TIMEOUT_MAX_S}")
+        patient = 1 <= pin.pad.timeout_s <= PATIENCE_MAX_S
+        refuse_if(not patient, f"pins.{pin.name}.pad.timeout_s", f"must be 1 to {PATIENCE_MAX_S}")
         known = pin.pad.language in LANGUAGES
         refuse_if(not known, f"pins.{pin.name}.pad.language", f"must be one of {', '.join(LANGUAGES)}")
 

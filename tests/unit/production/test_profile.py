@@ -91,6 +91,15 @@ def test_key_versions_run_through_their_range_and_start_again() -> None:
         ('unblocked_by = "krp"', 'unblocked_by = ""', "pins.pin1.unblocked_by", "torn hand-over"),
         ('after_hand_over = "printed"', "", "pins.krp.after_hand_over", "printed or split"),
         ('after_hand_over = "printed"', 'after_hand_over = "vault"', "pins[krp].after_hand_over", "printed, split"),
+        ("timeout_s = 30", "timeout_s = 0", "pins.pin1.pad.timeout_s", "1 to 45"),
+        ("timeout_s = 30", "timeout_s = 46", "pins.pin1.pad.timeout_s", "1 to 45"),
+        ('language = "ru" }', 'language = "tt" }', "pins.pin1.pad.language", "ru, en"),
+        (
+            'after_hand_over = "printed"',
+            'after_hand_over = "printed"\npad = {}',
+            "pins.krp.pad",
+            "what the holder chooses",
+        ),
         ('after_hand_over = "printed"', "chosen_by_holder = true", "pins.krp.unblocked_by", "torn hand-over"),
         ("each_use = true", 'after_hand_over = "printed"', "pins", "one code at most"),
         (
