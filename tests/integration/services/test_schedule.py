@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from uec import scheduler
 from uec.jobs import JOBS
 from uec.scheduler import only_one, run_scheduler, trigger_now
 from uec.services import schedule
@@ -71,21 +72,38 @@ def test_a_run_due_later_waits_and_old_ones_are_forgotten(sessions: sessionmaker
         assert schedule.sweep(session, now=NOW + schedule.KEPT + timedelta(seconds=1)) == 1
 
 
-def test_a_second_scheduler_stands_by_and_takes_over(engine: Engine) -> None:
-    stop, taken = Event(), Event()
+def standing_by(engine: Engine) -> tuple[Thread, Event]:
+    """A second scheduler that waits for the lock, and what says that it has got it."""
+    taken = Event()
 
     def stand_by() -> None:
-        with only_one(engine, stop) as lock:
+        with only_one(engine, Event()) as lock:
             if lock is not None:
                 taken.set()
 
-    with only_one(engine, stop) as first:
+    second = Thread(target=stand_by)
+    second.start()
+    return second, taken
+
+
+def test_a_second_scheduler_stands_by_and_takes_over(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "SILENT_S", 600)  # it is alive, however slow the machine
+    with only_one(engine, Event()) as first:
         assert first is not None and first.still_held()
-        second = Thread(target=stand_by)
-        second.start()
+        second, taken = standing_by(engine)
         assert not taken.wait(1.5)
     assert taken.wait(60)
     second.join()
+
+
+def test_one_that_hangs_keeps_no_lock(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "SILENT_S", 1)
+    with only_one(engine, Event()) as first:
+        assert first is not None and first.still_held()
+        second, taken = standing_by(engine)
+        assert taken.wait(120), "the first says nothing any more"
+        second.join()
+        assert not first.still_held()
 
 
 def test_a_stand_by_that_is_stopped_never_gets_the_lock(engine: Engine) -> None:

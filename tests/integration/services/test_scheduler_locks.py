@@ -4,19 +4,18 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event, Thread
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.office import add_staff
 from uec import scheduler
 from uec.domain.permissions import Role
 from uec.jobs import JOBS
-from uec.scheduler import RHYTHMS, FileLock, Rhythm, look_over, only_one
+from uec.scheduler import RHYTHMS, FileLock, Rhythm, look_over
 from uec.services import job_control, schedule
 from uec.store import queue
 from uec.store.tables import ScheduledRun
@@ -95,24 +94,6 @@ def test_two_that_wait_for_a_silent_one_do_not_both_get_it(locks: list[FileLock]
         taken = [one.take() for one in waiting]
     assert taken.count(True) == 1
     assert waiting[taken.index(True)].still_held() and not first.still_held()
-
-
-def test_one_that_hangs_keeps_no_lock(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "SILENT_S", 1)
-    stop, taken = Event(), Event()
-
-    def stand_by() -> None:
-        with only_one(engine, stop) as lock:
-            if lock is not None:
-                taken.set()
-
-    with only_one(engine, stop) as first:
-        assert first is not None and first.still_held()
-        second = Thread(target=stand_by)
-        second.start()
-        assert taken.wait(120), "the first says nothing any more"
-        second.join()
-        assert not first.still_held()
 
 
 def test_nobody_waits_a_day_for_what_was_missed(sessions: sessionmaker[Session]) -> None:
