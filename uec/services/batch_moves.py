@@ -15,7 +15,7 @@ from issuance.planning.calendar import WorkingCalendar
 from issuance.planning.facts import Facts
 from issuance.planning.rooms import next_trip
 from uec.domain.actors import Actor
-from uec.domain.errors import InvalidInput
+from uec.domain.errors import InvalidInput, Stale
 from uec.domain.lifecycle import BatchState, CardState
 from uec.domain.permissions import Permission
 from uec.services import plan_facts, plan_moves, plan_region
@@ -94,10 +94,16 @@ def move(
     rules: BatchRules,
     today: date,
     now: datetime,
+    seen: tuple[date, str] | None = None,
 ) -> Move:
-    """Move it; raises `InvalidInput` also where the line has no room. People whose day moves are listed."""
+    """Move it; raises `InvalidInput` also where the line has no room. People whose day moves are listed.
+
+    With the day and line that were `seen`, raises `Stale` when a colleague has moved it from there.
+    """
     actor.require(Permission.PLAN_BATCH)
     batch = locked(session, Batch, batch_id)
+    if seen is not None and (batch.planned_for, batch.line or "") != seen:
+        raise Stale(f"Batch {batch.number} was moved meanwhile: look at what follows anew.", kind="batch", id=batch_id)
     found = consider(session, batch_id, day=day, line=line, actor=actor, rules=rules, today=today)
     if not found.fits:
         raise InvalidInput(

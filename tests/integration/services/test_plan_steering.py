@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from issuance.planning.facts import PLENTY, Facts
 from tests.integration.services.test_plan_office import CALENDAR, TODAY, applicants
 from tests.support.office import NOW, RULES, Office, open_office
-from uec.domain.errors import InvalidInput, NotAllowed, NotFound, SamePerson
+from uec.domain.errors import InvalidInput, NotAllowed, NotFound, SamePerson, Stale
 from uec.domain.lifecycle import ApplicationState, BatchState, Route
 from uec.services import (
     batch_lists,
@@ -164,7 +164,11 @@ def test_a_batch_is_moved_by_its_new_planner_and_released_by_another(
                 batch_moves.consider(session, made[0].id, day=wrong, line="L1", **ways)
         with pytest.raises(InvalidInput, match="no line"):
             batch_moves.consider(session, made[0].id, day=date(2026, 3, 4), line="L7", **ways)
-        batch_moves.move(session, made[0].id, day=date(2026, 3, 4), line="L1", now=NOW, **ways)
+        was = made[0].planned_for
+        batch_moves.move(session, made[0].id, day=date(2026, 3, 4), line="L1", now=NOW, seen=(was, "L1"), **ways)
+        with pytest.raises(Stale, match="meanwhile"):
+            batch_moves.move(session, made[0].id, day=date(2026, 3, 5), line="L1", now=NOW, seen=(was, "L1"), **ways)
+        session.rollback()
         row = session.get_one(Batch, made[0].id)
         assert (row.planned_for, row.departs_on, row.line) == (date(2026, 3, 4), date(2026, 3, 5), "L1")
         promised = session.scalars(select(Card.promised_on).where(Card.batch_id == row.id)).all()

@@ -144,8 +144,12 @@ def test_a_batch_is_moved_with_a_form_that_shows_what_follows(colleague, planned
     assert releaser.get(address).status_code == 403
     with planned.sessions() as session:
         assert session.get_one(Batch, batch_id).planned_for == day
-    moved = press(planner, address, f"{address}?day=2026-03-12&line=centre", day="2026-03-12", line="centre")
+    (was,) = re.findall(r'name="from_day" value="([\d-]+)"', seen)
+    fields = {"day": "2026-03-12", "line": "centre", "from_day": was, "from_line": "centre"}
+    moved = press(planner, address, f"{address}?day=2026-03-12&line=centre", **fields)
     assert "перенесена" in moved.text
+    late = press(planner, address, address, **fields | {"day": "2026-03-11"})
+    assert late.status_code == 409 and "Коллега" in late.text, "another planner looked at the day it had before"
     with planned.sessions() as session:
         assert session.get_one(Batch, batch_id).planned_for == date(2026, 3, 12)
     assert press(planner, address, address, day="", line="centre").status_code == 400

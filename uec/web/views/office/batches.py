@@ -183,6 +183,7 @@ def move_batch_now(batch_id: int) -> ResponseReturnValue:
     day = _day(request.form.get("day", ""))
     if day is None:
         raise InvalidInput("Choose a working day from today on.", field="day")
+    seen = _day(request.form.get("from_day", ""))
     batch_moves.move(
         database(),
         batch_id,
@@ -192,6 +193,7 @@ def move_batch_now(batch_id: int) -> ResponseReturnValue:
         rules=_rules(),
         today=today(),
         now=now(),
+        seen=(seen, request.form.get("from_line", "")) if seen else None,
     )
     flash(_("The batch is moved."), "success")
     return redirect(url_for(".batch", batch_id=batch_id))
