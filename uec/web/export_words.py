@@ -126,11 +126,25 @@ COLUMNS: Mapping[str, Text] = {
 FILTERS: Mapping[str, Text] = {
     "query": _l("Search"),
     "id": _l("List"),
+    "reason": _l("Why"),
     "day": _l("Day"),
     "who": _l("Who"),
     "subject": _l("Number of the subject"),
 }
 
+
+# Which words the values of a list's filter are, where they are codes: states of different things have one name.
+KINDS: Mapping[tuple[str, str], str] = {
+    ("applications", "state"): "ApplicationState",
+    ("applications", "route"): "Route",
+    ("cards", "state"): "CardState",
+    ("batches", "state"): "BatchState",
+    ("orders", "state"): "OrderState",
+    ("twins", "state"): "TwinState",
+    ("missing", "state"): "AbsenceState",
+    ("late", "kind"): "Kind",
+    ("late", "reason"): "Reason",
+}
 
 # Words and the colour of the tag.
 STATES: Mapping[ExportState, tuple[Text, str]] = {
@@ -152,10 +166,9 @@ def wording(name: str) -> Wording:
 
 def part_of(name: str, filters: Mapping[str, str]) -> str:
     """Which part of a list is asked for, as people read it; empty for the whole."""
-    words = wording(name).words
-    by_value = {key.partition(".")[2]: text for key, text in words.items()}
-    called = {**COLUMNS, **FILTERS}
-    return ", ".join(f"{called.get(one, one)}: {by_value.get(text, text)}" for one, text in filters.items())
+    words, called = wording(name).words, {**COLUMNS, **FILTERS}
+    said = {one: words.get(f"{KINDS.get((name, one))}.{text}", text) for one, text in filters.items()}
+    return ", ".join(f"{called.get(one, one)}: {text}" for one, text in said.items())
 
 
 def failure(row: ExportFile) -> str:

@@ -13,6 +13,7 @@ from tests.support.desk import CardOffice
 from tests.support.office import POLICY
 from uec.domain.policy import PolicyBook
 from uec.services import export_jobs, exports
+from uec.services.export_lists import EXPORTS
 from uec.settings import Settings
 from uec.store.tables import AuditEntry, ExportFile
 from uec.web import export_words
@@ -137,3 +138,23 @@ def test_every_list_has_its_words(client: FlaskClient) -> None:
             wording = export_words.wording(name)
             assert wording.title and all(wording.head) and len(set(wording.head)) == len(wording.head), name
         assert {word for word in wording.words.values() if not word} == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "filters", "said"),
+    [
+        ("applications", {"state": "APPROVED", "route": "MASS"}, "Статус: Одобрено, Способ подачи: Массовая эмиссия"),
+        ("orders", {"state": "APPROVED"}, "Статус: Ждёт отправки"),
+        ("cards", {"state": "ACTIVE", "query": "ACTIVE"}, "Статус: Действует, Поиск: ACTIVE"),
+        ("late", {"kind": "1", "reason": "no_lines"}, "Класс: по заявлениям, Почему: не хватает мощности линий"),
+        ("batches", {}, ""),
+    ],
+)
+def test_a_part_of_a_list_is_said_in_its_own_words(
+    client: FlaskClient, name: str, filters: dict[str, str], said: str
+) -> None:
+    with client.application.test_request_context(headers={"Accept-Language": "ru"}):
+        assert export_words.part_of(name, filters) == said
+        assert set(export_words.KINDS) >= {
+            (name, one) for name, export in EXPORTS.items() for one in export.filters if one in {"state", "route"}
+        }
