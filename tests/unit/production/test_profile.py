@@ -45,6 +45,29 @@ def test_names_lead_to_entries() -> None:
         profile.key("nothing")
 
 
+def test_the_sample_of_a_pass_makes_no_keys_and_says_which_card_it_is(tmp_path: Path) -> None:
+    sample = PROFILES.with_name("samples") / "pass.toml"
+    made = load_profile(sample)
+    assert made.keys == () and made.applet == load_profile(UEC).applet
+    with pytest.raises(LookupError):
+        _ = made.card_key
+    text, path = sample.read_text(encoding="utf-8"), tmp_path / "pass.toml"
+    for old, new in (('name = "card_number"', 'name = "oms"'), ('read = "always"', 'read = "pin1"')):
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        with pytest.raises(InvalidProfile, match="card_number"):
+            load_profile(path)
+
+
+def test_a_card_of_kind_piv_has_keys(tmp_path: Path) -> None:
+    text, path = (PROFILES / "piv.toml").read_text(encoding="utf-8"), tmp_path / "piv.toml"
+    start, end = text.index("[[keys]]"), text.index("[[data_groups]]")
+    text = "keys = []\n" + text[:start] + text[end:].replace('read = "pin1"', 'read = "always"')
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidProfile, match="a card of kind piv has some"):
+        load_profile(path)
+
+
 def test_key_versions_run_through_their_range_and_start_again() -> None:
     channel = load_profile(UEC).secure_channel
     assert [channel.kvn(version) for version in (1, 2, 16, 17)] == [0x30, 0x31, 0x3F, 0x30]

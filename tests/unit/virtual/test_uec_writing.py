@@ -160,6 +160,23 @@ def test_an_empty_card_cannot_be_finished(host: HostSession, version: str) -> No
     assert store(host, tlv.encode_dgi(0x0E05, bytes.fromhex(version))).sw == expected
 
 
+def test_a_card_is_finished_with_the_pins_that_it_names_and_no_key(host: HostSession) -> None:
+    """EF.OD alone will do; a file behind a PIN, and a PIN that another unblocks, want that PIN to be there."""
+    files = [
+        personalisation.create_file(Fid.CIA, 0),
+        personalisation.create_file(Fid.OD, 0),
+        personalisation.create_file(Fid.UEC, 0),
+        personalisation.create_file(Fid.DG2, 0, read=Rule.PIN1),
+    ]
+    first, _, krp = personalisation.DEFAULT_PINS
+    assert store(host, b"".join(files), block=0).ok
+    assert store(host, personalisation.finish(), block=1).sw == 0x6985, "nobody could ever read the file"
+    assert store(host, personalisation.set_pin(first, Secret(b"12345678")), block=1).ok
+    assert store(host, personalisation.finish(), block=2).sw == 0x6985, "nobody could ever unblock it"
+    assert store(host, personalisation.set_pin(krp, Secret(b"12345678")), block=2).ok
+    assert store(host, personalisation.finish(), block=3).ok
+
+
 def test_a_finished_card_is_closed() -> None:
     card = blank()
     personalise(card)
