@@ -15,7 +15,8 @@ LEFT_OUT = frozenset(
         "citizen.apply", "citizen.check", "citizen.confirmation", "citizen.confirmation_pdf", "citizen.receipt",
         "office.application_face", "office.bureau", "office.bureau_order", "office.bureau_order_file",
         "office.card_face", "office.cohort_breakdown", "office.destruction_act", "office.destruction_paper",
-        "office.export", "office.export_file", "office.photo", "office.quarantine", "office.transfer",
+        "office.export", "office.export_file", "office.photo", "office.quarantine", "office.shift_again",
+        "office.stations_again", "office.store_again", "office.transfer", "office.transfer_again",
     }
 )  # fmt: skip
 # A page that answers a question: without one there is no such page.

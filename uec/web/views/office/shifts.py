@@ -1,6 +1,6 @@
 """Shifts: open one's own, issue blanks to one, the live balance by box, spoil, give back, close."""
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from uec.domain.errors import NotAllowed
@@ -99,6 +99,8 @@ def shift_part(shift_id: int) -> ResponseReturnValue:
 @needs(*MAY_SEE)
 def shift_again(shift_id: int, what: str) -> ResponseReturnValue:
     """Lead who reloads a form that was refused back to the shift."""
+    if what not in {"issue", "give-back", "set-aside", "spoil", "miss", "close"}:
+        abort(404)
     return redirect(url_for(".shift", shift_id=shift_id))
 
 

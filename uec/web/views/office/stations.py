@@ -1,6 +1,6 @@
 """Stations: which are on line, a one-time code for a new one, and the end of one."""
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length
@@ -62,6 +62,8 @@ def station_code(station_id: int) -> ResponseReturnValue:
 @needs(Permission.MANAGE_STATIONS, Permission.PRODUCE_CARD)
 def stations_again(station_id: int, what: str) -> ResponseReturnValue:
     """Lead who reloads the page of a code back to the list: a code is shown once."""
+    if what not in {"code", "revoke"}:
+        abort(404)
     return redirect(url_for(".stations"))
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, IntegerField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, NumberRange
@@ -197,10 +197,12 @@ def _where(what: str, key: int, *, failed: str = "", refusal: str = "") -> str:
     )
 
 
-@blueprint.get("/stock/where/point/<int:store_id>/found")
+@blueprint.get("/stock/where/point/<int:store_id>/<what>")
 @needs(*MAY_SEE)
-def store_found_again(store_id: int) -> ResponseReturnValue:
+def store_again(store_id: int, what: str) -> ResponseReturnValue:
     """Lead who reloads a form that was refused back to the store."""
+    if what != "found":
+        abort(404)
     return redirect(url_for(".stock_where", what="point", key=store_id))
 
 

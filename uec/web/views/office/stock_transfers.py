@@ -1,6 +1,6 @@
 """Consignments between stores: send under a seal, compare seal and count, receive, dispute, settle, recall."""
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from uec.domain.errors import IllegalMove, InvalidInput, SamePerson, Stale, UecError
@@ -133,6 +133,8 @@ def _consignment(transfer_id: int, *, failed: str = "", refusal: str = "") -> st
 @needs(Permission.KEEP_STOCK, Permission.VIEW_STOCK)
 def transfer_again(transfer_id: int, what: str) -> ResponseReturnValue:
     """Lead who reloads a form that was refused back to the consignment."""
+    if what not in {"receive", "dispute", "settle", "recall"}:
+        abort(404)
     return redirect(url_for(".transfer", transfer_id=transfer_id))
 
 
