@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uec.cli.list_files import write_list
 from uec.cli.options import login_options, now, settings, signed_in, store
 from uec.cli.tables import progress_bar, show, show_facts, show_json
 from uec.domain.errors import InvalidFile
@@ -142,9 +143,21 @@ def show_plan(as_json: bool, batch_days: int | None, login: str, password_file: 
 @click.option("--reason", type=click.Choice(REASONS), help="Only those late for this reason.")
 @click.option("--point", default="", metavar="CODE", help="Only those of this point.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="At most so many people.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Everybody into this file instead, *.csv or *.xlsx; needs EXPORT_LISTS.",
+)
 @login_options
-def late(reason: str | None, point: str, limit: int, login: str, password_file: Path | None) -> None:
+def late(reason: str | None, point: str, limit: int, out: Path | None, login: str, password_file: Path | None) -> None:
     """List who is late by the newest plan, or has no day in it: application, point, reason, due day, promised day."""
+    if out is not None:
+        filters, zone = {"reason": reason or "", "point": point}, settings().policy.zone
+        with store(settings()) as sessions, sessions() as session:
+            actor = signed_in(session, login, password_file)
+            size = write_list(session, "late", out, filters=filters, actor=actor, zone=zone, now=now())
+        click.echo(f"{out}: {size:,} bytes; the audit keeps that it was taken out.")
+        return
     from issuance.planning.reasons import Reason  # noqa: PLC0415
     from uec.services import plan_late  # noqa: PLC0415
 

@@ -31,16 +31,25 @@ def asked_of(name: str, *, actor: Actor, filters: Mapping[str, str], form: str) 
 
 
 def take(
-    session: Session, name: str, *, actor: Actor, filters: Mapping[str, str], form: str, now: datetime
+    session: Session,
+    name: str,
+    *,
+    actor: Actor,
+    filters: Mapping[str, str],
+    form: str,
+    now: datetime,
+    at_once: int | None = None,
 ) -> tuple[str, ...] | None:
     """Write down that a list is taken out and commit; returns its columns. The rows come from `rows`.
 
-    None, and nothing is written, where it is so long that a worker should make it (`export_jobs.ask`).
+    None, and nothing is written, where it has more rows than `at_once` (without it `AT_ONCE`): then a worker should
+    make it (`export_jobs.ask`).
     Raises `NotFound` for an unknown list, `NotAllowed`, and `InvalidInput` for a filter that means nothing.
     """
     chosen, asked = asked_of(name, actor=actor, filters=filters, form=form)
-    total = length_of(session, chosen, actor=actor, asked=asked, most=AT_ONCE + 1)
-    if total > AT_ONCE:
+    most = AT_ONCE if at_once is None else at_once
+    total = length_of(session, chosen, actor=actor, asked=asked, most=most + 1)
+    if total > most:
         return None
     audit.record(
         session,

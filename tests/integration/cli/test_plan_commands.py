@@ -137,3 +137,21 @@ def test_facts_that_make_everybody_late_are_told_in_words_and_everybody_is_liste
     (tmp_path / "unknown.toml").write_text("[points.P99]\nstorage = 5\n")
     assert run(["plan", "facts", "set", "unknown.toml", "--reason", "x", *office]) != 0
     assert "no point 'P99'" in capsys.readouterr().err
+
+
+def test_who_is_late_is_taken_out_as_a_file(office: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """As CSV and as XLSX, whole or not at all; nobody else reads it."""
+    assert run(["plan", "facts", "set", "facts.toml", "--reason", "start", *office]) == 0
+    assert run(["plan", "make", *office]) == 0
+    for name in ("late.csv", "late.xlsx"):
+        assert run(["plan", "late", "--out", name, *office]) == 0
+        assert Path(name).stat().st_mode & 0o777 == 0o600 and f"{name}: " in capsys.readouterr().out
+    head, *lines = Path("late.csv").read_text("utf-8-sig").splitlines()
+    assert head == "application;point;kind;variant;late_for;due_on;promised_on"
+    assert all(line.split(";")[0].startswith("2026-") for line in lines)
+    assert run(["plan", "late", *office]) == 0
+    assert f" of {len(lines)} who are late" in capsys.readouterr().out
+    for name in ("late.pdf", "late", "nowhere/late.csv"):
+        assert run(["plan", "late", "--out", name, *office]) != 0
+        assert capsys.readouterr().err.startswith("uec: ") and not Path(name).exists()
+    assert [one.name for one in Path().glob(".*.part")] == []
