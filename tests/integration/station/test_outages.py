@@ -288,7 +288,7 @@ def test_a_station_that_is_back_before_its_going_is_written_down_is_here(
         tick.wait(0.02)
     with network.office.sessions() as session:
         station = session.scalars(select(Station)).one()
-    assert station.hub_id is not None and station.readers == [{"name": "left", "card": False}]
+    assert station.hub_id is not None and station.readers == [{"name": "left", "card": False, "pad": []}]
 
 
 def test_a_station_whose_readers_break_ends_and_says_why(network: Network) -> None:
