@@ -303,7 +303,7 @@ class PadGivenUp(ProductionError):
     def __init__(self, name: str, reason: str) -> None:
         """Name the PIN, and how its last entry ended: `timeout`, `cancelled`, `mismatch`, `length` or `unfit`."""
         super().__init__(
-            f"{name} was not chosen at the reader's keys ({reason}). Begin again when the holder is ready.",
+            f"The new {name} was not chosen at the reader's keys ({reason}). Begin again when the holder is ready.",
             name=name,
             reason=reason,
         )

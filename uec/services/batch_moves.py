@@ -20,7 +20,7 @@ from uec.domain.lifecycle import BatchState, CardState
 from uec.domain.permissions import Permission
 from uec.services import plan_facts, plan_moves, plan_region
 from uec.services.batch_rules import BatchRules
-from uec.services.rows import locked, present
+from uec.services.rows import locked_batch, present
 from uec.store import audit
 from uec.store.tables import Application, Batch, Card
 
@@ -101,7 +101,7 @@ def move(
     With the day and line that were `seen`, raises `Stale` when a colleague has moved it from there.
     """
     actor.require(Permission.PLAN_BATCH)
-    batch = locked(session, Batch, batch_id)
+    batch = locked_batch(session, batch_id)
     if seen is not None and (batch.planned_for, batch.line or "") != seen:
         raise Stale(f"Batch {batch.number} was moved meanwhile: look at what follows anew.", kind="batch", id=batch_id)
     found = consider(session, batch_id, day=day, line=line, actor=actor, rules=rules, today=today)

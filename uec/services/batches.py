@@ -22,7 +22,7 @@ from uec.services.batch_rules import BatchRules
 from uec.services.bureau_custody import refuse_if_ordered
 from uec.services.duties import Duty, refuse_second_in_batch
 from uec.services.moves import move, move_all
-from uec.services.rows import locked
+from uec.services.rows import locked, locked_batch
 from uec.services.views import PlanOutcome
 from uec.store.tables import Application, Batch, Card, EmissionPlan
 
@@ -93,9 +93,7 @@ def cancel(session: Session, batch_id: int, *, actor: Actor, reason: str, now: d
     reason = typed(reason)
     if not reason:
         raise InvalidInput("Calling a batch off needs a reason: write it.", field="reason")
-    # Cards before their batch, in the order of the hub, so that neither waits for the other for ever.
-    session.execute(select(Card.id).where(Card.batch_id == batch_id).order_by(Card.id).with_for_update())
-    batch = locked(session, Batch, batch_id)
+    batch = locked_batch(session, batch_id)
     refuse_if_ordered(session, batch)
     move(session, batch, BatchEvent.CANCEL, actor=actor, now=now, details={"reason": reason})
     in_batch = select(Card.application_id).where(Card.batch_id == batch_id, Card.state.in_(UNWRITTEN))

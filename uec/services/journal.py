@@ -78,10 +78,12 @@ def append_all(
     except IntegrityError as error:
         raise taken_over(card_id) from error
     for record in records:
-        consequence = _CONSEQUENCES.get(record.kind)
+        before, consequence = card.state, _CONSEQUENCES.get(record.kind)
         if consequence is not None:
             consequence(session, card, record.facts, actor, now)
         stock_cards.follow(session, card, record.kind, record.facts, operation_id=operation_id, actor=actor, now=now)
+        if record.kind is RecordKind.INSPECTED and card.state is not before:
+            close_if_done(session, card.batch_id, actor=actor, now=now)
 
 
 def entries(
@@ -164,7 +166,6 @@ def _inspected(session: Session, card: CardNow, facts: Mapping[str, Any], actor:
     step(session, card, CardEvent.INSPECTED, actor=actor, now=now, values={"personalised_at": now})
     made, settled = ApplicationEvent.CARD_READY, {"remake": False}
     step_of(session, Application, card.application_id, made, actor=actor, now=now, values=settled)
-    close_if_done(session, card.batch_id, actor=actor, now=now)
 
 
 def _handed_over(session: Session, card: CardNow, facts: Mapping[str, Any], actor: Actor, now: datetime) -> None:

@@ -3,9 +3,11 @@
 import re
 from typing import Any, TypeVar
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from uec.domain.errors import NotFound
+from uec.store.tables import Batch, Card
 
 Entity = TypeVar("Entity")
 
@@ -17,6 +19,15 @@ def locked(session: Session, table: type[Entity], key: Any) -> Entity:
     which shares the rows they name, and two transactions that then lock such a row for good wait for each other.
     """
     return _found(session.get(table, key, with_for_update={"key_share": True}), table, key)
+
+
+def locked_batch(session: Session, batch_id: int) -> Batch:
+    """A batch and all its cards, locked; raises `NotFound`.
+
+    Cards before their batch, in the order of the hub, so that neither waits for the other for ever.
+    """
+    session.execute(select(Card.id).where(Card.batch_id == batch_id).order_by(Card.id).with_for_update())
+    return locked(session, Batch, batch_id)
 
 
 def present(session: Session, table: type[Entity], key: Any) -> Entity:

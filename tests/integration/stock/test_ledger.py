@@ -11,6 +11,7 @@ from tests.support.office import NOW
 from tests.support.stock import LOT, Stockroom, box, chips, delivery, open_stockroom
 from uec.domain.errors import IllegalMove, InvalidInput, NotAllowed, SamePerson, UecError
 from uec.domain.stock import (
+    CountDiffers,
     Motion,
     NotInStock,
     OverlappingSerials,
@@ -128,7 +129,7 @@ def test_blanks_are_sent_under_a_seal_and_received_by_another_person(room: Stock
 
     check_refused(room, SamePerson, "sent the consignment", receive(room.keeper))
     check_refused(room, SealBroken, "ПЛ-78 was found", receive(room.second_keeper, Found("ПЛ-78", 200)))
-    check_refused(room, NotInStock, "199 were counted", receive(room.second_keeper, Found("ПЛ-77", 199)))
+    check_refused(room, CountDiffers, "199 were counted", receive(room.second_keeper, Found("ПЛ-77", 199)))
     check_refused(room, InvalidInput, "below nothing", receive(room.second_keeper, Found("ПЛ-77", -1)))
     check_refused(room, NotAllowed, "KEEP_STOCK", receive(room.producer))
     with room.sessions() as session:

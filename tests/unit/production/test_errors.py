@@ -28,6 +28,8 @@ SAMPLES: tuple[IssuanceError, ...] = (
     errors.PinRefused("pin1", 2),
     errors.UnfitPin("pin1", "trivial"),
     errors.UnblockRefused("krp", 2),
+    errors.PadUnfit("The reader asks for at most 6 digits."),
+    errors.PadGivenUp("pin1", "timeout"),
     station_errors.NotEnrolled("/folder"),
     station_errors.AlreadyEnrolled("/folder"),
     station_errors.HubRefused("This station has been revoked: ask security."),

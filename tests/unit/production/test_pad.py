@@ -1,7 +1,7 @@
 """PINs chosen at a reader's own keys: hand-over and unblocking, the holder's slips, wrong readers, and every tear."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -28,8 +28,7 @@ from issuance.production.relay import OpenedSlot, play
 from issuance.production.transcript import Transcript
 from issuance.production.unblock import unblock
 from tests.support.leaks import leaked
-from tests.support.line import LETTER, Line, blank_card, make_line
-from tests.unit.production.piv_line import open_line
+from tests.support.line import LETTER, Line, blank_card
 from tests.unit.production.test_torn import HostDied, host_dying
 
 PINS = {"pin1": Secret(b"730264"), "pin2": Secret(b"5829104")}
@@ -38,18 +37,6 @@ TEARS = 12
 """More than an unblock code has tries."""
 T = TypeVar("T")
 _serials = itertools.count(9000)
-
-
-@pytest.fixture(scope="module", params=["uec", "piv"])
-def window(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    folder = tmp_path_factory.mktemp("pad")
-    if request.param == "piv":
-        with open_line(folder) as line:
-            yield line
-        return
-    line = make_line(folder)
-    yield line
-    line.office.vault.close()
 
 
 Slip = str | Ended | Callable[[], None]

@@ -1,7 +1,6 @@
 """A PIN is set anew at a window by the code of the holder's letter: printed (uec) and split (piv), torn and refused."""
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -35,18 +34,6 @@ from tests.unit.production.piv_line import open_line
 NEW = Secret(b"730264")
 WRONG = Secret(b"40718266")
 _serials = itertools.count(5000)
-
-
-@pytest.fixture(scope="module", params=["uec", "piv"])
-def window(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    folder = tmp_path_factory.mktemp("unblock")
-    if request.param == "piv":
-        with open_line(folder) as line:
-            yield line
-        return
-    line = make_line(folder)
-    yield line
-    line.office.vault.close()
 
 
 def active(line: Line) -> tuple[str, VirtualCard]:

@@ -16,6 +16,8 @@ SHARED = {
     "card_io.applets.uec.layout",
     "card_io.applets.uec",
 }
+# A virtual reader with keys hands itself to the host's own side (`PinPad`); what that sends it takes apart by itself.
+OF_READER = {"pinpad.py": {"card_io.pinpad", "card_io.reader_errors"}}
 
 
 def imported(path: Path) -> set[str]:
@@ -33,4 +35,5 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: str(path.relative_to(FOLDER)))
 def test_only_codecs_and_the_layout_are_shared(path: Path) -> None:
-    assert {name for name in imported(path) if not name.startswith("card_io.virtual")} <= SHARED
+    foreign = {name for name in imported(path) if not name.startswith("card_io.virtual")}
+    assert foreign <= SHARED | OF_READER.get(str(path.relative_to(FOLDER)), set())
