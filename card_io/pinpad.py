@@ -114,6 +114,16 @@ class Properties:
         least, most = max(pin.minimum, self.least), min(pin.maximum, self.most or pin.maximum)
         return (least, most) if least <= most else None
 
+    def takes(self, entry: PinEntry) -> bool:
+        """Whether the holder can be asked for this.
+
+        A new PIN may be chosen within the reader's own limits. Of two values in one entry the format tells the limits
+        of both together: cut by the reader, the one that is there already might not be typed to its end, and a
+        shortened one costs a try.
+        """
+        fitting, whole = self.fit(entry.format), (entry.format.minimum, entry.format.maximum)
+        return fitting == whole if entry.typed is Typed.BOTH else fitting is not None
+
 
 def parse_features(data: bytes) -> dict[int, int]:
     """The reader's features: tag to control code. A list that does not parse is taken as no feature at all."""
@@ -237,7 +247,7 @@ class PinPad:
         present = entry.typed is Typed.PRESENT
         code = self.features.get(FEATURE_VERIFY_PIN_DIRECT if present else FEATURE_MODIFY_PIN_DIRECT)
         properties = self.properties
-        if code is None or properties.fit(entry.format) is None:
+        if code is None or not properties.takes(entry):
             raise NoPinPad(self._reader)
         if present:
             return self._control(code, verify_structure(command, entry.format, properties))

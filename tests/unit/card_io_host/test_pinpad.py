@@ -220,6 +220,16 @@ def test_a_reader_that_cannot_ask_for_a_new_pin_says_so(make: Make) -> None:
             Keys().ask(CHANGE, PinEntry(Typed.BOTH, PinFormat(4, 8)), make)
 
 
+@pytest.mark.parametrize("make", [Make(most=6), Make(least=5), Make(least=5, most=6)])
+def test_a_reader_that_cuts_an_entry_of_two_values_is_not_asked(make: Make) -> None:
+    """Its limits hold for both: a code of eight digits, cut to six, would be a wrong one, and cost a try."""
+    holder = Keys("407182", "730264", "730264")
+    with pytest.raises(NoPinPad):
+        holder.ask(CommandAPDU(0x00, 0x2C, 0x00, 0x02), PinEntry(Typed.BOTH, PinFormat(4, 8, block=0)), make)
+    assert not holder.sent
+    assert Keys("73026", "73026").ask(RESET, PinEntry(Typed.NEW, PinFormat(4, 8, block=0)), make) == b"\x90\x00"
+
+
 def test_a_control_call_that_fails_is_no_answer() -> None:
     with pytest.raises(PinPadFailed, match="another reader"):
         Keys().ask(RESET, PinEntry(Typed.NEW, PinFormat(4, 8, block=0)), Make(breaks=True))
