@@ -53,9 +53,18 @@ class CardFile:
             return found is not None
 
     def load(self) -> VirtualCard:
-        """The card that lies there now; it tells this place of all it does. Raises `CardError` for what is no card."""
+        """The card that lies there now; it tells this place of all it does. Raises `CardError` for what is no card.
+
+        One that came since the last look counts here: once it has power, what it writes itself hides the swap.
+        """
         card = _Watched.load(self._path)
         card.place = self
+        with self._guard:
+            self._commands += 1  # a look under way may have found the card that lay there before
+            found = version_of(self._path)
+            if found is not None and found != self._known:
+                self.insertion += 1
+            self._known = found
         return card
 
     @contextmanager

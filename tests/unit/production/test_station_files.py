@@ -86,6 +86,22 @@ def test_a_swap_between_two_looks_is_another_insertion(tmp_path: Path, how: str)
     assert readers.look(0) == (Reader("left", card=True, insertion=2),)
 
 
+def test_a_card_that_is_swapped_and_used_before_the_next_look_is_another_insertion(tmp_path: Path) -> None:
+    readers, path = VirtualReaders(tmp_path), tmp_path / "left.card"
+    blank_card(1).save(path)
+    assert readers.look(0)[0].insertion == 1
+    slot = readers.slot("left")
+    assert play(slot, Send((Step(SELECT_ISD),), fresh=True)).complete
+    blank_card(2).save(tmp_path / "aside")
+    (tmp_path / "aside").rename(path)
+    assert play(slot, Send((Step(SELECT_ISD),), fresh=True)).complete
+    slot.close()
+    assert readers.look(0) == (Reader("left", card=True, insertion=2),)
+    assert play(slot, Send((Step(SELECT_ISD),), fresh=True)).complete
+    slot.close()
+    assert readers.look(0) == (Reader("left", card=True, insertion=2),), "counted once"
+
+
 def test_what_the_card_writes_itself_is_no_swap(tmp_path: Path) -> None:
     """However often it is looked at meanwhile."""
     readers = VirtualReaders(tmp_path)
