@@ -38,6 +38,7 @@ from issuance.station.wire import (
     Enrolled,
     Heard,
     Message,
+    OtherVersion,
     Play,
     Played,
     Reader,
@@ -48,6 +49,7 @@ from issuance.station.wire import (
     Welcome,
     decode,
     encode,
+    protocol_told,
     to_sign,
 )
 
@@ -99,9 +101,12 @@ def _addresses(settings: StationSettings) -> list[str]:
 
 
 async def _challenge(link: ClientConnection) -> bytes:
-    first = decode(await link.recv())
-    if not isinstance(first, Challenge) or first.protocol != PROTOCOL:
-        raise BadMessage("no challenge, or another protocol")
+    text = await link.recv()
+    if (there := protocol_told(text)) != PROTOCOL:
+        raise OtherVersion(there) if there is not None else BadMessage("its first word is no challenge")
+    first = decode(text)
+    if not isinstance(first, Challenge):
+        raise BadMessage("its first word is no challenge")
     try:
         return bytes.fromhex(first.nonce)
     except ValueError as error:
@@ -174,9 +179,9 @@ class _Agent:
                 async with hub(url, pin) as link:
                     await self._session(link, url, pin)
             except HubAway as error:
-                if self._told.get(url) != error.cause:  # an hour without the hub is one line
-                    self._told[url] = error.cause
-                    log.warning("%s", error)
+                self._tell_once(url, error.cause, str(error))
+            except BadMessage as error:  # while hubs are brought to another version, the next one may do
+                self._tell_once(url, str(error), f"{url}: {error}")
             finally:
                 await self._let_all_go()
             if time.monotonic() - begun > self._settings.retry_max_s:
@@ -184,6 +189,12 @@ class _Agent:
             # Not in step: hundreds of stations lose a hub that is restarted in one moment.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, self._settings.retry_max_s)
+
+    def _tell_once(self, url: str, cause: str, words: str) -> None:
+        """An hour without the hub is one line."""
+        if self._told.get(url) != cause:
+            self._told[url] = cause
+            log.warning("%s", words)
 
     async def _session(self, link: ClientConnection, url: str, pin: str) -> None:
         nonce, own = await _challenge(link), secrets.token_bytes(NONCE_BYTES)

@@ -27,9 +27,22 @@ class BadMessage(IssuanceError):
 
     code = "station-protocol"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, **facts: int) -> None:
         """Say what is wrong with it."""
-        super().__init__(f"Hub and station do not understand each other ({reason}). Install the same version on both.")
+        words = f"Hub and station do not understand each other ({reason}). Install the same version on both."
+        super().__init__(words, **facts)
+
+
+class OtherVersion(BadMessage):
+    """The hub speaks another version of this protocol. Facts: `here`, `there`."""
+
+    here: int
+    there: int
+
+    def __init__(self, there: int) -> None:
+        """Name both."""
+        reason = f"the hub speaks version {there} of the link, this station version {PROTOCOL}"
+        super().__init__(reason, here=PROTOCOL, there=there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +217,19 @@ def decode(text: str | bytes) -> Message:
         kind = _KINDS[content.pop("type")]
         values = {field.name: _typed(field.type, content.pop(field.name)) for field in fields(kind)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadMessage(type(error).__name__) from error
+        raise BadMessage(f"what came is no message of version {PROTOCOL} of the link") from error
     if content:
-        raise BadMessage(f"unknown key {next(iter(content))!r}")
+        raise BadMessage(f"unknown key {next(iter(content))!r} in version {PROTOCOL} of the link")
     return kind(**values)
+
+
+def protocol_told(text: str | bytes) -> int | None:
+    """The version that a hub's first word tells, whatever else another version says there; None where it tells none."""
+    try:
+        told = json.loads(text)["protocol"]
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None
+    return told if type(told) is int else None
 
 
 def _plain(value: object) -> object:

@@ -233,21 +233,84 @@ def test_a_refusal_ends_the_agent(hub: ScriptedHub, identity: StationIdentity, t
     assert isinstance(running.errors[0], HubRefused)
 
 
-@pytest.mark.parametrize(
-    "first",
-    ["nonsense", '{"type":"welcome","name":"x"}', encode(wire.Challenge(NONCE.hex(), wire.PROTOCOL + 1))],
-)
-def test_a_hub_of_another_kind_is_told_apart(
-    hub: ScriptedHub, identity: StationIdentity, tmp_path: Path, first: str
+OLDER, NEWER = wire.PROTOCOL - 1, wire.PROTOCOL + 1
+OTHERS = [
+    ("nonsense", "its first word is no challenge"),
+    ('{"type":"welcome","name":"x"}', "its first word is no challenge"),
+    (f'{{"type":"welcome","name":"x","looks":true,"protocol":{wire.PROTOCOL}}}', "unknown key 'protocol' in version"),
+    (encode(wire.Challenge(NONCE.hex(), OLDER)), f"version {OLDER} of the link, this station version {wire.PROTOCOL}"),
+    (
+        f'{{"type":"challenge","salt":[],"protocol":{NEWER}}}',
+        f"version {NEWER} of the link, this station version {wire.PROTOCOL}",
+    ),
+    (encode(wire.Challenge("zz", wire.PROTOCOL)), "no hex"),
+]
+
+
+@pytest.mark.parametrize(("first", "words"), OTHERS)
+def test_a_hub_of_another_version_is_told_once_and_the_next_one_tried(
+    hub: ScriptedHub,
+    identity: StationIdentity,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    first: str,
+    words: str,
+) -> None:
+    """While the hubs are brought to another version one by one."""
+    other, over = ScriptedHub(), threading.Event()
+
+    async def of_another(socket: ServerConnection) -> None:
+        await socket.send(first)
+        await socket.wait_closed()
+
+    async def script(socket: ServerConnection) -> None:
+        if other.connections < 3:
+            return  # away: the station comes to the other one again
+        await welcome(socket, identity)
+        await heard(socket, wire.Readers)
+        over.set()
+        await socket.wait_closed()
+
+    try:
+        url = other.start(of_another)
+        running = station(tmp_path, f"{url},{hub.start(script)}", identity, Hands("left"))
+        assert over.wait(WAIT_S), (hub.errors, running.errors)
+        running.end()
+    finally:
+        other.stop()
+    (told,) = [record.getMessage() for record in caplog.records if url in record.getMessage()]
+    assert words in told and "Install the same version on both" in told and "Error" not in told
+
+
+@pytest.mark.parametrize(("first", "words"), OTHERS)
+def test_an_enrolment_at_a_hub_of_another_version_says_so(
+    hub: ScriptedHub, tmp_path: Path, first: str, words: str
 ) -> None:
     async def script(socket: ServerConnection) -> None:
         await socket.send(first)
         await socket.wait_closed()
 
-    running = station(tmp_path, hub.start(script), identity, Hands())
-    running.thread.join(WAIT_S)
-    (error,) = running.errors
-    assert isinstance(error, BadMessage) and "same version" in str(error)
+    with pytest.raises(BadMessage, match=words):
+        enrol(StationSettings(tmp_path, hub.start(script)), "CODE")
+
+
+def test_a_hub_that_is_brought_to_another_version_in_the_middle_is_left(
+    hub: ScriptedHub, identity: StationIdentity, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    over = threading.Event()
+
+    async def script(socket: ServerConnection) -> None:
+        await welcome(socket, identity)
+        if hub.connections == 1:
+            await socket.send('{"type":"sing","id":1}')
+        else:
+            over.set()
+        await socket.wait_closed()
+
+    running = station(tmp_path, hub.start(script), identity, Hands("left"))
+    assert over.wait(WAIT_S), (hub.errors, running.errors)
+    running.end()
+    assert f"no message of version {wire.PROTOCOL} of the link" in caplog.text
 
 
 def test_an_enrolment_proves_the_key(hub: ScriptedHub, tmp_path: Path) -> None:

@@ -112,6 +112,27 @@ def test_wrong_types_are_refused(text: str) -> None:
         decode(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (encode(wire.Challenge("00", 7)), 7),
+        ('{"type":"challenge","protocol":9,"more":{}}', 9),
+        ('{"type":"challenge","protocol":"9"}', None),
+        ('{"type":"challenge","protocol":true}', None),
+        ('{"type":"challenge"}', None),
+        ("[]", None),
+        ("[1]", None),
+        ("7", None),
+        ("null", None),
+        ("nonsense", None),
+        (b"\xff\x00", None),
+        ("[" * 100_000, None),
+    ],
+)
+def test_the_version_is_read_from_whatever_a_hub_says_first(text: str | bytes, told: int | None) -> None:
+    assert wire.protocol_told(text) == told
+
+
 def test_what_is_signed_cannot_be_shifted() -> None:
     assert to_sign("enrol", b"ab", b"c") != to_sign("enrol", b"a", b"bc")
     assert to_sign("enrol", b"ab") != to_sign("sign-in", b"ab")
