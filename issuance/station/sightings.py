@@ -1,6 +1,7 @@
 """What a station has seen of the cards in its readers: each card that is put in is looked at once.
 
-Until that is done the reader counts as empty, so that nobody begins work on a card whose look takes its power away.
+Until that is done the reader counts as empty, so that nobody begins work on a card whose look takes its power away. Its
+insertion is told all the same: a hub that hears of the reader for the first time knows by it that the card was there.
 """
 
 from dataclasses import replace

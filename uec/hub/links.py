@@ -2,7 +2,7 @@
 
 `StationLink` turns a WebSocket into calls that a worker thread can wait for. A reader takes work when a card lies in it
 and nothing runs there; a card that has been worked on stays with its own card number until it is taken out, so that a
-finished card never meets the next job of a batch. A card that lay there before this hub knew the station is a stranger:
+finished card never meets the next job of a batch. A card that lay there before this hub knew the reader is a stranger:
 it is asked who it is (`uec.hub.strangers`) before any job that names no reader may have it.
 """
 
@@ -187,8 +187,8 @@ class StationLink:
     def strangers(self, *, barred: Collection[str] = (), every: bool = False) -> list[str]:
         """Readers to be asked what lies in them; they are taken for it, until `introduce`.
 
-        Those whose card was there when the station came (again); `every` one whose card this hub has not worked on, if
-        so asked.
+        Those whose card was there when the station, or the reader itself, came (again); `every` one whose card this hub
+        has not worked on, if so asked.
         """
         with self._guard:
             if not self.open:
@@ -302,9 +302,11 @@ class StationLink:
         match message:
             case Readers():
                 with self._guard:
+                    # Of a reader that was not there a moment ago nobody knows what its card went through. One that is
+                    # still being looked at counts as no card, but its insertion is told already.
+                    new = {one.name: one.insertion for one in message.readers if one.name not in self._readers}
+                    self._strange |= new
                     self._readers = {reader.name: reader for reader in message.readers}
-                    if not self._met:  # hub or station are new: what lies there may have been worked on before
-                        self._strange = {one.name: one.insertion for one in message.readers if one.card}
                     self._met = True
                 return True
             case Played() | Attested():

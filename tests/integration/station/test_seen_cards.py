@@ -3,7 +3,9 @@
 With a card that was used elsewhere since it was seen, a stranger's card, and a hub that has no use for such looks.
 """
 
+import logging
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +22,7 @@ from issuance.production.profile import load_profile
 from issuance.production.sealing import seal_pins
 from issuance.station.sightings import Sightings
 from issuance.station.wire import Reader
-from tests.integration.station.conftest import Hands, Network, open_network
+from tests.integration.station.conftest import WAIT_S, Hands, Network, open_network
 from tests.support.line import PASS_PROFILE, UEC_PROFILE, blank_card
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
 from uec.services import handover, journal, stations
@@ -147,6 +149,46 @@ def test_a_strangers_card_is_seen_and_refused_by_name(network: Network) -> None:
     assert (card.state, card.chip_id) == (CardState.PREPARED, None)
     hands.put("left", blank_card(1))
     assert made(network, card_id, station_id).state is OperationState.DONE
+
+
+def test_a_finished_card_in_the_reader_of_a_restarted_station_meets_no_other_job(
+    network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The new process has seen nothing yet, and counts its insertions from one."""
+    caplog.set_level(logging.INFO, "uec.hub.strangers")
+    station_id, hands, chip = network.enrol("window-1"), Hands("left"), blank_card(1)
+    station = network.start_station("window-1", hands)
+    finished, fresh = a_pass(network, 1), a_pass(network, 2)
+    hands.put("left", chip)
+    hands.put("left", chip)
+    assert made(network, finished, station_id).state is OperationState.DONE
+    station.end()
+    asked = network.request(OperationKind.PERSONALISE, fresh, station_id, None)
+    hands = Hands("left")
+    hands.put("left", chip)
+    caplog.clear()
+    network.start_station("window-1", hands)
+    wait = time.monotonic() + WAIT_S
+    while f"holds card {finished}" not in caplog.text and time.monotonic() < wait:
+        assert network.operation(asked).state is OperationState.REQUESTED, network.operation(asked).error_text
+        network.check()
+    assert network.operation(asked).state is OperationState.REQUESTED, "no reader holds a blank for it"
+    hands.put("left", blank_card(2))
+    assert network.wait_for(asked).state is OperationState.DONE
+
+
+def test_a_blank_that_took_the_finished_cards_place_while_the_station_was_away_is_written(network: Network) -> None:
+    """It has the number that the finished card had, by chance."""
+    station_id, hands = network.enrol("window-1"), Hands("left")
+    station = network.start_station("window-1", hands)
+    finished, fresh = a_pass(network, 1), a_pass(network, 2)
+    hands.put("left", blank_card(1))
+    assert made(network, finished, station_id).state is OperationState.DONE
+    station.end()
+    hands = Hands("left")
+    hands.put("left", blank_card(2))
+    network.start_station("window-1", hands)
+    assert made(network, fresh, station_id).state is OperationState.DONE
 
 
 def test_a_hub_without_passes_asks_for_no_looks(network: Network) -> None:

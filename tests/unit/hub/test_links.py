@@ -208,7 +208,7 @@ class Eager:
 def test_a_reader_that_is_free_again_is_taken_once_and_released_before(
     loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    link, socket = linked(loop)
+    link, socket = linked(loop, Reader("a", card=False, insertion=0))
     link.hear(Readers((Reader("a", card=True, insertion=1),)))
     assert link.take("a", None) == "a" if way == "given back" else link.strangers(every=True) == ["a"]
     eager = Eager(link)
@@ -293,6 +293,46 @@ def test_a_card_put_in_later_is_no_stranger_but_may_be_asked(loop: asyncio.Abstr
     link.hear(Readers((Reader("a", card=True, insertion=1),)))
     assert link.strangers() == []
     assert link.strangers(every=True) == ["a"]
+
+
+def test_a_card_that_is_still_being_looked_at_lay_there_before(loop: asyncio.AbstractEventLoop) -> None:
+    """Its reader counts as empty until then; a card put in meanwhile is another insertion."""
+    link = newcomer(loop, Reader("a", card=False, insertion=4), Reader("b", card=False, insertion=1))
+    link.hear(Readers((CARD_IN_A, Reader("b", card=True, insertion=2))))
+    assert link.take(None, 7) == "b" and link.take(None, 8) is None
+    assert link.strangers() == ["a"]
+    link.introduce("a", 4, 9)
+    assert link.cards == {7, 9} and link.take(None, 8) is None
+
+
+def test_a_blank_that_has_by_chance_the_number_of_the_last_card_does_not_pass_for_it(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    link, _ = linked(loop, CARD_IN_A)
+    assert link.take(None, 7) == "a"
+    link.give_back("a")
+    link.attach(cast(ServerConnection, Socket()))
+    link.hear(Readers((Reader("a", card=False, insertion=4),)))
+    link.hear(Readers((CARD_IN_A,)))
+    assert not link.cards and link.take(None, 7) is None, "nobody knows yet"
+    assert link.strangers() == ["a"]
+    link.introduce("a", 4, None)
+    assert link.take(None, 8) == "a"
+
+
+def test_readers_that_come_late_bring_strangers(loop: asyncio.AbstractEventLoop) -> None:
+    """A machine's card service starts after its station, or is started anew while cards lie in the readers."""
+    link = newcomer(loop)
+    link.hear(Readers((CARD_IN_A,)))
+    assert link.take(None, 7) is None and link.strangers() == ["a"]
+    link.introduce("a", 4, 9)
+    link.hear(Readers(()))
+    link.hear(Readers((Reader("a", card=True, insertion=5),)))
+    assert link.take(None, 7) is None and link.strangers() == ["a"]
+    link.introduce("a", 5, 9)
+    link.hear(Readers((Reader("a", card=False, insertion=5),)))
+    link.hear(Readers((Reader("a", card=True, insertion=6),)))
+    assert link.strangers() == [] and link.take(None, 7) == "a"
 
 
 def test_a_station_that_comes_again_is_asked_again(loop: asyncio.AbstractEventLoop) -> None:
