@@ -115,7 +115,8 @@ def next_session(
     ahead = yield from foretell(request, secure)
     if ahead is not None:
         ahead.channel.fresh = True
-        ahead.behind(look(profile, challenge, life_cycle))
+        cplc = sighting.cplc if sighting is not None and sighting.chip_id == journal.claimed_chip else None
+        ahead.behind(look(profile, challenge, life_cycle, cplc=cplc))
     return ahead
 
 

@@ -21,6 +21,8 @@ from issuance.production.profile import CardProfile
 SW_ABSENT = (0x6A82, 0x6A88, 0x6999)
 """File or application not found; reference data not found; applet selection failed."""
 SW_NO_STATE = (*SW_ABSENT, 0x6A81, 0x6A86, 0x6D00, 0x6E00, 0x6985)
+CPLC_AT = 1
+"""Which answer of a look tells the production record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +88,18 @@ def recognise(profile: CardProfile, host_challenge: bytes) -> Talk[Chip]:
     return chip_of(responses, host_challenge)
 
 
-def look(profile: CardProfile, host_challenge: bytes, life_cycle: int | None = None) -> tuple[Step, ...]:
+def look(
+    profile: CardProfile, host_challenge: bytes, life_cycle: int | None = None, *, cplc: bytes | None = None
+) -> tuple[Step, ...]:
     """The steps of a look at a card; the last one is INITIALIZE UPDATE with the keys it offers.
 
-    A `life_cycle` is the state that its applet must tell for the bundle to go on.
+    A `life_cycle` is the state that its applet must tell for the bundle to go on, a `cplc` the production record.
     """
     isd, applet = profile.secure_channel.isd_aid, profile.applet.aid
     state = None if life_cycle is None else layout.LAYOUT_VERSION.to_bytes(2, "big") + bytes([life_cycle])
     return (
         Step(gp.select(isd).encode(), label="find_card"),
-        Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card"),
+        Step(gp.get_data(gp.TAG_CPLC).encode(), label="find_card", answer=cplc),
         Step(gp.select(applet).encode(), (SW_OK, 0x6283, *SW_ABSENT), "find_applet"),
         Step(applet_data(layout.TAG_STATE), (SW_OK, *SW_NO_STATE), "find_applet", state),
         Step(gp.select(isd).encode(), label="find_card"),
@@ -103,11 +107,17 @@ def look(profile: CardProfile, host_challenge: bytes, life_cycle: int | None = N
     )
 
 
-def look_at_blank(profile: CardProfile, host_challenge: bytes) -> tuple[Step, ...]:
+def look_at_blank(profile: CardProfile, host_challenge: bytes, *, cplc: bytes) -> tuple[Step, ...]:
     """The same for a card that must not have the applet yet: one that has it ends the bundle there."""
-    steps = look(profile, host_challenge)
+    steps = look(profile, host_challenge, cplc=cplc)
     select = gp.select(profile.applet.aid).encode()
     return tuple(replace(step, expect=SW_ABSENT) if step.command == select else step for step in steps)
+
+
+def require_looked_at(responses: Sequence[bytes], chip_id: str) -> None:
+    """Raise `WrongCard` where the answers to a bundle that began with a `look` are those of another chip."""
+    with as_foreign():
+        require_chip(chip_id, gp.parse_cplc(body(responses[CPLC_AT])).chip_id.hex())
 
 
 def chip_of(responses: Sequence[bytes], host_challenge: bytes) -> Chip:

@@ -11,7 +11,7 @@ from issuance.production.admission import admit, begin
 from issuance.production.ahead import found, next_session
 from issuance.production.asking import Talk, note
 from issuance.production.bundle import CertificatesWanted, PinsWanted, RecordKind, SecurityObjectWanted
-from issuance.production.chip import Chip
+from issuance.production.chip import Chip, require_looked_at
 from issuance.production.datagroups import digests
 from issuance.production.errors import CardRefused, Unforeseen
 from issuance.production.job import CardJob, PersonalisedCard, Random
@@ -54,13 +54,18 @@ def finish(job: CardJob, profile: CardProfile, channel: SecureChannel, wanted: C
     block_bytes = channel.session.data_max
     groupings = yield from closing(job, profile, wanted, block_bytes=block_bytes)
     writes = writing.sessions(profile, groupings, block_bytes=block_bytes, label="finish") + channel.moves
-    yield from write(channel, writes)
+    _, opened = yield from write(channel, writes)
+    if channel.fresh:
+        require_looked_at(opened, wanted.chip_id)
     yield from note(RecordKind.FINISHED, chip_id=wanted.chip_id, kvn=channel.kvn, resumed=False, **channel.seen)
 
 
 def is_all_that_is_left(profile: CardProfile, journal: Journal) -> bool:
-    """Whether the card needs nothing but its last trip: that was begun, not too often, and not seen to its end."""
-    begun = 1 <= journal.count(RecordKind.FINISH_INTENT) <= TRIES_MAX
+    """Whether the card needs nothing but its last trip: that was begun, not too often, and not seen to its end.
+
+    Of a card that makes no keys this is never known: its finish is intended before its first byte is written.
+    """
+    begun = journal.has(RecordKind.KEYS_MADE) and 1 <= journal.count(RecordKind.FINISH_INTENT) <= TRIES_MAX
     state_known = journal.card_state is not None or not profile.secure_channel.secures_card
     return begun and state_known and not journal.has(RecordKind.FINISHED)
 

@@ -5,7 +5,8 @@ Everything from its own card keys to FINISH is one list of commands. Where the c
 blank's keys, PUT KEY, the channel with its own, the applet with its data and PINs, FINISH, SECURED. Its chip is claimed
 and every intent recorded before the bundle leaves. A card that answers otherwise than foretold is stopped at by the
 station at its answer to INITIALIZE UPDATE: nothing was changed, no failed authentication counted, and that answer opens
-the channel the ordinary way. Another chip than the one seen lets the claim go.
+the channel the ordinary way. Another chip than the one seen is stopped at its CPLC, lets the claim go and is looked at
+anew. A card that has its own keys is never let go, whichever bundle fails.
 
 A card that was torn has the same list before it, without what it has done already: everything may be repeated until
 FINISH. Its state is asked for last, since SET STATUS is sent without knowing which of its two steps is left.
@@ -85,7 +86,7 @@ def _blank(
     if told is None:
         return None
     told.channel.fresh = True
-    told.behind(look_at_blank(profile, challenge))
+    told.behind(look_at_blank(profile, challenge, cplc=seen.cplc))
     yield from begin(job, journal, seen.chip_id)
     card = Underway(job, profile, journal, seen.chip_id, told.channel)
     opening = len(told.channel.opening)  # EXTERNAL AUTHENTICATE is the last: up to its answer nothing is changed
@@ -93,12 +94,12 @@ def _blank(
         yield from change_keys(card, random)
         yield from write_all(card, life_cycle=None)
     except (Unforeseen, CardRefused) as other:
-        if len(other.responses) > opening:
+        if card.entered or len(other.responses) > opening:  # a later bundle counts its answers anew
             raise
         yield from _let_go(card.chip_id)
         return (yield from found(other, told, profile, random))
     except CardLost as lost:
-        if lost.fault in AT_THE_READER and len(lost.responses) < opening - 1:
+        if not card.entered and lost.fault in AT_THE_READER and len(lost.responses) < opening - 1:
             yield from _let_go(card.chip_id)
         raise
     return _made(card, job.card_master.version, resumed=False)

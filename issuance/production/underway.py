@@ -12,6 +12,7 @@ from issuance.production import ahead, keying, writing
 from issuance.production.admission import scrap
 from issuance.production.asking import Talk, bundle, note
 from issuance.production.bundle import RecordKind
+from issuance.production.chip import require_looked_at
 from issuance.production.errors import CardLost, CardRefused, ForeignCard, Unforeseen, UnknownKeys
 from issuance.production.job import CardJob, Random
 from issuance.production.journal import Journal
@@ -26,7 +27,10 @@ MUTE_KEYS = "its new keys do not answer as they should"
 
 @dataclass(slots=True)
 class Underway:
-    """One card on its way. A `pending` change of keys goes to the card with the first writes of the channel."""
+    """One card on its way. A `pending` change of keys goes to the card with the first writes of the channel.
+
+    It has `entered` once it is known to have its own keys, in whichever bundle: from then on it is no blank.
+    """
 
     job: CardJob
     profile: CardProfile
@@ -34,6 +38,7 @@ class Underway:
     chip_id: str
     channel: SecureChannel
     pending: KeyChange | None = None
+    entered: bool = False
 
 
 def change_keys(card: Underway, random: Random) -> Talk[None]:
@@ -69,15 +74,20 @@ def change_keys(card: Underway, random: Random) -> Talk[None]:
 def send(card: Underway, writes: Sequence[Write]) -> Talk[list[bytes]]:
     """Write, with a change of keys in front if one is pending; a card that did not answer as foretold costs a trip.
 
-    Raises `Unforeseen` or `CardRefused` for a card that did not even open the channel with the keys that it has.
+    Raises `Unforeseen` for a card that was not the one foretold before its keys were changed: nothing was done to it;
+    `WrongCard` where a bundle that began with a look at the card came to another chip than this one.
     """
     change, card.pending = card.pending, None
     if change is None:
-        return (yield from write(card.channel, writes))[0]
+        looked = card.channel.fresh and bool(card.channel.opening)
+        answers, opened = yield from write(card.channel, writes)
+        if looked:
+            require_looked_at(opened, card.chip_id)
+        return answers
     try:
         answers, opened = yield from write(card.channel, writes)
     except Unforeseen as other:
-        if other.label == ahead.OPENING:
+        if len(other.responses) < len(change.steps):
             raise
         yield from _enter(card, change, other.responses)
         return (yield from write(card.channel, writes))[0]
@@ -96,7 +106,7 @@ def _enter(card: Underway, change: KeyChange, responses: Sequence[bytes]) -> Tal
         card.channel = yield from keying.enter(change, responses, card.profile.secure_channel)
     except (KeysNotTaken, UnknownKeys):
         yield from scrap(card.job, card.chip_id, MUTE_KEYS)
-    yield from keying.changed(change, **card.channel.seen)
+    yield from _changed(card, change)
 
 
 def _confirm(card: Underway, change: KeyChange, responses: Sequence[bytes]) -> Talk[None]:
@@ -105,6 +115,11 @@ def _confirm(card: Underway, change: KeyChange, responses: Sequence[bytes]) -> T
         keying.check(change, responses)
     except KeysNotTaken:
         yield from scrap(card.job, card.chip_id, MUTE_KEYS)
+    yield from _changed(card, change)
+
+
+def _changed(card: Underway, change: KeyChange) -> Talk[None]:
+    card.entered = True
     yield from keying.changed(change, **card.channel.seen)
 
 
