@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from secrets import token_bytes
 from threading import Event
 
@@ -17,8 +18,10 @@ from uec.domain.errors import StoreUnavailable, UecError
 from uec.gateways.register_client import RegisterGateway
 from uec.jobs import Tools, do
 from uec.services import schedule
+from uec.services.schedule import DueRun
 from uec.settings import Settings
-from uec.store.engine import database_url, make_engine, session_factory
+from uec.store.engine import database_url, make_engine, reading, session_factory
+from uec.store.in_hand import in_hand
 from uec.store.outage import Outage
 
 PAUSE_S = 0.5
@@ -62,16 +65,18 @@ def run_worker(settings: Settings, *, stop: Event) -> None:
 
 
 def work_once(tools: Tools) -> bool:
-    """Do one run that is due; false when there is none, or the database is away for the moment."""
+    """Do one run that is due; false when there is none, or the database is away for the moment.
+
+    A run whose end could not be written down is done again: a job that is done already finds nothing left to do.
+    """
     try:
-        with tools.sessions() as session:
-            run = schedule.claim(session, now=tools.clock())
-        _outage.over()
-        if run is None:
-            return False
-        outcome = do(run.job, tools)
-        with tools.sessions() as session:
-            schedule.finish(session, run, outcome=outcome, now=tools.clock())
+        with _next_run(tools) as run:
+            _outage.over()
+            if run is None:
+                return False
+            outcome = do(run.job, tools)
+            with tools.sessions() as session:
+                schedule.finish(session, run, outcome=outcome, now=tools.clock())
     except StoreUnavailable as error:
         _outage.begun(error)
         return False
@@ -79,6 +84,35 @@ def work_once(tools: Tools) -> bool:
         _log.warning("%s", error)
         return False
     return True
+
+
+@contextmanager
+def _next_run(tools: Tools) -> Iterator[DueRun | None]:
+    """The run to be done now, if any; its job is in this worker's hands as long as this lasts.
+
+    On SQLite that is a lock: a run that was begun under a lock that is free again has lost its worker. A server has the
+    lease of the run alone, for whoever works there without the queue.
+    """
+    with reading(tools.sessions) as session:
+        url = session.get_bind().engine.url
+        due = schedule.due_jobs(session, now=tools.clock())
+    if url.get_backend_name() != "sqlite" or not url.database:
+        with tools.sessions() as session:
+            run = schedule.claim(session, now=tools.clock())
+        yield run
+        return
+    for job in due:
+        with in_hand(Path(url.database), job) as mine:
+            run = _claimed(tools, job) if mine else None
+            if run is not None:
+                yield run
+                return
+    yield None
+
+
+def _claimed(tools: Tools, job: str) -> DueRun | None:
+    with tools.sessions() as session:
+        return schedule.claim_of(session, job, now=tools.clock())
 
 
 __all__ = ["clock", "do", "run_worker", "tools_of", "work_once"]

@@ -2,14 +2,15 @@
 
 The key (job, due moment) makes each run happen once, however many schedulers fight. Where the clock is set back,
 moments come that have been before: jobs go on at their rhythm (`forget_future`), and what is done more rarely than the
-clock jumped is not done again. A run whose worker died is taken up again after its lease. A job that somebody has
-paused is neither triggered nor begun by the clock; a run that somebody asked for is done all the same.
+clock jumped is not done again. A run whose worker died is taken up again: at once by whoever has its job in hand
+(`claim_of`), else after its lease. A job that somebody has paused is neither triggered nor begun by the clock; a run
+that somebody asked for is done all the same.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, exists, or_, select
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, aliased
@@ -121,12 +122,7 @@ def claim_run(session: Session, job: str, due_at: datetime, *, now: datetime) ->
     """Take this one run, which its worker was given by the queue; None when it is finished, forgotten or paused."""
     this = select(ScheduledRun).where(ScheduledRun.job == job, ScheduledRun.due_at == due_at, _not_paused())
     run = session.scalar(this.with_for_update())
-    if run is None or run.finished_at is not None:
-        session.rollback()
-        return None
-    run.started_at = now
-    session.commit()
-    return DueRun(job, due_at)
+    return _begun(session, None if run is None or run.finished_at is not None else run, now)
 
 
 def claim(session: Session, *, now: datetime) -> DueRun | None:
@@ -146,7 +142,31 @@ def claim(session: Session, *, now: datetime) -> DueRun | None:
     )
     ready = (free, ~in_hand, _not_paused(), ScheduledRun.due_at <= now)
     oldest = select(ScheduledRun).where(*ready).order_by(ScheduledRun.due_at).limit(1)
-    run = session.scalar(oldest.with_for_update(skip_locked=True))
+    return _begun(session, session.scalar(oldest.with_for_update(skip_locked=True)), now)
+
+
+def due_jobs(session: Session, *, now: datetime) -> list[str]:
+    """The jobs that have a run due and not finished, the longest due first.
+
+    Those with a run that was begun come last: should that run be what kills workers, the other jobs are done all the
+    same.
+    """
+    due = (ScheduledRun.finished_at.is_(None), ScheduledRun.due_at <= now, _not_paused())
+    begun = func.count(ScheduledRun.started_at) > 0
+    jobs = select(ScheduledRun.job).where(*due).group_by(ScheduledRun.job)
+    return list(session.scalars(jobs.order_by(begun, func.min(ScheduledRun.due_at), ScheduledRun.job)))
+
+
+def claim_of(session: Session, job: str, *, now: datetime) -> DueRun | None:
+    """Take the run of a job that is due longest; None when there is none.
+
+    The caller alone has the job in hand (`uec.store.in_hand`), so a run that was begun has no worker any more.
+    """
+    due = (ScheduledRun.job == job, ScheduledRun.finished_at.is_(None), ScheduledRun.due_at <= now, _not_paused())
+    return _begun(session, session.scalar(select(ScheduledRun).where(*due).order_by(ScheduledRun.due_at).limit(1)), now)
+
+
+def _begun(session: Session, run: ScheduledRun | None, now: datetime) -> DueRun | None:
     if run is None:
         session.rollback()
         return None
