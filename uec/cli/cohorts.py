@@ -1,6 +1,7 @@
 """`uec cohorts`: lists for mass emission, computed from the register and approved by two people."""
 
 import json
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from uec.domain.errors import InvalidFile, NotFound
 from uec.services.views import CohortView
 
 if TYPE_CHECKING:
-    from uec.services.cohort_evidence import Checked
+    from sqlalchemy.orm import Session, sessionmaker
+
+    from uec.domain.actors import Actor
 
 
 @click.group()
@@ -154,10 +157,12 @@ def members(cohort_id: int, login: str, password_file: Path | None) -> None:
     """
     from uec.services import cohort_evidence  # noqa: PLC0415
 
-    with store(settings()) as sessions, sessions() as session:
-        actor = signed_in(session, login, password_file)
-        for register_id in cohort_evidence.members(session, cohort_id, actor=actor, now=now()):
-            click.echo(register_id)
+    with store(settings()) as sessions:
+        actor = _actor(sessions, login, password_file)
+        # Whoever reads along may take their time: nobody waits for them.
+        with closing(cohort_evidence.members(sessions, cohort_id, actor=actor, now=now())) as register_ids:
+            for register_id in register_ids:
+                click.echo(register_id)
 
 
 @cohorts.command()
@@ -168,9 +173,14 @@ def prove(cohort_id: int, register_id: str, login: str, password_file: Path | No
     """Print a proof (JSON) that the resident REGISTER_ID is on a list; it names nobody else."""
     from uec.services import cohort_evidence  # noqa: PLC0415
 
-    with store(settings()) as sessions, sessions() as session:
-        actor = signed_in(session, login, password_file)
-        show_json(cohort_evidence.prove(session, cohort_id, register_id, actor=actor, now=now()).as_facts())
+    with store(settings()) as sessions:
+        actor = _actor(sessions, login, password_file)
+        show_json(cohort_evidence.prove(sessions, cohort_id, register_id, actor=actor, now=now()).as_facts())
+
+
+def _actor(sessions: "sessionmaker[Session]", login: str, password_file: Path | None) -> "Actor":
+    with sessions() as session:
+        return signed_in(session, login, password_file)
 
 
 @cohorts.command()
@@ -189,19 +199,22 @@ def check(file: Path, root: str, holds: str) -> None:
     except UnicodeDecodeError:
         raise InvalidFile(f"{file} is not UTF-8 text: take it as it was given out.", path=file) from None
     if text.lstrip().startswith("{"):
-        found = _proved(file, text, holds)
+        person, found_root = _proved(file, text)
+        holding, said = holds in {"", person}, f"{person} is on the list with that root."
     else:
         found = cohort_evidence.check_members(text.splitlines(), holds=holds)
-    if found.root != root.strip().lower():
-        raise InvalidFile(f"{file} has the root {found.root}, which is not the one that was approved.", path=file)
-    if holds and not found.holds:
-        raise NotFound(f"{holds} is not among the {found.count} of {file}.", kind="resident", id=holds)
-    click.echo(f"The root is the one that was approved; {found.count} people are on the list.")
+        found_root, holding, said = found.root, found.holds or not holds, f"{found.count} people are on the list."
+    if found_root != root.strip().lower():
+        raise InvalidFile(f"{file} has the root {found_root}, which is not the one that was approved.", path=file)
+    if not holding:
+        raise NotFound(f"{holds} is not in {file}.", kind="resident", id=holds)
+    click.echo(f"The root is the one that was approved. {said}")
     if holds:
         click.echo(f"{holds} is on it.")
 
 
-def _proved(file: Path, text: str, holds: str) -> "Checked":
+def _proved(file: Path, text: str) -> tuple[str, str]:
+    """Whose proof it is, and the root to which it leads."""
     from uec.services import cohort_evidence  # noqa: PLC0415
 
     try:
@@ -209,7 +222,7 @@ def _proved(file: Path, text: str, holds: str) -> "Checked":
     except json.JSONDecodeError as problem:
         raise InvalidFile(f"{file} is no JSON ({problem}): take it as it was given out.", path=file) from problem
     root = cohort_evidence.check_proof(facts)
-    return cohort_evidence.Checked(int(facts["count"]), root, holds in {"", str(facts["register_id"])})
+    return str(facts["register_id"]), root
 
 
 @cohorts.command()

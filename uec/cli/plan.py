@@ -153,9 +153,10 @@ def late(reason: str | None, point: str, limit: int, out: Path | None, login: st
     """List who is late by the newest plan, or has no day in it: application, point, reason, due day, promised day."""
     if out is not None:
         filters, zone = {"reason": reason or "", "point": point}, settings().policy.zone
-        with store(settings()) as sessions, sessions() as session:
-            actor = signed_in(session, login, password_file)
-            size = write_list(session, "late", out, filters=filters, actor=actor, zone=zone, now=now())
+        with store(settings()) as sessions:
+            with sessions() as session:
+                actor = signed_in(session, login, password_file)
+            size = write_list(sessions, "late", out, filters=filters, actor=actor, zone=zone, now=now())
         click.echo(f"{out}: {size:,} bytes; the audit keeps that it was taken out.")
         return
     from issuance.planning.reasons import Reason  # noqa: PLC0415

@@ -5,13 +5,13 @@ section 2.1 (SHA-256 over 00 | leaf, and over 01 | left | right), a path that of
 that two people signed needs neither this program nor its database.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from uec.domain.actors import Actor
 from uec.domain.errors import InvalidFile, NotFound
@@ -20,17 +20,19 @@ from uec.services.cohort_members import member_ids
 from uec.services.merkle import audit_path, merkle_root, root_of_path
 from uec.services.rows import present
 from uec.store import audit
+from uec.store.engine import reading
 from uec.store.tables import Cohort, Resident
 
 CHUNK = 10_000
+Sessions = sessionmaker[Session]
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What a file of register ids says: how many, their root (hex), and whether a person is among them."""
+    """What a file of register ids says: their root (hex), how many they are, and whether a person is among them."""
 
-    count: int
     root: str
+    count: int
     holds: bool
 
 
@@ -50,20 +52,29 @@ class Proof:
         return asdict(self)
 
 
-def members(session: Session, cohort_id: int, *, actor: Actor, now: datetime) -> Iterator[str]:
-    """The register ids of everybody on a list, in the order of its tree; the audit has that they were given out."""
+def members(sessions: Sessions, cohort_id: int, *, actor: Actor, now: datetime) -> Generator[str]:
+    """The register ids of everybody on a list, in the order of its tree; the audit has that they were given out.
+
+    However slowly they are taken, nobody who writes waits. Whoever may stop half way closes them.
+    """
     actor.require(Permission.MANAGE_COHORT)
-    cohort = present(session, Cohort, cohort_id)
-    _noted(session, cohort, "give-members", actor, now)
-    return _leaves(session, cohort_id)
+    with sessions() as session:
+        _noted(session, present(session, Cohort, cohort_id), "give-members", actor, now)
+    return _members(sessions, cohort_id)
 
 
-def prove(session: Session, cohort_id: int, register_id: str, *, actor: Actor, now: datetime) -> Proof:
+def _members(sessions: Sessions, cohort_id: int) -> Generator[str]:
+    with reading(sessions) as session:
+        yield from _leaves(session, cohort_id)
+
+
+def prove(sessions: Sessions, cohort_id: int, register_id: str, *, actor: Actor, now: datetime) -> Proof:
     """Prove that somebody is on a list without naming anybody else; raises `NotFound` for who is not on it."""
     actor.require(Permission.MANAGE_COHORT)
-    cohort = present(session, Cohort, cohort_id)
-    resident_id = session.scalar(select(Resident.id).where(Resident.register_id == register_id))
-    leaves = list(_leaves(session, cohort_id))
+    with reading(sessions) as session:
+        cohort = present(session, Cohort, cohort_id)
+        resident_id = session.scalar(select(Resident.id).where(Resident.register_id == register_id))
+        leaves = list(_leaves(session, cohort_id))
     if resident_id is None or register_id not in leaves:
         raise NotFound(
             f"{register_id} is not on list {cohort.number}: give the register id of somebody who is.",
@@ -72,7 +83,8 @@ def prove(session: Session, cohort_id: int, register_id: str, *, actor: Actor, n
         )
     place = leaves.index(register_id)
     path = audit_path([leaf.encode() for leaf in leaves], place)
-    _noted(session, cohort, "prove-member", actor, now, resident_id=resident_id)
+    with sessions() as session:
+        _noted(session, cohort, "prove-member", actor, now, resident_id=resident_id)
     return Proof(cohort.number, cohort.digest, len(leaves), place, register_id, [node.hex() for node in path])
 
 
@@ -88,11 +100,14 @@ def check_members(register_ids: Iterable[str], *, holds: str = "") -> Checked:
             yield register_id.encode()
 
     root = merkle_root(leaves()).hex()
-    return Checked(count, root, found)
+    return Checked(root, count, found)
 
 
 def check_proof(facts: Mapping[str, Any]) -> str:
-    """The root (hex) to which a proof leads, whatever root it names; raises `InvalidFile` for what is no proof."""
+    """The root (hex) to which a proof leads, whatever root it names; raises `InvalidFile` for what is no proof.
+
+    It binds the person alone: the same path may lead to the same root by another place and count, which prove nothing.
+    """
     try:
         path = [bytes.fromhex(node) for node in facts["path"]]
         leaf, place, count = str(facts["register_id"]).encode(), int(facts["place"]), int(facts["count"])

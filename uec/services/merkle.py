@@ -51,6 +51,8 @@ def audit_path(leaves: Sequence[bytes], place: int) -> list[bytes]:
 def root_of_path(leaf: bytes, place: int, count: int, *, path: Sequence[bytes]) -> bytes:
     """The root to which a path leads from a leaf with an index in a tree of `count` leaves.
 
+    The root binds the leaf, but neither `place` nor `count`: they only say on which side each hash of the path stands,
+    which other numbers may say as well.
     Raises `ValueError` where the path is none of such a tree.
     """
     sides = []
