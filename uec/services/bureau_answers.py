@@ -99,7 +99,7 @@ def answer(
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    part.replace(path)
+    _put(part, path)
     return path
 
 
@@ -109,11 +109,24 @@ def put_into_place(session: Session, folder: Path) -> list[Path]:
     for part in sorted(folder.glob(f"*/in/*{PART}")):
         path = part.with_suffix(SUFFIX)
         noted = select(BureauFile.sha256).where(BureauFile.name == path.name, BureauFile.outcome == FileOutcome.SENT)
-        with part.open("rb") as file:
-            measured = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            with part.open("rb") as file:
+                measured = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            continue  # whoever made it has put it into its place, or has given it up
         if measured in session.scalars(noted).all():
-            placed.append(part.replace(path))
+            _put(part, path)
+            placed.append(path)
     return placed
+
+
+def _put(part: Path, path: Path) -> None:
+    """Put a committed file into its place, where another process may have put it just now."""
+    try:
+        part.replace(path)
+    except FileNotFoundError:
+        if not path.exists():
+            raise
 
 
 def _closed(
@@ -123,10 +136,10 @@ def _closed(
 
     A card that was reported after the others were certified waits for the next answer.
     """
-    certificates = _certificates(session, [one.card_id for one in waiting])
-    cards = [one for one in waiting if one.card_id in certificates]
+    reported = [one.card_id for one in waiting]
+    certificates, keys = _certificates(session, reported), bureau_certifying.reported_keys(session, reported)
+    cards = [one for one in waiting if _is_certified(keys[one.card_id], certificates.get(one.card_id, {}))]
     ids = [one.card_id for one in cards]
-    keys = bureau_certifying.reported_keys(session, ids)
     objects = _objects(session, ids, sender, now)
     last: Mapping[int, int] = dict(
         session.execute(
@@ -187,6 +200,11 @@ def _certificates(session: Session, card_ids: Sequence[int]) -> dict[int, dict[s
         if card_id is not None and content is not None:
             found.setdefault(card_id, {})[key] = content
     return found
+
+
+def _is_certified(keys: Keys, certificates: Mapping[str, bytes]) -> bool:
+    """Whether every key of a card has its certificate; none has before it, and some may have been revoked instead."""
+    return all(public_key_digest(key) in certificates for key in keys.public.values())
 
 
 def _of_slots(keys: Keys, certificates: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -1,8 +1,9 @@
 """Certificates for the keys that a bureau reported, some hundred cards at a time: intended, signed, on hold.
 
 Each part is committed by itself (`certification`), and a card that has its certificates is only looked up: killed
-anywhere, the next run goes on. A card whose certificates are refused is rejected and made again; one that nobody may
-have any more is rejected for good.
+anywhere, the next run goes on. Nothing is locked while the vault signs, so two processes at one order may ask for the
+same part: the certificates stored first are both's. A card whose certificates are refused is rejected and made again;
+one that nobody may have any more is rejected for good.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,9 +55,13 @@ def waiting(session: Session, order_id: int) -> Iterator[Sequence[Waiting]]:
 
 
 def certify(session: Session, order_id: int, *, issuer: Issuer, actor: Actor, now: datetime) -> None:
-    """See that every card which waits has its certificates, or is rejected; raises what the vault raises."""
-    for cards in waiting(session, order_id):
-        row = locked(session, BureauOrder, order_id)  # two processes at one order follow each other
+    """See that every card which waits has its certificates, or is rejected; raises what the vault raises.
+
+    Every part is committed, and every rejected card by itself: it holds the batch it was in, for which a clerk who ends
+    another card of it waits (`batch_closing`).
+    """
+    row = locked(session, BureauOrder, order_id)
+    for cards in waiting(session, order_id):  # each part as it is once the order is ours
         barred = barred_among(session, [one.card_id for one in cards])
         made = _made(session, row.digest or b"", [one for one in cards if one.card_id not in barred])
         issued = certification.issue_all(session, made, issuer=issuer)
@@ -67,7 +72,9 @@ def certify(session: Session, order_id: int, *, issuer: Issuer, actor: Actor, no
                 reason = refused[one.card_id]
                 state = OrderedState.MADE
                 reject(session, one.row_id, one.card_id, state=state, reason=reason, actor=actor, now=now)
-        session.commit()
+                session.commit()
+        row = locked(session, BureauOrder, order_id)
+    session.commit()
 
 
 @dataclass(frozen=True)

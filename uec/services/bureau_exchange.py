@@ -4,6 +4,7 @@
 folder may be gone through any number of times; one refused file keeps no other from being taken.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -17,7 +18,8 @@ from issuance.pki.hygiene import WeakKeyList
 from issuance.pki.signing import Signer
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor
-from uec.domain.bureau import BureauRefused, FileRefused
+from uec.domain.bureau import FileRefused
+from uec.domain.errors import UecError
 from uec.services import bureau_answers, bureau_orders, bureau_sending, bureau_taking
 from uec.services.applicant_secret import RandomBytes
 from uec.services.bureau_sending import Sender
@@ -26,6 +28,7 @@ from uec.services.certification import Issuer
 
 FOLDER = "bureaux"
 INCOMING = "*/out/*.p7s"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class NotSent:
     """An order whose file, or answer, could not be made, and why."""
 
     order: str
-    refusal: BureauRefused
+    refusal: UecError
 
 
 def send_due(
@@ -66,12 +69,14 @@ def send_due(
     yield from bureau_answers.put_into_place(session, folder)
     for due, make in ((bureau_sending.due, send), (bureau_answers.due, answer)):
         for order_id in due(session):
-            profile = counter.profiles(bureau_orders.profile_name(session, order_id))
             try:
-                yield make(order_id, Sender(counter.vault, counter.signer, profile))
-            except BureauRefused as refusal:
+                profile = counter.profiles(bureau_orders.profile_name(session, order_id))
+                said: Path | NotSent = make(order_id, Sender(counter.vault, counter.signer, profile))
+            except UecError as refusal:
                 session.rollback()
-                yield NotSent(bureau_orders.number_of(session, order_id), refusal)
+                said = NotSent(bureau_orders.number_of(session, order_id), refusal)
+                _log.warning("nothing was made of order %s: %s", said.order, refusal)
+            yield said
 
 
 def anything_due(session: Session, folder: Path) -> bool:

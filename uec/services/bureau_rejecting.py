@@ -24,14 +24,15 @@ BARRED = f"{NOT_WANTED}: its person has died or refused a card"
 def reject(
     session: Session, row_id: int, card_id: int, *, state: OrderedState, reason: str, actor: Actor, now: datetime
 ) -> None:
-    """Take a card out of its order, which it stands in as `state`; the caller commits.
+    """Take a card out of its order; the caller commits. One that stands in it as `state` no more is left alone.
 
     Nobody who was barred meanwhile is made another one.
     """
     target = advance(ORDERED, state, OrderedEvent.REJECT)
-    session.execute(
-        update(BureauCard).where(BureauCard.id == row_id).values(state=target, reason=reason[:REASON_LIMIT])
-    )
+    standing = update(BureauCard).where(BureauCard.id == row_id, BureauCard.state == state)
+    values = {"state": target, "reason": reason[:REASON_LIMIT]}
+    if session.scalar(standing.values(values).returning(BureauCard.id)) is None:
+        return
     card = locked(session, Card, card_id)
     if card.state in {CardState.WRITING, CardState.PREPARED}:
         apply_event(session, card, CardEvent.SPOIL, actor=actor, reason=reason, now=now)

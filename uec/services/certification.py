@@ -5,7 +5,7 @@ ever and for one card only (public keys of two cards are never equal; Estonia, 2
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import cache
@@ -20,10 +20,9 @@ from issuance.pki.names import Subject, fit_common_name
 from issuance.pki.possession import Proof, check_proofs
 from issuance.production.piv.objects import card_names
 from issuance.production.profile import CardProfile
-from uec.domain.lifecycle import CERTIFICATE, CardState, CertificateEvent, CertificateState, advance
+from uec.domain.lifecycle import CardState, CertificateState
 from uec.services import numbering, revocation
 from uec.services.applicant_secret import RandomBytes
-from uec.services.rows import missing
 from uec.store import audit
 from uec.store.tables import Application, Card, Certificate
 
@@ -78,30 +77,34 @@ def issue(session: Session, card_id: int, made: Made, *, issuer: Issuer) -> dict
 def issue_all(session: Session, asked: Mapping[int, Made], *, issuer: Issuer) -> dict[int, Outcome]:
     """The same for many cards at once, in the same two transactions: by card its certificates, or why it gets none.
 
-    What is refused of one card keeps no other back. Raises what the vault raises; the intents stand then, and the same
-    request goes on with them.
+    What is refused of one card keeps no other back. Two may ask for the same at once: both get what was stored first.
+    Raises what the vault raises; the intents stand then, and the same request goes on with them.
     """
     intended = _intend(session, asked, issuer)
     _tell_refusals(session, {one: said for one, said in intended.items() if isinstance(said, IssuanceError)}, issuer)
     session.commit()
     unsigned = [
-        (card_id, slot, tbs)
+        (card_id, tbs)
         for card_id, slots in intended.items()
         if not isinstance(slots, IssuanceError)
-        for slot, tbs in slots.items()
+        for tbs in slots.values()
         if isinstance(tbs, Tbs)
     ]
-    signed = issuer.ca.sign([tbs for _, _, tbs in unsigned], now=issuer.now) if unsigned else []
+    stored: _Stored = {}
     if unsigned:
-        _keep(session, [(card_id, tbs, der) for (card_id, _, tbs), der in zip(unsigned, signed, strict=True)], issuer)
+        signed = issuer.ca.sign([tbs for _, tbs in unsigned], now=issuer.now)
+        stored = _keep(session, [(*one, der) for one, der in zip(unsigned, signed, strict=True)], issuer)
         session.commit()
-    made = {(card_id, slot): der for (card_id, slot, _), der in zip(unsigned, signed, strict=True)}
     return {
-        card_id: slots
-        if isinstance(slots, IssuanceError)
-        else {slot: made[card_id, slot] if isinstance(tbs, Tbs) else tbs for slot, tbs in slots.items()}
+        card_id: slots if isinstance(slots, IssuanceError) else _outcome(slots, stored)
         for card_id, slots in intended.items()
     }
+
+
+def _outcome(slots: "_Slots", stored: "_Stored") -> Outcome:
+    made = {slot: stored[tbs.serial_hex] if isinstance(tbs, Tbs) else tbs for slot, tbs in slots.items()}
+    refused = [said for said in made.values() if isinstance(said, IssuanceError)]
+    return refused[0] if refused else {slot: der for slot, der in made.items() if isinstance(der, bytes)}
 
 
 def _tell_refusals(session: Session, refused: Mapping[int, IssuanceError], issuer: Issuer) -> None:
@@ -124,6 +127,8 @@ def _tell_refusals(session: Session, refused: Mapping[int, IssuanceError], issue
 
 _Slots = dict[str, Tbs | bytes]
 """By slot what will be signed, whose intent is stored now or was before; or the certificate that there is."""
+_Stored = dict[str, bytes | IssuanceError]
+"""By serial the certificate that stands, or why none does."""
 
 
 def _intend(session: Session, asked: Mapping[int, Made], issuer: Issuer) -> dict[int, _Slots | IssuanceError]:
@@ -210,12 +215,19 @@ def _intending() -> Any:
 
 
 @cache
+def _awaited() -> Any:
+    """What became of intents, locked one after the other."""
+    wanted = select(Certificate.serial, Certificate.state, Certificate.der)
+    these = Certificate.serial.in_(bindparam("serials", expanding=True))
+    return wanted.where(these).order_by(Certificate.id).with_for_update(key_share=True)
+
+
+@cache
 def _issued() -> Any:
-    """What was signed in the place of its intent; one that was revoked meanwhile stays as it is."""
+    """What was signed in the place of its intent."""
     table = Certificate.__table__
-    intended = (table.c.serial == bindparam("this"), table.c.state == CertificateState.INTENDED)
     values = {"state": CertificateState.ISSUED, "der": bindparam("signed"), "issued_at": bindparam("at")}
-    return update(table).where(*intended).values(values)  # type: ignore[arg-type]
+    return update(table).where(table.c.serial == bindparam("this")).values(values)  # type: ignore[arg-type]
 
 
 def _require_own(known: Row[Any] | None, card: Row[Any], profile: str) -> None:
@@ -246,14 +258,45 @@ def _row(card_id: int, tbs: Tbs, issuer: Issuer) -> dict[str, Any]:
     }
 
 
-def _keep(session: Session, signed: Sequence[tuple[int, Tbs, bytes]], issuer: Issuer) -> None:
-    """Store signed certificates in the place of their intents, put them on hold, tell the audit."""
-    issued = [{"this": tbs.serial_hex, "signed": der, "at": issuer.now} for _, tbs, der in signed]
-    session.connection().execute(_issued(), issued)
-    cards = {tbs.serial_hex: card_id for card_id, tbs, _ in signed}
+def _keep(session: Session, signed: Sequence[tuple[int, Tbs, bytes]], issuer: Issuer) -> _Stored:
+    """Store signed certificates in the place of their intents, put them on hold, tell the audit; returns what stands.
+
+    Nothing was locked while they were signed: an intent that another process has replaced keeps that certificate, one
+    that was revoked stays so, and both keep no other back.
+    """
+    connection = session.connection()
+    serials = [tbs.serial_hex for _, tbs, _ in signed]
+    found = {row.serial: row for row in connection.execute(_awaited(), {"serials": serials})}
+    stored: _Stored = {}
+    refused: dict[int, IssuanceError] = {}
+    kept: dict[str, int] = {}
+    for card_id, tbs, der in signed:
+        row = found.get(tbs.serial_hex)
+        if row is not None and row.state is CertificateState.INTENDED:
+            kept[tbs.serial_hex], stored[tbs.serial_hex] = card_id, der
+        elif row is not None and row.der and row.state is not CertificateState.REVOKED:
+            stored[tbs.serial_hex] = row.der
+        else:
+            refused[card_id] = stored[tbs.serial_hex] = _gone(tbs, row)
+    if kept:
+        rows = [{"this": one, "signed": stored[one], "at": issuer.now} for one in kept]
+        connection.execute(_issued(), rows)
+        _hold(session, kept, issuer)
+    _tell_refusals(session, refused, issuer)
+    return stored
+
+
+def _gone(tbs: Tbs, row: Row[Any] | None) -> RequestRefused:
+    state = "gone" if row is None else row.state
+    return RequestRefused(
+        f"what was intended for this key is {state} by now: put the card aside, it gets no certificates",
+        profile=tbs.request.profile,
+    )
+
+
+def _hold(session: Session, cards: Mapping[str, int], issuer: Issuer) -> None:
+    """Put what was issued (by serial its card) on hold, and tell the audit."""
     held = revocation.held(session, set(cards.values()), now=issuer.now)
-    if lost := cards.keys() - {one.serial for one in held}:
-        _refuse_issued(session, lost)
     audit.record_many(
         session,
         [
@@ -269,14 +312,6 @@ def _keep(session: Session, signed: Sequence[tuple[int, Tbs, bytes]], issuer: Is
             for one in held
         ],
     )
-
-
-def _refuse_issued(session: Session, serials: Collection[str]) -> None:
-    """Raise `IllegalMove` for an intent that became something else before it was signed, `NotFound` without one."""
-    states = select(Certificate.state).where(Certificate.serial.in_(serials))
-    for state in session.scalars(states).all():
-        advance(CERTIFICATE, state, CertificateEvent.ISSUE)
-    raise missing(Certificate, min(serials))
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,16 @@ from issuance.bureau.standin import identity
 from issuance.errors import VaultUnavailable
 from issuance.pki.hygiene import public_key_digest
 from tests.flow.test_bureau_life import answer
+from tests.integration.services.test_certificates import while_it_signs
 from tests.support.bureau_office import BureauOffice, open_bureau_office
-from uec.domain.bureau import Certificates, OrderedState, OrderState
+from uec.domain.actors import Actor
+from uec.domain.bureau import BureauRefused, Certificates, OrderedState, OrderState
 from uec.domain.lifecycle import ApplicationState, CardState, CertificateState
-from uec.services import bureau_answers, bureau_certifying, certification
+from uec.services import bureau_answers, bureau_certifying, cards, certification
 from uec.services.bureau_certifying import Waiting
-from uec.store.tables import AuditEntry, BureauFile, Card, Certificate, JournalEntry, Revocation
+from uec.services.bureau_rejecting import reject
+from uec.services.bureau_sending import Sender
+from uec.store.tables import AuditEntry, BureauCard, BureauFile, Card, Certificate, JournalEntry, Revocation
 
 PEOPLE = (1, 2, 3, 4, 5)
 SLOTS = 4
@@ -210,3 +214,151 @@ def test_what_is_reported_while_others_are_certified_waits_for_the_next_answer(
     assert len(first) == len(PEOPLE) - 1 and bureau.counts(order_id)[OrderedState.MADE] == 1
     (second,) = closings(bureau, answer(bureau, order_id))
     assert {one.number for one in (*first, second)} == {card.number for card in bureau.cards(order_id)}
+
+
+def test_another_process_answers_while_this_one_signs(
+    bureau: BureauOffice, order_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+    with monkeypatch.context() as patch:
+        while_it_signs(patch, lambda: made.append(answer(bureau, order_id)))
+        with pytest.raises(BureauRefused) as caught:
+            answer(bureau, order_id)
+    assert caught.value.finding == "nothing-to-answer"
+    assert bureau.counts(order_id) == {OrderedState.ANSWERED: len(PEOPLE)}
+    check_whole(bureau, made[0])
+
+
+def test_a_part_is_what_waits_when_it_is_its_turn(
+    bureau: BureauOffice, order_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has answered everything by the time that the order is free."""
+    real, made, asked = bureau_certifying.locked, [], []
+    bench, now = bureau.office.desk.bench, bureau.office.clock()
+
+    def late(session: Session, table: type[object], key: int) -> object:
+        if not made:
+            made.append(bureau)
+            answer(bureau, order_id)
+            monkeypatch.setattr(certification, "issue_all", lambda *_, **__: asked.append(key) or {})
+        return real(session, table, key)
+
+    monkeypatch.setattr(bureau_certifying, "locked", late)
+    issuer = certification.Issuer(bench.ca, bench.profile, now, bench.random)
+    with bureau.office.sessions() as session:
+        bureau_certifying.certify(session, order_id, issuer=issuer, actor=bureau.office.staff.releaser, now=now)
+        assert not session.in_transaction(), "nothing stays locked"
+    assert (len(made), asked) == (1, [])
+
+
+def test_a_card_spoiled_while_it_is_signed_keeps_no_other_back(
+    bureau: BureauOffice, order_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, *_ = bureau.cards(order_id)
+    office = bureau.office
+
+    def spoil() -> None:
+        with office.sessions() as session:
+            cards.spoil(session, lost.id, actor=office.staff.producer, reason="torn", now=office.clock())
+
+    with monkeypatch.context() as patch:
+        while_it_signs(patch, spoil)
+        path = answer(bureau, order_id)
+    assert bureau.counts(order_id) == {OrderedState.ANSWERED: len(PEOPLE) - 1, OrderedState.REJECTED: 1}
+    assert {one.number for one in closings(bureau, path)} == {
+        card.number for card in bureau.cards(order_id) if card.id != lost.id
+    }
+    assert {(one.state, one.der) for one in certificates(bureau) if one.card_id == lost.id} == {
+        (CertificateState.REVOKED, None)
+    }
+    with office.sessions() as session:
+        told = session.scalars(select(AuditEntry).where(AuditEntry.action == "certificate.refuse")).one()
+    assert (told.subject_id, told.details["code"]) == (str(lost.id), "certificate-refused")
+
+
+def test_a_card_with_some_of_its_certificates_waits_for_its_answer(bureau: BureauOffice, order_id: int) -> None:
+    """One of them was revoked before it was signed, and nobody has rejected the card yet."""
+    office, bench = bureau.office, bureau.office.desk.bench
+    (first, *_), row = bureau.cards(order_id), bureau.row(order_id)
+    issuer = certification.Issuer(bench.ca, bench.profile, office.clock(), bench.random)
+    with office.sessions() as session:
+        bureau_certifying.certify(session, order_id, issuer=issuer, actor=office.staff.releaser, now=office.clock())
+        torn = session.scalars(select(Certificate).where(Certificate.card_id == first.id).limit(1)).one()
+        torn.der = None
+        waiting = [one for part in bureau_certifying.waiting(session, order_id) for one in part]
+        sender = Sender(bench.vault, bench.document_signer, bench.profile)
+        closed = bureau_answers._closed(session, row, waiting, sender, office.clock())
+    assert {one.number for one in closed} == {one.number for one in waiting} - {first.number}
+
+
+def test_what_was_answered_meanwhile_is_not_rejected(bureau: BureauOffice, order_id: int) -> None:
+    answer(bureau, order_id)
+    office = bureau.office
+    with office.sessions() as session:
+        row = session.scalars(select(BureauCard).where(BureauCard.order_id == order_id).limit(1)).one()
+        reject(
+            session, row.id, row.card_id, state=OrderedState.MADE, reason="late", actor=office.staff.releaser,
+            now=office.clock(),
+        )  # fmt: skip
+        session.commit()
+        session.refresh(row)
+        assert (row.state, row.reason) == (OrderedState.ANSWERED, None)
+        assert session.get_one(Card, row.card_id).state is CardState.WRITING
+
+
+def test_each_rejected_card_is_let_go_before_the_next(
+    bureau: BureauOffice, order_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who ends another card of the batch holds it and waits for the batch: nobody holds that and waits for cards."""
+    both, seen = [card.id for card in bureau.cards(order_id)[:2]], []
+
+    def look(session: Session, row_id: int, card_id: int, **rest: Actor) -> None:
+        assert not session.in_transaction()
+        seen.append(card_id)
+        reject(session, row_id, card_id, **rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bureau_certifying, "reject", look)
+    monkeypatch.setattr(bureau_certifying, "barred_among", lambda _, ids: {one for one in ids if one in both})
+    answer(bureau, order_id)
+    assert seen == both
+    assert bureau.counts(order_id) == {OrderedState.ANSWERED: len(PEOPLE) - 2, OrderedState.REJECTED: 2}
+
+
+def taken_first(patch: pytest.MonkeyPatch) -> None:
+    """Another process puts a finished file into its place just before this one does."""
+    real = Path.replace
+
+    def replace(part: Path, path: Path) -> Path:
+        real(part, path)
+        return real(part, path)
+
+    patch.setattr(Path, "replace", replace)
+
+
+def test_an_answer_that_another_process_put_into_its_place(
+    bureau: BureauOffice, order_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        taken_first(patch)
+        path = answer(bureau, order_id)
+    check_whole(bureau, path)
+    path.rename(path.with_suffix(bureau_answers.PART))
+    (bureau.desk / "in" / "gone.part").symlink_to("nowhere")  # seen in the folder, and away when it is opened
+    with monkeypatch.context() as patch, bureau.office.sessions() as session:
+        taken_first(patch)
+        assert bureau_answers.put_into_place(session, bureau.exchange) == [path]
+    check_whole(bureau, path)
+
+
+def test_a_finished_answer_that_is_lost_is_told(
+    bureau: BureauOffice, order_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.replace
+
+    def lose(part: Path, path: Path) -> Path:
+        part.unlink()
+        return real(part, path)
+
+    monkeypatch.setattr(Path, "replace", lose)
+    with pytest.raises(FileNotFoundError):
+        answer(bureau, order_id)

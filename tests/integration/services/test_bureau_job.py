@@ -13,7 +13,9 @@ from tests.support.bureau_office import BureauOffice, open_bureau_office
 from tests.support.desk import SETTINGS
 from tests.support.stock import LOT
 from uec.domain.bureau import Certificates, OrderState
+from uec.domain.errors import IllegalMove
 from uec.jobs import JOBS, Tools, do
+from uec.services import bureau_sending
 from uec.store.tables import BureauOrder
 
 UNKNOWN = "479005007499"
@@ -70,6 +72,29 @@ def test_what_stands_against_one_order_keeps_no_other_back(bureau: BureauOffice)
     assert said.startswith(f"BO-000001: How chips of lot {UNKNOWN} diversify is not known"), said
     assert said.endswith("; made 1 files, took 0, refused 0")
     assert (bureau.row(first).state, bureau.row(second).state) == (OrderState.APPROVED, OrderState.SENT)
+    bureau.standin()
+    assert do("bureaux", worker).endswith("; made 0 files, took 2, refused 0")
+    assert bureau.row(second).state is OrderState.COMPLETE
+
+
+def test_an_order_that_another_process_moved_on_keeps_no_other_back(
+    bureau: BureauOffice, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of the office of any kind stands against its own order: it is told, and replies are still taken."""
+    worker = tools(bureau)
+    first, second = bureau.draw(bureau.batch(1)), bureau.draw(bureau.batch(2))
+    for order_id in (first, second):
+        bureau.approve(order_id)
+    real = bureau_sending.send
+
+    def send(session: Session, order_id: int, **rest: Any) -> Path:
+        if order_id == first:
+            raise IllegalMove("BO-000001 is CANCELLED.", machine="order", state="CANCELLED", event="SEND")
+        return real(session, order_id, **rest)
+
+    monkeypatch.setattr(bureau_sending, "send", send)
+    assert do("bureaux", worker) == "BO-000001: BO-000001 is CANCELLED.; made 1 files, took 0, refused 0"
+    assert "BO-000001 is CANCELLED." in caplog.text
     bureau.standin()
     assert do("bureaux", worker).endswith("; made 0 files, took 2, refused 0")
     assert bureau.row(second).state is OrderState.COMPLETE

@@ -1,6 +1,6 @@
 """Certificates on both databases: torn anywhere, one key has one; the card's state decides; old issuers live on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from issuance.errors import (
 )
 from issuance.keys.port import KeyAlgorithm, KeyPurpose
 from issuance.pki.ca import CertificateAuthority, Tbs
+from issuance.pki.crl import RevocationReason
 from issuance.pki.hierarchy import create_hierarchy
 from issuance.pki.possession import Proof
 from issuance.production.bundle import Record, RecordKind
@@ -33,7 +34,7 @@ from tests.support.office import NOW, POLICY
 from tests.support.pki import PrivateKey, proofs_of, public_keys_of, roca_modulus
 from uec.domain.actors import system_actor
 from uec.domain.lifecycle import CardState, CertificateState, OperationState
-from uec.services import authority, cards, certification, journal, publication
+from uec.services import authority, cards, certification, journal, publication, revocation
 from uec.services.card_sessions import anchors_of
 from uec.store.tables import AuditEntry, Card, Certificate, Crl, Revocation
 
@@ -119,6 +120,53 @@ def test_what_was_intended_for_a_card_spoiled_meanwhile_is_never_signed(
     with pytest.raises(RequestRefused, match="SPOILED"):
         issue(office, card_id, keys)
     assert {(one.state, one.der) for one in rows(office)} == {(CertificateState.REVOKED, None)}
+
+
+def while_it_signs(patch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen once between the intent and the storing of what was signed."""
+    sign, done = CertificateAuthority.sign, []
+
+    def slowly(*given: Any, **named: Any) -> list[bytes]:
+        if not done:
+            done.append(True)
+            happens()
+        return sign(*given, **named)
+
+    patch.setattr(CertificateAuthority, "sign", slowly)
+
+
+def test_signed_by_two_at_once_the_first_certificates_are_the_ones(
+    office: CardOffice, card_id: int, keys: dict[str, PrivateKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: list[dict[str, bytes]] = []
+    with monkeypatch.context() as patch:
+        while_it_signs(patch, lambda: first.append(issue(office, card_id, keys)))
+        second = issue(office, card_id, keys)
+    assert [second] == first
+    assert {one.der for one in rows(office)} == set(second.values())
+    assert {one.state for one in rows(office)} == {CertificateState.HELD}
+    with office.sessions() as session:
+        told = AuditEntry.subject_id.in_({str(one.id) for one in rows(office)})
+        issued = select(func.count()).where(AuditEntry.action == "certificate.issue", told)
+        assert session.scalar(issued) == session.scalar(select(func.count()).select_from(Revocation)) == len(keys)
+
+
+@pytest.mark.parametrize("lost", [1, 4])
+def test_what_is_revoked_while_it_is_signed_is_told_and_the_others_stand(
+    office: CardOffice, card_id: int, keys: dict[str, PrivateKey], monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    def revoke() -> None:
+        with office.sessions() as session:
+            these = session.scalars(select(Certificate).where(Certificate.card_id == card_id).limit(lost)).all()
+            revocation.revoke_all(session, these, reason=RevocationReason.KEY_COMPROMISE, now=office.clock())
+            session.commit()
+
+    while_it_signs(monkeypatch, revoke)
+    with pytest.raises(RequestRefused, match="REVOKED"):
+        issue(office, card_id, keys)
+    found = sorted((one.state, bool(one.der)) for one in rows(office))
+    assert found == [(CertificateState.HELD, True)] * (4 - lost) + [(CertificateState.REVOKED, False)] * lost
+    assert [told["code"] for told in refusals(office)] == [RequestRefused.code]
 
 
 @pytest.mark.parametrize("state", [CardState.PREPARED, CardState.ANNULLED])
