@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from uec.domain.actors import Actor, system_actor
@@ -39,6 +39,8 @@ PRIORITY = -10
 SILENT_AFTER = timedelta(minutes=2)
 ATTEMPTS = 3
 AT_A_TIME = 5
+MOST_KEPT, MOST_BYTES = 20, 2 << 30
+"""What one person may have at a time of files that are kept: so many, and no new one from so many bytes on."""
 SHOWN = 50
 WORKER = system_actor("exports")
 OPEN = (ExportState.WAITING, ExportState.RUNNING)
@@ -85,7 +87,7 @@ def ask(
     """Have a list made into a file; returns its id, that of the same one where it is in work already, and commits.
 
     Raises `NotFound` for an unknown list, `NotAllowed`, `InvalidInput` for a filter or form that means nothing, or when
-    this person has five files in work.
+    this person has five files in work (field `list`) or as many kept as one may have (field `files`).
     """
     chosen, asked = exports.asked_of(name, actor=actor, filters=filters, form=form)
     exports.length_of(session, chosen, actor=actor, asked=asked, most=1)
@@ -96,6 +98,7 @@ def ask(
             return one.id
     if len(in_work) >= AT_A_TIME:
         raise InvalidInput(f"{AT_A_TIME} files of yours are in work: wait for one of them.", field="list")
+    _require_room(session, actor, now)
     row = ExportFile(
         list=name, form=form, filters=dict(asked), wording=wording.stored(), asked_by=actor.staff_id, asked_at=now,
         state=ExportState.WAITING, keep_until=now + kept(policy),
@@ -106,6 +109,18 @@ def ask(
     queue.hand_over(session, [_work(row.id)])
     session.commit()
     return row.id
+
+
+def _require_room(session: Session, actor: Actor, now: datetime) -> None:
+    own = select(func.count(), func.sum(ExportFile.size_bytes)).where(
+        ExportFile.asked_by == actor.staff_id, ExportFile.keep_until > now
+    )
+    files, size = session.execute(own).one()
+    if files >= MOST_KEPT or (size or 0) >= MOST_BYTES:
+        raise InvalidInput(
+            f"{files} files of yours are kept, which is as much as one person may have: delete older ones first.",
+            field="files",
+        )
 
 
 def kept(policy: Policy) -> timedelta:

@@ -135,6 +135,41 @@ def test_asking_twice_is_asking_once_and_nobody_fills_the_queue(session: Session
     assert asked(session, office, actor=second) > first, "another one's are counted apart"
 
 
+@pytest.mark.parametrize(("limit", "most"), [("MOST_KEPT", 2), ("MOST_BYTES", 1)])
+def test_nobody_fills_the_disk_with_files_that_are_kept(
+    sessions: sessionmaker[Session],
+    office: Office,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    most: int,
+) -> None:
+    with sessions() as session:
+        first, second = asked(session, office), asked(session, office, form="xlsx")
+        for export_id in (first, second):
+            made(sessions, export_id, clock)
+        monkeypatch.setattr(export_jobs, limit, most)
+        with pytest.raises(InvalidInput, match="delete older ones") as refused:
+            asked(session, office)
+        assert refused.value.facts["field"] == "files"
+        other = add_staff(session, "second", Role.OFFICER)
+        session.commit()
+        assert asked(session, office, actor=other), "another one's are counted apart"
+        for export_id in (first, second):
+            export_jobs.remove(session, export_id, actor=office.officer, now=NOW)
+        assert asked(session, office)
+
+
+def test_files_whose_time_is_over_are_not_counted(
+    session: Session, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_jobs, "MOST_KEPT", 1)
+    asked(session, office)
+    with pytest.raises(InvalidInput, match="delete older ones"):
+        asked(session, office, form="xlsx")
+    assert asked(session, office, form="xlsx", now=NOW + export_jobs.kept(POLICY))
+
+
 def test_what_may_not_or_cannot_be_made_is_refused_at_once(session: Session, office: Office) -> None:
     with pytest.raises(NotAllowed):
         asked(session, office, actor=office.operator)

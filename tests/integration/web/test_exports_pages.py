@@ -119,6 +119,15 @@ def test_too_many_at_a_time_are_told_so_and_nonsense_is_refused(sign_in: SignIn)
 
 
 @pytest.mark.usefixtures("long_lists")
+def test_who_keeps_too_many_files_is_told_to_delete_some(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_jobs, "MOST_KEPT", 1)
+    clerk = sign_in("officer")
+    for form in ("csv", "xlsx"):
+        ask(clerk, f"{LISTS}/{form}")
+    assert "удалите ненужные" in clerk.get(FILES).text
+
+
+@pytest.mark.usefixtures("long_lists")
 def test_what_was_not_made_says_why(sign_in: SignIn, office: CardOffice) -> None:
     clerk = sign_in("officer")
     ask(clerk, f"{LISTS}/csv")

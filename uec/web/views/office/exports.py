@@ -87,9 +87,13 @@ def ask_export(name: str, form: str) -> ResponseReturnValue:
             now=now(),
         )
     except InvalidInput as error:
-        if error.facts.get("field") != "list":
+        told = {
+            "list": _("Several files of yours are in work already: wait for one of them, or call one off."),
+            "files": _("The files kept for you are as many or as large as they may be: delete older ones first."),
+        }
+        if error.facts.get("field") not in told:
             raise
-        flash(_("Several files of yours are in work already: wait for one of them, or call one off."), "info")
+        flash(told[error.facts["field"]], "info")
     return redirect(url_for(".exports_page"))
 
 
