@@ -114,6 +114,9 @@ def test_a_consignment_from_store_to_store(client: FlaskClient, room: Stockroom,
     stores = {one["id"] for one in client.get("/api/stock/stores", headers=keeper).json}
     assert stores >= {room.central, room.point}
     parcel = {"giver_id": room.central, "taker_id": room.point, "seal": "A-1", "contents": [{"box": "BOX-0"}]}
+    twice = parcel | {"contents": [{"box": "BOX-0", "count": 1}, {"box": "BOX-1"}, {"box": "BOX-0", "count": 2}]}
+    refused = problem(client.post(CONSIGNMENTS, json=twice, headers=keeper), 400)
+    assert refused["errors"]["box"].startswith("Box BOX-0 is named twice: ")
     sent = client.post(CONSIGNMENTS, json=parcel, headers=keeper)
     assert sent.status_code == 201, sent.text
     told = sent.json

@@ -1,5 +1,6 @@
 """Routes of the API for consignments between stores: sent under a seal, received, disputed, settled, recalled."""
 
+from uec.domain.errors import InvalidInput
 from uec.domain.permissions import Permission
 from uec.domain.stock import parse_ranges
 from uec.services import stock_intake, stock_lists, stock_transfers
@@ -41,10 +42,15 @@ def list_consignments(values: Values) -> Page[StockTransfer]:
 @needs(Permission.KEEP_STOCK)
 def send_consignment(values: Values) -> StockTransfer:
     """Send blanks of one store under a seal to another; a seal is used once."""
-    boxes = stock_lists.boxes_of_numbers(reader(), [one["box"] for one in values["contents"]])
-    known = dict(zip(dict.fromkeys(one["box"] for one in values["contents"]), boxes, strict=True))
+    numbers = [one["box"] for one in values["contents"]]
+    twice = next((number for number in numbers if numbers.count(number) > 1), None)
+    if twice is not None:
+        said = f"Box {twice} is named twice: name each box once, with all that is sent of it."
+        raise InvalidInput(said, field="box", errors={"box": said})
+    boxes = stock_lists.boxes_of_numbers(reader(), numbers)
     contents = [
-        Wanted(known[one["box"]], one["count"], tuple(parse_ranges(one["chips"]))) for one in values["contents"]
+        Wanted(box, one["count"], tuple(parse_ranges(one["chips"])))
+        for box, one in zip(boxes, values["contents"], strict=True)
     ]
     sent = stock_transfers.send(
         database(),
