@@ -89,3 +89,10 @@ def test_a_path_of_another_tree_is_refused() -> None:
             root_of_path(b"a", place, count, path=path)
     with pytest.raises(ValueError, match="no leaf 3"):
         audit_path(LEAVES[:3], 3)
+
+
+def test_a_root_binds_neither_the_count_nor_the_place_that_a_path_is_given_with() -> None:
+    path = audit_path(LEAVES[:5], 0)
+    assert {root_of_path(LEAVES[0], 0, count, path=path) for count in (5, 6, 7, 8)} == {merkle_root(LEAVES[:5])}
+    last = audit_path(LEAVES[:3], 2)
+    assert root_of_path(LEAVES[2], 1, 2, path=last) == merkle_root(LEAVES[:3])
