@@ -178,7 +178,7 @@ def _read(reader: BerReader, certificate: bytes, keep: Callable[[bytes], object]
     for size in (body, explicit, outer):
         reader.close(size)
     reader.end()
-    by_name = info.expect(der.SEQUENCE).children()[0].integer() == 1
+    by_name = info.expect(der.SEQUENCE).children()[0].expect(der.INTEGER).integer() == 1
     if version != der.integer(1 if by_name else 3):
         raise der.BadDer("another version of the structure")
     return _check(info, certificate, digest, measured.digest())

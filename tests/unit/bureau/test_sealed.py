@@ -12,8 +12,9 @@ from issuance.bureau.errors import BureauFileRefused
 from issuance.bureau.records import FileKind, Tag, checked
 from issuance.bureau.reply import Finished
 from issuance.bureau.sealed import opened_order, opened_reply
-from issuance.bureau.signing import SigningWriter, read_signed
+from issuance.bureau.signing import SigningWriter, issuer_and_serial, read_signed
 from issuance.bureau.standin.identity import ENCRYPTION
+from issuance.pki import der
 from tests.support.bureau import NOW, Partner, header, partner, sealed_file, signed_file
 
 KINDS = ("ec-p256", "ec-p384", "rsa-2048")
@@ -113,6 +114,19 @@ def test_every_flipped_bit_of_a_reply_is_refused(kind: str) -> None:
         except BureauFileRefused:
             continue
     assert taken == []
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_every_bit_of_the_version_that_no_signature_covers_counts(kind: str) -> None:
+    """The signer's part says its version as an INTEGER and as nothing else, before the name of who signed."""
+    reply, certificate = REPLIES[kind], partner(kind).certificate
+    end = reply.rindex(issuer_and_serial(certificate))
+    assert reply[end - 3 : end] == der.integer(1)
+    for bit in range(24):
+        damaged = bytearray(reply)
+        damaged[end - 3 + bit // 8] ^= 1 << bit % 8
+        with pytest.raises(BureauFileRefused):
+            read_signed(BytesIO(bytes(damaged)), certificate, lambda piece: None)
 
 
 @pytest.mark.parametrize("kind", SMALL)
