@@ -1,7 +1,7 @@
 """What lasts longer than a page over a region of full size, each in a process of its own with its seconds and memory.
 
 A full export that lacks some of the register, the job that computes a list with its Merkle root, and the list of all
-applications as CSV and as XLSX, as a browser gets them.
+applications as CSV and as XLSX, from asking for the file to having it.
 """
 
 from __future__ import annotations
@@ -53,17 +53,27 @@ print(f"{made.count} people, Merkle root {made.digest}", file=sys.stderr)
 """
 
 TAKE_OUT = """
-import sys, tempfile
+import re, sys, tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from scripts.benchmarks import pages
+from uec.domain.policy import Policy, PolicyBook
+from uec.services import export_jobs
 
 with tempfile.TemporaryDirectory() as folder:
-    client = pages.client_of(pages.app_of(sys.argv[1], Path(folder)), login=f"bench-{sys.argv[2]}")
-    answer = client.get(f"/office/exports/applications/{sys.argv[2]}", buffered=False)
+    app = pages.app_of(sys.argv[1], Path(folder))
+    client = pages.client_of(app, login=f"bench-{sys.argv[2]}")
+    token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/office/exports").text)
+    asked = client.post(f"/office/exports/applications/{sys.argv[2]}", data={"csrf_token": token[1]})
+    assert asked.status_code == 302, asked.status
+    sessions = app.extensions[pages.EXTENSION].sessions
+    export_jobs.make_all(sessions, book=PolicyBook(Policy()), clock=lambda: datetime.now(UTC))
+    ready = re.search(r"/office/exports/files/[0-9]+(?=\\")", client.get("/office/exports").text)
+    answer = client.get(ready[0], buffered=False)
     size = sum(len(part) for part in answer.response)
     answer.close()
-assert answer.status_code == 200, answer.status
-print(f"{sys.argv[2]}: {size / 1e6:.0f} MB", file=sys.stderr)
+assert answer.status_code == 200 and size, answer.status
+print(f"{sys.argv[2]}: {size / 1e6:.3f} MB", file=sys.stderr)
 """
 
 
@@ -94,7 +104,7 @@ def _hashed(people: int) -> None:
 
 
 def export_figures(url: str) -> Iterator[Figure]:
-    """The list of applications as a browser gets it, beside the server's own COPY of the whole table."""
+    """The list of applications: asked for, made by a worker and taken, beside the server's own COPY of the table."""
     with psycopg.connect(url) as connection, tempfile.TemporaryFile() as file:
 
         def copy() -> None:
