@@ -15,7 +15,7 @@ import psycopg
 from sqlalchemy.orm import Session
 
 from scripts.benchmarks.figure import Figure, median_seconds, medians, seconds
-from scripts.benchmarks.server import durable_server
+from scripts.benchmarks.server import ROOMY, durable_server
 from scripts.benchmarks.stage.alone import alone
 from scripts.benchmarks.stage.long_work import list_figures
 from tests.support.postgres import Server
@@ -73,8 +73,8 @@ def figures(*, quick: bool) -> Iterator[Figure | str]:
 
 @contextmanager
 def register_file(residents: int) -> Iterator[tuple[str, Path]]:
-    """A server with a migrated database, and the file of a register beside it."""
-    with durable_server(Server) as server:
+    """A server as README asks for it, with a migrated database, and the file of a register beside it."""
+    with durable_server(Server, ROOMY) as server:
         yield server.dsn(server.migrated()), _register(server.folder, residents)
 
 
