@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, update
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
@@ -13,13 +12,9 @@ from uec.domain.stock import Motion, Place, SerialRange
 from uec.services import stock_ledger
 from uec.services.bureau_orders import overlapping
 from uec.services.stock_ledger import Held
+from uec.store.bulk import insert_rows
+from uec.store.bulk_changes import change_rows
 from uec.store.tables import BureauChip, StockMovement
-
-_SPOILED = (
-    update(BureauChip.__table__)  # type: ignore[arg-type]
-    .where(BureauChip.order_id == bindparam("order_"), BureauChip.chip_id == bindparam("chip"))
-    .values(spoiled=bindparam("why"))
-)
 
 
 def claim(session: Session, store_id: int, made: Sequence[tuple[str, int]], *, actor: Actor, now: datetime) -> None:
@@ -36,9 +31,8 @@ def spoil(
         return
     spoiled = stock_ledger.account(session, Place.SPOILED, store_id=store_id)
     _move(session, store_id, Motion.SPOIL, spoiled, [(chip, None, why) for chip, why in reasons.items()], actor, now)
-    session.connection().execute(
-        _SPOILED, [{"order_": order_id, "chip": chip, "why": why} for chip, why in reasons.items()]
-    )
+    rows = [{"chip_id": chip, "spoiled": why} for chip, why in reasons.items()]
+    change_rows(session, BureauChip, "chip_id", rows, BureauChip.order_id == order_id)
 
 
 def _move(
@@ -63,7 +57,7 @@ def _move(
         for held in _there(lying, begins, place)
     ]
     session.flush()
-    session.execute(insert(StockMovement), rows)
+    insert_rows(session, StockMovement, rows)
 
 
 def _there(lying: Sequence[Held], begins: Sequence[tuple[str, int]], chip: SerialRange) -> list[Held]:

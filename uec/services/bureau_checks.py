@@ -4,13 +4,12 @@ First everything that would make the whole file untrue (a card or chip that was 
 it counts. Then each card by itself: check values of its keys, its production record, hygiene of its public keys, proofs
 of possession, and whether any of its keys was seen before, in this file or in any card.
 
-The file is read several times, and nothing of a card is in memory from one reading to the next: what it says, shortly,
-and what was ordered stand side by side on disk (`bureau_report`); of a key there are eight bytes.
+Nothing of a card is in memory once it was read: what the file says and what was ordered stand side by side on disk
+(`bureau_report`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,11 +22,11 @@ from issuance.pki.hygiene import WeakKeyList, check_public_key
 from issuance.pki.possession import Proof, check_proof
 from issuance.production.profile import CardProfile
 from uec.domain.bureau import BureauRefused
-from uec.domain.lifecycle import CardState
-from uec.services.bureau_rejecting import BARRED, NOT_WANTED, REASON_LIMIT, barred_among
+from uec.services.bureau_rejecting import REASON_LIMIT
 from uec.services.bureau_report import AT_ONCE, OrderedCard, Report, cut
-from uec.services.bureau_shared_keys import SharedKeys
-from uec.store.tables import BureauCard, BureauChip, BureauOrder, Card
+from uec.services.bureau_shared_keys import reject_shared
+from uec.services.refusals import barred
+from uec.store.tables import Application, BureauCard, BureauChip, BureauOrder, Card
 
 _NOBODY = "Nobody ordered card {} of this bureau."
 
@@ -40,12 +39,16 @@ class Measure:
     weak_keys: WeakKeyList
 
 
-def read(reader: RecordReader, report: Report) -> None:
-    """Note what a results file says; raises `BureauRefused` for what it says twice, or when it says nothing."""
+def read(reader: RecordReader, report: Report, measure: Measure) -> None:
+    """Note what a results file says, and what is wrong with its cards as far as they show it themselves.
+
+    Raises `BureauRefused` for what it says twice, or when it says nothing. Asks nobody: proofs of fifty thousand cards
+    take their time, and nothing need be locked meanwhile.
+    """
     for tag, body in reader.records():
         if tag is Tag.MADE:
             made = Made.decode(body)
-            report.say("made", made.number, made.chip_id.hex())
+            report.say_made(made, _flaw(made, reader.header.answers, measure)[:REASON_LIMIT])
         elif tag is Tag.SPOILED:
             spoiled = Spoiled.decode(body)
             report.say("spoiled", spoiled.chip_id.hex(), _reason(spoiled))
@@ -66,19 +69,13 @@ def _reason(said: Spoiled | NotMade) -> str:
     return f"{said.reason}: {said.sentence}"[:REASON_LIMIT]
 
 
-def made_cards(stream: BinaryIO, *, start: int) -> Iterator[Made]:
-    """The cards that were made, one after another, by a results file that begins at `start`."""
-    stream.seek(start)
-    return (Made.decode(body) for tag, body in RecordReader(stream).records() if tag is Tag.MADE)
-
-
 def note_order(session: Session, order_id: int, report: Report) -> None:
     """Put the cards of an order, locked, and its free chips beside what the file says."""
     report.order(_ordered_cards(session, order_id), _free_chips(session, order_id))
 
 
 def _ordered_cards(session: Session, order_id: int) -> Iterator[OrderedCard]:
-    """The cards of an order, locked one part after the other, by their ids."""
+    """The cards of an order, locked one after the other, by their ids."""
     wanted = (
         select(
             BureauCard.id,
@@ -88,18 +85,16 @@ def _ordered_cards(session: Session, order_id: int) -> Iterator[OrderedCard]:
             Card.state,
             BureauCard.chip_id,
             BureauCard.consignment_id.is_not(None),
+            barred(),
         )
         .join(Card, Card.id == BureauCard.card_id)
+        .join(Application, Application.id == Card.application_id)
         .where(BureauCard.order_id == order_id)
         .order_by(Card.id)
-        .limit(AT_ONCE)
         .with_for_update(of=Card, key_share=True)
     )
-    last = 0
-    while rows := session.execute(wanted.where(Card.id > last)).all():
-        last = rows[-1][1]
-        barred = barred_among(session, [row[1] for row in rows])
-        yield from (OrderedCard(*row, barred=row[1] in barred) for row in rows)
+    for rows in session.execute(wanted, execution_options={"yield_per": AT_ONCE}).partitions():
+        yield from (OrderedCard(*row) for row in rows)
 
 
 def _free_chips(session: Session, order_id: int) -> Iterator[tuple[str, bytes]]:
@@ -166,35 +161,17 @@ def require_ordered(report: Report) -> None:
             raise BureauRefused(sentence.format(cut(found[0])), finding=finding, about=cut(found[0]))
 
 
-def find_unfit(
-    session: Session, row: BureauOrder, reported: Callable[[], Iterator[Made]], report: Report, measure: Measure
-) -> None:
-    """Note of each unfit card why it is: a word, a colon, a sentence. The others' keys are new.
-
-    `reported` goes through the cards of the file, each time anew.
-    """
-    shared = SharedKeys(session)
-    for made in reported():
-        if reason := _why_unfit(made, report, row, measure):
-            report.reject(made.number, reason[:REASON_LIMIT])
-        else:
-            shared.add(made)
-    fit = (made for made in reported() if not report.is_unfit(made.number))
-    for number in shared.numbers(fit):
-        report.reject(number, "duplicate-key: a public key of this card is in another card")
+def find_unfit(session: Session, row: BureauOrder, report: Report) -> None:
+    """Note of each unfit card why it is: a word, a colon, a sentence. The others' keys are new."""
+    report.judge(row.kvn)
+    reject_shared(session, report)
 
 
-def _why_unfit(made: Made, report: Report, row: BureauOrder, measure: Measure) -> str:
-    card = report.card(made.number)
-    if card.card_state is not CardState.WRITING:
-        return f"{NOT_WANTED}: the card is {card.card_state} by now"
-    if card.barred:
-        return BARRED
-    if made.kvn != row.kvn or b"".join(made.check_values) != report.check_values(made.chip_id.hex()):
-        return "check-values: the chip's keys are not those that were sent for it"
+def _flaw(made: Made, order_digest: bytes, measure: Measure) -> str:
+    """What is wrong with a card, by what the file itself says of it; '' for nothing."""
     if made.cplc[:4] + made.cplc[16:18] + made.cplc[12:16] != made.chip_id:
         return "production-record: the chip's production record is another chip's"
-    return _unfit_keys(made, row.digest or b"", measure)
+    return _unfit_keys(made, order_digest, measure)
 
 
 def _unfit_keys(made: Made, order_digest: bytes, measure: Measure) -> str:

@@ -12,12 +12,12 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from issuance.errors import IssuanceError
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor
-from uec.domain.bureau import BureauRefused, PartnerState
-from uec.domain.errors import InvalidInput
+from uec.domain.bureau import PartnerState
+from uec.domain.errors import InvalidInput, UecError
 from uec.domain.lifecycle import BatchState, CardState
-from uec.domain.stock import StockRefused
 from uec.services import bureau_orders, plan_facts
 from uec.store.tables import Batch, Bureau, BureauOrder, Card
 
@@ -28,7 +28,7 @@ class Drawn:
 
     batch: str
     order_id: int | None
-    refusal: BureauRefused | StockRefused | None = None
+    refusal: UecError | IssuanceError | None = None
 
 
 def draw_due(
@@ -44,12 +44,13 @@ def draw_due(
     for batch_id, number, profile_name, bureau_id, code in _waiting(session):
         if not said.outside(code).use:
             continue
-        profile = profiles(profile_name)
-        drawing = bureau_orders.Drawing(batch_id, bureau_id, bureau_orders.usual_way(profile))
         try:
+            profile = profiles(profile_name)
+            drawing = bureau_orders.Drawing(batch_id, bureau_id, bureau_orders.usual_way(profile))
             order_id = bureau_orders.draw(session, drawing, profile=profile, actor=actor, now=clock())
-        except (BureauRefused, StockRefused) as refusal:
+        except (UecError, IssuanceError) as refusal:
             session.rollback()
+            session.connection()  # a database that is away is not the trouble of one batch
             yield Drawn(number, None, refusal)
         else:
             yield Drawn(number, order_id)

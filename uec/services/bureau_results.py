@@ -5,17 +5,18 @@ spoiled, its request goes to the front of the queue again by itself. The others 
 have written, so that a window goes on with them as with any card begun.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+import psycopg
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from issuance.bureau.records import RecordReader
-from issuance.bureau.reply import Made
+from issuance.bureau.order import check_values
 from issuance.production.bundle import Record, RecordKind
 from uec.domain.actors import Actor
 from uec.domain.bureau import (
@@ -28,14 +29,17 @@ from uec.domain.bureau import (
     OrderEvent,
     OrderState,
 )
+from uec.domain.errors import Stale
 from uec.domain.lifecycle import advance
 from uec.services import bureau_blanks, journal
-from uec.services.bureau_checks import Measure, find_unfit, made_cards, note_order, read, require_ordered
+from uec.services.batch_closing import close_if_done
+from uec.services.bureau_checks import find_unfit, note_order, require_ordered
 from uec.services.bureau_orders import tell
-from uec.services.bureau_rejecting import reject
-from uec.services.bureau_report import OrderedCard, Report
-from uec.services.bureau_shared_keys import key_digests
+from uec.services.bureau_rejecting import Gone, reject_unmade
+from uec.services.bureau_report import Report
 from uec.services.rows import present
+from uec.store.bulk import insert_rows
+from uec.store.bulk_changes import change_rows
 from uec.store.tables import (
     Bureau,
     BureauCard,
@@ -48,106 +52,103 @@ from uec.store.tables import (
 )
 
 MAKER_KVN = 0xFF
-AT_ONCE = 500
-"""Cards that are written down by one statement each; more of them are not in memory."""
 
 
-def apply(
-    session: Session,
-    row: BureauOrder,
-    stream: BinaryIO,
-    *,
-    measure: Measure,
-    actor: Actor,
-    now: datetime,
-) -> Mapping[str, Any]:
+def apply(session: Session, row: BureauOrder, report: Report, *, actor: Actor, now: datetime) -> Mapping[str, Any]:
     """Write down what results say of an accepted order; returns counts. The caller commits.
 
-    Raises `BureauRefused`, with nothing written that a rollback would not undo.
+    The cards are locked one after the other by their ids, as everywhere, before anything else is. Raises
+    `BureauRefused`, with nothing written that a rollback would not undo.
     """
-    if row.state is not OrderState.ACCEPTED:
-        raise BureauRefused(f"Order {row.number} is {row.state}: no results are awaited.", finding="not-awaited")
-    start = stream.tell()
-    with Report() as report:
-        read(RecordReader(stream), report)
-        note_order(session, row.id, report)
-        require_ordered(report)
-        find_unfit(session, row, lambda: made_cards(stream, start=start), report, measure)
-        good = (made for made in made_cards(stream, start=start) if not report.is_unfit(made.number))
-        _write_down(session, row, good, report, actor, now)
-        _reject(session, row, report, actor, now)
-        _finish(session, report, now)
-        _ship(session, row, report, now)
-        _complete_if_done(session, row, actor, now)
-        counts = {
-            "made": report.count("made") - report.count("unfit"),
-            "rejected": report.count("unfit"),
-            "not_made": report.count("not_made"),
-            "blanks_spoiled": report.count("spoiled"),
-            "finished": report.count("finished"),
-            "consignments": report.count("shipped"),
-            "findings": report.findings(),
-        }
+    require_awaited(row)
+    note_order(session, row.id, report)
+    require_ordered(report)
+    find_unfit(session, row, report)
+    _write_down(session, row, report, actor, now)
+    _reject(session, row, report, actor, now)
+    _finish(session, report, now)
+    _ship(session, row, report, now)
+    complete_if_done(session, row, actor=actor, now=now)
+    missing = report.count("unfit") + report.count("not_made")
+    counts = {
+        "made": report.count("made") - report.count("unfit"),
+        "rejected": report.count("unfit"),
+        "not_made": report.count("not_made"),
+        "blanks_spoiled": report.count("spoiled"),
+        "finished": report.count("finished"),
+        "consignments": report.count("shipped"),
+        "findings": report.findings(),
+    }
     tell(session, row, "results", actor, now, **counts)
+    if missing:
+        close_if_done(session, row.batch_id, actor=actor, now=now)
     return counts
 
 
-def _write_down(
-    session: Session,
-    row: BureauOrder,
-    good: Iterator[Made],
-    report: Report,
-    actor: Actor,
-    now: datetime,
-) -> None:
+def require_awaited(row: BureauOrder) -> None:
+    """Raise `BureauRefused` for an order that awaits no results."""
+    if row.state is not OrderState.ACCEPTED:
+        raise BureauRefused(f"Order {row.number} is {row.state}: no results are awaited.", finding="not-awaited")
+
+
+_GOOD = """
+    SELECT card.row_id, card.card_id, made.chip, made.check_values, made.public_keys, made.proofs
+    FROM made JOIN card USING (number) WHERE number NOT IN (SELECT number FROM unfit) ORDER BY card.card_id
+"""
+_KEYS = """
+    SELECT key.digest, card.card_id, key.slot FROM key JOIN card USING (number)
+    WHERE number NOT IN (SELECT number FROM unfit) ORDER BY key.digest
+"""
+
+
+def _write_down(session: Session, row: BureauOrder, report: Report, actor: Actor, now: datetime) -> None:
     """Chips, keys and journal of the cards that are good, set by set."""
     store_id = present(session, Bureau, row.bureau_id).store_id
-    while made := list(islice(good, AT_ONCE)):
-        pairs = [(report.card(one.number), one) for one in made]
-        _bind(session, row, pairs)
-        session.execute(
-            insert(BureauKey),
-            [
-                {"digest": digest, "card_id": card.card_id, "slot": slot}
-                for card, one in pairs
-                for slot, digest in key_digests(one)
-            ],
-        )
+    for good in report.parts(_GOOD):
+        cards = [
+            _Good(row_id, card_id, chip, values, *map(json.loads, keys))
+            for row_id, card_id, chip, values, *keys in good
+        ]
+        _bind(session, row, cards)
         # What a station would have recorded up to the keys; a window goes on from there.
-        _enter(session, [(card.card_id, records_of(row, one)) for card, one in pairs], now)
-        claimed = [(one.chip_id.hex(), card.card_id) for card, one in pairs]
-        bureau_blanks.claim(session, store_id, claimed, actor=actor, now=now)
+        _enter(session, [(one.card_id, records_of(row, one)) for one in cards], now)
+        bureau_blanks.claim(session, store_id, [(one.chip, one.card_id) for one in cards], actor=actor, now=now)
+    for keys in report.parts(_KEYS):
+        rows = [{"digest": digest, "card_id": card_id, "slot": slot} for digest, card_id, slot in keys]
+        _enter_keys(session, rows)
 
 
-_Pairs = Sequence[tuple[OrderedCard, Made]]
-_CARD = (
-    update(Card.__table__)  # type: ignore[arg-type]
-    .where(Card.id == bindparam("this"))
-    .values(chip_id=bindparam("chip"), kvn=bindparam("kvn_"), key_version=bindparam("master"), version=Card.version + 1)
-)
-_MADE = (
-    update(BureauCard.__table__)  # type: ignore[arg-type]
-    .where(BureauCard.id == bindparam("this"), BureauCard.state == OrderedState.ORDERED)
-    .values(chip_id=bindparam("chip"), state=ORDERED[OrderedState.ORDERED, OrderedEvent.MAKE])
-)
-_CHIP = (
-    update(BureauChip.__table__)  # type: ignore[arg-type]
-    .where(BureauChip.order_id == bindparam("order_"), BureauChip.chip_id == bindparam("chip"))
-    .values(card_id=bindparam("card_"))
-)
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """A card that was made and is fit; its keys and their proofs by slot, in hex."""
+
+    row_id: int
+    card_id: int
+    chip: str
+    check_values: bytes
+    public_keys: Mapping[str, str]
+    proofs: Mapping[str, str]
 
 
-def _bind(session: Session, row: BureauOrder, pairs: _Pairs) -> None:
-    connection = session.connection()
-    chips = [{"this": card.card_id, "chip": made.chip_id.hex()} for card, made in pairs]
+def _bind(session: Session, row: BureauOrder, cards: Sequence[_Good]) -> None:
+    chips = [{"id": one.card_id, "chip_id": one.chip} for one in cards]
+    keys = {"kvn": row.kvn, "key_version": row.key_version, "version": Card.__table__.c.version + 1}
     try:
-        connection.execute(_CARD, [one | {"kvn_": row.kvn, "master": row.key_version} for one in chips])
+        change_rows(session, Card, "id", chips, same=keys)
     except IntegrityError as error:
         raise BureauRefused("A chip of this file is another card already.", finding="chip-taken") from error
-    connection.execute(_MADE, [{"this": card.row_id, "chip": made.chip_id.hex()} for card, made in pairs])
-    connection.execute(
-        _CHIP, [{"order_": row.id, "chip": made.chip_id.hex(), "card_": card.card_id} for card, made in pairs]
-    )
+    made = [{"id": one.row_id, "chip_id": one.chip} for one in cards]
+    target = {"state": ORDERED[OrderedState.ORDERED, OrderedEvent.MAKE]}
+    change_rows(session, BureauCard, "id", made, BureauCard.state == OrderedState.ORDERED, same=target)
+    used = [{"chip_id": one.chip, "card_id": one.card_id} for one in cards]
+    change_rows(session, BureauChip, "chip_id", used, BureauChip.order_id == row.id)
+
+
+def _enter_keys(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    try:
+        insert_rows(session, BureauKey, rows)
+    except (IntegrityError, psycopg.errors.UniqueViolation) as error:
+        raise Stale("Another file with one of these keys is taken just now: take this one again.") from error
 
 
 def _enter(session: Session, entries: Sequence[tuple[int, Sequence[Record]]], now: datetime) -> None:
@@ -164,27 +165,25 @@ def _enter(session: Session, entries: Sequence[tuple[int, Sequence[Record]]], no
         for card_id, records in entries
         for entry in journal.entries(card_id, records, after=after.get(card_id, 0), operation_id=None, at=now)
     ]
-    session.execute(insert(JournalEntry), rows)
+    insert_rows(session, JournalEntry, rows)
 
 
-def records_of(row: BureauOrder, made: Made) -> list[Record]:
+def records_of(row: BureauOrder, made: _Good) -> list[Record]:
     """The journal of a card that a bureau made, up to its keys."""
-    chip = {"chip_id": made.chip_id.hex()}
-    keys = {"kvn": made.kvn, "key_version": row.key_version}
-    values = [value.hex() for value in made.check_values]
-    public = {slot: key.public_key.hex() for slot, key in made.keys.items()}
-    proofs = {slot: key.proof.hex() for slot, key in made.keys.items()}
+    chip = {"chip_id": made.chip}
+    keys = {"kvn": row.kvn, "key_version": row.key_version}
+    values = [value.hex() for value in check_values(made.check_values)]
     return [
         Record(RecordKind.CHIP_CLAIMED, {**chip, "bureau_order": row.number}),
         Record(RecordKind.KEY_CHANGE_INTENT, {**chip, **keys, "from_kvn": MAKER_KVN}),
         Record(RecordKind.KEY_CHANGED, {**chip, **keys, "check_values": values}),
-        Record(RecordKind.WRITE_INTENT, {**chip, "makes_keys": sorted(public)}),
-        Record(RecordKind.KEYS_MADE, {**chip, "public_keys": public, "proofs": proofs}),
+        Record(RecordKind.WRITE_INTENT, {**chip, "makes_keys": sorted(made.public_keys)}),
+        Record(RecordKind.KEYS_MADE, {**chip, "public_keys": made.public_keys, "proofs": made.proofs}),
     ]
 
 
 _REJECTED = """
-    SELECT card.row_id, card.card_id, card.state, gone.reason
+    SELECT card.row_id, card.card_id, gone.reason
     FROM (SELECT number, reason FROM not_made UNION ALL SELECT number, reason FROM unfit) AS gone
     JOIN card USING (number) ORDER BY card.card_id
 """
@@ -211,8 +210,7 @@ def _reject(session: Session, row: BureauOrder, report: Report, actor: Actor, no
     for spoiled in report.parts(_SPOILED):
         bureau_blanks.spoil(session, store_id, row.id, dict(spoiled), actor=actor, now=now)
     for rows in report.parts(_REJECTED):
-        for row_id, card_id, state, reason in rows:
-            reject(session, row_id, card_id, state=OrderedState(state), reason=reason, actor=actor, now=now)
+        reject_unmade(session, [Gone(*row_) for row_ in rows], actor=actor, now=now)
 
 
 def _finish(session: Session, report: Report, now: datetime) -> None:
@@ -247,11 +245,12 @@ def _ship(session: Session, row: BureauOrder, report: Report, now: datetime) -> 
                 session.connection().execute(_UNDER_WAY, these)
 
 
-def _complete_if_done(session: Session, row: BureauOrder, actor: Actor, now: datetime) -> None:
+def complete_if_done(session: Session, row: BureauOrder, *, actor: Actor, now: datetime) -> None:
+    """Note that nothing is awaited of an accepted order any more, where that is so; the caller commits."""
     waiting: Iterable[OrderedState] = (OrderedState.ORDERED,)
     if row.certificates is Certificates.ANSWER:
         waiting = (OrderedState.ORDERED, OrderedState.MADE, OrderedState.ANSWERED)
-    left = select(func.count()).where(BureauCard.order_id == row.id, BureauCard.state.in_(waiting))
-    if not session.scalar(left):
+    left = select(BureauCard.id).where(BureauCard.order_id == row.id, BureauCard.state.in_(waiting))
+    if session.scalar(left.limit(1)) is None:
         row.state, row.completed_at = advance(ORDER, row.state, OrderEvent.COMPLETE), now
         tell(session, row, "complete", actor, now)

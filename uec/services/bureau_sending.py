@@ -110,7 +110,7 @@ def send(session: Session, order_id: int, *, folder: Path, sender: Sender, actor
             written = Measured(file)
             row.digest = _write(session, row, written.write, ready, sender, now)
             written.keep()
-        row.state, row.sent_at = state, now
+        row.state, row.sent_at, row.held_up_by, row.held_up_why = state, now, None, None
         session.add(outgoing(row, FileKind.ORDER, 1, path.name, written, actor, now))
         tell(session, row, "send", actor, now, cards=row.cards, sha256=written.sha256, digest=row.digest.hex())
         session.flush()

@@ -34,8 +34,9 @@ from uec.domain.bureau import (
 from uec.domain.lifecycle import ApplicationEvent, BatchEvent, BatchState, CardEvent, CardState, advance
 from uec.domain.permissions import Permission
 from uec.services import bureau_results, bureaux, stock_ledger
-from uec.services.bureau_checks import Measure
+from uec.services.bureau_checks import Measure, read
 from uec.services.bureau_orders import recall, tell
+from uec.services.bureau_report import Report
 from uec.services.moves import move, move_all
 from uec.services.rows import locked, present
 from uec.store import audit
@@ -125,18 +126,37 @@ def _plain(name: str) -> str:
 
 def _take(session: Session, stream: BinaryIO, file: _File, judge: _Judge, actor: Actor, now: datetime) -> Taken:
     certificate = _signer_of(session, stream, file)
-    file.bureau_id = certificate.bureau_id
-    _require_in_use(certificate, now)
-    with opened_reply(stream, certificate.der) as records:
+    signer_id, file.bureau_id = certificate.id, certificate.bureau_id
+    with opened_reply(stream, certificate.der) as records, Report() as report:
         found = checked(records)
         file.header = found.header
-        row = _order_of(session, found.header, certificate.bureau_id, file)
-        _require_new(session, row, file, actor)
-        _require_clock(found.header, row, now)
-        facts = _do(session, row, found, records, judge, actor, now)
+        row = _admitted(session, file, found.header, signer_id, actor, now)
+        if found.header.kind is FileKind.RESULTS:
+            bureau_results.require_awaited(row)
+            session.rollback()  # nothing is locked while keys are looked at; then all of it is looked at once more
+            read(RecordReader(records), report, Measure(judge.profiles(found.header.profile), judge.weak_keys))
+            row = _admitted(session, file, found.header, signer_id, actor, now)
+            facts = bureau_results.apply(session, row, report, actor=actor, now=now)
+        elif found.header.kind is FileKind.ACKNOWLEDGEMENT:
+            facts = _hear(session, row, RecordReader(records), actor, now)
+        else:
+            kind = found.header.kind
+            raise BureauRefused(f"A file of the kind {kind} does not come from a bureau.", finding="other-kind")
         _record(session, file, FileOutcome.TAKEN, actor, now, facts=facts)
         session.commit()
         return Taken(row.number, found.header.kind, facts)
+
+
+def _admitted(
+    session: Session, file: _File, header: Header, signer_id: int, actor: Actor, now: datetime
+) -> BureauOrder:
+    """The order that a file of a bureau may speak of, locked; raises `BureauRefused`, `SamePerson`."""
+    certificate = present(session, BureauCertificate, signer_id)
+    _require_in_use(certificate, now)
+    row = _order_of(session, header, certificate.bureau_id, file)
+    _require_new(session, row, file, actor)
+    _require_clock(header, row, now)
+    return row
 
 
 def _signer_of(session: Session, stream: BinaryIO, file: _File) -> BureauCertificate:
@@ -218,23 +238,6 @@ def _require_clock(header: Header, row: BureauOrder, now: datetime) -> None:
             "the bureau, then take the file again.",
             finding="wrong-clock",
         )
-
-
-def _do(
-    session: Session,
-    row: BureauOrder,
-    found: RecordReader,
-    records: BinaryIO,
-    judge: _Judge,
-    actor: Actor,
-    now: datetime,
-) -> Mapping[str, Any]:
-    if found.header.kind is FileKind.ACKNOWLEDGEMENT:
-        return _hear(session, row, RecordReader(records), actor, now)
-    if found.header.kind is FileKind.RESULTS:
-        measure = Measure(judge.profiles(found.header.profile), judge.weak_keys)
-        return bureau_results.apply(session, row, records, measure=measure, actor=actor, now=now)
-    raise BureauRefused(f"A file of the kind {found.header.kind} does not come from a bureau.", finding="other-kind")
 
 
 def _hear(session: Session, row: BureauOrder, reader: RecordReader, actor: Actor, now: datetime) -> Mapping[str, Any]:

@@ -80,9 +80,19 @@ def revoke_all(
 
 def change_stop_list(session: Session, card_number: str, action: str, *, reason: str, now: datetime) -> None:
     """Append ADD or REMOVE for a card; the caller commits."""
+    change_stop_lists(session, [card_number], action, reason=reason, now=now)
+
+
+def change_stop_lists(
+    session: Session, card_numbers: Collection[str], action: str, *, reason: str, now: datetime
+) -> None:
+    """The same for any number of cards."""
+    if not card_numbers:
+        return
     # One transaction after the other, so that positions rise in the order in which they become visible.
     numbering.take(session, STOP_CHANGES)
-    session.add(StopListEntry(card_number=card_number, action=action, reason=reason, at=now))
+    fixed = {"action": action, "reason": reason, "at": now}
+    session.execute(insert(StopListEntry), [fixed | {"card_number": number} for number in card_numbers])
 
 
 def count_change(session: Session, certificates: Collection[Certificate | Changed], *, now: datetime) -> None:

@@ -9,8 +9,12 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.bureau.reply import Made, MadeKey
-from uec.services import bureau_shared_keys
-from uec.services.bureau_shared_keys import SharedKeys, key_digests
+from issuance.pki.hygiene import public_key_digest
+from uec.domain.bureau import OrderedState
+from uec.domain.lifecycle import CardState
+from uec.services import bureau_report
+from uec.services.bureau_report import OrderedCard, Report
+from uec.services.bureau_shared_keys import reject_shared
 from uec.store.tables import BureauKey
 
 SLOTS = ("a", "b")
@@ -27,12 +31,24 @@ def cards(chosen: list[tuple[int, int]]) -> list[Made]:
     ]  # fmt: skip
 
 
+def digests(made: Made) -> list[str]:
+    return [public_key_digest(key.public_key) for key in made.keys.values()]
+
+
 def shared(session: Session, made: list[Made], without: set[str]) -> set[str]:
-    found = SharedKeys(session)
-    for one in made:
-        if one.number not in without:
-            found.add(one)
-    return found.numbers(one for one in made if one.number not in without)
+    """Whose key is in another card too, by numbers; of those `without` something else is wrong."""
+    with Report() as report:
+        for one in made:
+            report.say_made(one, "size: another thing" if one.number in without else "")
+        ordered = (OrderedCard(0, 0, one.number, OrderedState.ORDERED, CardState.WRITING, None, False) for one in made)
+        report.order(ordered, [(bytes(10).hex(), bytes(9))])
+        report.judge(0x30)
+        reject_shared(session, report)
+        unfit = [row for rows in report.parts("SELECT number, reason FROM unfit") for row in rows]
+    assert {number for number, reason in unfit if not reason.startswith("duplicate-key: ")} == without & {
+        one.number for one in made
+    }
+    return {number for number, _ in unfit} - without
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -53,24 +69,16 @@ def test_any_file(
     """Neither where a part of the file ends, nor which card was unfit before, changes what is found."""
     made = cards(chosen)
     fit = [one for one in made if one.number not in without]
-    stored = {digest for key in known for _, digest in key_digests(cards([(key, key)])[0])}
-    monkeypatch.setattr(bureau_shared_keys, "AT_ONCE", at_once)
+    stored = {digest for key in known for digest in digests(cards([(key, key)])[0])}
+    monkeypatch.setattr(bureau_report, "AT_ONCE", at_once)
     with sessions() as session:
         without_cards(session)
         session.add_all(BureauKey(digest=digest, card_id=1, slot="a") for digest in stored)
         session.flush()
-        counted = Counter(digest for one in fit for _, digest in key_digests(one))
-        wanted = {
-            one.number for one in fit for _, digest in key_digests(one) if counted[digest] > 1 or digest in stored
-        }
+        counted = Counter(digest for one in fit for digest in digests(one))
+        wanted = {one.number for one in fit for digest in digests(one) if counted[digest] > 1 or digest in stored}
         assert shared(session, made, without) == wanted
         session.rollback()
-
-
-def test_equal_beginnings_are_no_equal_keys(sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bureau_shared_keys, "_mark", lambda digest: 1)
-    with sessions() as session:
-        assert shared(session, cards([(1, 2), (3, 4), (5, 1)]), set()) == {"0", "2"}
 
 
 def without_cards(session: Session) -> None:

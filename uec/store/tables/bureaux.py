@@ -114,6 +114,8 @@ class BureauOrder(Table):
     accepted_at: Mapped[datetime | None] = mapped_column()
     completed_at: Mapped[datetime | None] = mapped_column()
     ended_at: Mapped[datetime | None] = mapped_column(comment="closed, declined or cancelled")
+    held_up_by: Mapped[str | None] = mapped_column(String(60), comment="what keeps its file or answer from being made")
+    held_up_why: Mapped[str | None] = mapped_column(String(500), comment="the same in a sentence")
     version: Mapped[int] = mapped_column(comment="optimistic lock")
 
     __mapper_args__ = {"version_id_col": version}
