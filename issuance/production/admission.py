@@ -23,12 +23,16 @@ def admit(job: CardJob, journal: Journal, chip_id: str) -> Talk[None]:
         raise WrongCard(claimed, chip_id)
 
 
-def begin(job: CardJob, journal: Journal, chip_id: str) -> Talk[None]:
-    """Bind the chip to the card, once it was found true; give up on one that was begun too often."""
+def begin(job: CardJob, journal: Journal, chip_id: str, *, cplc: bytes = b"") -> Talk[None]:
+    """Bind the chip to the card, once it was found true; give up on one that was begun too often.
+
+    Its production record is kept where its next session may be foretold: by that it is known when it comes back.
+    """
     if journal.writes >= WRITES_MAX:
         yield from scrap(job, chip_id, "it was begun too often")
     if journal.claimed_chip is None:
-        yield from note(RecordKind.CHIP_CLAIMED, chip_id=chip_id)
+        record = {"cplc": cplc.hex()} if cplc else {}
+        yield from note(RecordKind.CHIP_CLAIMED, chip_id=chip_id, **record)
 
 
 def scrap(job: CardJob, chip_id: str, reason: str) -> Talk[None]:

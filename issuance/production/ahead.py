@@ -95,11 +95,13 @@ def next_session(
     """The next session of a card in use, with the look at it in front; None where the journal does not know enough.
 
     With `life_cycle` the card's applet must tell this state, or nothing else goes to the card. A `sighting` of this
-    card knows better than the journal how far it has counted: it was just asked.
+    card may know better than the journal how far it has counted. Its production record must be known: keys and count
+    may be those of another chip too, which then stops the bundle before anything is written.
     """
-    seen, secure = _last_session(journal, sighting), profile.secure_channel
+    seen, secure = last_session(journal, sighting), profile.secure_channel
+    cplc = sighting.cplc if sighting is not None and sighting.chip_id == journal.claimed_chip else journal.cplc
     version = None if seen is None else journal.key_version_of(seen.kvn)
-    if seen is None or version is None:
+    if seen is None or version is None or not cplc:
         return None
     challenge = random(secure.challenge_bytes)
     request = ForetellRequest(
@@ -115,16 +117,21 @@ def next_session(
     ahead = yield from foretell(request, secure)
     if ahead is not None:
         ahead.channel.fresh = True
-        cplc = sighting.cplc if sighting is not None and sighting.chip_id == journal.claimed_chip else None
         ahead.behind(look(profile, challenge, life_cycle, cplc=cplc))
     return ahead
 
 
-def _last_session(journal: Journal, sighting: Sighting | None) -> SeenSession | None:
+def last_session(journal: Journal, sighting: Sighting | None) -> SeenSession | None:
+    """What the card answered when it was last asked to open a channel: noted, or seen when it was put in.
+
+    It may have been worked on since it was put in: then it has newer keys by now, or has counted on.
+    """
+    noted = journal.last_session
     told = sighting.session if sighting is not None and sighting.chip_id == journal.claimed_chip else None
     if told is None or told.sequence_counter is None:
-        return journal.last_session
-    return SeenSession(told.kdd, told.kvn, told.i, told.sequence_counter)
+        return noted
+    seen = SeenSession(told.kdd, told.kvn, told.i, told.sequence_counter)
+    return max(filter(None, (noted, seen)), key=lambda one: (journal.intended_at(one.kvn), one.counter))
 
 
 def found(unforeseen: Unforeseen | CardRefused, ahead: Ahead, profile: CardProfile, random: Random) -> Talk[Chip]:

@@ -21,19 +21,18 @@ from issuance.production.profile import CardProfile
 SW_ABSENT = (0x6A82, 0x6A88, 0x6999)
 """File or application not found; reference data not found; applet selection failed."""
 SW_NO_STATE = (*SW_ABSENT, 0x6A81, 0x6A86, 0x6D00, 0x6E00, 0x6985)
-CPLC_AT = 1
-"""Which answer of a look tells the production record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
     """What the card in the reader answered.
 
-    `chip_id` (20 hex digits) comes from the CPLC: fabricator, type, batch, serial number. `life_cycle` is the applet's,
-    or None while it is not installed.
+    `chip_id` (20 hex digits) comes from the `cplc`: fabricator, type, batch, serial number. `life_cycle` is the
+    applet's, or None while it is not installed.
     """
 
     chip_id: str
+    cplc: bytes
     life_cycle: int | None
     host_challenge: bytes
     initialize_update_response: bytes
@@ -114,12 +113,6 @@ def look_at_blank(profile: CardProfile, host_challenge: bytes, *, cplc: bytes) -
     return tuple(replace(step, expect=SW_ABSENT) if step.command == select else step for step in steps)
 
 
-def require_looked_at(responses: Sequence[bytes], chip_id: str) -> None:
-    """Raise `WrongCard` where the answers to a bundle that began with a `look` are those of another chip."""
-    with as_foreign():
-        require_chip(chip_id, gp.parse_cplc(body(responses[CPLC_AT])).chip_id.hex())
-
-
 def chip_of(responses: Sequence[bytes], host_challenge: bytes) -> Chip:
     """What the answers to `look` say; `ForeignCard` when it is no chip for this profile."""
     _, cplc, found, state, _, update = responses
@@ -128,6 +121,7 @@ def chip_of(responses: Sequence[bytes], host_challenge: bytes) -> Chip:
         parsed = scp03.parse_initialize_update(body(update))
     return Chip(
         chip_id=chip_id,
+        cplc=body(cplc),
         life_cycle=life_cycle_of(state) if status(found) == SW_OK else None,
         host_challenge=host_challenge,
         initialize_update_response=body(update),

@@ -11,7 +11,7 @@ from issuance.production.admission import admit, begin
 from issuance.production.ahead import found, next_session
 from issuance.production.asking import Talk, note
 from issuance.production.bundle import CertificatesWanted, PinsWanted, RecordKind, SecurityObjectWanted
-from issuance.production.chip import Chip, require_looked_at
+from issuance.production.chip import Chip
 from issuance.production.datagroups import digests
 from issuance.production.errors import CardRefused, Unforeseen
 from issuance.production.job import CardJob, PersonalisedCard, Random
@@ -54,9 +54,7 @@ def finish(job: CardJob, profile: CardProfile, channel: SecureChannel, wanted: C
     block_bytes = channel.session.data_max
     groupings = yield from closing(job, profile, wanted, block_bytes=block_bytes)
     writes = writing.sessions(profile, groupings, block_bytes=block_bytes, label="finish") + channel.moves
-    _, opened = yield from write(channel, writes)
-    if channel.fresh:
-        require_looked_at(opened, wanted.chip_id)
+    yield from write(channel, writes)
     yield from note(RecordKind.FINISHED, chip_id=wanted.chip_id, kvn=channel.kvn, resumed=False, **channel.seen)
 
 

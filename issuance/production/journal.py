@@ -1,6 +1,6 @@
 """What the journal of one card says: the only memory a personalisation has of what was begun before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -40,10 +40,15 @@ class Journal:
         return str(record.facts["chip_id"]) if record and record.kind is RecordKind.CHIP_CLAIMED else None
 
     @property
+    def cplc(self) -> bytes:
+        """The production record of the chip that is claimed now, as it told it last; empty where nobody noted it."""
+        told = next((record.facts["cplc"] for record in self._of_this_chip() if "cplc" in record.facts), "")
+        return bytes.fromhex(str(told))
+
+    @property
     def writes(self) -> int:
         """How often the chip that is claimed now was begun to be written."""
-        of_this = takewhile(lambda record: record.kind is not RecordKind.CHIP_RELEASED, reversed(self._records))
-        return sum(record.kind is RecordKind.WRITE_INTENT for record in of_this)
+        return sum(record.kind is RecordKind.WRITE_INTENT for record in self._of_this_chip())
 
     @property
     def card_state(self) -> int | None:
@@ -58,6 +63,15 @@ class Journal:
             if record.kind is RecordKind.KEY_CHANGE_INTENT and record.facts["kvn"] == kvn:
                 return int(str(record.facts["key_version"]))
         return None
+
+    def intended_at(self, kvn: int) -> int:
+        """Where the latest intent to give the card keys of version `kvn` stands; -1 where nobody had it."""
+        places = (
+            place
+            for place, record in enumerate(self._records)
+            if record.kind is RecordKind.KEY_CHANGE_INTENT and record.facts["kvn"] == kvn
+        )
+        return max(places, default=-1)
 
     @property
     def last_session(self) -> SeenSession | None:
@@ -81,6 +95,10 @@ class Journal:
         record = self._last(by)
         kept = record.facts.get("kept", {}) if record else {}
         return Keeping(kept[code]) if isinstance(kept, Mapping) and code in kept else None
+
+    def _of_this_chip(self) -> Iterator[Record]:
+        """The newest first, down to where another chip was let go."""
+        return takewhile(lambda record: record.kind is not RecordKind.CHIP_RELEASED, reversed(self._records))
 
     def _last(self, *kinds: RecordKind) -> Record | None:
         return next((record for record in reversed(self._records) if record.kind in kinds), None)

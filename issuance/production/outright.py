@@ -87,7 +87,7 @@ def _blank(
         return None
     told.channel.fresh = True
     told.behind(look_at_blank(profile, challenge, cplc=seen.cplc))
-    yield from begin(job, journal, seen.chip_id)
+    yield from begin(job, journal, seen.chip_id, cplc=seen.cplc)
     card = Underway(job, profile, journal, seen.chip_id, told.channel)
     opening = len(told.channel.opening)  # EXTERNAL AUTHENTICATE is the last: up to its answer nothing is changed
     try:

@@ -94,7 +94,7 @@ def _personalise(
         yield from progress(3, stages, "certificates")
         yield from finishing.resume(job, profile, journal, chip_id=chip.chip_id, channel=channel)
     else:
-        yield from begin(job, journal, chip.chip_id)
+        yield from begin(job, journal, chip.chip_id, cplc=chip.cplc)
         if master.purpose is KeyPurpose.BLANK_TRANSPORT:
             yield from progress(1, stages, "change_keys")
             yield from change_keys(card, random)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from issuance.keys.port import KeyPurpose, KeyRef
 from issuance.production import keying
-from issuance.production.ahead import Ahead, found, next_session
+from issuance.production.ahead import Ahead, found, last_session, next_session
 from issuance.production.asking import Talk, bundle, note, progress
 from issuance.production.bundle import Record, RecordKind
 from issuance.production.chip import recognise
@@ -19,18 +19,23 @@ from issuance.production.job import Random
 from issuance.production.journal import Journal
 from issuance.production.profile import CardProfile
 from issuance.production.secured import SecureChannel, open_channel
+from issuance.production.sighting import Sighting
 
 STAGES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class RekeyJob:
-    """One card to move to `card_master`; `journal` is everything recorded for it so far, oldest first."""
+    """One card to move to `card_master`; `journal` is everything recorded for it so far, oldest first.
+
+    `seen` is what is known of the card in the reader before it is asked.
+    """
 
     card_number: str
     chip_id: str
     card_master: KeyRef
     journal: tuple[Record, ...]
+    seen: Sighting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,9 @@ def _rekey(job: RekeyJob, profile: CardProfile, random: Random) -> Talk[RekeyedC
         chip_id=chip.chip_id,
     )
     if version != job.card_master.version:
-        return (yield from _move(job, profile, channel, current, random))
+        return (yield from _move(job, profile, channel, current, random, cplc=chip.cplc))
     # Torn after PUT KEY, or moved before: the card has just proved that it holds these keys.
-    facts = {"chip_id": chip.chip_id, "kvn": chip.kvn, "key_version": version}
+    facts = {"chip_id": chip.chip_id, "cplc": chip.cplc.hex(), "kvn": chip.kvn, "key_version": version}
     yield from note(RecordKind.KEY_CHANGED, **facts, **channel.seen)
     yield from progress(STAGES, STAGES, "keys_changed")
     return RekeyedCard(job.card_number, chip.chip_id, chip.kvn, version, changed=False)
@@ -89,16 +94,19 @@ def _rekey(job: RekeyJob, profile: CardProfile, random: Random) -> Talk[RekeyedC
 
 def _foretold(job: RekeyJob, profile: CardProfile, journal: Journal, random: Random) -> Talk[Ahead | None]:
     """The session of a card that is known to hold older keys, under another version number than the new ones."""
-    seen = journal.last_session
+    seen = last_session(journal, job.seen)
     if seen is None or seen.kvn == profile.secure_channel.kvn(job.card_master.version):
         return None
-    return (yield from next_session(journal, profile, random=random))
+    return (yield from next_session(journal, profile, random=random, sighting=job.seen))
 
 
 def _move(
-    job: RekeyJob, profile: CardProfile, channel: SecureChannel, current: KeyRef, random: Random
+    job: RekeyJob, profile: CardProfile, channel: SecureChannel, current: KeyRef, random: Random, *, cplc: bytes = b""
 ) -> Talk[RekeyedCard]:
-    """Change the keys in this channel, which has the current ones, and see that the card answers with the new ones."""
+    """Change the keys in this channel, which has the current ones, and see that the card answers with the new ones.
+
+    The `cplc` of a card that was looked at is noted: the next change of a card that a bureau made can be foretold then.
+    """
     secure = profile.secure_channel
     yield from progress(1, STAGES, "change_keys")
     change = yield from keying.intend(
@@ -111,6 +119,6 @@ def _move(
     )
     responses = yield from bundle(change.steps, fresh=channel.fresh)
     moved = yield from keying.enter(change, responses, secure)
-    yield from keying.changed(change, **moved.seen)
+    yield from keying.changed(change, **moved.seen, **({"cplc": cplc.hex()} if cplc else {}))
     yield from progress(STAGES, STAGES, "keys_changed")
     return RekeyedCard(job.card_number, job.chip_id, change.kvn, job.card_master.version, changed=True)

@@ -26,7 +26,7 @@ def ask(profile: CardProfile) -> list[Write]:
     if not profile.secure_channel.secures_card:
         return []
     command = gp.get_status(gp.Subset.ISSUER_SECURITY_DOMAIN, tags=(0x4F, 0x9F70))
-    return [Write(command, "find_card")]
+    return [Write(command, "card_state")]
 
 
 def told(profile: CardProfile, answers: Sequence[bytes]) -> int | None:

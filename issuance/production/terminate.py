@@ -52,7 +52,7 @@ def _terminate(job: RekeyJob, profile: CardProfile, blank_master: KeyRef, random
     if journal.has(RecordKind.TERMINATE_INTENT) and (yield from _is_mute(job, profile, random)):
         yield from note(RecordKind.TERMINATED, chip_id=job.chip_id, resumed=True)
         return Terminated(job.card_number, job.chip_id, resumed=True)
-    ahead = yield from next_session(journal, profile, random=random)
+    ahead = yield from next_session(journal, profile, random=random, sighting=job.seen)
     if ahead is None:
         chip = yield from recognise(profile, random(profile.secure_channel.challenge_bytes))
     else:

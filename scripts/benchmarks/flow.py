@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
@@ -130,7 +131,7 @@ class Line:
                 writer=JournalWriter(self.sessions),
             )
             session.rollback()
-        return Desk(bench, anchors_of(bench), SealingKey())
+        return Desk(bench, anchors_of(bench), SealingKey(), partial(rules.card_profile, self.settings))
 
     def actor(self, login: str) -> Actor:
         """A member of staff, who is signed in already: looked up anew for each request, as by the web."""

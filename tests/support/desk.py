@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import select
@@ -11,13 +12,14 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
+from issuance.production.bundle import RecordKind
 from issuance.production.drivers import run_local
 from issuance.production.sealing import SealingKey, seal_pins
 from tests.support.keys import make_vault
 from tests.support.line import UEC_PROFILE, blank_card, slot_of
 from tests.support.office import NOW, POLICY, RULES, Office, form, open_office
 from uec.domain.actors import system_actor
-from uec.domain.lifecycle import ApplicationState, OperationKind, Route
+from uec.domain.lifecycle import ApplicationState, CardState, OperationKind, Route
 from uec.services import (
     authority,
     batches,
@@ -34,7 +36,7 @@ from uec.services.intake import submit_application
 from uec.services.unblock_letters import LetterBox
 from uec.services.views import OperationView
 from uec.settings import Settings
-from uec.store.tables import Application, Card
+from uec.store.tables import Application, Card, JournalEntry
 
 SETTINGS = Settings(profile_dir=UEC_PROFILE.parent)
 PINS = {"pin1": Secret(b"2846"), "pin2": Secret(b"193752")}
@@ -103,6 +105,15 @@ class CardOffice:
             batches.release(session, batch_id, actor=self.staff.releaser, now=self.clock())
             preparation.prepare(session, batch_id, profile=self.desk.bench.profile, issuer="УОС", now=self.clock())
 
+    def prepare_cards(self, *people: int) -> list[int]:
+        """Cards of these people, prepared and not yet asked for; their ids."""
+        wanted = self.approve_applicants(*people)
+        for batch_id in self.plan():
+            self.release(batch_id)
+        prepared = select(Card.id).where(Card.application_id.in_(wanted), Card.state == CardState.PREPARED)
+        with self.sessions() as session:
+            return list(session.scalars(prepared.order_by(Card.id)))
+
     def make_cards(self, *people: int) -> list[int]:
         """Cards of these people, personalised and lying at their point; their ids in the order of numbers."""
         wanted = self.approve_applicants(*people)
@@ -166,6 +177,15 @@ class CardOffice:
         (operation,) = self.work()
         return operation
 
+    def trips(self, card_id: int) -> list[list[int]]:
+        """How many commands each bundle had that was answered wholly or in part, session by session."""
+        kept = select(JournalEntry.facts).where(
+            JournalEntry.card_id == card_id, JournalEntry.kind == RecordKind.TRANSCRIPT.value
+        )
+        with self.sessions() as session:
+            found = session.scalars(kept.order_by(JournalEntry.seq)).all()
+        return [[len(trip["lines"]) for trip in facts["trips"]] for facts in found]
+
     def card(self, card_id: int) -> Card:
         """The card as it stands."""
         with self.sessions() as session:
@@ -192,4 +212,5 @@ def open_card_office(
         session.rollback()
     profile = rules.card_profile(SETTINGS)
     bench = production_office.Bench(sessions, vault, ca, signer, profile, clock, randomness)
-    return CardOffice(sessions, staff, Desk(bench, anchors_of(bench), SealingKey()), clock)
+    desk = Desk(bench, anchors_of(bench), SealingKey(), partial(rules.card_profile, SETTINGS))
+    return CardOffice(sessions, staff, desk, clock)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from secrets import token_bytes
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -100,7 +101,7 @@ def open_hands(office: DemoOffice, tray: Tray, transport: str, stack: ExitStack)
             random=token_bytes,
             zone=office.settings.policy.zone,
         )
-    return LocalHands(Desk(bench, anchors_of(bench), SealingKey()), tray)
+    return LocalHands(Desk(bench, anchors_of(bench), SealingKey(), partial(rules.card_profile, office.settings)), tray)
 
 
 def _hub_key(office: DemoOffice) -> bytes:

@@ -106,7 +106,7 @@ class Workshop:
                 writer=self.writer,
                 zone=self.settings.policy.zone,
             )
-        return Desk(bench, anchors_of(bench), self.sealing_key)
+        return Desk(bench, anchors_of(bench), self.sealing_key, partial(card_profile, self.settings))
 
 
 def perform(workshop: Workshop, operation: OperationView, link: StationLink, reader: str) -> None:

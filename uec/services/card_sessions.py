@@ -21,13 +21,16 @@ from issuance.keys.port import KeyPurpose
 from issuance.production.anchors import Anchors
 from issuance.production.asking import Talk
 from issuance.production.check import look
+from issuance.production.chip import chip_number
 from issuance.production.errors import UnblockRefused
+from issuance.production.foreign import OURS, wanting
 from issuance.production.handover import hand_over
 from issuance.production.inspect import inspect
 from issuance.production.job import HandedOver, Unblocked
 from issuance.production.judge import CardReport
 from issuance.production.make import make
 from issuance.production.office import OfficePort
+from issuance.production.profile import CardProfile
 from issuance.production.rekey import RekeyedCard, RekeyJob, rekey
 from issuance.production.sealing import SealingKey, open_pins
 from issuance.production.sighting import Sighting
@@ -53,7 +56,12 @@ _GIVEN = (
     .where(CardOperation.id == bindparam("this"))
 )
 _HELD = select(Card.key_version).where(Card.id == bindparam("this"))
-_NEWEST = select(Card.id, Card.number).where(Card.chip_id == bindparam("chip")).order_by(Card.id.desc()).limit(1)
+_NEWEST = (
+    select(Card.id, Card.number, Card.profile)
+    .where(Card.chip_id == bindparam("chip"))
+    .order_by(Card.id.desc())
+    .limit(1)
+)
 
 
 class NotForThisCard(UecError):
@@ -80,12 +88,13 @@ class _Run(Protocol):
 class Desk:
     """What a process that does operations has: its bench, what it trusts, and the key PINs are sealed to.
 
-    `seen` tells what the reader's machine saw of the card that lies there.
+    `seen` tells what the reader's machine saw of the card that lies there, `named` gives the profile of that name.
     """
 
     bench: Bench
     anchors: Anchors
     sealing_key: SealingKey
+    named: Callable[[str], CardProfile]
     seen: Callable[[], Sighting | None] = lambda: None
 
 
@@ -155,7 +164,7 @@ def _hand_over(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, 
 
     def start() -> Talk[HandedOver]:
         # A card whose keys are of an older master gets the newest ones while it lies here.
-        if (moving := _rekey_job(bench, card_id)) is not None:
+        if (moving := _rekey_job(desk, card_id)) is not None:
             yield from rekey(moving, bench.profile, random=bench.random)
         with reading(bench.sessions) as session:
             job = card_jobs.hand_over_job(session, card_id, profile=bench.profile, pins=pins, operation_id=operation.id)
@@ -191,7 +200,7 @@ def _rekey(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]
 
     def start() -> Talk[RekeyedCard]:
         with reading(bench.sessions) as session:
-            job = key_rotation.rekey_job(session, card_id, bench.vault)
+            job = key_rotation.rekey_job(session, card_id, bench.vault, seen=desk.seen())
         return rekey(job, bench.profile, random=bench.random)
 
     if bench.profile.piv is not None:
@@ -200,15 +209,16 @@ def _rekey(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]
     return {"card_number": done.card_number, "chip_id": done.chip_id, "changed": done.changed, "kvn": done.kvn}
 
 
-def _rekey_job(bench: Bench, card_id: int) -> RekeyJob | None:
+def _rekey_job(desk: Desk, card_id: int) -> RekeyJob | None:
     """The order to move the card to the newest master; None for one that has it, or has no such keys."""
+    bench = desk.bench
     if bench.profile.piv is not None:
         return None
     with reading(bench.sessions) as session:
         held = session.connection().execute(_HELD, {"this": card_id}).scalar()
         if held is None or held == bench.vault.active(KeyPurpose.CARD_MASTER).version:
             return None
-        return key_rotation.rekey_job(session, card_id, bench.vault)
+        return key_rotation.rekey_job(session, card_id, bench.vault, seen=desk.seen())
 
 
 def _terminate(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
@@ -216,7 +226,7 @@ def _terminate(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, 
 
     def start() -> Talk[Terminated]:
         with reading(bench.sessions) as session:
-            job = key_rotation.rekey_job(session, card_id, bench.vault)
+            job = key_rotation.rekey_job(session, card_id, bench.vault, seen=desk.seen())
         blank = bench.vault.active(KeyPurpose.BLANK_TRANSPORT)
         return terminate(job, bench.profile, blank_master=blank, random=bench.random)
 
@@ -230,9 +240,20 @@ def _read(desk: Desk, operation: OperationView, run: _Run) -> Mapping[str, Any]:
     bench = desk.bench
 
     def start() -> Talk[CardReport]:
-        return look(bench.profile, desk.anchors, now=bench.clock(), random=bench.random)
+        profile = yield from _profile_in_reader(desk)
+        return (yield from look(profile, desk.anchors, now=bench.clock(), random=bench.random))
 
     return _told(bench, run(start))
+
+
+def _profile_in_reader(desk: Desk) -> Talk[CardProfile]:
+    """The profile that the card in the reader was made by; the bench's own for a card that nobody knows."""
+    bench = desk.bench
+    with wanting(OURS):
+        chip_id = yield from chip_number(bench.profile.secure_channel.isd_aid)
+    with reading(bench.sessions) as session:
+        known = session.connection().execute(_NEWEST, {"chip": chip_id}).first()
+    return bench.profile if known is None else desk.named(known.profile)
 
 
 def _told(bench: Bench, report: CardReport) -> dict[str, Any]:

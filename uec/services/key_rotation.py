@@ -18,6 +18,7 @@ from issuance.keys.periods import Period
 from issuance.keys.port import KeyAlgorithm, KeyInfo, KeyPurpose, KeyRef, KeyState, Vault
 from issuance.production.bundle import RecordKind
 from issuance.production.rekey import RekeyJob
+from issuance.production.sighting import Sighting
 from uec.domain.actors import Actor
 from uec.domain.bureau import OrderedState, OrderState
 from uec.domain.errors import NotFound, UecError
@@ -202,8 +203,11 @@ def _row(key: KeyVersion, cards: dict[int, int], now: datetime) -> KeyRow:
     )
 
 
-def rekey_job(session: Session, card_id: int, vault: Vault) -> RekeyJob:
-    """The order to move a card to the active card master; raises `NotFound` for one that was never written."""
+def rekey_job(session: Session, card_id: int, vault: Vault, *, seen: Sighting | None = None) -> RekeyJob:
+    """The order to move a card to the active card master; `seen` lies in the reader.
+
+    Raises `NotFound` for a card that was never written.
+    """
     card = present(session, Card, card_id)
     if card.chip_id is None:
         raise NotFound(f"Card {card.number} has never been written: personalise it first.", kind="chip", id=card.number)
@@ -212,4 +216,5 @@ def rekey_job(session: Session, card_id: int, vault: Vault) -> RekeyJob:
         chip_id=card.chip_id,
         card_master=vault.active(KeyPurpose.CARD_MASTER),
         journal=journal.records(session, card_id),
+        seen=seen,
     )

@@ -50,15 +50,6 @@ def office(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[CardOffi
     opened.desk.bench.vault.close()
 
 
-def prepared(office: CardOffice, *people: int) -> list[int]:
-    """Cards that are prepared and not yet asked for."""
-    office.approve_applicants(*people)
-    for batch_id in office.plan():
-        office.release(batch_id)
-    with office.sessions() as session:
-        return list(session.scalars(select(Card.id).where(Card.state == CardState.PREPARED).order_by(Card.id)))
-
-
 def kinds(office: CardOffice, card_id: int) -> list[str]:
     with office.sessions() as session:
         entries = select(JournalEntry.kind).where(JournalEntry.card_id == card_id).order_by(JournalEntry.seq)
@@ -93,7 +84,7 @@ def test_the_operation_tells_how_it_ended_and_leaves_its_mark(office: CardOffice
 
 @pytest.mark.parametrize("tear_before", [5, 12, 18, 25])
 def test_a_torn_card_is_finished_when_it_comes_back(office: CardOffice, tear_before: int) -> None:
-    (card_id,) = prepared(office, 1)
+    (card_id,) = office.prepare_cards(1)
     office.request(OperationKind.PERSONALISE, card_id)
     chip = office.chips.setdefault(card_id, blank_card(card_id))
     chip.faults = FaultPlan(tear_before=tear_before)
@@ -110,22 +101,12 @@ def test_a_torn_card_is_finished_when_it_comes_back(office: CardOffice, tear_bef
         assert session.scalar(select(func.count()).where(Certificate.card_id == card_id)) == 4
 
 
-def trips(office: CardOffice, card_id: int) -> list[list[int]]:
-    """How many commands each bundle had that was answered wholly or in part, session by session."""
-    with office.sessions() as session:
-        wanted = select(JournalEntry.facts).where(
-            JournalEntry.card_id == card_id, JournalEntry.kind == RecordKind.TRANSCRIPT.value
-        )
-        found = session.scalars(wanted.order_by(JournalEntry.seq)).all()
-    return [[len(trip["lines"]) for trip in facts["trips"]] for facts in found]
-
-
 def test_a_card_whose_keys_need_no_answer_is_written_in_one_round_trip(office: CardOffice) -> None:
     """Torn in its last trip it comes back: keys certified, data written, its next session computed ahead."""
     (whole,) = office.make_cards(1)
-    written, inspected = trips(office, whole)[0][:3], trips(office, whole)[0][3:]
+    written, inspected = office.trips(whole)[0][:3], office.trips(whole)[0][3:]
     assert (len(written), len(inspected)) == (3, 2)
-    (card_id,) = prepared(office, 2)
+    (card_id,) = office.prepare_cards(2)
     office.request(OperationKind.PERSONALISE, card_id)
     chip = office.chips.setdefault(card_id, blank_card(card_id))
     chip.faults = FaultPlan(tear_before=sum(written) - 3)
@@ -136,14 +117,14 @@ def test_a_card_whose_keys_need_no_answer_is_written_in_one_round_trip(office: C
     office.request(OperationKind.PERSONALISE, card_id)
     (done,) = office.work()
     assert done.state is OperationState.DONE, done.error_text
-    assert [len(one) for one in trips(office, card_id)] == [3, 1 + len(inspected)]
+    assert [len(one) for one in office.trips(card_id)] == [3, 1 + len(inspected)]
     assert office.card(card_id).state is CardState.PERSONALISED
     with office.sessions() as session:
         assert session.scalar(select(func.count()).where(Certificate.card_id == card_id)) == 4
 
 
 def test_a_blank_of_another_profile_is_let_go_and_the_next_one_becomes_the_card(office: CardOffice) -> None:
-    (card_id,) = prepared(office, 1)
+    (card_id,) = office.prepare_cards(1)
     foreign = blank_card(500, kind="piv")
     for chip, state in ((foreign, OperationState.FAILED), (blank_card(501), OperationState.DONE)):
         asked = office.request(OperationKind.PERSONALISE, card_id)
@@ -160,7 +141,7 @@ def test_a_blank_of_another_profile_is_let_go_and_the_next_one_becomes_the_card(
 
 
 def test_another_blank_cannot_take_a_begun_cards_place(office: CardOffice) -> None:
-    (card_id,) = prepared(office, 1)
+    (card_id,) = office.prepare_cards(1)
     office.request(OperationKind.PERSONALISE, card_id)
     chip = office.chips.setdefault(card_id, blank_card(card_id))
     chip.faults = FaultPlan(tear_before=18)
@@ -174,7 +155,7 @@ def test_another_blank_cannot_take_a_begun_cards_place(office: CardOffice) -> No
 
 
 def test_a_finished_chip_is_refused_for_another_card(office: CardOffice) -> None:
-    first, second = office.make_cards(1), prepared(office, 2)
+    first, second = office.make_cards(1), office.prepare_cards(2)
     asked = office.request(OperationKind.PERSONALISE, second[0])
     with office.sessions() as session:
         operation = operations.claim_operation(session, now=office.clock(), operation_id=asked)
@@ -208,7 +189,7 @@ def test_a_spoiled_card_loses_its_certificates_and_its_application_waits_for_ano
 
 def test_the_same_key_gives_the_same_certificate_and_never_serves_two_cards(office: CardOffice) -> None:
     (card_id,) = office.make_cards(1)
-    (other,) = prepared(office, 2)
+    (other,) = office.prepare_cards(2)
     keys = journal_keys(office, card_id)
     bench = office.desk.bench
     issuer = certification.Issuer(bench.ca, bench.profile, bench.clock(), bench.random)
@@ -266,7 +247,7 @@ def test_nobody_has_two_duties_for_one_card(office: CardOffice) -> None:
         everybody = add_staff(session, "all", Role.OPERATOR, Role.OFFICER, Role.RELEASER, Role.PRODUCER)
         session.commit()
     (made,) = office.make_cards(1)
-    (waiting,) = prepared(office, 2)
+    (waiting,) = office.prepare_cards(2)
 
     def ask(kind: OperationKind, card_id: int) -> None:
         with office.sessions() as session:
@@ -303,7 +284,7 @@ def test_nobody_has_two_duties_for_one_card(office: CardOffice) -> None:
 
 def test_what_cannot_be_asked_for(office: CardOffice) -> None:
     (made,) = office.make_cards(1)
-    (waiting,) = prepared(office, 2)
+    (waiting,) = office.prepare_cards(2)
     producer, operator = office.staff.producer, office.staff.second_operator
     cases = (
         (OperationKind.PERSONALISE, made, producer, CardNotReady),
@@ -338,7 +319,7 @@ def test_what_cannot_be_asked_for(office: CardOffice) -> None:
 
 
 def test_hubs_never_claim_the_same_operation(office: CardOffice) -> None:
-    for card_id in prepared(office, *range(1, 7)):
+    for card_id in office.prepare_cards(*range(1, 7)):
         office.request(OperationKind.PERSONALISE, card_id)
 
     def claim(_: int) -> int | None:
@@ -353,7 +334,7 @@ def test_hubs_never_claim_the_same_operation(office: CardOffice) -> None:
 
 def test_a_dead_hubs_operations_go_back_and_its_hand_over_asks_for_pins_again(office: CardOffice) -> None:
     (made,) = office.make_cards(1)
-    (waiting,) = prepared(office, 2)
+    (waiting,) = office.prepare_cards(2)
     writing = office.request(OperationKind.PERSONALISE, waiting)
     with office.sessions() as session:
         handing = handover.request(
@@ -379,7 +360,7 @@ def test_whoever_refused_since_is_found_when_the_card_is_claimed(office: CardOff
     with office.sessions() as session:
         add_resident(session, 1)
         session.commit()
-    (card_id,) = prepared(office, 1)
+    (card_id,) = office.prepare_cards(1)
     office.request(OperationKind.PERSONALISE, card_id)
     with office.sessions() as session:
         session.scalars(select(Application)).one().route = Route.MASS
@@ -394,7 +375,7 @@ def test_whoever_refused_since_is_found_when_the_card_is_claimed(office: CardOff
 
 
 def test_the_batch_is_produced_in_order_and_closes_by_itself(office: CardOffice) -> None:
-    card_ids = prepared(office, 1, 2, 3)
+    card_ids = office.prepare_cards(1, 2, 3)
     batch_id = office.card(card_ids[0]).batch_id
     with office.sessions() as session:
         asked = operations.request_batch(

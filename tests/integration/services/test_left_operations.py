@@ -26,14 +26,6 @@ def office(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[CardOffi
     opened.desk.bench.vault.close()
 
 
-def prepared(office: CardOffice, person: int) -> int:
-    office.approve_applicants(person)
-    for batch_id in office.plan():
-        office.release(batch_id)
-    with office.sessions() as session:
-        return session.scalars(select(Card.id).where(Card.state == CardState.PREPARED)).one()
-
-
 def ask_to_hand_over(office: CardOffice, card_id: int) -> int:
     with office.sessions() as session:
         number = session.get_one(Card, card_id).number
@@ -78,7 +70,7 @@ def released(office: CardOffice, operation_id: int) -> OperationView:
 def test_a_card_that_was_inspected_before_the_hub_died_is_done(
     office: CardOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card_id = prepared(office, 1)
+    (card_id,) = office.prepare_cards(1)
     asked = office.request(OperationKind.PERSONALISE, card_id)
     do_and_die(office, asked, monkeypatch)
     settled = released(office, asked)
@@ -106,7 +98,7 @@ def test_a_card_that_was_handed_over_before_the_hub_died_is_not_asked_for_pins_a
 def test_a_card_that_was_scrapped_before_the_hub_died_is_not_written_again(
     office: CardOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card_id = prepared(office, 1)
+    (card_id,) = office.prepare_cards(1)
     asked = office.request(OperationKind.PERSONALISE, card_id)
     claimed = claim(office, asked)
     assert claimed is not None
@@ -121,7 +113,7 @@ def test_a_card_that_was_scrapped_before_the_hub_died_is_not_written_again(
 
 
 def test_a_card_that_was_spoiled_while_it_waited_is_not_written(office: CardOffice) -> None:
-    card_id = prepared(office, 1)
+    (card_id,) = office.prepare_cards(1)
     asked = office.request(OperationKind.PERSONALISE, card_id)
     with office.sessions() as session:
         cards.spoil(session, card_id, actor=office.staff.producer, reason="scratched", now=office.clock())
@@ -161,7 +153,7 @@ def test_a_card_that_was_annulled_in_the_reader_is_not_told_handed_over(office: 
 def test_a_database_that_goes_leaves_the_operation_to_be_settled(
     office: CardOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card_id = prepared(office, 1)
+    (card_id,) = office.prepare_cards(1)
     asked = office.request(OperationKind.PERSONALISE, card_id)
     claimed = claim(office, asked)
     assert claimed is not None

@@ -13,13 +13,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from card_io.secret import Secret
 from card_io.virtual.faults import FaultPlan
-from issuance.production.bundle import RecordKind
 from issuance.production.profile import load_profile
 from issuance.production.sighting import sight
 from tests.support.desk import CardOffice, open_card_office
 from tests.support.line import PASS_PROFILE, blank_card, slot_of
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
-from uec.store.tables import Card, Certificate, JournalEntry
+from uec.store.tables import Certificate
 
 PIN = Secret(b"2846")
 
@@ -34,22 +33,10 @@ def office(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[CardOffi
 
 def prepared(office: CardOffice, person: int) -> int:
     """A pass whose blank lies in the reader, and was seen there."""
-    office.approve_applicants(person)
-    for batch_id in office.plan():
-        office.release(batch_id)
-    with office.sessions() as session:
-        card_id = session.scalars(select(Card.id).where(Card.state == CardState.PREPARED)).one()
+    (card_id,) = office.prepare_cards(person)
     card = office.chips[card_id] = blank_card(card_id)
     office.desk = replace(office.desk, seen=lambda: sight(slot_of(card)))
     return card_id
-
-
-def trips(office: CardOffice, card_id: int) -> list[int]:
-    with office.sessions() as session:
-        wanted = select(JournalEntry.facts).where(
-            JournalEntry.card_id == card_id, JournalEntry.kind == RecordKind.TRANSCRIPT.value
-        )
-        return [len(facts["trips"]) for facts in session.scalars(wanted.order_by(JournalEntry.seq))]
 
 
 def test_a_pass_is_made_and_becomes_its_holders(office: CardOffice) -> None:
@@ -57,7 +44,7 @@ def test_a_pass_is_made_and_becomes_its_holders(office: CardOffice) -> None:
     office.request(OperationKind.PERSONALISE, card_id)
     (done,) = office.work()
     assert done.state is OperationState.DONE, done.error_text
-    assert trips(office, card_id) == [3], "one to write it, two to inspect it"
+    assert [len(one) for one in office.trips(card_id)] == [3], "one to write it, two to inspect it"
     handed = office.hand_over(card_id, {"pin1": PIN})
     assert handed.state is OperationState.DONE, handed.error_text
     assert office.card(card_id).state is CardState.ACTIVE

@@ -16,12 +16,13 @@ from card_io.secret import Secret
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.connection import InProcessConnection
 from card_io.virtual.faults import FaultPlan
-from issuance.production.bundle import RecordKind
 from issuance.production.profile import load_profile
 from tests.support.desk import CardOffice, open_card_office
-from tests.support.line import PIV_PROFILE, blank_card
+from tests.support.line import PIV_PROFILE, UEC_PROFILE, blank_card
 from uec.domain.lifecycle import CardState, OperationKind, OperationState
-from uec.store.tables import Card, CardData, JournalEntry
+from uec.services import operations
+from uec.services.views import OperationView
+from uec.store.tables import Card, CardData
 
 PIN = Secret(b"604815")
 
@@ -35,23 +36,10 @@ def office(sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[CardOffi
 
 
 def prepared(office: CardOffice, *people: int) -> list[int]:
-    office.approve_applicants(*people)
-    for batch_id in office.plan():
-        office.release(batch_id)
-    with office.sessions() as session:
-        cards = list(session.scalars(select(Card.id).where(Card.state == CardState.PREPARED).order_by(Card.id)))
+    cards = office.prepare_cards(*people)
     for card_id in cards:
         office.chips[card_id] = blank_card(card_id, kind="piv")
     return cards
-
-
-def trips(office: CardOffice, card_id: int) -> list[int]:
-    """How many round trips each session took."""
-    with office.sessions() as session:
-        wanted = select(JournalEntry.facts).where(
-            JournalEntry.card_id == card_id, JournalEntry.kind == RecordKind.TRANSCRIPT.value
-        )
-        return [len(facts["trips"]) for facts in session.scalars(wanted.order_by(JournalEntry.seq))]
 
 
 def printed(card: VirtualCard) -> bytes:
@@ -68,7 +56,7 @@ def test_a_piv_card_is_made_and_becomes_its_holders(office: CardOffice) -> None:
     office.request(OperationKind.PERSONALISE, card_id)
     (done,) = office.work()
     assert done.state is OperationState.DONE, done.error_text
-    assert trips(office, card_id) == [7], "five to write it, two to inspect it"
+    assert [len(one) for one in office.trips(card_id)] == [7], "five to write it, two to inspect it"
     handed = office.hand_over(card_id, {"pin1": PIN})
     assert handed.state is OperationState.DONE, handed.error_text
     card = office.card(card_id)
@@ -95,3 +83,35 @@ def test_a_torn_piv_card_is_finished(office: CardOffice, back: int) -> None:
     (done,) = office.work()
     assert done.state is OperationState.DONE, done.error_text
     assert office.card(card_id).state is CardState.PERSONALISED
+
+
+def test_a_card_that_nobody_named_is_read_by_the_profile_it_was_made_by(office: CardOffice) -> None:
+    (card_id,) = prepared(office, 1)
+    office.request(OperationKind.PERSONALISE, card_id)
+    office.work()
+    with office.sessions() as session:
+        session.get_one(Card, card_id).profile = "piv"
+        session.commit()
+    office.desk = replace(office.desk, bench=replace(office.desk.bench, profile=load_profile(UEC_PROFILE)))
+    known = read(office, office.chips[card_id])
+    assert known.state is OperationState.DONE, known.error_text
+    assert known.result is not None and known.result["genuine"] and known.result["card_id"] == card_id
+    stranger = read(office, blank_card(900, kind="piv"))
+    assert (stranger.state, stranger.error_code) == (OperationState.FAILED, "foreign-card")
+
+
+def read(office: CardOffice, chip: VirtualCard) -> OperationView:
+    """Ask which card lies in the reader, without naming one."""
+    with office.sessions() as session:
+        asked = operations.request_operation(
+            session,
+            kind=OperationKind.READ,
+            card_id=None,
+            station_id=None,
+            reader=None,
+            actor=office.staff.operator,
+            now=office.clock(),
+        )
+        operation = operations.claim_operation(session, now=office.clock(), operation_id=asked)
+    assert operation is not None
+    return office.do(operation, chip)

@@ -61,7 +61,7 @@ def counted(engine: Engine) -> Iterator[Counter[str]]:
 def test_a_card_asks_for_no_more_than_it_must(office: CardOffice, engine: Engine) -> None:
     given, _ = office.make_cards(1, 2)
     office.hand_over(given)  # the first of an office, whose series and statements begin
-    card_id = prepared(office, 3)
+    (card_id,) = office.prepare_cards(3)
     office.request(OperationKind.PERSONALISE, card_id)
     with counted(engine) as writing:
         (written,) = office.work()
@@ -73,14 +73,6 @@ def test_a_card_asks_for_no_more_than_it_must(office: CardOffice, engine: Engine
     assert giving["statements"] <= GIVING and giving["commits"] <= COMMITS_GIVING, giving
 
 
-def prepared(office: CardOffice, person: int) -> int:
-    office.approve_applicants(person)
-    for batch_id in office.plan():
-        office.release(batch_id)
-    with office.sessions() as session:
-        return session.scalars(select(Card.id).where(Card.state == CardState.PREPARED)).one()
-
-
 def notes(office: CardOffice) -> list[tuple[str, int | None]]:
     with office.sessions() as session:
         rows = session.execute(select(AuditEntry.action, AuditEntry.person_id).order_by(AuditEntry.id))
@@ -88,7 +80,7 @@ def notes(office: CardOffice) -> list[tuple[str, int | None]]:
 
 
 def test_a_step_is_a_state_a_version_and_an_entry_in_the_audit(office: CardOffice) -> None:
-    card_id = prepared(office, 1)
+    (card_id,) = office.prepare_cards(1)
     before, told = office.card(card_id), len(notes(office))
     with office.sessions() as session:
         card = moves.card_now(session, card_id)
@@ -105,7 +97,7 @@ def test_a_step_is_a_state_a_version_and_an_entry_in_the_audit(office: CardOffic
 
 
 def test_a_step_that_the_table_does_not_have_is_refused_and_changes_nothing(office: CardOffice) -> None:
-    card_id = prepared(office, 1)
+    (card_id,) = office.prepare_cards(1)
     with office.sessions() as session, pytest.raises(IllegalMove):
         card = moves.card_now(session, card_id)
         moves.step(session, card, CardEvent.HAND_OVER, actor=ACTOR, now=office.clock(), values={"activated_at": None})
@@ -116,7 +108,7 @@ def test_a_step_that_the_table_does_not_have_is_refused_and_changes_nothing(offi
 
 def test_somebody_quicker_is_noticed(office: CardOffice) -> None:
     """SQLite has no row locks: what was read before is compared once more by the statement itself."""
-    card_id = prepared(office, 1)
+    (card_id,) = office.prepare_cards(1)
     with office.sessions() as session:
         card = moves.card_now(session, card_id)
         session.connection().execute(update(Card.__table__).values(state=CardState.ANNULLED))  # type: ignore[arg-type]
@@ -125,7 +117,7 @@ def test_somebody_quicker_is_noticed(office: CardOffice) -> None:
 
 
 def test_a_row_is_advanced_by_its_id_from_whichever_state_allows_it(office: CardOffice) -> None:
-    application = office.application_of(prepared(office, 1))
+    application = office.application_of(office.prepare_cards(1)[0])
     produce, ready = ApplicationEvent.PRODUCE, ApplicationEvent.CARD_READY
     told = len(notes(office))
     with office.sessions() as session:

@@ -12,6 +12,8 @@ from tests.support.line import PASS_PROFILE, Line, blank_card, make_line, slot_o
 
 Serial = Callable[[], int]
 SECURED = 0x0F
+TYPE = 3
+"""A byte of the CPLC that its chip's number is made from, and its keys are not."""
 INITIALIZE_UPDATE = 6
 PUT_KEY = 9
 FIRST_TRIP = 11
@@ -44,6 +46,11 @@ def written(line: Line, number: str, card: VirtualCard, known: Sighting | None =
 def ordered(line: Line, serial: Serial) -> tuple[str, VirtualCard]:
     one = serial()
     return line.order(one), blank_card(one)
+
+
+def other_chip(cplc: bytes) -> bytes:
+    """The record of another chip that is keyed alike."""
+    return cplc[:TYPE] + bytes([cplc[TYPE] ^ 1]) + cplc[TYPE + 1 :]
 
 
 def made(line: Line, serial: Serial) -> tuple[str, VirtualCard]:

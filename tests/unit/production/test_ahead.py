@@ -5,6 +5,7 @@ card, no try of its keys is spent, and the work goes on the ordinary way with th
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -25,15 +26,19 @@ from issuance.production.errors import CardLost, CardRefused, Unforeseen, Unknow
 from issuance.production.journal import Journal
 from issuance.production.rekey import RekeyedCard, RekeyJob, rekey
 from issuance.production.relay import play
+from issuance.production.sighting import Sighting, sight
 from issuance.production.terminate import Terminated, terminate
 from issuance.production.transcript import Transcript
 from tests.support.keys import NOW, TRANSPORT_MASTER
 from tests.support.line import Line, blank_card, slot_of
+from tests.unit.production.pass_line import other_chip
 
 Serial = Callable[[], int]
 DRAWS = 0x60
 """`i` of a card that draws its challenges; it encrypts its answers as the pseudo-random one does."""
 TERMINATED = 0xFF
+LOOK = 6
+"""How many commands a look at a card has."""
 
 
 def drawing_card(serial: int) -> VirtualCard:
@@ -51,10 +56,10 @@ def made(line: Line, serial: int, card: VirtualCard | None = None) -> tuple[str,
     return number, chip, transcript
 
 
-def order(line: Line, number: str) -> RekeyJob:
+def order(line: Line, number: str, seen: Sighting | None = None) -> RekeyJob:
     kept = line.office.cards[number]
     master = line.office.vault.active(KeyPurpose.CARD_MASTER)
-    return RekeyJob(number, kept.chip_id, master, tuple(kept.journal))
+    return RekeyJob(number, kept.chip_id, master, tuple(kept.journal), seen)
 
 
 def rotate(line: Line) -> None:
@@ -63,17 +68,17 @@ def rotate(line: Line) -> None:
     vault.generate(KeyPurpose.CARD_MASTER, KeyAlgorithm.AES_128, now=NOW)
 
 
-def move(line: Line, number: str, card: VirtualCard) -> tuple[RekeyedCard, int]:
+def move(line: Line, number: str, card: VirtualCard, seen: Sighting | None = None) -> tuple[RekeyedCard, int]:
     """Move the card to the newest master; how many round trips it took."""
     transcript = Transcript()
-    talk = rekey(order(line, number), line.profile, random=line.randomness.randbytes)
+    talk = rekey(order(line, number, seen), line.profile, random=line.randomness.randbytes)
     return run_local(talk, slot_of(card), line.office.desk(number), transcript=transcript), transcript.round_trips
 
 
-def end(line: Line, number: str, card: VirtualCard) -> tuple[Terminated, int]:
+def end(line: Line, number: str, card: VirtualCard, seen: Sighting | None = None) -> tuple[Terminated, int]:
     transcript = Transcript()
     blank = line.office.vault.active(KeyPurpose.BLANK_TRANSPORT)
-    talk = terminate(order(line, number), line.profile, blank_master=blank, random=line.randomness.randbytes)
+    talk = terminate(order(line, number, seen), line.profile, blank_master=blank, random=line.randomness.randbytes)
     return run_local(talk, slot_of(card), line.office.desk(number), transcript=transcript), transcript.round_trips
 
 
@@ -153,6 +158,81 @@ def test_another_card_in_the_reader_is_refused_by_name_and_none_the_worse(line: 
     assert move(line, other_number, other)[0].changed
     assert move(line, number, card)[0].changed
     assert line.inspect(other_number, other).genuine and line.inspect(number, card).genuine
+
+
+@pytest.mark.parametrize("work", ["rekey", "terminate"])
+def test_a_twin_with_the_same_keys_and_count_is_refused_before_anything_is_written(
+    line: Line, serial: Serial, work: str
+) -> None:
+    """Its answer is the one foretold; only its number says that it is another card."""
+    number, card, _ = made(line, serial())
+    rotate(line)
+    true, before = card.platform.cplc, card.platform.keys.versions()
+    put_record(card, other_chip(true))
+    commands = card.faults.commands
+    with pytest.raises(WrongCard):
+        (move if work == "rekey" else end)(line, number, card)
+    assert card.faults.commands - commands == 2 + LOOK, "its number ended the trip, and then it was looked at"
+    assert card.platform.life_cycle != TERMINATED and card.platform.keys.versions() == before
+    kinds = [record.kind for record in line.office.cards[number].journal]
+    assert RecordKind.TERMINATED not in kinds and kinds.count(RecordKind.KEY_CHANGED) == 1
+    put_record(card, true)
+    assert move(line, number, card)[0].changed and line.inspect(number, card).genuine
+
+
+def test_a_card_whose_record_nobody_kept_is_looked_at_once(line: Line, serial: Serial) -> None:
+    """Made before records were kept, or by a bureau: from its first work here on everything is foretold."""
+    number, card, _ = made(line, serial())
+    for forgotten in (("cplc",), ("cplc", "session")):
+        forget(line, number, *forgotten)
+        rotate(line)
+        assert move(line, number, card)[1] == 2
+        rotate(line)
+        assert move(line, number, card)[1] == 1
+    forget(line, number, "cplc", "session")
+    assert move(line, number, card) == (RekeyedCard(number, *held(line, number), changed=False), 1)
+    assert end(line, number, card)[1] == 1
+
+
+def test_a_card_that_was_seen_needs_no_memory_of_its_count(line: Line, serial: Serial) -> None:
+    number, card, _ = made(line, serial())
+    count_on(card, 3)
+    rotate(line)
+    assert move(line, number, card, sight(slot_of(card)))[1] == 1
+    forget(line, number, "cplc", "session")
+    rotate(line)
+    assert move(line, number, card, sight(slot_of(card)))[1] == 1
+    assert end(line, number, card, sight(slot_of(card)))[1] == 1
+    assert card.platform.life_cycle == TERMINATED
+
+
+def test_what_was_seen_before_the_last_work_is_known_to_be_old(line: Line, serial: Serial) -> None:
+    """The card stays in the reader: it has counted on since it was seen, or has other keys by now."""
+    number, card, _ = made(line, serial())
+    early = sight(slot_of(card))
+    for _ in range(2):
+        rotate(line)
+        assert move(line, number, card, early)[1] == 1
+    late = sight(slot_of(card))
+    assert move(line, number, card, late)[0].changed is False
+    assert end(line, number, card, late)[1] == 1
+
+
+def put_record(card: VirtualCard, cplc: bytes) -> None:
+    card.platform.area.put("cplc", cplc)
+    card._memory.commit()
+
+
+def forget(line: Line, number: str, *names: str) -> None:
+    """Take these facts out of a card's journal."""
+    kept = line.office.cards[number].journal
+    kept[:] = [replace(one, facts={name: v for name, v in one.facts.items() if name not in names}) for one in kept]
+
+
+def held(line: Line, number: str) -> tuple[str, int, int]:
+    """Chip, key version on the card, and version of the master that it derives from."""
+    job = order(line, number)
+    return job.chip_id, line.profile.secure_channel.kvn(job.card_master.version), job.card_master.version
 
 
 def test_a_forged_answer_with_the_foretold_challenge_is_stopped(line: Line, serial: Serial) -> None:

@@ -33,6 +33,7 @@ from tests.unit.production.pass_line import (
     Serial,
     open_line,
     ordered,
+    other_chip,
     require_good,
     seen,
     written,
@@ -41,8 +42,6 @@ from tests.unit.production.test_ahead import drawing_card
 from tests.unit.production.test_torn import Tear
 
 NO_REASON = 0x6F00
-TYPE = 3
-"""A byte of the CPLC that its chip's number is made from, and its keys are not."""
 
 
 @pytest.fixture(scope="module")
@@ -167,10 +166,6 @@ def twin_of(serial: int) -> VirtualCard:
     )
 
 
-def other_chip(cplc: bytes) -> bytes:
-    return cplc[:TYPE] + bytes([cplc[TYPE] ^ 1]) + cplc[TYPE + 1 :]
-
-
 def test_a_blank_swapped_for_its_twin_is_written_under_its_own_number(line: Line, serial: Serial) -> None:
     """Its answers to everything but the CPLC are those foretold."""
     one = serial()
@@ -194,10 +189,8 @@ def test_a_station_that_tells_another_chips_number_has_it_let_go(line: Line, ser
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["seen", "unseen"])
-def test_a_torn_card_in_whose_place_its_twin_lies_is_not_noted_as_finished(
-    line: Line, serial: Serial, told: bool
-) -> None:
-    """The number of the chip is all that tells them apart; the one that was seen is not even written to."""
+def test_a_torn_card_in_whose_place_its_twin_lies_is_not_written_to(line: Line, serial: Serial, told: bool) -> None:
+    """The number of the chip is all that tells them apart: whether it was seen or not, the bundle ends with it."""
     number, card = ordered(line, serial)
     known = seen(card)
     card.faults = FaultPlan(tear_before=18)
@@ -211,11 +204,47 @@ def test_a_torn_card_in_whose_place_its_twin_lies_is_not_noted_as_finished(
     with pytest.raises(WrongCard):
         written(line, number, card, known)
     assert not Journal(line.office.cards[number].journal).has(RecordKind.FINISHED)
-    assert (card.faults.commands - commands == 2 + INITIALIZE_UPDATE) == told
+    assert card.faults.commands - commands == 2 + INITIALIZE_UPDATE, "it told its number, and was looked at"
     card.platform.area.put("cplc", true)
     card._memory.commit()
     written(line, number, card, seen(card))
     require_good(line, number, card)
+
+
+def test_a_torn_pass_begun_before_its_record_was_kept_is_looked_at_first(line: Line, serial: Serial) -> None:
+    number, card = ordered(line, serial)
+    known = seen(card)
+    card.faults = FaultPlan(tear_before=18)
+    with pytest.raises(CardLost):
+        written(line, number, card, known)
+    card.faults = FaultPlan()
+    kept = line.office.cards[number].journal
+    kept[:] = [replace(one, facts={name: value for name, value in one.facts.items() if name != "cplc"}) for one in kept]
+    assert written(line, number, card) == 2, "nobody knows its record, so its session is not foretold"
+    require_good(line, number, card)
+
+
+def test_a_card_that_does_not_tell_its_state_at_the_end_is_told_by_that_step(line: Line, serial: Serial) -> None:
+    """The step has a name of its own: a refusal of it is none of the look at the card, which nobody repeats."""
+
+    def torn() -> tuple[str, VirtualCard]:
+        number, card = ordered(line, serial)
+        known = seen(card)
+        card.faults = FaultPlan(tear_before=18)
+        with pytest.raises(CardLost):
+            written(line, number, card, known)
+        card.faults = FaultPlan()
+        return number, card
+
+    number, card = torn()
+    assert written(line, number, card) == 1
+    last = card.faults.commands
+    number, card = torn()
+    card.faults = FaultPlan(status_at={last: 0x6A88})
+    with pytest.raises(CardRefused) as caught:
+        written(line, number, card)
+    assert (caught.value.label, caught.value.sw) == ("card_state", 0x6A88)
+    assert card.faults.commands == last
 
 
 @pytest.mark.parametrize("draws", [False, True], ids=["foretold", "drawn"])
