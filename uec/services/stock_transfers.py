@@ -94,7 +94,7 @@ def receive(session: Session, transfer_id: int, found: Found, *, actor: Actor, n
     row = _to_receive(session, transfer_id, found, actor)
     if _seal(found.seal) != row.seal:
         raise SealBroken(
-            f"Seal {found.seal} was found on {row.number} and {row.seal} was put on: leave it shut and report it.",
+            f"Seal {found.seal} was found on {row.number} and another was put on: leave it shut and report it.",
             transfer=row.number,
             found=found.seal,
         )

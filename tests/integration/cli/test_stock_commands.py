@@ -53,7 +53,10 @@ def test_a_box_from_its_delivery_to_the_closed_shift(office: Path, capsys: pytes
     assert by("anna", *note, "--check-value", CHECK_VALUE) == 2, "the note came before"
     assert by("anna", "transfer", "1", "2", "--seal", "A1", "--box", "17:6") == 0
     assert by("anna", "receive", "1", "--seal", "A1", "--count", "6") == 1, "whoever sent it"
+    capsys.readouterr()
     assert by("boris", "receive", "1", "--seal", "B2", "--count", "6") == 1
+    refused = capsys.readouterr().err
+    assert "B2 was found" in refused and "A1" not in refused, "the seal that was put on is read off the parcel"
     assert by("boris", "receive", "1", "--seal", "A1", "--count", "6") == 0
     assert by("pavel", "open-shift", "2") == 0
     assert by("anna", "issue", "1", "--box", "17:3") == 0

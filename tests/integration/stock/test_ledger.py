@@ -23,6 +23,7 @@ from uec.domain.stock import (
     TransferState,
 )
 from uec.services import (
+    exports,
     stock_balance,
     stock_cards,
     stock_destruction,
@@ -114,6 +115,20 @@ def test_a_delivery_is_taken_in_whole_or_not_at_all(room: Stockroom, second, err
         assert session.query(StockBox).count() == 1
 
 
+def check_seal_untold(room: Stockroom, seal: str, receive: Callable[[Session], None]) -> None:
+    """Whoever receives a consignment reads its seal off it: neither a refusal nor a list tells it before."""
+    with room.sessions() as session, pytest.raises(SealBroken) as refused:
+        receive(session)
+    assert seal not in str(refused.value) and seal not in str(refused.value.facts)
+    with room.sessions() as session:
+        (row,) = listed(room, session)
+    assert "T-000001" in row and seal not in row
+
+
+def listed(room: Stockroom, session: Session) -> list[tuple[object, ...]]:
+    return list(exports.rows(session, "consignments", actor=room.keeper, filters={}))
+
+
 def test_blanks_are_sent_under_a_seal_and_received_by_another_person(room: Stockroom) -> None:
     ids = room.deliver(box("17", 1, 500))
     with room.sessions() as session:
@@ -129,12 +144,14 @@ def test_blanks_are_sent_under_a_seal_and_received_by_another_person(room: Stock
 
     check_refused(room, SamePerson, "sent the consignment", receive(room.keeper))
     check_refused(room, SealBroken, "ПЛ-78 was found", receive(room.second_keeper, Found("ПЛ-78", 200)))
+    check_seal_untold(room, "ПЛ-77", receive(room.second_keeper, Found("ПЛ-78", 200)))
     check_refused(room, CountDiffers, "199 were counted", receive(room.second_keeper, Found("ПЛ-77", 199)))
     check_refused(room, InvalidInput, "below nothing", receive(room.second_keeper, Found("ПЛ-77", -1)))
     check_refused(room, NotAllowed, "KEEP_STOCK", receive(room.producer))
     with room.sessions() as session:
         receive(room.second_keeper)(session)
         assert session.get_one(StockTransfer, sent).state is TransferState.RECEIVED
+        assert "ПЛ-77" in listed(room, session)[0]
         assert holdings(session) == [(1, 200, "STORE"), (201, 500, "STORE")]
     check_refused(room, IllegalMove, "RECEIVE is not possible", receive(room.second_keeper))
     with room.sessions() as session:
