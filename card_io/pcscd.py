@@ -37,7 +37,6 @@ _OWN_PORTS = range(15963, 16063, 2)
 _DEVICE = re.compile(r"^(\s*DEVICENAME\s+/dev/null:)(0x[0-9A-Fa-f]+|\d+)", re.MULTILINE)
 _CHANNEL = re.compile(r"^(\s*CHANNELID\s+)\S+", re.MULTILINE)
 _PORT_TAKEN = "Address already in use"
-_NOT_ROOT = ", as it must be started by root (`sudo pcscd`, then try again)"
 
 
 class ServiceUnavailable(CardError):
@@ -135,7 +134,7 @@ class Pcscd:
         code, said = self._process.returncode, self._said()
         self.stop()
         if code not in _ENDED_BY_SOMEBODY and _service_process() is None:
-            raise ServiceUnavailable(f"pcscd ended with code {code}{_NOT_ROOT if os.geteuid() else ''}: {said}")
+            raise ServiceUnavailable(f"pcscd ended with code {code}: {said}")
 
     def _why_not(self) -> str:
         said = self._said()
@@ -154,6 +153,8 @@ class Pcscd:
         if program is None or not DRIVER_SETTINGS.exists():
             missing = "pcscd" if program is None else "vsmartcard-vpcd"
             raise ServiceUnavailable(f"there is no {missing}; run `apt-get install pcscd vsmartcard-vpcd`")
+        if not _may_start():
+            raise ServiceUnavailable("only root may start pcscd; run `sudo pcscd` once and try again")
         settings = settings_with(DRIVER_SETTINGS.read_text(), port)
         handle, name = tempfile.mkstemp(prefix="uec-readers-", suffix=".conf")
         os.close(handle)
@@ -197,6 +198,12 @@ class Pcscd:
         if self._settings is not None:
             self._settings.unlink(missing_ok=True)
             self._settings = None
+
+
+def _may_start() -> bool:
+    """Whether this user may make the service's socket, for which its folder is made where there is none."""
+    folder = SERVICE_SOCKET.parent
+    return os.access(folder if folder.exists() else folder.parent, os.W_OK)
 
 
 def _dying_with_us() -> list[str]:

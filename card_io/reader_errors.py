@@ -27,6 +27,16 @@ class ServiceNotRunning(ReaderError):
     default = "the smart card service does not answer; start it (`systemctl start pcscd` or `pcscd --foreground`)"
 
 
+class ServiceForbidden(ReaderError):
+    """The smart card service answers, and serves this user nothing."""
+
+    code = "reader.forbidden"
+    default = (
+        "the smart card service does not serve this user; sign in at the machine itself, or have polkit allow the user "
+        "org.debian.pcsc-lite.access_pcsc and org.debian.pcsc-lite.access_card"
+    )
+
+
 class NoReader(ReaderError):
     """No such reader; `available` are the names that are there."""
 
@@ -101,6 +111,7 @@ _BY_CODE: dict[int, type[ReaderError]] = {
     0x80100013: ServiceNotRunning,  # internal communication error
     0x80100014: ServiceNotRunning,  # unknown internal error, seen when the service dies
     0x80100003: ServiceNotRunning,  # handle of a service that is gone
+    0x8010006A: ServiceForbidden,  # security violation: polkit's no, for whoever works from afar
     0x8010000C: NoCard,
     0x80100069: CardRemoved,
     0x80100068: CardReset,

@@ -1,7 +1,13 @@
 """What readers answer, as far as no reader is needed: return codes, names, differences."""
 
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from card_io import pcscd
 from card_io.errors import CardError
 from card_io.monitor import Happening, ReaderEvent, differences
 from card_io.pcsc import NoReader, SlotState, find_reader
@@ -15,6 +21,7 @@ from card_io.reader_errors import (
     ReaderBusy,
     ReaderError,
     ReaderUnplugged,
+    ServiceForbidden,
     ServiceNotRunning,
     reader_error,
 )
@@ -25,6 +32,7 @@ from card_io.reader_errors import (
     [
         (0x8010001D, ServiceNotRunning),
         (-2146435043, ServiceNotRunning),
+        (0x8010006A, ServiceForbidden),
         (0x8010000C, NoCard),
         (0x80100069, CardRemoved),
         (0x80100017, ReaderUnplugged),
@@ -40,7 +48,8 @@ def test_return_codes_become_errors_that_say_what_to_do(code: int, kind: type[Re
     error = reader_error(code, "Reader 1", "something")
     assert type(error) is kind
     assert isinstance(error, CardError)
-    assert any(word in str(error) for word in ("insert", "start", "put", "open", "take", "close", "choose", "unplug"))
+    words = ("insert", "start", "put", "open", "take", "close", "choose", "unplug", "sign in")
+    assert any(word in str(error) for word in words)
 
 
 def test_an_unknown_code_is_shown_with_the_words_of_pcsc() -> None:
@@ -50,6 +59,7 @@ def test_an_unknown_code_is_shown_with_the_words_of_pcsc() -> None:
 def test_every_reader_error_has_a_code_of_its_own() -> None:
     kinds: list[type[ReaderError]] = [
         ServiceNotRunning,
+        ServiceForbidden,
         NoReader,
         NoCard,
         CardRemoved,
@@ -124,3 +134,28 @@ def test_differences_say_what_happened(
     before: dict[str, SlotState], now: dict[str, SlotState], events: list[ReaderEvent]
 ) -> None:
     assert differences(before, now) == events
+
+
+def test_whoever_may_not_start_the_service_is_told_the_one_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = tmp_path / "vpcd"
+    settings.write_text("DEVICENAME /dev/null:0x8C7B\nCHANNELID 0x8C7B\n")
+    asked: list[Path] = []
+
+    def no(path: Path, mode: int) -> bool:
+        asked.append(path)
+        return False
+
+    monkeypatch.setattr(pcscd, "_readers", lambda: ())
+    monkeypatch.setattr(pcscd, "_service_process", lambda: None)
+    monkeypatch.setattr(pcscd, "DRIVER_SETTINGS", settings)
+    monkeypatch.setattr(pcscd, "SERVICE_SOCKET", tmp_path / "pcscd" / "pcscd.comm")
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/usr/sbin/{name}")
+    monkeypatch.setattr(os, "access", no)
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("it was started all the same"))
+    for folder in (tmp_path, tmp_path / "pcscd"):
+        with pytest.raises(pcscd.ServiceUnavailable, match=r"^only root may start pcscd; run `sudo pcscd` once"):
+            pcscd.Pcscd().ensure()
+        assert asked.pop() == folder, "its own folder, or where that would be made"
+        (tmp_path / "pcscd").mkdir(exist_ok=True)
