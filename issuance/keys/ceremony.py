@@ -59,17 +59,18 @@ class Ceremony:
         done = {item.number for item in self.entered}
         return tuple(place for place in range(1, self.places + 1) if place not in done)
 
-    def enter(self, custodian: str, place: int, component: Secret, check_value: str) -> "Ceremony":
+    def enter(self, custodian: str, place: int, component: Secret, check_value: str | None) -> "Ceremony":
         """Return the ceremony after a custodian entered a component.
 
-        `component` is raw bytes, `check_value` the six hex digits printed with it. Raises `WrongCustodian` for a person
-        who has another place, or for a place that is taken, `BadComponent` for a mistyped component.
+        `component` is raw bytes, `check_value` the six hex digits printed with it, None where the paper has none.
+        Raises `WrongCustodian` for a person who has another place, or for a place that is taken, `BadComponent` for a
+        mistyped component.
         """
         self._check_person(custodian, place)
         if len(component) != material.size_of(self.algorithm):
             raise BadComponent(f"component {place} has {len(component)} bytes, {self.algorithm} needs another length")
         found = material.symmetric_check_value(component, self.algorithm)
-        if found != check_value.strip().upper():
+        if check_value is not None and found != check_value.strip().upper():
             raise BadComponent(f"component {place} has check value {found}: it was mistyped, enter it again")
         return replace(self, entered=(*self.entered, Entered(custodian, place, component, found)))
 

@@ -1,4 +1,4 @@
-"""`uec keys ceremony` and `uec keys divide`: custodians at one table, each with a part of a key of their own."""
+"""`uec keys ceremony`, `divide` and `import-transport`: custodians at one table, each with their own part of a key."""
 
 import os
 import secrets
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from uec.cli.key_vault import algorithm_of, changing, purpose_of
-from uec.cli.options import now, passphrase_files_option
+from uec.cli.options import now, passphrase_files_option, read_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -76,11 +76,79 @@ def ceremony(
         if by_shares:
             held = _by_shares(ShareCeremony(wanted, kind, history), seen)
         else:
-            held = _by_components(Ceremony(wanted, kind, components, history), seen)
+            held = _by_components(Ceremony(wanted, kind, components, history), seen, _check_value)
         click.echo(f"check value of the whole key: {held.check_value()}")
         click.confirm("Compare it with the paper. Take this key into the vault?", abort=True)
         write(key_ceremonies.conclude(session, vault, held, actor=actor, now=now()))
     click.echo(f"the key is active; print and sign {protocol_file}")
+
+
+@click.command("import-transport")
+@click.option("--check-value", required=True, help="Of the whole key: six hex digits of the maker's letter.")
+@click.option("--algorithm", default="aes-128", show_default=True, help="aes-128 or aes-256.")
+@click.option("--components", type=click.IntRange(2, 3), default=2, show_default=True, help="How many custodians.")
+@click.option(
+    "--component-file",
+    "component_files",
+    type=(str, click.Path(exists=True, dir_okay=False, path_type=Path)),
+    multiple=True,
+    metavar="CUSTODIAN FILE",
+    help="A custodian's name, and the file with their component in hex; once for each. Asked for without it.",
+)
+@_protocol_option
+@passphrase_files_option
+def import_transport(
+    check_value: str,
+    algorithm: str,
+    components: int,
+    component_files: tuple[tuple[str, Path], ...],
+    protocol_file: Path,
+    passphrase_files: tuple[Path, ...],
+) -> None:
+    """Enter the transport key of a delivery of blanks, from the components that custodians hold.
+
+    \b
+    Examples:
+      uec keys import-transport --check-value 504A77
+      uec keys import-transport --check-value 504A77 --component-file Anna a.hex --component-file Boris b.hex
+
+    It is a ceremony (`uec keys ceremony --help`) whose check value came beforehand: each custodian gives a name and
+    types the component of the maker's letter, unseen. Who holds which component is noted, and nobody gets a second one.
+    """
+    from issuance.errors import BadComponent  # noqa: PLC0415
+    from issuance.keys.ceremony import Ceremony  # noqa: PLC0415
+    from issuance.keys.port import KeyPurpose  # noqa: PLC0415
+    from uec.domain.actors import system_actor  # noqa: PLC0415
+    from uec.services import key_ceremonies  # noqa: PLC0415
+
+    kind, purpose, places = algorithm_of(algorithm), KeyPurpose.BLANK_TRANSPORT, len(component_files) or components
+    read = [(custodian, read_line(file)) for custodian, file in component_files]
+    with _protocol(protocol_file) as write, changing(passphrase_files) as (vault, session):
+        held, seen = Ceremony(purpose, kind, places, key_ceremonies.history(session)), _noting(session, purpose, kind)
+        session.rollback()
+        held = _of_files(held, seen, read) if read else _by_components(held, seen, _check_value_if_any)
+        if held.check_value() != check_value.strip().upper():
+            raise BadComponent(
+                f"the components give check value {held.check_value()}, not {check_value}: one of them was mistyped"
+            )
+        actor = system_actor("key ceremony")
+        write(key_ceremonies.conclude(session, vault, held, actor=actor, now=now()))
+        version = vault.active(purpose).version
+    click.echo(f"transport key version {version} is active; print and sign {protocol_file}")
+
+
+def _of_files(held: "Ceremony", seen: "Seen", components: "Sequence[tuple[str, str]]") -> "Ceremony":
+    from card_io.secret import Secret  # noqa: PLC0415
+    from uec.domain.errors import InvalidInput  # noqa: PLC0415
+
+    for place, (custodian, text) in enumerate(components, 1):
+        try:
+            component = Secret(bytes.fromhex(text))
+        except ValueError:
+            raise InvalidInput(f"The component of {custodian} is not written in hexadecimal digits.") from None
+        held = held.enter(custodian, place, component, None)
+        seen(custodian, held.entered[-1].place, held.entered[-1].check_value)
+    return held
 
 
 def _noting(session: "Session", subject: str, algorithm: "KeyAlgorithm") -> "Seen":
@@ -127,14 +195,25 @@ def _protocol(file: Path) -> "Iterator[Callable[[bytes], None]]":
                 file.unlink(missing_ok=True)
 
 
-def _by_components(held: "Ceremony", seen: "Seen") -> "Ceremony":
+def _check_value() -> str:
+    typed: str = click.prompt("Its check value")
+    return typed
+
+
+def _check_value_if_any() -> str | None:
+    """That of a component of a maker's letter; not every maker prints one."""
+    typed: str = click.prompt("Its check value (Enter where the letter has none)", default="", show_default=False)
+    return typed.strip() or None
+
+
+def _by_components(held: "Ceremony", seen: "Seen", check_value_of: "Callable[[], str | None]") -> "Ceremony":
     from card_io.secret import Secret  # noqa: PLC0415
 
     while held.missing:
         place = held.missing[0]
         custodian = click.prompt(f"Name of the custodian of component {place} of {held.places}")
         text = click.prompt(f"Component {place} of {held.places} (hex)", hide_input=True)
-        check_value = click.prompt("Its check value")
+        check_value = check_value_of()
         with _asking_again():
             held = held.enter(custodian, place, Secret(bytes.fromhex(text)), check_value)
             seen(custodian, held.entered[-1].place, held.entered[-1].check_value)

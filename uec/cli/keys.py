@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from uec.cli.key_backup import back_up, passphrases, restore, restore_previous
-from uec.cli.key_ceremony import ceremony, divide
+from uec.cli.key_ceremony import ceremony, divide, import_transport
 from uec.cli.key_vault import changing, open_vault, purpose_of, record, warn_of_doubt
-from uec.cli.options import ask_secret, now, passphrase_files_option, read_line, settings, store
+from uec.cli.options import now, passphrase_files_option, settings, store
 from uec.cli.tables import show
 
 if TYPE_CHECKING:
@@ -147,41 +147,6 @@ def period(purpose: str, version: int, until: datetime, passphrase_files: tuple[
     click.echo(f"{purpose} version {version} works until {end:%Y-%m-%d}")
 
 
-@keys.command("import-transport")
-@click.option("--check-value", required=True, help="Six hex digits that came with the key.")
-@click.option(
-    "--component-file",
-    "component_files",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with one component in hex; name one for each custodian. Asked for without it.",
-)
-@passphrase_files_option
-def import_transport(check_value: str, component_files: tuple[Path, ...], passphrase_files: tuple[Path, ...]) -> None:
-    """Enter the transport key of a delivery of blanks, from the components that two custodians hold.
-
-    \b
-    Example: uec keys import-transport --check-value 504A77
-    Each custodian then types the component of the maker's letter, unseen.
-    """
-    from card_io.secret import Secret  # noqa: PLC0415
-    from issuance.keys.port import KeyAlgorithm, KeyPurpose  # noqa: PLC0415
-    from uec.domain.errors import InvalidInput  # noqa: PLC0415
-
-    texts = [read_line(file).strip() for file in component_files] or [
-        ask_secret(f"Component of the {who} custodian (hex)").strip() for who in ("first", "second")
-    ]
-    try:
-        components = tuple(Secret(bytes.fromhex(text)) for text in texts)
-    except ValueError:
-        raise InvalidInput("A component is 32, 48 or 64 hexadecimal digits: type it again.") from None
-    with changing(passphrase_files) as (vault, session):
-        algorithm = KeyAlgorithm.AES_128 if len(texts[0]) == 32 else KeyAlgorithm.AES_256
-        ref = vault.import_key(KeyPurpose.BLANK_TRANSPORT, algorithm, components, check_value=check_value, now=now())
-        record(session, "key.import", ref.purpose.value, version=ref.version, check_value=check_value.upper())
-    click.echo(f"transport key version {ref.version} is active")
-
-
 @keys.command()
 @click.argument("purpose")
 @click.argument("version", type=int)
@@ -255,5 +220,5 @@ def agree(skip: int, passphrase_files: tuple[Path, ...]) -> None:
     click.echo(f"office and vault agree again; {skip} numbers of each series are left out")
 
 
-for command in (ceremony, divide, back_up, restore, restore_previous, passphrases):
+for command in (ceremony, divide, import_transport, back_up, restore, restore_previous, passphrases):
     keys.add_command(command)

@@ -9,7 +9,7 @@ import click
 
 from uec.cli.options import now, passphrase_files_option, read_passphrases, read_password, settings_file
 from uec.domain.errors import InvalidInput
-from uec.services.installation import Administrator, install
+from uec.services.installation import Administrator, has_administrator, install
 from uec.services.passwords import require_strong
 from uec.services.whole_file import whole_file
 from uec.settings import PkiNames, find_settings_file, load_settings, settings_from, shipped_profiles
@@ -49,8 +49,8 @@ def init(
 ) -> None:
     """Make settings, database, vault, authority and the first administrator.
 
-    Two custodians type a passphrase each, twice; nobody needs to know both. What is there already stays: running it
-    again goes on where it stopped.
+    Two custodians type a passphrase each, twice; nobody needs to know both. What is there already stays, and each line
+    says so: run it again where it stopped, or after a new version of the software, whose tables and keys it adds.
     """
     file = find_settings_file(settings_file())
     template = TEMPLATE.format(profiles=_quoted(str(shipped_profiles())), organisation=_quoted(organisation))
@@ -60,18 +60,23 @@ def init(
         raise InvalidInput(f"{file} is there already and names another organisation; change it there.")
     confirm = not settings.vault_path.exists()
     passphrases = read_passphrases(passphrase_files, confirm=confirm)
-    password = read_password(admin_login, admin_password_file, confirm=confirm)
-    require_strong(password, admin_login)
+    administrator = None
+    if is_new or not has_administrator(settings):
+        password = read_password(admin_login, admin_password_file, confirm=True)
+        require_strong(password, admin_login)
+        administrator = Administrator(admin_login, admin_name, password)
     if is_new:
         # Only now: what was asked for was answered, so that nothing is left behind by a slip at the prompts.
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(file) as out:
             out.write(template)
         click.echo(f"settings: wrote {file}")
+    else:
+        click.echo(f"settings: {file} is there, and stays as it is")
     install(
         settings,
         passphrases=passphrases,
-        administrator=Administrator(admin_login, admin_name, password),
+        administrator=administrator,
         now=now(),
         random=token_bytes,
         say=click.echo,

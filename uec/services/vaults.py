@@ -62,15 +62,18 @@ def create(settings: Settings, passphrases: tuple[Secret, Secret]) -> VaultEngin
     return Pkcs11Vault.create(_token(settings), passphrases)
 
 
+def is_there(settings: Settings, passphrases: tuple[Secret, Secret]) -> bool:
+    """Whether there is a vault already; a token tells that to its custodians only."""
+    if not settings.pkcs11_module:
+        return settings.vault_path.exists()
+    from issuance.keys.pkcs11_vault import holds_vault  # noqa: PLC0415
+
+    return holds_vault(_token(settings), passphrases)
+
+
 def unlock_or_create(settings: Settings, passphrases: tuple[Secret, Secret]) -> VaultEngine:
     """Open the vault, or begin one where there is none yet."""
-    if not settings.pkcs11_module:
-        made = settings.vault_path.exists()
-    else:
-        from issuance.keys.pkcs11_vault import holds_vault  # noqa: PLC0415
-
-        made = holds_vault(_token(settings), passphrases)
-    return unlock(settings, passphrases) if made else create(settings, passphrases)
+    return unlock(settings, passphrases) if is_there(settings, passphrases) else create(settings, passphrases)
 
 
 def _token(settings: Settings) -> "Token":

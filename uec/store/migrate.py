@@ -50,16 +50,21 @@ def downgrade(url: str | URL, revision: str = "base") -> None:
         engine.dispose()
 
 
-def require_current(url: str | URL) -> None:
-    """Raise `StoreUnavailable` unless the database stands at the newest revision."""
+def revisions(url: str | URL) -> tuple[str | None, str | None]:
+    """The revision that the database stands at, None before it has tables, and the newest one."""
     engine = make_engine(url)
     try:
         # Only read: a long import elsewhere must not keep a command from starting.
         with engine.connect().execution_options(sqlite_read_only=True) as connection:
             present = MigrationContext.configure(connection).get_current_revision()
-            wanted = ScriptDirectory.from_config(configuration(connection)).get_current_head()
+            return present, ScriptDirectory.from_config(configuration(connection)).get_current_head()
     finally:
         engine.dispose()
+
+
+def require_current(url: str | URL) -> None:
+    """Raise `StoreUnavailable` unless the database stands at the newest revision."""
+    present, wanted = revisions(url)
     if present != wanted:
         raise StoreUnavailable(
             f"The database is at the revision {present or 'none'}, the program needs {wanted}; run `uec init`."

@@ -175,3 +175,62 @@ def test_nobody_else_waits_for_the_database_while_custodians_type(
     monkeypatch.setattr(click, "prompt", typing)
     assert ask("ceremony", typed=ANNA + BORIS + "y\n").exit_code == 0
     assert len(asked) == 6
+
+
+WHOLE = kcv_aes(bytes(a ^ b for a, b in zip(FIRST, SECOND, strict=True))).hex().upper()
+"""Check value of the key whose components they are."""
+
+
+def transport_keys(key_office: Path) -> list[int]:
+    with FileVault.unlock(key_office / "state" / "vault.json", PASSPHRASES) as vault:
+        return [info.ref.version for info in vault.describe(KeyPurpose.BLANK_TRANSPORT)]
+
+
+def test_a_makers_transport_key_has_custodians_with_names(key_office: Path) -> None:
+    """The letter for Anna has no check value, the one for Boris has; both are noted, and there is a protocol."""
+    done = ask("import-transport", "--check-value", WHOLE.lower(), typed=f"Anna\n{FIRST.hex()}\n\n" + BORIS)
+    assert done.exit_code == 0, said(done)
+    assert "transport key version 1 is active; print and sign key-ceremony.pdf" in done.output
+    assert FIRST.hex() not in done.output and transport_keys(key_office) == [1]
+    assert history_of(key_office) == {"anna": Place(Scheme.COMPONENT, 1), "boris": Place(Scheme.COMPONENT, 2)}
+    assert actions_of(key_office)[-3:] == ["key.part", "key.part", "key.ceremony"]
+    assert Path("key-ceremony.pdf").read_bytes().startswith(b"%PDF-")
+    # The next delivery: nobody gets the part that somebody else has held.
+    swapped = ask(
+        "import-transport", "--check-value", WHOLE, "--protocol", "second.pdf", typed=entry("Boris", FIRST) + ANNA
+    )
+    assert swapped.exit_code == 1 and "Boris may not have component 1" in swapped.output
+    assert transport_keys(key_office) == [1] and not Path("second.pdf").exists()
+
+
+def test_one_person_does_not_hold_a_whole_transport_key(key_office: Path) -> None:
+    refused = ask("import-transport", "--check-value", WHOLE, typed=ANNA + entry(" ANNA ", SECOND))
+    assert refused.exit_code == 1 and "must not see it" in refused.output
+    assert transport_keys(key_office) == [] and not Path("key-ceremony.pdf").exists()
+    for name, component in (("a.hex", FIRST), ("b.hex", SECOND)):
+        Path(name).write_text(f"{component.hex()}\n")
+    by_anna = ["--component-file", "Anna", "a.hex", "--component-file", "anna", "b.hex"]
+    refused = ask("import-transport", "--check-value", WHOLE, *by_anna)
+    assert refused.exit_code == 1 and "must not see it" in said(refused)
+    assert transport_keys(key_office) == []
+    by_two = ["--component-file", "Anna", "a.hex", "--component-file", "Boris", "b.hex"]
+    assert ask("import-transport", "--check-value", WHOLE, *by_two).exit_code == 0
+    assert transport_keys(key_office) == [1]
+
+
+@pytest.mark.parametrize(
+    ("value", "typed", "told"),
+    [
+        ("000000", ANNA + BORIS, f"give check value {WHOLE}, not 000000"),
+        (WHOLE, f"Anna\n{FIRST.hex()}\nABCDEF\n" + BORIS, "it was mistyped, enter it again"),
+        (WHOLE, ANNA + entry("Boris", FIRST), "the same"),
+        (WHOLE, f"Anna\n{FIRST.hex()}zz\n\n", "hexadecimal digits"),
+    ],
+    ids=["another key's value", "mistyped component", "one component twice", "no hex"],
+)
+def test_a_transport_key_that_is_not_the_letters_is_not_taken(
+    key_office: Path, value: str, typed: str, told: str
+) -> None:
+    refused = ask("import-transport", "--check-value", value, typed=typed)
+    assert refused.exit_code == 1 and told in said(refused)
+    assert transport_keys(key_office) == [] and not Path("key-ceremony.pdf").exists()

@@ -15,7 +15,7 @@ from uec.services import vault_memory
 
 CEREMONY = entry("Anna", FIRST) + entry("Boris", SECOND) + "y\n"
 TRANSPORT = "\n".join(("11" * 32, "22" * 31 + "23")) + "\n"
-FILES = ["--component-file", "one", "--component-file", "two"]
+FILES = ["--component-file", "Anna", "one", "--component-file", "Boris", "two"]
 
 # What each command is called with, and how it ends while vault and database disagree: 0 where it only looks or saves
 # (it says so all the same), 1 where it would change something.

@@ -45,11 +45,22 @@ def office(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 ADMIN = ["--login", "admin", "--password-file", "password"]
 
 
-def test_init_again_changes_nothing(office: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    vault = (office / "state" / "vault.json").read_bytes()
-    assert init(office) == 0
-    assert (office / "state" / "vault.json").read_bytes() == vault
-    assert "authority" not in capsys.readouterr().out
+def test_init_again_changes_nothing_asks_for_no_password_and_says_so(
+    office: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = [office / "state" / "vault.json", office / "uec.toml"]
+    before = [file.read_bytes() for file in kept]
+    assert run(["init", "--passphrase-file", "first", "--passphrase-file", "second"]) == 0
+    assert [file.read_bytes() for file in kept] == before
+    assert capsys.readouterr().out.splitlines() == [
+        f"settings: {Path('uec.toml')} is there, and stays as it is",
+        "database: its tables are there",
+        "vault: opening it (the passphrases are stretched, this takes a few seconds)",
+        "vault: every key is there",
+        "authority: it is there",
+        "staff: an administrator is there; `uec staff add` adds further people",
+        "Done. Start the processes: uec vault, uec hub, uec worker, uec scheduler, uec ocsp run, uec serve.",
+    ]
 
 
 def test_a_wrong_custodian_is_one_line(office: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,8 +117,11 @@ def test_the_register_comes_in_twice_without_change(office: Path, capsys: pytest
         (["crl", "publish"], 1, "vault"),
         (["audit", "verify", "first", "--public-key", "second"], 2, "key"),
         (["keys", "list", "--passphrase-file", "first"], 2, "two"),
-        (["keys", "import-transport", "--check-value", "000000", "--component-file", "first",
-          "--passphrase-file", "first", "--passphrase-file", "second"], 2, "hexadecimal"),
+        (["keys", "import-transport", "--check-value", "000000", "--component-file", "Anna", "first",
+          "--component-file", "Boris", "first", "--passphrase-file", "first", "--passphrase-file", "second"], 2,
+         "hexadecimal"),
+        (["keys", "import-transport", "--check-value", "000000", "--component-file", "Anna", "first",
+          "--passphrase-file", "first", "--passphrase-file", "second"], 1, "two or three components"),
         (["station", "run", "--hub", "ws://127.0.0.1:9", "--folder", "nothing"], 1, "enrol"),
         (["card", "virtual", "first", "--blank"], 2, "already"),
     ],

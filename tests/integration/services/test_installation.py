@@ -13,11 +13,13 @@ from issuance.keys.file_vault import FileVault
 from issuance.keys.port import KeyPurpose
 from tests.support.keys import PASSPHRASES
 from tests.support.office import NOW
+from uec.domain.errors import InvalidInput
 from uec.domain.permissions import Role
 from uec.services import authority, staff
-from uec.services.installation import ALGORITHMS, Administrator, TransportKey, install
+from uec.services.installation import ALGORITHMS, Administrator, TransportKey, has_administrator, install
 from uec.settings import Settings
 from uec.store.engine import make_engine, session_factory
+from uec.store.migrate import downgrade, require_current
 
 MASTER = bytes(range(0x40, 0x50))
 ADMIN = Administrator("admin", "Администратор", "Korotkiy-put-7-dney")
@@ -56,7 +58,30 @@ def test_everything_is_made_once(tmp_path: Path, empty_database_url: str) -> Non
         assert authority.certificates(session) == made
         assert len(staff.list_staff(session)) == 1
     engine.dispose()
-    assert len(again) < len(first)
+    assert [line.partition(":")[0] for line in first] == ["database", "vault", "vault", "authority", "staff"]
+    assert [line for line in again if "there" not in line] == [
+        "vault: opening it (the passphrases are stretched, this takes a few seconds)"
+    ]
+
+
+def test_after_a_new_version_it_adds_what_that_brings(tmp_path: Path, empty_database_url: str) -> None:
+    settings = settings_in(tmp_path, empty_database_url)
+    assert not has_administrator(settings), "there is not even a table"
+    first = run(settings)
+    assert "database: creating the tables" in first
+    assert any(line.startswith("vault: made the first key for card-master, ") for line in first)
+    assert has_administrator(settings)
+    downgrade(empty_database_url, "-1")
+    again = run(settings, administrator=None)
+    assert "database: bringing its tables up to this version" in again and "vault: every key is there" in again
+    require_current(empty_database_url)
+    assert run(settings, administrator=None)[0] == "database: its tables are there"
+
+
+def test_without_an_administrator_there_must_be_one(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, f"sqlite:///{tmp_path / 'uec.db'}")
+    with pytest.raises(InvalidInput, match="no administrator"):
+        run(settings, administrator=None)
 
 
 def test_a_mistyped_component_is_found_and_the_rest_stays_for_the_next_try(tmp_path: Path) -> None:
