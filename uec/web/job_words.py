@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
+from uec.web.language import exact_moment, moment
 from uec.web.texts import _, _l
 
 Text = object  # a lazy string of flask-babel
+# Runs of a job that comes round so soon are told apart by their seconds.
+SHORT = timedelta(minutes=2)
 
 TITLES: Mapping[str, Text] = {
     "checks": _l("Ask the registers about applications"),
@@ -69,6 +73,11 @@ _SAID: Mapping[str, Text] = {
 def title(job: str) -> str:
     """Say what a job is for; one without words is shown by its name."""
     return str(TITLES.get(job, job))
+
+
+def when(at: datetime | None, every: timedelta) -> str:
+    """Say when a run was, of a job that comes round so often; empty without a moment."""
+    return exact_moment(at) if every < SHORT else moment(at)
 
 
 def outcome(said: str) -> str:

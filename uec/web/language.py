@@ -51,6 +51,13 @@ def moment(value: datetime | None) -> str:
     return str(format_datetime(value, "dd.MM.y HH:mm" if language() == "ru" else "d MMM y, HH:mm"))
 
 
+def exact_moment(value: datetime | None) -> str:
+    """Write a moment in the office's time zone, to the second."""
+    if value is None:
+        return ""
+    return str(format_datetime(value, "dd.MM.y HH:mm:ss" if language() == "ru" else "d MMM y, HH:mm:ss"))
+
+
 def speak(app: Flask, *, default: str, timezone: str) -> None:
     """Set up translations and the filters for dates."""
 
