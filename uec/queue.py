@@ -29,13 +29,14 @@ from sqlalchemy.orm import Session
 
 from issuance.errors import VaultUnavailable
 from uec.domain.errors import StoreUnavailable, UecError
-from uec.jobs import Tools, do, recipe_of
+from uec.jobs import Tools, UnknownJob, do, known, recipe_of
 from uec.processes import seldom_collected
 from uec.services import export_jobs, preparation, schedule
 from uec.services.preparation import Part, UnfitCards
 from uec.store import queue
 from uec.store.engine import database_url
 from uec.store.outage import Outage
+from uec.worker_watch import Over
 
 SWEEP_EVERY_S = 10.0
 HEARTBEAT_S = 5.0
@@ -44,7 +45,7 @@ RECONNECT_S = 1.0
 STOP_LOOK_S = 0.1
 ATTEMPTS = 8
 RECENT_S = 1.0
-AWAY = (StoreUnavailable, VaultUnavailable)
+AWAY = (StoreUnavailable, VaultUnavailable, UnknownJob)
 # What the queue says of a job need not be on the disk at once: a crash that forgets it has the job done twice, which
 # every job bears, and it is never there without the job's own work, which was committed before it.
 _OPTIONS = f"-c search_path={queue.SCHEMA} -c synchronous_commit=off"
@@ -52,7 +53,10 @@ _log = logging.getLogger(__name__)
 
 
 class BackOff(BaseRetryStrategy):
-    """Tries again what failed because something was away, eight times: after 1, 3, 9... seconds, at most 10 minutes."""
+    """Tries again what failed because something was away, eight times: after 1, 3, 9... seconds, at most 10 minutes.
+
+    What is away may be a worker of the version that knows the job.
+    """
 
     def get_retry_decision(self, *, exception: BaseException, job: QueuedJob) -> RetryDecision | None:
         """When to run the job again; None when it has failed for good."""
@@ -97,7 +101,7 @@ class Hands:
         return queue.give_back(session, self.worker_id, missing & before)
 
 
-def make_app(tools: Tools) -> App:
+def make_app(tools: Tools, over: Over = contextlib.nullcontext) -> App:
     """The tasks, over a connection pool to the database of the settings; opened by whoever runs it."""
     url = database_url(tools.settings.database_url).set(drivername="postgresql")
     connector = PsycopgConnector(
@@ -114,7 +118,7 @@ def make_app(tools: Tools) -> App:
 
     @app.task(name=schedule.TASK, queue=schedule.QUEUE, retry=BackOff())
     def run(job: str, due_at: str) -> str:
-        return run_due(spread, job, datetime.fromisoformat(due_at))
+        return run_due(spread, job, datetime.fromisoformat(due_at), over)
 
     @app.task(name=preparation.TASK, queue=preparation.QUEUE, retry=BackOff())
     def prepare(batch_id: int, first: int, last: int) -> str:
@@ -142,15 +146,17 @@ async def _alive(connection: psycopg.AsyncConnection[Any]) -> None:
         connection.pgconn.consume_input()
 
 
-def run_due(tools: Tools, job: str, due_at: datetime) -> str:
+def run_due(tools: Tools, job: str, due_at: datetime, over: Over = contextlib.nullcontext) -> str:
     """Do one run of a job and write down what came of it; a run that is finished is not begun again."""
+    known(job)  # before it is begun: a worker of a newer version may be near
     with tools.sessions() as session:
-        run = schedule.claim_run(session, job, due_at, now=tools.clock())
+        run = schedule.claim_run(session, job, due_at, now=tools.clock(), worker=tools.name)
     if run is None:
         return "done already"
-    outcome = do(job, tools)
-    with tools.sessions() as session:
-        schedule.finish(session, run, outcome=outcome, now=tools.clock())
+    with over(run):
+        outcome = do(job, tools)
+        with tools.sessions() as session:
+            schedule.finish(session, run, outcome=outcome, now=tools.clock())
     return outcome
 
 
@@ -188,8 +194,11 @@ def prepare_part(tools: Tools, part: Part, recipes: RecentRecipes) -> str:
     return f"prepared {made}"
 
 
-def run_node(tools: Tools, *, stop: Event) -> None:
-    """Work until `stop` is set, through every outage of the database; a job that was begun is finished first."""
+def run_node(tools: Tools, *, stop: Event, over: Over = contextlib.nullcontext) -> None:
+    """Work until `stop` is set, through every outage of the database; a job that was begun is finished first.
+
+    `over` is entered as long as a run of a job lasts.
+    """
     outage = Outage(_log)
     with seldom_collected():
         while not stop.is_set():
@@ -197,15 +206,15 @@ def run_node(tools: Tools, *, stop: Event) -> None:
                 with tools.sessions() as session:  # says at once what a pool would wait for
                     session.execute(select(1))
                 outage.over()
-                asyncio.run(_work(tools, stop))
+                asyncio.run(_work(tools, stop, over))
             except (ConnectorException, psycopg.Error, UecError) as error:
                 outage.begun(error)
             # Also after an end nobody asked for: the engine stops by itself when it cannot listen any more.
             stop.wait(RECONNECT_S)
 
 
-async def _work(tools: Tools, stop: Event) -> None:
-    app, hands = make_app(tools), Hands()
+async def _work(tools: Tools, stop: Event, over: Over) -> None:
+    app, hands = make_app(tools, over), Hands()
     async with app.open_async(), _beside(lambda: _sweep(tools, hands)):
         worker = asyncio.create_task(
             app.run_worker_async(

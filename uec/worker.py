@@ -1,13 +1,16 @@
 """A worker: does what is due, one job after the other; any number may run at once.
 
 On PostgreSQL jobs come from a queue (`uec.queue`); on SQLite the worker looks for runs that are due. A job that fails
-says why in its run and is due again; only a bug ends the process.
+says why in its run and is due again; one that hangs is ended (`uec.worker_watch`).
 """
 
 import logging
+import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from secrets import token_bytes
 from threading import Event
@@ -16,13 +19,14 @@ from issuance.keys.access import ClientKind
 from issuance.keys.client import VaultClient
 from uec.domain.errors import StoreUnavailable, UecError
 from uec.gateways.register_client import RegisterGateway
-from uec.jobs import Tools, do
+from uec.jobs import JOBS, Tools, do
 from uec.services import schedule
 from uec.services.schedule import DueRun
 from uec.settings import Settings
 from uec.store.engine import database_url, make_engine, reading, session_factory
 from uec.store.in_hand import in_hand
 from uec.store.outage import Outage
+from uec.worker_watch import Over, Watch, begin_anew
 
 PAUSE_S = 0.5
 _log = logging.getLogger(__name__)
@@ -41,7 +45,8 @@ def tools_of(settings: Settings) -> Iterator[Tools]:
     vault = VaultClient(settings.vault_socket, ClientKind.WORKER)
     gateway = RegisterGateway(settings.register_gateway_url, timeout_s=settings.register_gateway_timeout_s)
     try:
-        yield Tools(settings, session_factory(engine), vault, gateway, clock, token_bytes)
+        name = f"{socket.gethostname()} {os.getpid()}"
+        yield Tools(settings, session_factory(engine), vault, gateway, clock, token_bytes, name=name)
     finally:
         gateway.close()
         vault.close()
@@ -54,29 +59,38 @@ def run_worker(settings: Settings, *, stop: Event) -> None:
     On PostgreSQL this is one node of any number (`uec.queue`); on SQLite work is done here, one run after the other.
     """
     with tools_of(settings) as tools:
-        if database_url(settings.database_url).get_backend_name() == "postgresql":
-            # Procrastinate is loaded only where it is used.
-            from uec.queue import run_node  # noqa: PLC0415
+        watch = Watch(
+            tools.sessions,
+            limits={name: job.limit for name, job in JOBS.items()},
+            begin_anew=partial(begin_anew, stop),
+            clock=tools.clock,
+        )
+        with watch.looking():
+            if database_url(settings.database_url).get_backend_name() == "postgresql":
+                # Procrastinate is loaded only where it is used.
+                from uec.queue import run_node  # noqa: PLC0415
 
-            run_node(tools, stop=stop)
-        while not stop.is_set():
-            if not work_once(tools):
-                stop.wait(PAUSE_S)
+                run_node(tools, stop=stop, over=watch.over)
+            while not stop.is_set():
+                if not work_once(tools, watch.over):
+                    stop.wait(PAUSE_S)
 
 
-def work_once(tools: Tools) -> bool:
+def work_once(tools: Tools, over: Over = nullcontext) -> bool:
     """Do one run that is due; false when there is none, or the database is away for the moment.
 
     A run whose end could not be written down is done again: a job that is done already finds nothing left to do.
+    `over` is entered as long as a run lasts.
     """
     try:
         with _next_run(tools) as run:
             _outage.over()
             if run is None:
                 return False
-            outcome = do(run.job, tools)
-            with tools.sessions() as session:
-                schedule.finish(session, run, outcome=outcome, now=tools.clock())
+            with over(run):
+                outcome = do(run.job, tools)
+                with tools.sessions() as session:
+                    schedule.finish(session, run, outcome=outcome, now=tools.clock())
     except StoreUnavailable as error:
         _outage.begun(error)
         return False
@@ -95,10 +109,10 @@ def _next_run(tools: Tools) -> Iterator[DueRun | None]:
     """
     with reading(tools.sessions) as session:
         url = session.get_bind().engine.url
-        due = schedule.due_jobs(session, now=tools.clock())
+        due = schedule.due_jobs(session, known=JOBS, now=tools.clock())
     if url.get_backend_name() != "sqlite" or not url.database:
         with tools.sessions() as session:
-            run = schedule.claim(session, now=tools.clock())
+            run = schedule.claim(session, now=tools.clock(), worker=tools.name)
         yield run
         return
     for job in due:
@@ -112,7 +126,7 @@ def _next_run(tools: Tools) -> Iterator[DueRun | None]:
 
 def _claimed(tools: Tools, job: str) -> DueRun | None:
     with tools.sessions() as session:
-        return schedule.claim_of(session, job, now=tools.clock())
+        return schedule.claim_of(session, job, now=tools.clock(), worker=tools.name)
 
 
 __all__ = ["clock", "do", "run_worker", "tools_of", "work_once"]

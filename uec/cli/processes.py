@@ -48,7 +48,8 @@ def worker() -> None:
     """Do what is due: ask registers, prepare batches, publish lists, sign the audit.
 
     On PostgreSQL run as many as you like, on any number of machines: they share the work through the database, and a
-    killed one's jobs are taken up by the others within half a minute. `uec jobs list` shows what was done.
+    killed one's jobs are taken up by the others within half a minute. `uec jobs list` shows what was done. A run that
+    hangs is ended by `uec jobs end`, or at the limit of its job: the worker then begins anew, with the same number.
     """
     from uec.worker import run_worker  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Pauses a job, lets it go on, and asks for a run out of its rhythm: by a person, with the audit's knowledge."""
+"""Pauses a job, lets it go on, asks for a run out of its rhythm, ends one: by a person, with the audit's knowledge."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -45,6 +45,20 @@ def run_now(session: Session, job: str, *, actor: Actor, known: Collection[str],
         _tell(session, job, "run", actor, now, "")
     session.commit()
     return new
+
+
+def end_run(session: Session, job: str, *, actor: Actor, known: Collection[str], now: datetime) -> bool:
+    """Have the run that a worker has in hand ended; false when there is none, or somebody has asked for it already.
+
+    The worker does it within seconds (`uec.worker_watch`). That run is not begun again; the next one comes when it is
+    due.
+    """
+    _check(job, actor, known)
+    since = schedule.ask_end(session, job, asked_by=actor.reference)
+    if since is not None:
+        _tell(session, job, "end", actor, now, f"begun at {since:%Y-%m-%d %H:%M:%S} UTC")
+    session.commit()
+    return since is not None
 
 
 def _check(job: str, actor: Actor, known: Collection[str]) -> None:

@@ -3,18 +3,21 @@
 The key (job, due moment) makes each run happen once, however many schedulers fight. Where the clock is set back,
 moments come that have been before: jobs go on at their rhythm (`forget_future`), and what is done more rarely than the
 clock jumped is not done again. A run whose worker died is taken up again: at once by whoever has its job in hand
-(`claim_of`), else after its lease. A job that somebody has paused is neither triggered nor begun by the clock; a run
-that somebody asked for is done all the same.
+(`claim_of`), else after its lease. One that failed is tried again where the next one is far away (`try_again`). One
+that hangs is ended (`ask_end`, `uec.worker_watch`) and not begun a second time. A job that somebody has paused is
+neither triggered nor begun by the clock; a run that somebody asked for is done all the same.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, aliased
 
+from uec.domain.rhythm import due_moment, next_moment
 from uec.store import queue
 from uec.store.queue import Work
 from uec.store.tables import JobPause, ScheduledRun
@@ -26,6 +29,10 @@ KEPT = timedelta(days=7)
 # Clocks of two machines may differ by this much; beyond it a clock was wrong.
 SKEW = timedelta(minutes=1)
 OUTCOME_LIMIT = 1000
+FAILED, ENDED = "failed: ", "ended: "
+AGAIN_AFTER = timedelta(minutes=5)
+RARE = timedelta(minutes=15)
+TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,6 @@ class DueRun:
 
     job: str
     due_at: datetime
-
-
-def due_moment(now: datetime, every: timedelta) -> datetime:
-    """The last moment of the job's rhythm that is not after `now`; every scheduler finds the same one."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + (now - midnight) // every * every
 
 
 def trigger(session: Session, job: str, due_at: datetime, *, now: datetime) -> bool:
@@ -96,15 +97,47 @@ def ask(session: Session, job: str, *, asked_by: str, now: datetime) -> bool:
     return new
 
 
+def again_at(run: ScheduledRun, *, every: timedelta, zone: tzinfo = UTC) -> datetime | None:
+    """When a run that failed is tried again: 5, 10, 20, 40 minutes later; None when the next run comes before that.
+
+    Who asked for a run asks again; and what was ended is not begun again by itself.
+    """
+    failed = run.finished_at is not None and (run.outcome or "").startswith(FAILED)
+    if not failed or every < RARE or not 0 < run.tries < TRIES or due_moment(run.due_at, every, zone) != run.due_at:
+        return None
+    assert run.finished_at is not None
+    moment = run.finished_at + AGAIN_AFTER * 2 ** (run.tries - 1)
+    return moment if moment < next_moment(run.due_at, every, zone) else None
+
+
+def try_again(session: Session, job: str, due_at: datetime, *, every: timedelta, now: datetime, zone: tzinfo) -> bool:
+    """Let a run that failed be begun once more when its time has come; whether it has. The caller commits."""
+    run = session.get(ScheduledRun, (job, due_at))
+    moment = None if run is None else again_at(run, every=every, zone=zone)
+    if run is None or moment is None or now < moment or session.get(JobPause, job) is not None:
+        return False
+    session.refresh(run, with_for_update=True)
+    if run.finished_at is None:
+        return False
+    run.started_at = run.finished_at = run.worker = None
+    session.flush()
+    queue.hand_over(session, [_work(job, due_at)])
+    return True
+
+
 def _hand_over_waiting(session: Session, job: str, now: datetime) -> bool:
-    """Whether a run waits that may be begun; it is handed over again in case its job of the queue is gone."""
-    waiting = select(ScheduledRun.due_at).where(
-        ScheduledRun.job == job, ScheduledRun.started_at.is_(None), ScheduledRun.due_at <= now, _not_paused()
+    """Whether a run waits that may be begun; it is handed over again in case its job of the queue is gone.
+
+    So is one that was begun long ago: should the queue have given it up for good, nobody would ever finish it. As long
+    as anybody has it in hand the queue makes no second job of it.
+    """
+    found = select(ScheduledRun.due_at, ScheduledRun.started_at).where(
+        ScheduledRun.job == job, ScheduledRun.finished_at.is_(None), ScheduledRun.due_at <= now, _not_paused()
     )
-    left = session.scalar(waiting.limit(1))
-    if left is not None:
-        queue.hand_over(session, [_work(job, left)])
-    return left is not None
+    rows = session.execute(found.order_by(ScheduledRun.due_at)).all()
+    left = [row.due_at for row in rows if row.started_at is None or not now - LEASE <= row.started_at <= now + SKEW]
+    queue.hand_over(session, [_work(job, due_at) for due_at in left])
+    return any(row.started_at is None for row in rows)
 
 
 def _not_paused() -> ColumnElement[bool]:
@@ -118,14 +151,14 @@ def _work(job: str, due_at: datetime) -> Work:
     return Work(QUEUE, TASK, f"{TASK}:{job}:{moment}", {"job": job, "due_at": moment}, lock=f"{TASK}:{job}")
 
 
-def claim_run(session: Session, job: str, due_at: datetime, *, now: datetime) -> DueRun | None:
+def claim_run(session: Session, job: str, due_at: datetime, *, now: datetime, worker: str = "") -> DueRun | None:
     """Take this one run, which its worker was given by the queue; None when it is finished, forgotten or paused."""
     this = select(ScheduledRun).where(ScheduledRun.job == job, ScheduledRun.due_at == due_at, _not_paused())
     run = session.scalar(this.with_for_update())
-    return _begun(session, None if run is None or run.finished_at is not None else run, now)
+    return _begun(session, None if run is None or run.finished_at is not None else run, now, worker)
 
 
-def claim(session: Session, *, now: datetime) -> DueRun | None:
+def claim(session: Session, *, now: datetime, worker: str = "") -> DueRun | None:
     """Take the run that is due longest, or one whose worker died; None when there is nothing to do.
 
     A run begun in the future was begun by a clock that was wrong, so its lease says nothing. Of a job that another
@@ -142,11 +175,11 @@ def claim(session: Session, *, now: datetime) -> DueRun | None:
     )
     ready = (free, ~in_hand, _not_paused(), ScheduledRun.due_at <= now)
     oldest = select(ScheduledRun).where(*ready).order_by(ScheduledRun.due_at).limit(1)
-    return _begun(session, session.scalar(oldest.with_for_update(skip_locked=True)), now)
+    return _begun(session, session.scalar(oldest.with_for_update(skip_locked=True)), now, worker)
 
 
-def due_jobs(session: Session, *, now: datetime) -> list[str]:
-    """The jobs that have a run due and not finished, the longest due first.
+def due_jobs(session: Session, *, known: Collection[str], now: datetime) -> list[str]:
+    """The jobs of those known here that have a run due and not finished, the longest due first.
 
     Those with a run that was begun come last: should that run be what kills workers, the other jobs are done all the
     same.
@@ -154,37 +187,70 @@ def due_jobs(session: Session, *, now: datetime) -> list[str]:
     due = (ScheduledRun.finished_at.is_(None), ScheduledRun.due_at <= now, _not_paused())
     begun = func.count(ScheduledRun.started_at) > 0
     jobs = select(ScheduledRun.job).where(*due).group_by(ScheduledRun.job)
-    return list(session.scalars(jobs.order_by(begun, func.min(ScheduledRun.due_at), ScheduledRun.job)))
+    found = session.scalars(jobs.order_by(begun, func.min(ScheduledRun.due_at), ScheduledRun.job))
+    return [job for job in found if job in known]
 
 
-def claim_of(session: Session, job: str, *, now: datetime) -> DueRun | None:
+def claim_of(session: Session, job: str, *, now: datetime, worker: str = "") -> DueRun | None:
     """Take the run of a job that is due longest; None when there is none.
 
     The caller alone has the job in hand (`uec.store.in_hand`), so a run that was begun has no worker any more.
     """
     due = (ScheduledRun.job == job, ScheduledRun.finished_at.is_(None), ScheduledRun.due_at <= now, _not_paused())
-    return _begun(session, session.scalar(select(ScheduledRun).where(*due).order_by(ScheduledRun.due_at).limit(1)), now)
+    oldest = select(ScheduledRun).where(*due).order_by(ScheduledRun.due_at).limit(1)
+    return _begun(session, session.scalar(oldest), now, worker)
 
 
-def _begun(session: Session, run: ScheduledRun | None, now: datetime) -> DueRun | None:
+def _begun(session: Session, run: ScheduledRun | None, now: datetime, worker: str) -> DueRun | None:
+    """The run as its worker's, unless somebody has asked to end it before its last worker died: then it is over."""
     if run is None:
         session.rollback()
         return None
-    run.started_at = now
+    if run.end_asked_by is not None:
+        _end(run, f"{ENDED}asked for", now)
+        session.commit()
+        return None
+    run.started_at, run.tries, run.worker = now, run.tries + 1, worker or None
     session.commit()
     return DueRun(run.job, run.due_at)
 
 
+def ask_end(session: Session, job: str, *, asked_by: str) -> datetime | None:
+    """Ask the worker that has a run of the job in hand to end it; since when it has it. The caller commits.
+
+    None when nothing is in hand, or somebody has asked already.
+    """
+    begun = (ScheduledRun.job == job, ScheduledRun.finished_at.is_(None), ScheduledRun.started_at.is_not(None))
+    run = session.scalar(select(ScheduledRun).where(*begun).order_by(ScheduledRun.due_at).limit(1).with_for_update())
+    if run is None or run.end_asked_by is not None:
+        return None
+    run.end_asked_by = asked_by
+    return run.started_at
+
+
+def end_asked(session: Session, run: DueRun) -> bool:
+    """Whether somebody has asked to end this run."""
+    asked = select(ScheduledRun.end_asked_by).where(ScheduledRun.job == run.job, ScheduledRun.due_at == run.due_at)
+    return session.scalar(asked) is not None
+
+
 def finish(session: Session, run: DueRun, *, outcome: str, now: datetime) -> None:
-    """Write down what a run did, or why it failed."""
-    row = session.get_one(ScheduledRun, (run.job, run.due_at), with_for_update=True)
-    row.finished_at, row.outcome = now, outcome[:OUTCOME_LIMIT]
+    """Write down what a run did, or why it failed or was ended; one that has an end keeps it."""
+    row = session.get_one(ScheduledRun, (run.job, run.due_at), with_for_update=True, populate_existing=True)
+    if row.finished_at is None:
+        _end(row, outcome, now)
     session.commit()
 
 
+def _end(run: ScheduledRun, outcome: str, now: datetime) -> None:
+    run.finished_at, run.outcome = now, outcome[:OUTCOME_LIMIT]
+    run.failed = outcome.startswith((FAILED, ENDED))
+
+
 def sweep(session: Session, *, now: datetime) -> int:
-    """Forget runs finished more than a week ago; returns how many."""
-    old = delete(ScheduledRun).where(ScheduledRun.finished_at < now - KEPT)
+    """Forget runs finished more than a week ago, and those that nobody has known for as long; returns how many."""
+    unknown = (ScheduledRun.started_at.is_(None), ScheduledRun.due_at < now - KEPT)
+    old = delete(ScheduledRun).where(or_(ScheduledRun.finished_at < now - KEPT, and_(*unknown)))
     gone = session.execute(old.returning(ScheduledRun.job)).all()
     session.commit()
     return len(gone)

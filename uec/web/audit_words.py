@@ -87,6 +87,7 @@ ACTIONS: Mapping[str, Text] = {
     "job.pause": _l("Job paused"),
     "job.resume": _l("Job goes on"),
     "job.run": _l("Run of a job asked for"),
+    "job.end": _l("Run of a job to be ended"),
     "export.take": _l("List taken out as a file"),
     "export.ask": _l("File of a list asked for"),
     "export.finish": _l("File of a list made"),

@@ -15,7 +15,7 @@ from tests.support.desk import SETTINGS, CardOffice, open_card_office
 from tests.support.office import POLICY
 from uec import worker
 from uec.jobs import JOBS, Tools
-from uec.scheduler import Rhythm, catch_up, trigger_at
+from uec.scheduler import Office, Rhythm, catch_up, trigger_at
 from uec.services import cards, publication, schedule
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -60,7 +60,7 @@ class Day:
         """Every job is triggered, as at the start of a scheduler, twice: a second one fights for each occasion."""
         now = self.real + self.wrong
         for job in (*self.jobs, *self.jobs):
-            trigger_at(self.sessions, job, now)
+            trigger_at(Office(self.sessions), job, now)
 
     def work(self) -> None:
         now = self.real + self.wrong

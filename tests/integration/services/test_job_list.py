@@ -19,7 +19,10 @@ EVERY = {"publish": timedelta(seconds=15), "plan": timedelta(days=1)}
 def run(session: Session, job: str, ago_s: int, took_s: int | None, outcome: str | None) -> None:
     begun = NOW - timedelta(seconds=ago_s)
     ended = begun + timedelta(seconds=took_s) if took_s is not None else None
-    session.add(ScheduledRun(job=job, due_at=begun, started_at=begun, finished_at=ended, outcome=outcome))
+    failed = (outcome or "").startswith(schedule.FAILED)
+    session.add(
+        ScheduledRun(job=job, due_at=begun, started_at=begun, finished_at=ended, outcome=outcome, failed=failed)
+    )
     session.commit()
 
 

@@ -137,13 +137,12 @@ def test_a_job_that_fails_says_why_and_the_worker_lives(office: CardOffice, tool
     with office.sessions() as session:
         schedule.trigger(session, "audit-head", NOW, now=NOW)
         schedule.trigger(session, "no-such-job", NOW, now=NOW)
-    assert worker.work_once(locked) and worker.work_once(locked)
-    assert not worker.work_once(locked)
+    assert worker.work_once(locked) and not worker.work_once(locked)
     with office.sessions() as session:
         outcomes = dict(session.execute(select(ScheduledRun.job, ScheduledRun.outcome)).all())
     assert outcomes == {
         "audit-head": "failed: the vault does not answer: start it",
-        "no-such-job": "failed: there is no job no-such-job in this version",
+        "no-such-job": None,  # left to a worker of the version that knows it
     }
 
 

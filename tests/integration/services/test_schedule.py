@@ -8,9 +8,11 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from uec import scheduler
+from uec import scheduler_lock
+from uec.domain.rhythm import due_moment
 from uec.jobs import JOBS
-from uec.scheduler import only_one, run_scheduler, trigger_now
+from uec.scheduler import Office, run_scheduler, trigger_now
+from uec.scheduler_lock import only_one
 from uec.services import schedule
 from uec.settings import Settings
 from uec.store.tables import ScheduledRun
@@ -27,8 +29,8 @@ NOW = datetime(2026, 3, 2, 9, 30, 7, 123456, tzinfo=UTC)
     ],
 )
 def test_every_scheduler_finds_the_same_due_moment(every: timedelta, due: datetime) -> None:
-    assert schedule.due_moment(NOW, every) == due
-    assert schedule.due_moment(due, every) == due
+    assert due_moment(NOW, every) == due
+    assert due_moment(due, every) == due
 
 
 def test_a_run_happens_once_however_many_trigger_it(sessions: sessionmaker[Session]) -> None:
@@ -87,7 +89,7 @@ def standing_by(engine: Engine) -> tuple[Thread, Event]:
 
 
 def test_a_second_scheduler_stands_by_and_takes_over(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "SILENT_S", 600)  # it is alive, however slow the machine
+    monkeypatch.setattr(scheduler_lock, "SILENT_S", 600)  # it is alive, however slow the machine
     with only_one(engine, Event()) as first:
         assert first is not None and first.still_held()
         second, taken = standing_by(engine)
@@ -97,7 +99,7 @@ def test_a_second_scheduler_stands_by_and_takes_over(engine: Engine, monkeypatch
 
 
 def test_one_that_hangs_keeps_no_lock(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "SILENT_S", 1)
+    monkeypatch.setattr(scheduler_lock, "SILENT_S", 1)
     with only_one(engine, Event()) as first:
         assert first is not None and first.still_held()
         second, taken = standing_by(engine)
@@ -131,7 +133,7 @@ def test_the_scheduler_triggers_every_job(database_url: str, sessions: sessionma
 
 
 def test_triggering_twice_in_a_moment_writes_one_run(sessions: sessionmaker[Session]) -> None:
-    assert trigger_now(sessions, "sweep")
-    assert not trigger_now(sessions, "sweep")
+    assert trigger_now(Office(sessions), "sweep")
+    assert not trigger_now(Office(sessions), "sweep")
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(ScheduledRun)) == 1

@@ -16,6 +16,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.databases import VICTIM, let_victims_go
+from uec.domain.rhythm import due_moment
 from uec.services import schedule
 from uec.store import queue
 from uec.store.tables import ScheduledRun
@@ -37,7 +38,7 @@ def test_every_occasion_is_done_once_while_two_schedulers_and_two_workers_fight(
             now = NOW + number * EVERY
             for job in ("publish", "ocsp"):
                 with sessions() as session:
-                    written += schedule.trigger(session, job, schedule.due_moment(now, EVERY), now=now)
+                    written += schedule.trigger(session, job, due_moment(now, EVERY), now=now)
             start.wait()
         return written
 

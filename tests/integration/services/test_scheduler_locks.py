@@ -1,6 +1,7 @@
 """Who is the one that triggers: one that hangs keeps no lock; moments are the day's; what was missed is looked for."""
 
 import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,12 +13,15 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.office import add_staff
-from uec import scheduler
+from uec import scheduler_lock
 from uec.domain.permissions import Role
+from uec.domain.rhythm import due_moment
 from uec.jobs import JOBS
-from uec.scheduler import RHYTHMS, FileLock, Rhythm, look_over
+from uec.scheduler import RHYTHMS, Office, Rhythm, look_over
+from uec.scheduler_lock import FileLock
 from uec.services import job_control, schedule
 from uec.store import queue
+from uec.store.engine import make_engine, session_factory
 from uec.store.tables import ScheduledRun
 
 NOW = datetime(2026, 3, 2, 9, 30, 7, 123456, tzinfo=UTC)
@@ -34,7 +38,7 @@ def test_a_job_fires_at_the_moments_of_the_day_whenever_the_process_was_started(
 ) -> None:
     found = Rhythm(every).get_next_fire_time(before, now)
     assert now < found <= now + every
-    assert found == schedule.due_moment(found, every) == Rhythm(every).get_next_fire_time(None, now)
+    assert found == due_moment(found, every) == Rhythm(every).get_next_fire_time(None, now)
 
 
 def test_what_is_shown_as_the_next_run_is_when_it_fires() -> None:
@@ -55,7 +59,7 @@ class Clock:
 @pytest.fixture
 def passing(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(scheduler.time, "monotonic", clock)
+    monkeypatch.setattr(time, "monotonic", clock)
     return clock
 
 
@@ -72,11 +76,11 @@ def test_a_silent_holder_of_the_file_loses_it_and_knows(locks: list[FileLock], p
     assert first.take() and first.still_held()
     for _ in range(5):  # it shows itself, however long that goes on
         assert not second.take()
-        passing.now += scheduler.SILENT_S + 1
+        passing.now += scheduler_lock.SILENT_S + 1
         before = (tmp_path / "lock").stat().st_mtime_ns
         os.utime(tmp_path / "lock", ns=(before + 1, before + 1))
     assert not second.take()
-    passing.now += scheduler.SILENT_S + 1
+    passing.now += scheduler_lock.SILENT_S + 1
     assert not second.take(), "its file is put aside"
     assert second.take() and second.still_held()
     assert not first.still_held(), "what wakes up finds that it is not the one any more"
@@ -89,7 +93,7 @@ def test_two_that_wait_for_a_silent_one_do_not_both_get_it(locks: list[FileLock]
     first, *waiting = locks
     assert first.take()
     assert not any(one.take() for one in waiting)
-    passing.now += scheduler.SILENT_S + 1
+    passing.now += scheduler_lock.SILENT_S + 1
     for _ in range(4):
         taken = [one.take() for one in waiting]
     assert taken.count(True) == 1
@@ -103,12 +107,12 @@ def test_nobody_waits_a_day_for_what_was_missed(sessions: sessionmaker[Session])
         admin = add_staff(session, "admin", Role.ADMIN)
         session.commit()
         job_control.pause(session, "plan", reason="holidays", actor=admin, known=JOBS, now=NOW)
-    assert set(look_over(sessions, now=midnight)) == set(JOBS) - {"plan"}
+    assert set(look_over(Office(sessions), now=midnight)) == set(JOBS) - {"plan"}
     with sessions() as session:
         job_control.resume(session, "plan", actor=admin, known=JOBS, now=midnight + timedelta(hours=2))
     later = midnight + timedelta(hours=2, seconds=1)
-    assert "plan" in look_over(sessions, now=later)
-    assert look_over(sessions, now=later) == []
+    assert "plan" in look_over(Office(sessions), now=later)
+    assert look_over(Office(sessions), now=later) == []
     with sessions() as session:
         assert session.scalars(select(ScheduledRun.due_at).where(ScheduledRun.job == "plan")).all() == [midnight]
 
@@ -130,9 +134,9 @@ def test_of_one_job_one_run_is_in_hand(sessions: sessionmaker[Session]) -> None:
 
 
 def test_the_queue_gives_out_one_run_of_a_job_at_a_time(postgres_url: str) -> None:
-    engine = scheduler.make_engine(postgres_url)
+    engine = make_engine(postgres_url)
     later = NOW + timedelta(seconds=15)
-    with scheduler.session_factory(engine)() as session:
+    with session_factory(engine)() as session:
         assert queue.has_queue(session)
         schedule.trigger(session, "checks", NOW, now=NOW)
         session.execute(update(ScheduledRun).values(started_at=NOW))
@@ -144,7 +148,8 @@ def test_the_queue_gives_out_one_run_of_a_job_at_a_time(postgres_url: str) -> No
 
         def fetch() -> str | None:
             given = text("SELECT args ->> 'job' FROM procrastinate_fetch_job_v2(NULL, :worker)")
-            return session.scalar(given, {"worker": worker})
+            found: str | None = session.scalar(given, {"worker": worker})
+            return found
 
         assert [fetch(), fetch(), fetch()] == ["checks", "publish", None]
         session.execute(text("UPDATE procrastinate_jobs SET status = 'succeeded' WHERE status = 'doing'"))

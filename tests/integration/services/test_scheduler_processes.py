@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from uec.domain.rhythm import due_moment
 from uec.services import schedule
 from uec.store.tables import ScheduledRun
 
@@ -135,7 +136,7 @@ class Clockwork:
 
     def trigger(self, who: int) -> None:
         now = self.clock(who)
-        schedule.trigger(self.session, "plan", schedule.due_moment(now, EVERY), now=now)
+        schedule.trigger(self.session, "plan", due_moment(now, EVERY), now=now)
 
     def begin(self) -> None:
         run = schedule.claim(self.session, now=self.now)

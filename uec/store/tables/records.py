@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from uec.store.columns import Table
@@ -63,13 +63,30 @@ class ScheduledRun(Table):
     """One due run of a job; the key makes it happen once even if two schedulers fight."""
 
     __tablename__ = "scheduled_run"
+    __table_args__ = (
+        # A week of runs is some 600,000: what is looked for again and again are these few.
+        Index(
+            "ix_scheduled_run_open",
+            "job",
+            "due_at",
+            postgresql_where=text("finished_at IS NULL"),
+            sqlite_where=text("finished_at IS NULL"),
+        ),
+        Index(
+            "ix_scheduled_run_failed", "job", "due_at", postgresql_where=text("failed"), sqlite_where=text("failed = 1")
+        ),
+    )
 
     job: Mapped[str] = mapped_column(String(60), primary_key=True)
     due_at: Mapped[datetime] = mapped_column(primary_key=True)
     started_at: Mapped[datetime | None] = mapped_column()
     finished_at: Mapped[datetime | None] = mapped_column()
     outcome: Mapped[str | None] = mapped_column(Text, comment="what it did, or its error")
+    failed: Mapped[bool] = mapped_column(default=False, server_default=false(), comment="it was not done, or was ended")
     asked_by: Mapped[str | None] = mapped_column(String(80), comment="who asked for it out of its rhythm")
+    tries: Mapped[int] = mapped_column(default=0, server_default="0", comment="how often it was begun")
+    worker: Mapped[str | None] = mapped_column(String(80), comment="machine and process that began it last")
+    end_asked_by: Mapped[str | None] = mapped_column(String(80), comment="who asked to end it")
 
 
 class JobPause(Table):

@@ -88,7 +88,7 @@ def newest_plan() -> object:
 @needs(Permission.VIEW_JOBS, Permission.MANAGE_JOBS)
 def list_jobs() -> object:
     """List what the office does by itself, with last and next run."""
-    return job_list.jobs(reader(), RHYTHMS, now=now())
+    return job_list.jobs(reader(), RHYTHMS, now=now(), zone=policy().zone)
 
 
 @at("/jobs/<job>/runs", secured=True)

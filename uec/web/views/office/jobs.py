@@ -13,7 +13,7 @@ from uec.services import job_control, job_list, messages
 from uec.store import queue
 from uec.web import job_words
 from uec.web.access import current_actor, needs
-from uec.web.context import database, now, reader
+from uec.web.context import database, now, policy, reader
 from uec.web.forms.fields import PageForm
 from uec.web.paging import PAGE_ROWS
 from uec.web.texts import _, _l
@@ -40,7 +40,7 @@ def jobs() -> ResponseReturnValue:
     """Show every job: when it ran last, how it went, and when it runs next."""
     return render_template(
         "office/jobs.html",
-        rows=job_list.jobs(reader(), RHYTHMS, now=now()),
+        rows=job_list.jobs(reader(), RHYTHMS, now=now(), zone=policy().zone),
         words=job_words,
         queued=queue.overview(reader()),
         letters=messages.overview(reader()),
@@ -59,7 +59,7 @@ def job(job: str) -> ResponseReturnValue:
         flash(_("The job is paused. Nothing of it is begun until it goes on."), "success")
         return redirect(url_for(".job", job=job))
     runs = job_list.history(reader(), job, limit=PAGE_ROWS + 1, before=_before())
-    (row,) = job_list.jobs(reader(), {job: RHYTHMS[job]}, now=now())
+    (row,) = job_list.jobs(reader(), {job: RHYTHMS[job]}, now=now(), zone=policy().zone)
     page = render_template(
         "office/job.html",
         row=row,
