@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -14,8 +15,9 @@ from tests.support.postgres import DURABLE, PREFIX, Server, server_programs
 
 S = TypeVar("S", bound=Server)
 TRIES, PAUSE_S = 50, 0.1
+_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 ROOMY = {
-    "shared_buffers": "1GB",
+    "shared_buffers": f"{_MEMORY // 4 >> 20}MB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
