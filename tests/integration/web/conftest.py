@@ -20,6 +20,8 @@ from uec.web.app import create_app
 from uec.web.context import load_key
 
 SignIn = Callable[[str], FlaskClient]
+Headers = dict[str, str]
+Token = Callable[..., Headers]
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,18 @@ def sign_in(client: FlaskClient) -> SignIn:
         return client
 
     return enter
+
+
+@pytest.fixture
+def token(client: FlaskClient) -> Token:
+    """Headers of a program that acts for somebody through the API; `scopes` narrow what it may do."""
+
+    def made(login: str, **scopes: object) -> Headers:
+        opened = client.post("/api/session", json={"login": login, "password": PASSWORD, **scopes})
+        assert opened.status_code == 200, opened.text
+        return {"Authorization": f"Bearer {opened.json['token']}"}
+
+    return made
 
 
 def token_in(page: str) -> str:

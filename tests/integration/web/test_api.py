@@ -8,11 +8,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.browser.site import PASSWORD
-from tests.integration.web.conftest import SignIn
+from tests.integration.web.conftest import Headers, SignIn, Token
 from tests.support.desk import CardOffice
 from tests.support.office import person
-
-Headers = dict[str, str]
 
 
 def application(number: int, office: CardOffice, **changes: Any) -> dict[str, Any]:
@@ -22,12 +20,14 @@ def application(number: int, office: CardOffice, **changes: Any) -> dict[str, An
 
 
 @pytest.fixture
-def token(client: FlaskClient) -> Headers:
+def officer(token: Token) -> Headers:
     """The headers of a program that acts for the deciding officer."""
-    answer = client.post("/api/session", json={"login": "officer", "password": PASSWORD})
-    assert answer.status_code == 200, answer.text
-    assert answer.json["permissions"] == ["DECIDE_APPLICATION", "EXPORT_LISTS", "VIEW_BATCHES", "VIEW_PERSON"]
-    return {"Authorization": f"Bearer {answer.json['token']}"}
+    return token("officer")
+
+
+def test_the_opened_session_tells_what_its_person_may_do(client: FlaskClient) -> None:
+    opened = client.post("/api/session", json={"login": "officer", "password": PASSWORD}).json
+    assert opened["permissions"] == ["DECIDE_APPLICATION", "EXPORT_LISTS", "VIEW_BATCHES", "VIEW_PERSON"]
 
 
 def test_application_and_its_status(client: FlaskClient, office: CardOffice) -> None:
@@ -60,25 +60,25 @@ def test_the_same_person_does_not_apply_twice(client: FlaskClient, office: CardO
     assert "2026-" not in again.json["detail"], "a stranger learns no number"
 
 
-def test_lists_need_a_token_and_page_on_the_server(client: FlaskClient, office: CardOffice, token: Headers) -> None:
+def test_lists_need_a_token_and_page_on_the_server(client: FlaskClient, office: CardOffice, officer: Headers) -> None:
     for number in range(710, 714):
         client.post("/api/applications", json=application(number, office))
-    page = client.get("/api/applications?limit=2&offset=1", headers=token).json
+    page = client.get("/api/applications?limit=2&offset=1", headers=officer).json
     assert len(page["rows"]) == 2 and page["total"] >= 4 and page["offset"] == 1
     assert client.get("/api/applications").status_code == 401
-    assert client.get("/api/applications?limit=1000", headers=token).status_code == 422
-    assert client.get("/api/applications?state=NONSENSE", headers=token).status_code == 422
+    assert client.get("/api/applications?limit=1000", headers=officer).status_code == 422
+    assert client.get("/api/applications?state=NONSENSE", headers=officer).status_code == 422
 
 
-def test_cards_and_batches_with_their_states(client: FlaskClient, office: CardOffice, token: Headers) -> None:
+def test_cards_and_batches_with_their_states(client: FlaskClient, office: CardOffice, officer: Headers) -> None:
     (card_id,) = office.make_cards(720)
     number = office.card(card_id).number
-    (found,) = client.get(f"/api/cards?query={number}", headers=token).json["rows"]
+    (found,) = client.get(f"/api/cards?query={number}", headers=officer).json["rows"]
     assert found["number"] == number and found["state"] == "PERSONALISED" and "full_name" not in found
-    batches = client.get("/api/batches", headers=token).json["rows"]
+    batches = client.get("/api/batches", headers=officer).json["rows"]
     batch = next(row for row in batches if row["cards"].get("PERSONALISED"))
-    assert client.get(f"/api/batches/{batch['id']}", headers=token).json["number"] == batch["number"]
-    assert client.get("/api/batches/99999", headers=token).status_code == 404
+    assert client.get(f"/api/batches/{batch['id']}", headers=officer).json["number"] == batch["number"]
+    assert client.get("/api/batches/99999", headers=officer).status_code == 404
 
 
 def test_reading_is_open_to_the_pages_sign_in_and_changing_is_not(sign_in: SignIn, office: CardOffice) -> None:
@@ -92,10 +92,10 @@ def test_a_forged_token_opens_nothing(client: FlaskClient, office: CardOffice, f
     assert client.get("/api/batches", headers={"Authorization": f"Bearer {forged}"}).status_code == 401
 
 
-def test_a_token_ends(client: FlaskClient, office: CardOffice, token: Headers) -> None:
-    assert client.get("/api/batches", headers=token).status_code == 200
+def test_a_token_ends(client: FlaskClient, office: CardOffice, officer: Headers) -> None:
+    assert client.get("/api/batches", headers=officer).status_code == 200
     office.clock.advance(minutes=31)
-    assert client.get("/api/batches", headers=token).status_code == 401
+    assert client.get("/api/batches", headers=officer).status_code == 401
 
 
 def test_a_role_without_the_permission_is_refused(client: FlaskClient) -> None:

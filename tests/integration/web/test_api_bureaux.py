@@ -1,8 +1,6 @@
 """Outside bureaux by the API: what the pages do, for programs; narrow tokens, problems, and nothing that breaks it."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -15,8 +13,8 @@ from werkzeug.test import TestResponse
 from issuance.keys.engine import VaultEngine
 from issuance.keys.lifecycle import KeyEvent
 from issuance.keys.port import KeyPurpose, KeyRef
-from tests.browser.site import PASSWORD
 from tests.flow.test_bureau_life import answer
+from tests.integration.web.conftest import Headers, Token
 from tests.support.bureau_office import BureauOffice, open_bureau_office, rotate_master
 from tests.support.desk import CardOffice
 from uec.domain.bureau import Certificates
@@ -31,24 +29,12 @@ BUREAUX, ORDERS, FILES = "/api/bureaux", "/api/bureaux/orders", "/api/bureaux/fi
 CMS = "application/pkcs7-mime"
 PAGED = {"rows", "total", "about", "offset", "limit"}
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-Headers = dict[str, str]
-Token = Callable[..., Headers]
 
 
 @pytest.fixture(scope="module")
 def bureau(office: CardOffice, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> BureauOffice:
     made = open_bureau_office(office.sessions, tmp_path_factory.mktemp("bureau"), office=office)
     (settings.state_dir / "bureaux").symlink_to(made.exchange)
-    return made
-
-
-@pytest.fixture
-def token(client: FlaskClient) -> Token:
-    def made(login: str, **scopes: Any) -> Headers:
-        opened = client.post("/api/session", json={"login": login, "password": PASSWORD, **scopes})
-        assert opened.status_code == 200, opened.text
-        return {"Authorization": f"Bearer {opened.json['token']}"}
-
     return made
 
 

@@ -1,6 +1,6 @@
 """One of each by the API: what its page shows, with the same permissions, the same record of the look, as problems."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from tests.browser.site import PASSWORD
+from tests.integration.web.conftest import Token
 from tests.support.desk import CardOffice
 from tests.support.office import POLICY
 from tests.support.stock import Stockroom, box, chips, open_stockroom
@@ -22,19 +22,7 @@ from uec.store.tables import (
     ExportFile,
 )
 
-Headers = dict[str, str]
-Token = Callable[..., Headers]
 CONSIGNMENTS = "/api/stock/consignments"
-
-
-@pytest.fixture
-def token(client: FlaskClient) -> Token:
-    def made(login: str, **scopes: Any) -> Headers:
-        answer = client.post("/api/session", json={"login": login, "password": PASSWORD, **scopes})
-        assert answer.status_code == 200, answer.text
-        return {"Authorization": f"Bearer {answer.json['token']}"}
-
-    return made
 
 
 def problem(answer: Any, status: int) -> dict[str, Any]:

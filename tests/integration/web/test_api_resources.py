@@ -1,8 +1,5 @@
 """The API as an integrator meets it: a valid description, every list, narrow tokens, problems, nothing that breaks."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
@@ -11,23 +8,13 @@ from openapi_spec_validator import validate
 from sqlalchemy import delete
 
 from tests.browser.site import PASSWORD
+from tests.integration.web.conftest import Token
 from tests.support.desk import CardOffice
 from tests.support.office import person, publish_notice
 from uec.domain.permissions import Permission
 from uec.store.tables import AttemptWindow, BankChoice, PublicNotice, ScheduledRun
 
-Headers = dict[str, str]
 NEVER = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-@pytest.fixture
-def token(client: FlaskClient) -> Callable[..., Headers]:
-    def made(login: str, **scopes: Any) -> Headers:
-        answer = client.post("/api/session", json={"login": login, "password": PASSWORD, **scopes})
-        assert answer.status_code == 200, answer.text
-        return {"Authorization": f"Bearer {answer.json['token']}"}
-
-    return made
 
 
 def test_the_description_is_valid(client: FlaskClient) -> None:
@@ -83,18 +70,14 @@ PAGED = {"rows", "total", "about", "offset", "limit"}
         ("officer", "/api/refusals?query=R-000001", PAGED),
     ],
 )
-def test_lists_come_page_by_page(
-    client: FlaskClient, token: Callable[..., Headers], login: str, address: str, keys: set[str]
-) -> None:
+def test_lists_come_page_by_page(client: FlaskClient, token: Token, login: str, address: str, keys: set[str]) -> None:
     answer = client.get(address, headers=token(login))
     assert answer.status_code == 200 and set(answer.json) == keys, answer.text
     assert client.get(address).status_code == 401
     assert client.get(address, headers=token("operator" if login == "keeper" else "admin")).status_code == 403
 
 
-def test_jobs_are_read_and_run_by_a_program(
-    client: FlaskClient, office: CardOffice, token: Callable[..., Headers]
-) -> None:
+def test_jobs_are_read_and_run_by_a_program(client: FlaskClient, office: CardOffice, token: Token) -> None:
     admin, planner = token("admin"), token("planner")
     jobs = {row["name"]: row for row in client.get("/api/jobs", headers=planner).json}
     assert jobs["plan"]["every_s"] == 86_400 and jobs["plan"]["paused"] is False
@@ -110,7 +93,7 @@ def test_jobs_are_read_and_run_by_a_program(
         assert way("/api/jobs/nonsense/runs", headers=admin).status_code == 404
 
 
-def test_a_token_can_be_narrower_than_its_person(client: FlaskClient, token: Callable[..., Headers]) -> None:
+def test_a_token_can_be_narrower_than_its_person(client: FlaskClient, token: Token) -> None:
     narrow = token("officer", scopes=["VIEW_BATCHES"])
     assert client.get("/api/batches", headers=narrow).status_code == 200
     assert client.get("/api/applications", headers=narrow).status_code == 403

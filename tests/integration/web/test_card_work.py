@@ -1,18 +1,13 @@
 """What a window asks of a card beside its hand-over: one PIN where there is one, newer keys, the end of its chip."""
 
-import re
-from collections.abc import Callable
-
 import pytest
-from flask.testing import FlaskClient
 from sqlalchemy import update
 
+from tests.integration.web.conftest import SignIn, token_in
 from tests.support.desk import CardOffice
 from uec.domain.lifecycle import OperationKind, OperationState
 from uec.services import cards, operations
 from uec.store.tables import Card, CardOperation, Staff, Station
-
-SignIn = Callable[[str], FlaskClient]
 
 
 @pytest.fixture
@@ -25,12 +20,6 @@ def window(office: CardOffice) -> str:
         session.add(station)
         session.commit()
         return f"{station.id}:левый"
-
-
-def token_in(page: str) -> str:
-    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
-    assert found is not None
-    return found.group(1)
 
 
 def returned(office: CardOffice, person: int) -> int:

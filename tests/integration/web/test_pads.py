@@ -1,6 +1,6 @@
 """PINs chosen at a reader's own keys, on the pages: asked for only where a reader has keys, live words, every slip."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,7 +13,7 @@ from card_io.virtual.pinpad import Ended, Make, PadConnection, Prompt
 from issuance.production.drivers import run_local
 from issuance.production.relay import OpenedSlot
 from issuance.production.sealing import open_pins
-from tests.integration.web.conftest import post
+from tests.integration.web.conftest import SignIn, post
 from tests.integration.web.test_unblocking import CHOSEN, NEW, digits_on, session_with
 from tests.support.desk import CardOffice
 from uec.domain.lifecycle import OperationKind, OperationState
@@ -23,7 +23,6 @@ from uec.services.views import OperationView
 from uec.store.tables import Card, CardOperation, Station
 from uec.web.pad_words import prompt_of
 
-SignIn = Callable[[str], FlaskClient]
 PINS = {"pin1": "730264", "pin2": "5829104"}
 BARE, KEYS, VERIFIES = "Generic Reader 00", "Pin Pad 00", "Half a Pad 00"
 

@@ -2,7 +2,6 @@
 
 import io
 import re
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -16,14 +15,13 @@ from card_io.secret import Secret
 from card_io.virtual.connection import InProcessConnection
 from issuance.production.pin_profile import Keeping
 from issuance.production.sealing import open_pins
-from tests.integration.web.conftest import post
+from tests.integration.web.conftest import SignIn, post
 from tests.support.desk import PINS, CardOffice
 from uec.domain.lifecycle import OperationKind, OperationState
 from uec.services import unblock_letters
 from uec.settings import Settings
 from uec.store.tables import Card, CardOperation, JournalEntry, Station, UnblockLetter
 
-SignIn = Callable[[str], FlaskClient]
 CHOSEN = {"pin1": "2846", "pin1_again": "2846", "pin2": "193752", "pin2_again": "193752"}
 NEW = {"new": "730264", "new_again": "730264"}
 

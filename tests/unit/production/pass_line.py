@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from card_io.virtual.card import VirtualCard
 from card_io.virtual.faults import FaultPlan
+from issuance.production.errors import CardLost
 from issuance.production.sighting import Sighting, sight
 from issuance.production.transcript import Transcript
 from tests.support.line import PASS_PROFILE, Line, blank_card, make_line, slot_of
@@ -17,7 +20,9 @@ TYPE = 3
 INITIALIZE_UPDATE = 6
 PUT_KEY = 9
 FIRST_TRIP = 11
-"""Which commands of the one bundle they are; the last of a first trip where its end has to wait for the card."""
+MIDDLE = 18
+"""Which commands of the one bundle they are; the last of a first trip where its end has to wait for the card; and one
+in the middle of its data."""
 
 
 @contextmanager
@@ -46,6 +51,17 @@ def written(line: Line, number: str, card: VirtualCard, known: Sighting | None =
 def ordered(line: Line, serial: Serial) -> tuple[str, VirtualCard]:
     one = serial()
     return line.order(one), blank_card(one)
+
+
+def torn(line: Line, serial: Serial, *, told: bool = True) -> tuple[str, VirtualCard]:
+    """A pass torn in the middle of its data: it has its own keys, and most of it is still to be written."""
+    number, card = ordered(line, serial)
+    known = seen(card) if told else None
+    card.faults = FaultPlan(tear_before=MIDDLE)
+    with pytest.raises(CardLost):
+        written(line, number, card, known)
+    card.faults = FaultPlan()
+    return number, card
 
 
 def other_chip(cplc: bytes) -> bytes:

@@ -36,6 +36,7 @@ from tests.unit.production.pass_line import (
     other_chip,
     require_good,
     seen,
+    torn,
     written,
 )
 from tests.unit.production.test_ahead import drawing_card
@@ -191,12 +192,7 @@ def test_a_station_that_tells_another_chips_number_has_it_let_go(line: Line, ser
 @pytest.mark.parametrize("told", [True, False], ids=["seen", "unseen"])
 def test_a_torn_card_in_whose_place_its_twin_lies_is_not_written_to(line: Line, serial: Serial, told: bool) -> None:
     """The number of the chip is all that tells them apart: whether it was seen or not, the bundle ends with it."""
-    number, card = ordered(line, serial)
-    known = seen(card)
-    card.faults = FaultPlan(tear_before=18)
-    with pytest.raises(CardLost):
-        written(line, number, card, known)
-    card.faults = FaultPlan()
+    number, card = torn(line, serial)
     known, true = seen(card) if told else None, card.platform.cplc
     card.platform.area.put("cplc", other_chip(true))
     card._memory.commit()
@@ -212,12 +208,7 @@ def test_a_torn_card_in_whose_place_its_twin_lies_is_not_written_to(line: Line, 
 
 
 def test_a_torn_pass_begun_before_its_record_was_kept_is_looked_at_first(line: Line, serial: Serial) -> None:
-    number, card = ordered(line, serial)
-    known = seen(card)
-    card.faults = FaultPlan(tear_before=18)
-    with pytest.raises(CardLost):
-        written(line, number, card, known)
-    card.faults = FaultPlan()
+    number, card = torn(line, serial)
     kept = line.office.cards[number].journal
     kept[:] = [replace(one, facts={name: value for name, value in one.facts.items() if name != "cplc"}) for one in kept]
     assert written(line, number, card) == 2, "nobody knows its record, so its session is not foretold"
@@ -226,20 +217,10 @@ def test_a_torn_pass_begun_before_its_record_was_kept_is_looked_at_first(line: L
 
 def test_a_card_that_does_not_tell_its_state_at_the_end_is_told_by_that_step(line: Line, serial: Serial) -> None:
     """The step has a name of its own: a refusal of it is none of the look at the card, which nobody repeats."""
-
-    def torn() -> tuple[str, VirtualCard]:
-        number, card = ordered(line, serial)
-        known = seen(card)
-        card.faults = FaultPlan(tear_before=18)
-        with pytest.raises(CardLost):
-            written(line, number, card, known)
-        card.faults = FaultPlan()
-        return number, card
-
-    number, card = torn()
+    number, card = torn(line, serial)
     assert written(line, number, card) == 1
     last = card.faults.commands
-    number, card = torn()
+    number, card = torn(line, serial)
     card.faults = FaultPlan(status_at={last: 0x6A88})
     with pytest.raises(CardRefused) as caught:
         written(line, number, card)

@@ -33,6 +33,7 @@ from tests.unit.production.pass_line import (
     ordered,
     require_good,
     seen,
+    torn,
     whole_way,
     written,
 )
@@ -88,20 +89,11 @@ def test_refused_at_every_command_it_is_let_go_or_kept_and_finished_later(line: 
 
 def test_torn_and_torn_again(line: Line, serial: Serial) -> None:
     """In the middle of its data, then at each command of its end."""
-    number, card = ordered(line, serial)
-    known = seen(card)
-    card.faults = FaultPlan(tear_before=18)
-    with pytest.raises(CardLost):
-        written(line, number, card, known)
-    card.faults = FaultPlan()
+    number, card = torn(line, serial)
     assert written(line, number, card) == 1, "its keys, its count and its applet are known: the rest is one trip"
     again = card.faults.commands
     for k in range(1, again + 1):
-        number, card = ordered(line, serial)
-        known = seen(card)
-        card.faults = FaultPlan(tear_before=18)
-        with pytest.raises(CardLost):
-            written(line, number, card, known)
+        number, card = torn(line, serial)
         card.faults = FaultPlan(tear_after=k)
         with pytest.raises(CardLost):
             written(line, number, card)
