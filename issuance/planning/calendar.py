@@ -1,7 +1,8 @@
 """Hides which days are worked: weekends, public holidays, their moves and the yearly decrees.
 
 Spec: Labour Code of the Russian Federation, article 112 (holidays, and a holiday on a weekend moves to the next
-working day) with the Government's yearly decrees as data, `config/calendar/russia.toml`.
+working day) and 95 (the working day right before a holiday is an hour shorter), with the Government's yearly decrees as
+data, `config/calendar/russia.toml`.
 """
 
 import tomllib
@@ -20,20 +21,23 @@ LONGEST_REST_DAYS = 366
 SATURDAY = 5
 LEAP_DAY = (2, 29)
 FIELDS = frozenset({"holidays", "moved_by_decree", "years"})
-YEAR_FIELDS = frozenset({"days_off", "working_days"})
+YEAR_FIELDS = frozenset({"days_off", "working_days", "shortened_days"})
 
 
 @dataclass(frozen=True)
 class WorkingCalendar:
     """The working days of any year.
 
-    `holidays` and `moved_by_decree` are (month, day); `days_off` and `working_days` are the exceptions of decrees.
+    `holidays` and `moved_by_decree` are (month, day); `days_off`, `working_days` and `shortened_days` (beside those
+    that the rule gives) are the exceptions of decrees, which are known of the years `decreed`.
     """
 
     holidays: frozenset[tuple[int, int]] = frozenset()
     moved_by_decree: frozenset[tuple[int, int]] = frozenset()
     days_off: frozenset[date] = frozenset()
     working_days: frozenset[date] = frozenset()
+    shortened_days: frozenset[date] = frozenset()
+    decreed: frozenset[int] = frozenset()
     _off: dict[int, frozenset[date]] = field(default_factory=dict, repr=False, compare=False)
 
     def is_working(self, day: date) -> bool:
@@ -41,6 +45,14 @@ class WorkingCalendar:
         if day in self.working_days:
             return True
         return day.weekday() < SATURDAY and day not in self._days_off_in(day.year)
+
+    def is_holiday(self, day: date) -> bool:
+        """Whether `day` is a public holiday itself, on whatever weekday; not a day off that was moved there."""
+        return (day.month, day.day) in self.holidays
+
+    def is_shortened(self, day: date) -> bool:
+        """Whether `day` is worked an hour less: right before a holiday, or in place of such a day by decree."""
+        return self.is_working(day) and (day in self.shortened_days or self.is_holiday(day + ONE_DAY))
 
     def next_working(self, day: date) -> date:
         """The first working day on or after `day`; `day` itself where a year has none, so that a plan still comes."""
@@ -92,6 +104,8 @@ def from_table(table: Mapping[str, Any]) -> WorkingCalendar:
         moved_by_decree=frozenset(map(_month_and_day, table.get("moved_by_decree", ()))),
         days_off=_dates_of(years, "days_off"),
         working_days=_dates_of(years, "working_days"),
+        shortened_days=_dates_of(years, "shortened_days"),
+        decreed=frozenset(map(_year, years)),
     )
 
 
@@ -122,6 +136,12 @@ def _date(text: object) -> date:
         return text if isinstance(text, date) else date.fromisoformat(str(text))
     except ValueError as problem:
         raise CalendarError(f"{text!r} in the calendar is not a date: write YYYY-MM-DD.") from problem
+
+
+def _year(text: str) -> int:
+    if not text.isdecimal():
+        raise CalendarError(f"{text!r} in the calendar is not a year: write it like 2026.")
+    return int(text)
 
 
 def _month_and_day(text: object) -> tuple[int, int]:

@@ -54,6 +54,14 @@ def _calendar(days: Sequence[date], calendar: WorkingCalendar) -> Iterator[Doubt
             f"The production calendar has no working day from {days[0]:%d.%m.%Y} to {days[-1]:%d.%m.%Y}: "
             "correct it; until then the plan counts every day.",
         )
+    # A calendar without any decree was never meant to have them.
+    for year in sorted({day.year for day in days} - calendar.decreed) if calendar.decreed else ():
+        yield (
+            f"В производственном календаре нет постановления Правительства о переносе выходных в {year} году: план "
+            "считает по общему правилу Трудового кодекса. Внесите перенесённые дни в файл календаря.",
+            f"The production calendar has no decree on days moved in {year}: the plan counts by the Labour Code's rule "
+            "alone. Enter the moved days in the calendar's file.",
+        )
 
 
 def _lines(facts: Facts, days: Sequence[date], calendar: WorkingCalendar) -> Iterator[Doubt]:

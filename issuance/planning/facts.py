@@ -7,7 +7,7 @@ hand over, chips without end, a courier to every point on every working day, the
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 
@@ -147,6 +147,29 @@ class Facts:
             return [PLENTY] * len(variants)
         told = {name or variants[0]: count for name, count in self.in_hand.items()}
         return [told.get(name, 0) for name in variants]
+
+    def days(
+        self, first: date, last: date, calendar: WorkingCalendar, points: Sequence[OfficePoint]
+    ) -> tuple[date, ...]:
+        """The days from `first` to `last` on which anything is worked: working days, and weekends as far as told.
+
+        A weekend counts where a line has shifts, a point is open, a courier goes or a mobile office stands; a holiday
+        only where a mobile office stands.
+        """
+        served = [self.service(point.code) for point in points]
+        fixed = [one for one in served if not one.mobile]
+        rounds = [one.weekdays for one in fixed if one.weekdays is not None]
+        opened = [one.hours.weekdays for one in fixed if one.hours]
+        shifts = [hours.weekdays for _, hours in self.all_lines(points)]
+        weekend = frozenset[int]().union(*rounds, *opened, *shifts) - WORKING_WEEK
+        stops = {day for one in served for day in one.stops or ()}
+
+        def worked(day: date) -> bool:
+            usual = day.weekday() in weekend and not calendar.is_holiday(day)
+            return usual or calendar.is_working(day) or day in stops
+
+        every = (first + timedelta(days=number) for number in range((last - first).days + 1))
+        return tuple(day for day in every if worked(day))
 
     def supply(
         self,

@@ -1,7 +1,8 @@
 """Turns how a region works into counts by day: lines' shifts, points' hours, couriers' rounds, mobile offices.
 
 Public holidays and their moves come from the production calendar (`calendar`); couriers and points may work on other
-days than lines do. Minutes and cards an hour are whole; a fraction of a card is no card.
+days than lines do, weekends among them. On a shortened day every shift, and every point, works an hour less. Minutes
+and cards an hour are whole; a fraction of a card is no card.
 """
 
 from bisect import bisect_left
@@ -11,12 +12,13 @@ from datetime import date
 
 import numpy as np
 
-from issuance.planning.calendar import WorkingCalendar
+from issuance.planning.calendar import SATURDAY, WorkingCalendar
 from issuance.planning.errors import PlanningError
 from issuance.planning.region import Counts, Flags
 
 WEEK = 7
 DAY_MINUTES = 24 * 60
+SHORTENED_BY_MINUTES = 60
 # More cards a day than any region has people: whoever writes so much has slipped.
 MOST_A_DAY = 10**9
 
@@ -60,18 +62,27 @@ class LineHours:
         """[D] cards by day; none on a public holiday, and a moved working Saturday counts as a Friday."""
         return np.array([self._on(day, calendar) for day in days], dtype=np.int64)
 
+    @property
+    def weekdays(self) -> frozenset[int]:
+        """The days of the week, 0 for Monday, on which the line has shifts."""
+        return frozenset(day for day, shifts in enumerate(self.shifts) if shifts and self.shift_cards)
+
     def _on(self, day: date, calendar: WorkingCalendar) -> int:
         standing = sum(work.machines for work in self.maintenance if work.first <= day <= work.last)
         running = max(0, self.machines - standing)
-        return running * self.cards_per_hour * self.shift_hours * shifts_on(day, self.shifts, calendar)
+        # An hour less in every shift.
+        hours = max(0, self.shift_hours - (SHORTENED_BY_MINUTES // 60 if calendar.is_shortened(day) else 0))
+        return running * self.cards_per_hour * hours * worked_on(day, self.shifts, calendar)
 
 
-def shifts_on(day: date, by_weekday: Sequence[int], calendar: WorkingCalendar) -> int:
+def worked_on(day: date, by_weekday: Sequence[int], calendar: WorkingCalendar) -> int:
     """What a week's pattern says for a day: a holiday has nothing, a weekend that is worked has a Friday's."""
-    weekend = day.weekday() >= WEEK - 2
-    if weekend:
-        return max(by_weekday[day.weekday()], by_weekday[4]) if calendar.is_working(day) else by_weekday[day.weekday()]
-    return by_weekday[day.weekday()] if calendar.is_working(day) else 0
+    usual = by_weekday[day.weekday()]
+    if day.weekday() < SATURDAY:
+        return usual if calendar.is_working(day) else 0
+    if calendar.is_working(day):
+        return max(usual, by_weekday[SATURDAY - 1])
+    return 0 if calendar.is_holiday(day) else usual
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,16 @@ class PointHours:
 
     def hand_over(self, days: Sequence[date], calendar: WorkingCalendar) -> Counts:
         """[D] cards that can be handed over on each day."""
-        return np.array([self.on_a_day(shifts_on(day, self.minutes, calendar)) for day in days], dtype=np.int64)
+        return np.array([self.on_a_day(self._open(day, calendar)) for day in days], dtype=np.int64)
+
+    def _open(self, day: date, calendar: WorkingCalendar) -> int:
+        less = SHORTENED_BY_MINUTES if calendar.is_shortened(day) else 0
+        return max(0, worked_on(day, self.minutes, calendar) - less)
+
+    @property
+    def weekdays(self) -> frozenset[int]:
+        """The days of the week, 0 for Monday, on which cards are handed over."""
+        return frozenset(day for day, minutes in enumerate(self.minutes) if self.on_a_day(minutes))
 
     def on_a_day(self, minutes: int) -> int:
         """Cards in so many opening minutes."""
@@ -105,17 +125,14 @@ class PointHours:
 
 @dataclass(frozen=True)
 class Round:
-    """A courier's round to a point: `weekdays` 0 to 6 from Monday, on working days only unless `on_holidays`."""
+    """A courier's round to a point: `weekdays` 0 to 6 from Monday, but on no holiday."""
 
     weekdays: frozenset[int]
-    on_holidays: bool = False
 
     def departures(self, days: Sequence[date], calendar: WorkingCalendar) -> Flags:
-        """[D] whether a courier leaves that morning."""
-        return np.array(
-            [day.weekday() in self.weekdays and (self.on_holidays or calendar.is_working(day)) for day in days],
-            dtype=np.bool_,
-        )
+        """[D] whether a courier leaves that morning; who goes on Fridays also does on a weekend that is worked."""
+        goes = [int(weekday in self.weekdays) for weekday in range(WEEK)]
+        return np.array([bool(worked_on(day, goes, calendar)) for day in days], dtype=np.bool_)
 
 
 def visits(days: Sequence[date], stays: Iterable[date]) -> Flags:

@@ -5,7 +5,7 @@ moved then stands in the list of moved promises before anybody is told.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -71,7 +71,18 @@ def consequences(
     before = plan_facts.current(session, today=today)
     arrived = plan_facts.arrived(session)
     region = plan_region.refitted(plan.region, before, after, calendar=calendar, points=points, arrived=arrived)
+    days = plan.region.days
+    more = set(after.days(days[0], days[-1], calendar, points)) - set(days)
+    if more:
+        region = replace(region, doubts=(*region.doubts, _weekends(len(more))))
     return compared(plan, region, today=today, frozen_until=row.frozen_until)
+
+
+def _weekends(days: int) -> tuple[str, str]:
+    return (
+        f"Теперь работают и в выходные (дней: {days}); здесь они ещё не учтены, их учтёт следующий план.",
+        f"{days} weekend days are worked now; this look ahead does not count them yet, the next plan will.",
+    )
 
 
 def save(session: Session, table: Mapping[str, Any], *, reason: str, actor: Actor, now: datetime) -> int:

@@ -1,5 +1,6 @@
 """The office's region: demand, lines, chips, couriers and points as counts by day, from its own tables and facts."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
@@ -51,7 +52,7 @@ def region_of(
     offered = list(points.values())
     if horizon_days is None:
         horizon_days = _far_enough(sum(row[-1] for row in waiting), known, calendar, offered, today)
-    days = _days(calendar, today, horizon_days)
+    days = _days(known, calendar, offered, today, horizon_days)
     index = {point_id: number for number, point_id in enumerate(points)}
     variants = (profile, *sorted({row[2] for row in waiting} - {profile}))
     arrived = plan_facts.arrived(session)
@@ -63,12 +64,12 @@ def region_of(
         chips=plan_facts.free_chips(session, known, variants),
         arrived=arrived,
     )
-    _leave_leads(supply)
+    _leave_leads(supply, days, calendar)
     overload = _leave_to_batches(session, supply, days)
     stock, unclaimed = _at_points(session, index, variants, today)
     demand = _demand(waiting, index, variants, days, stock)
     if known.intake:
-        demand = _expecting(demand, _lately(session, index, today) * known.intake, days)
+        demand = _expecting(demand, _lately(session, index, today) * known.intake, days, calendar)
     delivery = known.delivery(days, calendar, offered)
     _leave_to_called(session, delivery.hand_over, index, days)
     places = _with_room(known.places(offered), unclaimed)
@@ -76,11 +77,13 @@ def region_of(
     return Region(days, variants, places, supply, delivery, demand, doubts=(*overloads(overload), *doubts))
 
 
-def _days(calendar: WorkingCalendar, today: date, horizon_days: int) -> tuple[date, ...]:
-    """The working days of the horizon; all its days where the calendar has none there."""
+def _days(
+    facts: Facts, calendar: WorkingCalendar, points: Sequence[OfficePoint], today: date, horizon_days: int
+) -> tuple[date, ...]:
+    """The days of the horizon on which anything is worked; all its days where the calendar has none there."""
     last = today + timedelta(days=horizon_days - 1)
     every = (today + timedelta(days=number) for number in range(horizon_days))
-    return tuple(calendar.between(today, last)) or tuple(every)
+    return facts.days(today, last, calendar, points) or tuple(every)
 
 
 def office_points(session: Session) -> dict[int, OfficePoint]:
@@ -105,7 +108,7 @@ def refitted(
     same = {"variants": region.variants, "chips": region.supply.chips.tolist()}
     old, new = (one.supply(region.days, calendar, points, **same) for one in (before, after))
     by_code = {line.code: number for number, line in enumerate(region.supply.lines)}
-    _leave_leads(new)
+    _leave_leads(new, region.days, calendar)
     capacity = new.capacity.copy()
     for number, line in enumerate(new.lines):
         if line.code in by_code:
@@ -132,7 +135,7 @@ def _far_enough(
     people: int, facts: Facts, calendar: WorkingCalendar, points: Sequence[OfficePoint], today: date
 ) -> int:
     """Days in which lines and windows together serve everybody, with a quarter to spare."""
-    days = tuple(calendar.between(today, today + timedelta(days=LONGEST_DAYS - 1)))
+    days = facts.days(today, today + timedelta(days=LONGEST_DAYS - 1), calendar, points)
     if not days:
         return SHORTEST_DAYS
     made = facts.supply(days, calendar, points).capacity.sum(axis=0)
@@ -179,11 +182,17 @@ def _lately(session: Session, index: Mapping[int, int], today: date) -> np.ndarr
     return found
 
 
-def _expecting(demand: Demand, daily: np.ndarray[tuple[int], np.dtype[np.float64]], days: Sequence[date]) -> Demand:
-    """With applications to come from the second day on, each with a clock of the 30 days that the law has at most."""
+def _expecting(
+    demand: Demand,
+    daily: np.ndarray[tuple[int], np.dtype[np.float64]],
+    days: Sequence[date],
+    calendar: WorkingCalendar,
+) -> Demand:
+    """With applications to come on working days from the second day on, each with a clock of the law's 30 days."""
     known, due = demand.known.copy(), demand.due.copy()
     ordinals = np.array([day.toordinal() for day in days])
-    coming = np.diff(np.floor(daily[:, None] * np.arange(len(days))[None, :]), axis=1, prepend=0).astype(np.int64)
+    so_far = np.cumsum([False, *(calendar.is_working(day) for day in days[1:])])
+    coming = np.diff(np.floor(daily[:, None] * so_far[None, :]), axis=1, prepend=0).astype(np.int64)
     known[:, Kind.CLOCK, 0] += coming
     for number, day in enumerate(ordinals):
         last = int(np.searchsorted(ordinals, day + 30, side="right")) - 1
@@ -239,10 +248,11 @@ def _with_room(places: Sequence[Place], unclaimed: Counts) -> tuple[Place, ...]:
     )
 
 
-def _leave_leads(supply: Supply) -> None:
-    """What is ordered today is back from a bureau after its days; before that nothing of it can be planned."""
+def _leave_leads(supply: Supply, days: Sequence[date], calendar: WorkingCalendar) -> None:
+    """What is ordered today is back from a bureau after its working days; before that nothing of it can be planned."""
     for number, line in enumerate(supply.lines):
-        supply.capacity[number, : line.lead] = 0
+        if line.lead:
+            supply.capacity[number, : bisect_left(days, calendar.after(days[0], line.lead))] = 0
 
 
 def _leave_to_batches(session: Session, supply: Supply, days: Sequence[date]) -> dict[str, int]:

@@ -17,6 +17,11 @@ WORKING_DAYS_2025 = (17, 20, 21, 22, 18, 19, 23, 21, 22, 23, 19, 22)
 WORKING_DAYS_2026 = (15, 19, 21, 22, 19, 21, 23, 21, 22, 22, 20, 22)
 
 
+# And hours of a week of forty hours, with shortened days.
+HOURS_2025 = (136, 160, 167, 175, 144, 151, 184, 168, 176, 184, 151, 176)
+HOURS_2026 = (120, 152, 168, 175, 151, 167, 184, 168, 176, 176, 159, 176)
+
+
 def days_of(year: int, month: int) -> int:
     first = date(year, month, 1)
     last = date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
@@ -26,6 +31,35 @@ def days_of(year: int, month: int) -> int:
 @pytest.mark.parametrize(("year", "norm"), [(2025, WORKING_DAYS_2025), (2026, WORKING_DAYS_2026)])
 def test_shipped_years_have_the_official_number_of_working_days(year: int, norm: tuple[int, ...]) -> None:
     assert tuple(days_of(year, month) for month in range(1, 13)) == norm
+
+
+@pytest.mark.parametrize(("year", "norm"), [(2025, HOURS_2025), (2026, HOURS_2026)])
+def test_shipped_years_have_the_official_number_of_working_hours(year: int, norm: tuple[int, ...]) -> None:
+    hours = [0] * 12
+    for day in RUSSIA.between(date(year, 1, 1), date(year, 12, 31)):
+        hours[day.month - 1] += 7 if RUSSIA.is_shortened(day) else 8
+    assert tuple(hours) == norm
+
+
+@pytest.mark.parametrize(
+    ("day", "shortened"),
+    [
+        ("2025-03-07", True),
+        ("2025-11-01", True),  # worked in place of 3 November, the eve of a holiday
+        ("2025-11-03", False),  # a day off is not shortened
+        ("2026-02-20", False),  # a weekend lies between it and the holiday
+        ("2026-05-08", True),
+        ("2026-12-30", False),  # 31 December is a moved day off, no holiday
+        ("2027-12-31", True),
+    ],
+)
+def test_days_that_are_an_hour_shorter(day: str, shortened: bool) -> None:
+    assert RUSSIA.is_shortened(date.fromisoformat(day)) is shortened
+
+
+def test_only_years_with_a_decree_are_known_to_have_one() -> None:
+    assert RUSSIA.decreed >= {2025, 2026}
+    assert not WorkingCalendar().decreed
 
 
 @pytest.mark.parametrize(
@@ -71,6 +105,8 @@ def test_the_next_working_day_is_working_and_nearest(day: date) -> None:
         ({"years": {"2026": {"off": []}}}, "off"),
         ({"years": {"2026": {"days_off": ["2025-01-09"]}}}, "own year"),
         ({"years": {"2026": {"days_off": ["9 January"]}}}, "YYYY-MM-DD"),
+        ({"years": {"2026": {"shortened_days": ["2026-13-09"]}}}, "YYYY-MM-DD"),
+        ({"years": {"MMXXVI": {}}}, "not a year"),
         ({"holidays": ["13-40"]}, "13-40"),
     ],
 )

@@ -22,13 +22,36 @@ WEEKDAYS = (480, 480, 480, 480, 480, 240, 0)
 def test_lines_stand_still_on_holidays_and_weekends() -> None:
     hours = LineHours(machines=2, cards_per_hour=10, shifts=(2, 2, 2, 2, 1, 0, 0))
     # 1 May is a Friday and a holiday; 9 May is a Saturday, so Monday the 11th is off instead.
-    assert hours.capacity(MAY, CALENDAR).tolist() == [0, 0, 0, 320, 320, 320, 320, 160, 0, 0, 0, 320, 320, 320]
+    # The 8th is right before a holiday: an hour less.
+    assert hours.capacity(MAY, CALENDAR).tolist() == [0, 0, 0, 320, 320, 320, 320, 140, 0, 0, 0, 320, 320, 320]
     assert hours.shift_cards == 160
 
 
 def test_a_saturday_worked_by_decree_counts_as_a_friday() -> None:
     saturday = (date(2025, 11, 1),)
-    assert LineHours(machines=1, cards_per_hour=5).capacity(saturday, CALENDAR).tolist() == [40]
+    # In place of 3 November, which would have been shortened as well.
+    assert LineHours(machines=1, cards_per_hour=5).capacity(saturday, CALENDAR).tolist() == [35]
+    assert Round(frozenset({4})).departures(saturday, CALENDAR).tolist() == [True]
+    assert Round(frozenset({3})).departures(saturday, CALENDAR).tolist() == [False]
+
+
+def test_who_works_on_weekends_does_but_on_no_holiday() -> None:
+    saturdays = (date(2026, 5, 2), date(2026, 5, 9), date(2026, 5, 16))
+    every_day = (1, 1, 1, 1, 1, 1, 1)
+    assert LineHours(1, 5, shifts=every_day).capacity(saturdays, CALENDAR).tolist() == [40, 0, 40]
+    assert PointHours(1, WEEKDAYS, 12, 100).hand_over(saturdays, CALENDAR).tolist() == [20, 0, 20]
+    assert Round(frozenset({5})).departures(saturdays, CALENDAR).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("shifts", [1, 2, 3])
+def test_on_the_eve_of_a_holiday_every_shift_is_an_hour_shorter(shifts: int) -> None:
+    days = (date(2026, 4, 29), date(2026, 4, 30))
+    line = LineHours(machines=3, cards_per_hour=10, shift_hours=8, shifts=(shifts,) * 5 + (0, 0))
+    assert line.capacity(days, CALENDAR).tolist() == [240 * shifts, 210 * shifts]
+    point = PointHours(windows=2, minutes=WEEKDAYS, minutes_a_card=10, share_percent=100)
+    assert point.hand_over(days, CALENDAR).tolist() == [96, 84]
+    half_an_hour = PointHours(windows=2, minutes=(30,) * 7, minutes_a_card=10, share_percent=100)
+    assert half_an_hour.hand_over(days, CALENDAR).tolist() == [6, 0]
 
 
 def test_maintenance_takes_machines_and_never_more_than_there_are() -> None:
@@ -45,8 +68,6 @@ def test_windows_times_minutes() -> None:
 def test_couriers_leave_on_their_days_and_rest_on_holidays() -> None:
     days = Round(frozenset({4, 0})).departures(MAY, CALENDAR)
     assert np.flatnonzero(days).tolist() == [3, 7]
-    always = Round(frozenset({4, 0}), on_holidays=True).departures(MAY, CALENDAR)
-    assert np.flatnonzero(always).tolist() == [0, 3, 7, 10]
 
 
 def test_a_mobile_office_hands_over_only_where_it_stands() -> None:
