@@ -2,13 +2,14 @@
 
 import json
 import tomllib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from uec.cli import plan_event
 from uec.cli.list_files import write_list
 from uec.cli.options import login_options, now, settings, signed_in, store
 from uec.cli.tables import progress_bar, show, show_facts, show_json
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from issuance.planning.region import Region
+    from uec.services.plan_late import LatePerson
+    from uec.services.plan_office import BatchPlan
     from uec.settings import Settings
 
 # As issuance.planning.reasons has them, which loads the solver; a test compares.
@@ -27,6 +30,7 @@ REASONS = (
     "point_full", "no_chips", "no_lines",
 )  # fmt: skip
 SHOWN_LATE = 10
+PLAN_FACTS = ("id", "made_at", "first_day", "last_day", "frozen_until", "people", "promised")
 
 days_option = click.option(
     "--days", type=click.IntRange(1, 800), help="Calendar days to plan; without it, as far as serving everybody takes."
@@ -44,6 +48,7 @@ def plan() -> None:
 
     \b
         uec plan facts set lines.toml --reason "second line" ...   lines, chips, couriers, points
+        uec plan event stop line=L1 first=2026-03-02 last=2026-03-06 ...   what would follow; --save keeps it
         uec plan make --login planner              plan everybody who waits
         uec plan show --login planner              its weeks, bottlenecks and late cards
         uec plan late --login planner              who is late, person by person, and why
@@ -121,22 +126,38 @@ def set_facts(file: Path, reason: str, login: str, password_file: Path | None) -
 @click.option("--batches", "batch_days", type=click.IntRange(1, 366), help="Also the batches of the first N days.")
 @login_options
 def show_plan(as_json: bool, batch_days: int | None, login: str, password_file: Path | None) -> None:  # noqa: FBT001
-    """Show the newest plan: how far it is from the best possible, each week's bottleneck, and who is late and why."""
+    """Show the newest plan: how far it is from the best possible, each week's bottleneck, and who is late and why.
+
+    \b
+    The JSON object has
+      id, made_at, first_day, last_day, frozen_until   the plan, its days, and until when its batches are cut
+      people, promised, cards           who waits, who has a day, cards made within it
+      cost, bound, gap                  waiting and trips priced, the best they could be, and the share between them
+      weeks     first, bottleneck (lines, chips, windows, points, none), days (one card more brings one forward by),
+                made, capacity, handed, windows (cards that could be handed over), chips (left), lying (at points)
+      points    code, ru, en, remakes, clocks, cohort, open, last (day), courier (next), trips, storage, peak
+      reliefs, doubts                   sentences: ru, en
+      late      point (its place in points), kind (0 remake, 1 clock, 2 cohort), variant, reason, count, open (without
+                a day), days, ru, en; reasons sums them; late_cards and open_cards are their sums
+      batches   with --batches: day, line, variant, point (its code), departs_on, cards
+    """
     from uec.services import plan_office  # noqa: PLC0415
 
     with store(settings()) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
         found = plan_office.newest(session, actor=actor)
+        until = found.first_day + timedelta(days=(batch_days or 0) - 1)
+        batches = plan_office.batches(session, found.id, until=until) if batch_days else []
         if as_json:
-            show_json({"id": found.id, "people": found.people, "promised": found.promised} | found.facts)
+            told = {name: getattr(found, name) for name in PLAN_FACTS} | found.facts
+            show_json(told | ({"batches": [_batch(one) for one in batches]} if batch_days else {}))
             return
         _told(found.id, found.facts, found.people, found.promised)
         weeks = [(week["first"], week["bottleneck"], week["days"]) for week in found.facts["weeks"]]
         show(("week of", "bottleneck", "days a card"), weeks)
         if batch_days:
-            rows = plan_office.batches(session, found.id, until=found.first_day + timedelta(days=batch_days - 1))
             columns = ("day", "line", "variant", "point", "courier", "cards")
-            show(columns, [(r.day, r.line, r.variant, r.point, r.departs_on, r.cards) for r in rows])
+            show(columns, [(r.day, r.line, r.variant, r.point, r.departs_on, r.cards) for r in batches])
 
 
 @plan.command()
@@ -148,8 +169,17 @@ def show_plan(as_json: bool, batch_days: int | None, login: str, password_file: 
     type=click.Path(path_type=Path),
     help="Everybody into this file instead, *.csv or *.xlsx; needs EXPORT_LISTS.",
 )
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: total, and rows as in the table.")
 @login_options
-def late(reason: str | None, point: str, limit: int, out: Path | None, login: str, password_file: Path | None) -> None:
+def late(
+    reason: str | None,
+    point: str,
+    limit: int,
+    out: Path | None,
+    as_json: bool,  # noqa: FBT001
+    login: str,
+    password_file: Path | None,
+) -> None:
     """List who is late by the newest plan, or has no day in it: application, point, reason, due day, promised day."""
     if out is not None:
         filters, zone = {"reason": reason or "", "point": point}, settings().policy.zone
@@ -165,6 +195,9 @@ def late(reason: str | None, point: str, limit: int, out: Path | None, login: st
     wanted = plan_late.Wanted(reason=Reason(reason) if reason else None, point=point)
     with store(settings()) as sessions, sessions() as session:
         page = plan_late.people(session, wanted, actor=signed_in(session, login, password_file), limit=limit)
+    if as_json:
+        show_json({"total": page.total, "rows": [_late_person(one) for one in page.rows]})
+        return
     columns = ("application", "point", "class", "variant", "reason", "due", "can be collected from")
     show(
         columns,
@@ -179,14 +212,18 @@ def late(reason: str | None, point: str, limit: int, out: Path | None, login: st
 
 @plan.command()
 @click.argument("number")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: the same facts, and the story as ru and en.")
 @login_options
-def explain(number: str, login: str, password_file: Path | None) -> None:
+def explain(number: str, as_json: bool, login: str, password_file: Path | None) -> None:  # noqa: FBT001
     """Explain the place of application NUMBER: who is ahead, when its card is made, leaves and can be collected."""
     from uec.services import plan_office  # noqa: PLC0415
 
     with store(settings()) as sessions, sessions() as session:
         place = plan_office.explain(session, number, actor=signed_in(session, login, password_file))
-        story = plan_office.story(session, place, language="en")
+        stories = {language: plan_office.story(session, place, language=language) for language in ("ru", "en")}
+    if as_json:
+        show_json(asdict(place) | {"kind": place.kind.name.lower()} | stories)
+        return
     show_facts(
         {
             "application": place.application,
@@ -202,8 +239,8 @@ def explain(number: str, login: str, password_file: Path | None) -> None:
             "clock ends": place.due_on,
         }
     )
-    if story:
-        click.echo(story)
+    if stories["en"]:
+        click.echo(stories["en"])
 
 
 @plan.command()
@@ -327,6 +364,17 @@ def _open_of(late: dict[str, Any]) -> str:
     return f"{late['open']:,} of them without a day" if late["open"] else f"by {late['days']} planning days at most"
 
 
+def _batch(one: "BatchPlan") -> dict[str, Any]:
+    facts = asdict(one)
+    return facts | {"point": facts.pop("point_code")}
+
+
+def _late_person(one: "LatePerson") -> dict[str, Any]:
+    facts = asdict(one)
+    del facts["point_ru"], facts["point_en"]
+    return facts | {"kind": one.kind.name.lower()}
+
+
 def _spoken(reason: str) -> str:
     return reason.replace("_", " ")
 
@@ -337,3 +385,6 @@ def _figures(rows: list[tuple[str, dict[str, Any]]]) -> None:
         ("scenario", "runs", *(f"{name} P50/P90" for name in names)),
         [(title, one["runs"], *(f"{one[name][0]:g} / {one[name][1]:g}" for name in names)) for title, one in rows],
     )
+
+
+plan.add_command(plan_event.event)

@@ -1,12 +1,13 @@
 """Things that happen to a plan, as edits of the planning facts: pure, one function a kind, checked by `plan_facts`.
 
-Fields come as a form has them, as text. A table without lines gets the one line that the planner takes for granted
-before it is edited, so that a shift more on it is a shift more.
+Fields come as a form or a command has them, as text. A table without lines gets the one line that the planner takes for
+granted before it is edited, so that a shift more on it is a shift more.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 from issuance.planning.facts import OfficePoint
@@ -14,17 +15,19 @@ from uec.domain.errors import InvalidInput
 
 Table = dict[str, Any]
 Fields = Mapping[str, str]
+# Said of a line in place of card variants: every one.
+ALL = "*"
 
 
 def edited(table: Mapping[str, Any], kind: str, fields: Fields, *, points: Sequence[OfficePoint]) -> Table:
     """The table after an event; raises `InvalidInput` naming the field that is wrong."""
-    edit = EVENTS.get(kind)
-    if edit is None:
+    event = EVENTS.get(kind)
+    if event is None:
         raise InvalidInput(f"There is no event {kind!r}: choose one of the list.", field="kind")
     new: Table = deepcopy(dict(table))
     if not new.get("lines"):
         new["lines"] = [default_line(points)]
-    edit(new, fields)
+    event.edit(new, fields)
     return new
 
 
@@ -36,40 +39,60 @@ def default_line(points: Sequence[OfficePoint]) -> Table:
 
 
 def _stop(table: Table, fields: Fields) -> None:
-    """A line stands still from a day to a day."""
+    """A line stands still from a day to a day: all of its machines, or so many."""
     line = _line_of(table, fields)
     first, last = _day(fields, "first"), _day(fields, "last")
     if last < first:
         raise InvalidInput("The last day comes before the first: correct one of them.", field="last")
-    work = {"first": first.isoformat(), "last": last.isoformat(), "machines": int(line["machines"])}
+    machines = _whole(fields, "machines", least=1) if _said(fields, "machines") else int(line["machines"])
+    work = {"first": first.isoformat(), "last": last.isoformat(), "machines": machines}
     line.setdefault("maintenance", []).append(work)
 
 
+def _resume(table: Table, fields: Fields) -> None:
+    """A line works again from a day on: whatever stands still then, or later, does not."""
+    line, first = _line_of(table, fields), _day(fields, "first")
+    kept = []
+    for work in line.get("maintenance", ()):
+        begins, ends = date.fromisoformat(str(work["first"])), date.fromisoformat(str(work["last"]))
+        if begins < first:
+            kept.append(work | {"last": min(ends, first - timedelta(days=1)).isoformat()})
+    line["maintenance"] = kept
+
+
 def _shift(table: Table, fields: Fields) -> None:
-    """So many shifts more (or fewer) on every day that a line works."""
-    line, more = _line_of(table, fields), _whole(fields, "more", least=-3)
+    """So many shifts more (or fewer) on every day that a line works, or its shifts from Monday to Sunday anew."""
+    line = _line_of(table, fields)
+    if _said(fields, "shifts"):
+        line["shifts"] = _week(fields, "shifts")
+        return
+    more = _whole(fields, "more", least=-3)
     shifts = line.get("shifts", [1, 1, 1, 1, 1, 0, 0])
     line["shifts"] = [max(0, one + more) if one else 0 for one in shifts]
 
 
 def _line(table: Table, fields: Fields) -> None:
-    """A new line, or other machines of one there is."""
+    """A new line, or other machines of one there is; what is left empty stays as it was."""
     code = fields.get("line", "").strip()
     if not code:
         raise InvalidInput("A line needs a code: give it one.", field="line")
     lines = table["lines"]
     known = next((one for one in lines if one["code"] == code), None)
     if known is None:
-        known = {"code": code}
+        known = {"code": code, "name_ru": code, "name_en": code, "kind": "own", "shift_hours": 8}
         lines.append(known)
-    known["name_ru"] = fields.get("name_ru", "").strip() or code
-    known["name_en"] = fields.get("name_en", "").strip() or code
-    known["kind"] = fields.get("line_kind", "") or "own"
-    known.pop("makes", None)
+    for name, value in (("name_ru", "name_ru"), ("name_en", "name_en"), ("kind", "line_kind")):
+        if _said(fields, value):
+            known[name] = fields[value].strip()
     if makes := fields.get("makes", "").replace(",", " ").split():
         known["makes"] = makes
+        if makes == [ALL]:
+            del known["makes"]
     for name in ("machines", "cards_per_hour", "shift_hours"):
-        known[name] = _whole(fields, name)
+        if _said(fields, name) or name not in known:
+            known[name] = _whole(fields, name)
+    if _said(fields, "shifts"):
+        known["shifts"] = _week(fields, "shifts")
 
 
 def _drop(table: Table, fields: Fields) -> None:
@@ -88,15 +111,19 @@ def _bureau(table: Table, fields: Fields) -> None:
         raise InvalidInput("Choose a bureau of the list.", field="bureau")
     entry = table.setdefault("bureaux", {}).setdefault(code, {})
     entry["use"] = fields.get("use", "yes") == "yes"
-    for name in ("daily", "price", "days"):
-        if fields.get(name, "").strip():
+    for name in ("daily", "days"):
+        if _said(fields, name):
             entry[name] = _whole(fields, name)
+    if _said(fields, "price"):
+        entry["price"] = _number(fields, "price", 10**9)
+    if makes := fields.get("makes", "").replace(",", " ").split():
+        entry["makes"] = makes
 
 
 def _delivery(table: Table, fields: Fields) -> None:
     """Chips that are ordered, for a day or for none that is known yet."""
     coming: Table = {"count": _whole(fields, "count", least=1)}
-    if fields.get("day", "").strip():
+    if _said(fields, "day"):
         coming["day"] = _day(fields, "day").isoformat()
     note, variant = fields.get("note", "").strip(), fields.get("variant", "").strip()
     if variant:
@@ -106,25 +133,61 @@ def _delivery(table: Table, fields: Fields) -> None:
 
 
 def _late(table: Table, fields: Fields) -> None:
-    """A delivery comes on another day."""
+    """A delivery comes on another day, with another number of chips, or (none of them) not at all."""
     deliveries = table.get("chips", {}).get("deliveries", [])
     number = _whole(fields, "delivery")
     if number >= len(deliveries):
         raise InvalidInput("There is no such delivery any more: choose one of the list.", field="delivery")
-    deliveries[number]["day"] = _day(fields, "day").isoformat()
+    if _said(fields, "count"):
+        deliveries[number]["count"] = _whole(fields, "count")
+    if not deliveries[number]["count"]:
+        del deliveries[number]
+    elif _said(fields, "day") or not _said(fields, "count"):
+        deliveries[number]["day"] = _day(fields, "day").isoformat()
+
+
+def _chips(table: Table, fields: Fields) -> None:
+    """Chips in hand by a count of the store; without a number the stock's own books are believed again."""
+    chips = table.setdefault("chips", {})
+    if not _said(fields, "count"):
+        chips.pop("in_hand", None)
+        return
+    said = chips.get("in_hand", {})
+    known = dict(said) if isinstance(said, Mapping) else {"": said}
+    chips["in_hand"] = known | {fields.get("variant", "").strip(): _whole(fields, "count")}
+
+
+def _courier(table: Table, fields: Fields) -> None:
+    """The couriers' common round, for points that say nothing of their own; what is left empty stays as it was."""
+    _round(table.setdefault("courier", {}), fields)
 
 
 def _point(table: Table, fields: Fields) -> None:
-    """A courier's round to a point, and its safe; what is left empty stays as it was."""
-    code = fields.get("point", "")
+    """A courier's round to a point, its safe and hours, a mobile office's route; what is left empty stays as it was."""
+    code = fields.get("point", "").strip()
+    if not code:
+        raise InvalidInput("Choose a point of the list.", field="point")
     entry = table.setdefault("points", {}).setdefault(code, {})
-    if fields.get("weekdays", "").strip():
-        entry["weekdays"] = _weekdays(fields["weekdays"])
-    for name in ("transit", "cost", "volume", "storage", "windows", "minutes_a_card", "stop_minutes"):
-        if fields.get(name, "").strip():
+    _round(entry, fields)
+    for name in ("storage", "windows", "minutes_a_card", "share_percent", "stop_minutes"):
+        if _said(fields, name):
             entry[name] = _whole(fields, name)
-    if fields.get("stops", "").strip():
-        entry["stops"] = [_iso(text, "stops").isoformat() for text in fields["stops"].replace(",", " ").split()]
+    if _said(fields, "minutes"):
+        entry["minutes"] = _week(fields, "minutes")
+    if _said(fields, "stops"):
+        words = fields["stops"].replace(",", " ").split()
+        entry["stops"] = [] if words == ["0"] else [_iso(text, "stops").isoformat() for text in words]
+
+
+def _round(entry: Table, fields: Fields) -> None:
+    """Days, volume, cost and way of a courier."""
+    if _said(fields, "weekdays"):
+        entry["weekdays"] = _weekdays(fields["weekdays"])
+    for name in ("transit", "volume"):
+        if _said(fields, name):
+            entry[name] = _whole(fields, name)
+    if _said(fields, "cost"):
+        entry["cost"] = _number(fields, "cost", 10**9)
 
 
 def _intake(table: Table, fields: Fields) -> None:
@@ -137,17 +200,31 @@ def _windows(table: Table, fields: Fields) -> None:
     table["windows"] = {"factor": _share(fields)}
 
 
-EVENTS: Mapping[str, Callable[[Table, Fields], None]] = {
-    "stop": _stop,
-    "shift": _shift,
-    "line": _line,
-    "drop": _drop,
-    "bureau": _bureau,
-    "delivery": _delivery,
-    "late": _late,
-    "point": _point,
-    "intake": _intake,
-    "windows": _windows,
+@dataclass(frozen=True)
+class Event:
+    """A kind of event: how it edits the table (its docstring says what it means), and the fields it takes."""
+
+    edit: Callable[[Table, Fields], None]
+    fields: tuple[str, ...]
+
+
+ROUND = ("weekdays", "transit", "cost", "volume")
+HOURS = ("windows", "minutes", "minutes_a_card", "share_percent")
+LINE = ("name_ru", "name_en", "line_kind", "makes", "machines", "cards_per_hour", "shift_hours", "shifts")
+EVENTS: Mapping[str, Event] = {
+    "stop": Event(_stop, ("line", "first", "last", "machines")),
+    "resume": Event(_resume, ("line", "first")),
+    "shift": Event(_shift, ("line", "more", "shifts")),
+    "line": Event(_line, ("line", *LINE)),
+    "drop": Event(_drop, ("line",)),
+    "bureau": Event(_bureau, ("bureau", "use", "daily", "price", "days", "makes")),
+    "delivery": Event(_delivery, ("day", "count", "variant", "note")),
+    "late": Event(_late, ("delivery", "day", "count")),
+    "chips": Event(_chips, ("variant", "count")),
+    "courier": Event(_courier, ROUND),
+    "point": Event(_point, ("point", *ROUND, "storage", *HOURS, "stops", "stop_minutes")),
+    "intake": Event(_intake, ("factor",)),
+    "windows": Event(_windows, ("factor",)),
 }
 
 
@@ -211,18 +288,41 @@ def _whole(fields: Fields, name: str, *, least: int = 0) -> int:
 
 
 def _share(fields: Fields) -> float:
-    text = fields.get("factor", "").strip().replace(",", ".")
+    return _number(fields, "factor", 100)
+
+
+def _number(fields: Fields, name: str, most: int) -> float:
+    text = fields.get(name, "").strip().replace(",", ".")
     try:
-        factor = float(text)
+        number = float(text)
     except ValueError as problem:
-        raise InvalidInput(f"{text!r} is no number: write one like 1.5.", field="factor") from problem
-    if not 0 <= factor <= 100:
-        raise InvalidInput("A factor lies between 0 and 100: correct it.", field="factor")
-    return factor
+        raise InvalidInput(f"{text!r} is no number: write one like 1.5.", field=name) from problem
+    if not 0 <= number <= most:
+        raise InvalidInput(f"{name} lies between 0 and {most}: correct it.", field=name)
+    return number
 
 
 def _weekdays(text: str) -> list[int]:
-    days = sorted({int(one) for one in text.replace(",", " ").split() if one.isdigit()})
-    if not days or days[-1] > 7 or days[0] < 1:
-        raise InvalidInput("Weekdays are 1 (Monday) to 7 (Sunday): write them like 1, 3, 5.", field="weekdays")
-    return [one - 1 for one in days]
+    words = text.replace(",", " ").split()
+    if words == ["0"]:
+        return []
+    if not all(one in {"1", "2", "3", "4", "5", "6", "7"} for one in words):
+        raise InvalidInput(
+            "Weekdays are 1 (Monday) to 7 (Sunday): write them like 1, 3, 5, or 0 for none.", field="weekdays"
+        )
+    return sorted({int(one) - 1 for one in words})
+
+
+def _week(fields: Fields, name: str) -> list[int]:
+    """Seven whole numbers, from Monday to Sunday."""
+    words = fields[name].replace(",", " ").split()
+    if len(words) != 7:
+        raise InvalidInput(
+            f"{fields[name].strip()!r} is no week: write seven numbers from Monday to Sunday, like 2 2 2 2 2 1 0.",
+            field=name,
+        )
+    return [_whole({name: word}, name) for word in words]
+
+
+def _said(fields: Fields, name: str) -> bool:
+    return bool(fields.get(name, "").strip())

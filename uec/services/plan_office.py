@@ -159,12 +159,13 @@ def _newest(session: Session) -> EmissionPlan | None:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """A batch of a plan, for showing."""
+    """A batch of a plan, for showing; `point` by its Russian name and by its code."""
 
     day: date
     line: str
     variant: str
     point: str
+    point_code: str
     departs_on: date | None
     cards: int
 
@@ -172,12 +173,12 @@ class BatchPlan:
 def batches(session: Session, plan_id: int, *, until: date) -> list[BatchPlan]:
     """The batches of a plan up to a day, in order."""
     rows = session.execute(
-        select(EmissionBatch, IssuancePoint.name_ru)
+        select(EmissionBatch, IssuancePoint.name_ru, IssuancePoint.code)
         .join(IssuancePoint, IssuancePoint.id == EmissionBatch.point_id)
         .where(EmissionBatch.plan_id == plan_id, EmissionBatch.day <= until)
         .order_by(EmissionBatch.position)
     )
-    return [BatchPlan(b.day, b.line, b.variant, point, b.departs_on, b.cards) for b, point in rows]
+    return [BatchPlan(b.day, b.line, b.variant, point, code, b.departs_on, b.cards) for b, point, code in rows]
 
 
 def explain(session: Session, number: str, *, actor: Actor) -> Place:

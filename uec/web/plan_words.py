@@ -94,7 +94,9 @@ def wrong(error: InvalidInput) -> tuple[str, str]:
         "bureau": _("Choose a bureau of the list."),
         "delivery": _("This delivery is not on the list any more."),
         "point": _("There is no such point: choose one of the list."),
-        "weekdays": _("Weekdays are 1 (Monday) to 7 (Sunday): write them like 1, 3, 5."),
+        "weekdays": _("Weekdays are 1 (Monday) to 7 (Sunday): write them like 1, 3, 5, or 0 for none."),
+        **dict.fromkeys(("shifts", "minutes"), _("Write seven numbers from Monday to Sunday, like 2 2 2 2 2 1 0.")),
+        **dict.fromkeys(("cost", "price"), _("Write an amount like 287.50.")),
         "name": _("Give it a name of 1 to 60 characters that no other scenario has."),
         "runs": _("Years to live through: 1 to 1000."),
         "facts": _("Such facts make no plan: check the numbers."),
@@ -116,7 +118,8 @@ def course(progress: Progress) -> str:
     if progress.left_s is None:
         return str(_("under way: %(runs)s", runs=progress.runs))
     so_far = _("%(done)s of %(runs)s", done=progress.done, runs=progress.runs)
-    return f"{so_far}; {_('about %(time)s left', time=how_long(progress.left_s))}"
+    left = _("about %(time)s left", time=how_long(progress.left_s))
+    return f"{so_far}; {left}"
 
 
 def changes(table: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """`uec plan` over a database with people: made, shown, explained, simulated, compared; what is wrong is one line."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.integration.services.test_plan_office import applicants
 from tests.support.office import open_office, seeded_random
 from uec.cli import run
+from uec.cli.plan_event import KINDS
 from uec.domain.lifecycle import Route
+from uec.services import plan_events
 from uec.services.passwords import hash_password
 from uec.store.engine import make_engine, session_factory
 from uec.store.tables import Staff
@@ -83,6 +86,84 @@ def test_a_plan_is_made_shown_and_explained(office: list[str], capsys: pytest.Ca
     assert "cohort" in shown
     assert "can be collected from" in shown
     assert "cards are ahead of this one in its queue." in shown
+
+
+def test_machines_read_the_plan_as_json(office: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Every key that the help of `uec plan show` names is there, and none that it does not."""
+    assert run(["plan", "facts", "set", "facts.toml", "--reason", "one line", *office]) == 0
+    assert run(["plan", "make", "--days", "30", *office]) == 0
+    capsys.readouterr()
+    assert run(["plan", "show", "--json", "--batches", "60", *office]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert run(["plan", "show", "--help"]) == 0
+    described = set(re.findall(r"[a-z_]+", capsys.readouterr().out))
+    assert set(told) | set(told["weeks"][0]) | set(told["points"][0]) | set(told["batches"][0]) <= described
+    assert {one["point"] for one in told["batches"]} <= {"P1", "P2"}
+    assert sum(one["cards"] for one in told["batches"]) == told["cards"]
+    assert run(["plan", "explain", "2026-0000007", "--json", *office]) == 0
+    place = json.loads(capsys.readouterr().out)
+    assert place["kind"] == "cohort" and "в очереди" in place["ru"] and "in its queue" in place["en"]
+    assert run(["plan", "late", "--json", *office]) == 0
+    late = json.loads(capsys.readouterr().out)
+    assert late["total"] == told["late_cards"] == len(late["rows"])
+    assert all(one["kind"] in {"remake", "clock", "cohort"} for one in late["rows"])
+
+
+def test_an_event_is_seen_before_it_is_saved(office: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    event = ["plan", "event", *office]
+    assert run([*event, "stop", "line=centre", "first=2026-01-01", "last=2030-01-01"]) == 1
+    assert "There is no plan yet" in capsys.readouterr().err
+    assert run(["plan", "facts", "set", "facts.toml", "--reason", "one line", *office]) == 0
+    assert run(["plan", "make", *office]) == 0
+    capsys.readouterr()
+    stop = ["stop", "line=L1", "first=2020-01-01", "last=2090-01-01"]
+    assert run([*event, *stop, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["open_after"] > 0
+    assert run([*event, *stop]) == 0
+    shown = capsys.readouterr().out
+    assert "come later" in shown and "Nothing is saved" in shown and "Line 1" not in shown
+    assert run([*event, "point", "point=P1", "minutes=60 60 60 60 60 60 0"]) == 0
+    assert "weekend days are worked now" in capsys.readouterr().out
+    assert run([*event, *stop, "--save"]) != 0, "a reason is kept with the facts"
+    assert "reason" in capsys.readouterr().err
+    assert run([*event, *stop, "--save", "--reason", "burnt down"]) == 0
+    assert "are in force" in capsys.readouterr().out
+    assert run(["plan", "facts", "show", *office]) == 0
+    (line,) = json.loads(capsys.readouterr().out)["lines"]
+    assert line["maintenance"] == [{"first": "2020-01-01", "last": "2090-01-01", "machines": 2}]
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        (["strike"], "strike"),
+        (["stop", "line"], "FIELD=VALUE"),
+        (["stop", "speed=4"], "the fields of stop are line, first, last, machines"),
+        (["stop", "line=L1", "line=L2"], "twice"),
+        (["drop", "line=L9"], "no line 'L9'"),
+        (["point", "point=P9", "storage=4"], "no point 'P9'"),
+        (["point", "storage=4"], "Choose a point"),
+        (["shift", "line=centre", "shifts=1 1 1"], "seven numbers"),
+        (["courier", "weekdays=mon"], "0 for none"),
+        (["courier", "cost=dear"], "no number"),
+        (["late", "delivery=3", "count=4"], "no such delivery"),
+    ],
+)
+def test_a_wrong_event_is_one_line(
+    office: list[str], capsys: pytest.CaptureFixture[str], said: list[str], wrong: str
+) -> None:
+    assert run(["plan", "event", *said, *office]) != 0
+    error = capsys.readouterr().err
+    assert wrong in error and "Traceback" not in error
+
+
+def test_the_help_names_every_event_and_field(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tuple(plan_events.EVENTS) == KINDS
+    assert run(["plan", "event", "--help"]) == 0
+    text = capsys.readouterr().out
+    for kind, event in plan_events.EVENTS.items():
+        told = text[text.index(f"\n  {kind} ") :]
+        assert not [name for name in event.fields if name not in told]
 
 
 def test_what_is_wrong_is_one_line(office: list[str], capsys: pytest.CaptureFixture[str]) -> None:
