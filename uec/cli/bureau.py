@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -11,15 +12,16 @@ from uec.cli import bureau_partners, bureau_standin
 from uec.cli.bureau_acting import acting
 from uec.cli.options import ID, login_options, now, reading_store, settings
 from uec.cli.tables import show, show_facts, show_json
-from uec.domain.bureau import Certificates, FileRefused
+from uec.domain.bureau import Certificates, ConsignmentState, FileRefused
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from issuance.keys.client import VaultClient
-    from uec.services.bureau_exchange import Counter
+    from uec.services.bureau_exchange import Counter, NotTaken
     from uec.services.bureau_taking import Taken
     from uec.settings import Settings
+    from uec.store.tables import BureauConsignment
 
 _folder = click.option(
     "--folder",
@@ -144,7 +146,7 @@ def send(ctx: click.Context, folder: Path | None, login: str, password_file: Pat
     place = folder or chosen.state_dir / bureau_exchange.FOLDER
     with acting(login, password_file) as (session, actor), _vault(chosen) as vault:
         if bureau_exchange.anything_due(session, place):
-            counter = _counter(session, vault, chosen)
+            counter = partial(_counter, session, vault, chosen)
             for one in bureau_exchange.send_due(session, counter, folder=place, actor=actor, clock=now):
                 if isinstance(one, bureau_exchange.NotSent):
                     click.echo(f"{one.order}: not sent: {one.refusal}", err=True)
@@ -195,8 +197,6 @@ def take(
 
     A file counts whole or not at all. What is wrong with a refused one is said, and recorded; exit code 1 then.
     """
-    from functools import partial  # noqa: PLC0415
-
     from uec.services import authority, bureau_exchange, bureau_taking, rules  # noqa: PLC0415
 
     chosen, refused = settings(), 0
@@ -228,8 +228,13 @@ def take(
     ctx.exit(1 if refused else 0)
 
 
-def _say(taken: "Taken | FileRefused") -> bool:
-    """Tell what became of a file; whether it was refused."""
+def _say(taken: "Taken | FileRefused | NotTaken") -> bool:
+    """Tell what became of a file; whether it was refused, or not judged."""
+    from uec.services.bureau_exchange import NotTaken  # noqa: PLC0415
+
+    if isinstance(taken, NotTaken):
+        click.echo(f"not judged: {taken.name}: {taken.refusal}", err=True)
+        return True
     if isinstance(taken, FileRefused):
         click.echo(f"refused: {taken}", err=True)
         return True
@@ -274,15 +279,22 @@ def status(number: str, *, as_json: bool) -> None:
         page = bureau_lists.order_page(session, bureau_lists.find_order(session, number).id)
         sums = vars(page.sums) | {"blanks_left": page.sums.blanks_left, "difference": page.sums.difference}
         facts: dict[str, Any] = {"order": page.row.number, "state": page.row.state.value, "bureau": page.bureau.code}
+        if page.row.held_up_why:
+            facts["held up"] = page.row.held_up_why
         facts |= {"batch": page.batch.number, "certificates": page.row.certificates.value, **sums}
         files = [(one.at, one.kind, one.outcome.value, one.finding, one.name) for one in page.files]
-        sent = [(one.id, one.number, one.seal, one.cards, one.state.value) for one in page.consignments]
+        sent = [(one.id, one.number, _seal(one), one.cards, one.state.value) for one in page.consignments]
     if as_json:
         show_json(facts | {"files": files, "consignments": sent})
         return
     show_facts(facts)
     show(("at", "kind", "outcome", "finding", "name"), files, title="Files")
     show(("id", "number", "seal", "cards", "state"), sent, title="Consignments")
+
+
+def _seal(one: "BureauConsignment") -> str:
+    """The seal that was found on a consignment; whoever receives one reads it off the parcel, not here."""
+    return one.seal if one.state is ConsignmentState.RECEIVED else ""
 
 
 for _command in (*bureau_partners.COMMANDS, bureau_standin.stand_in):

@@ -9,6 +9,7 @@ from uec.domain.actors import system_actor
 from uec.domain.bureau import FileRefused
 from uec.jobs.tools import Tools, policy_of
 from uec.services import authority, bureau_drawing, bureau_exchange, card_looks, cards, preparation, quality, rules
+from uec.services.bureau_taking import Taken
 
 WORKER = system_actor("bureaux")
 
@@ -73,14 +74,7 @@ def exchange_with_bureaux(tools: Tools) -> str:
             f"drew up the order of {one.batch}" if one.order_id else f"{one.batch}: {one.refusal}" for one in drawn
         ]
         if bureau_exchange.anything_due(session, folder):
-            counter = bureau_exchange.Counter(
-                tools.vault,
-                authority.document_signer(session, tools.vault),
-                authority.open_authority(session, tools.vault, settings=tools.settings),
-                profiles,
-                tools.random,
-                ZoneInfo(tools.settings.timezone),
-            )
+            counter = partial(_bureau_counter, session, tools)
             for one in bureau_exchange.send_due(session, counter, folder=folder, actor=WORKER, clock=tools.clock):
                 if isinstance(one, bureau_exchange.NotSent):
                     said.append(f"{one.order}: {one.refusal}")
@@ -89,11 +83,25 @@ def exchange_with_bureaux(tools: Tools) -> str:
         for file in bureau_exchange.take_new(
             session, folder=folder, profiles=profiles, weak_keys=weak_keys, actor=WORKER, clock=tools.clock
         ):
+            if isinstance(file, bureau_exchange.NotTaken):
+                said.append(f"{file.name}: {file.refusal}")
             refused += isinstance(file, FileRefused)
-            taken += not isinstance(file, FileRefused)
+            taken += isinstance(file, Taken)
     if made + taken + refused:
         said.append(f"made {made} files, took {taken}, refused {refused}")
     return "; ".join(said) or "nothing new"
+
+
+def _bureau_counter(session: Session, tools: Tools) -> bureau_exchange.Counter:
+    """What files for bureaux are made with; the vault is asked."""
+    return bureau_exchange.Counter(
+        tools.vault,
+        authority.document_signer(session, tools.vault),
+        authority.open_authority(session, tools.vault, settings=tools.settings),
+        partial(rules.card_profile, tools.settings),
+        tools.random,
+        ZoneInfo(tools.settings.timezone),
+    )
 
 
 def expire(tools: Tools) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from issuance.bureau.answer import Closing
@@ -33,15 +33,18 @@ from uec.domain.bureau import (
     OrderedState,
     OrderState,
 )
-from uec.domain.lifecycle import advance
+from uec.domain.lifecycle import CardState, CertificateState, advance
 from uec.domain.permissions import Permission
 from uec.services import bureau_certifying, bureaux, journal
 from uec.services.bureau_certifying import Keys, Waiting
-from uec.services.bureau_orders import tell
+from uec.services.bureau_orders import parts, tell
 from uec.services.bureau_sending import SUFFIX, Measured, Sender, header, outgoing, pin_digits, signed_object
+from uec.services.bureaux import Ready
 from uec.services.certification import Issuer
 from uec.services.rows import locked
-from uec.store.tables import BureauCard, BureauFile, BureauOrder, CardData, Certificate, JournalEntry
+from uec.store.arrays import listed
+from uec.store.bulk import insert_rows
+from uec.store.tables import BureauCard, BureauFile, BureauOrder, Card, CardData, Certificate, JournalEntry
 from uec.store.tables.production import PreparedPart
 
 PART = ".part"
@@ -72,7 +75,22 @@ def answer(
         raise BureauRefused("The certificates of this order are written at hand-over.", finding="no-answer")
     ready = bureaux.ready(session, row.bureau_id, now=now)
     session.commit()
-    bureau_certifying.certify(session, order_id, issuer=issuer, actor=actor, now=now)
+    while True:
+        bureau_certifying.certify(session, order_id, issuer=issuer, actor=actor, now=now)
+        try:
+            return _make(session, order_id, ready, folder=folder, sender=sender, actor=actor, now=now)
+        except _Overtaken:
+            session.rollback()  # what was written says too much: those cards are rejected, the others answered
+
+
+class _Overtaken(Exception):
+    """A card of the answer was ended while the answer was written: its certificates are revoked."""
+
+
+def _make(
+    session: Session, order_id: int, ready: Ready, *, folder: Path, sender: Sender, actor: Actor, now: datetime
+) -> Path:
+    """Write the answer with every card that is certified; raises `_Overtaken`, `BureauRefused`."""
     row = locked(session, BureauOrder, order_id)
     sequence = 1 + (session.scalar(select(func.max(BureauFile.sequence)).where(BureauFile.order_id == order_id)) or 1)
     path = folder / ready.bureau.code / "in" / f"{row.number}-{sequence}-answer{SUFFIX}"
@@ -80,20 +98,22 @@ def answer(
     part = path.with_suffix(PART)
     try:
         with part.open("wb") as file:
-            written, cards = Measured(file), 0
+            written, cards = Measured(file), list[int]()
             head = header(session, row, FileKind.ANSWER, sequence, made_at=now)
             signer = VaultKey(sender.signer)
             with sealing(written.write, head, signer=signer, recipient=ready.recipient, now=now) as writer:
                 for waiting in bureau_certifying.waiting(session, order_id):
-                    for closing in _closed(session, row, waiting, sender, now):
+                    for card_id, closing in _closed(session, row, waiting, sender, now):
                         writer.add(Tag.CLOSING, closing.encode())
-                        cards += 1
+                        cards.append(card_id)
                 writer.close()
             written.keep()
         if not cards:
             raise BureauRefused(f"No card of order {row.number} waits for certificates.", finding="nothing-to-answer")
+        _require_standing(session, cards)
+        row.held_up_by = row.held_up_why = None
         session.add(outgoing(row, FileKind.ANSWER, sequence, path.name, written, actor, now))
-        tell(session, row, "answer", actor, now, cards=cards, sha256=written.sha256)
+        tell(session, row, "answer", actor, now, cards=len(cards), sha256=written.sha256)
         session.flush()
         session.commit()
     except BaseException:
@@ -101,6 +121,16 @@ def answer(
         raise
     _put(part, path)
     return path
+
+
+def _require_standing(session: Session, card_ids: Sequence[int]) -> None:
+    """Raise `_Overtaken` when one of the cards was ended meanwhile; none is, from here to the commit."""
+    for chosen in parts(card_ids):
+        standing = (
+            select(Card.state).where(listed(session, Card.id, chosen)).order_by(Card.id).with_for_update(key_share=True)
+        )
+        if set(session.scalars(standing)) != {CardState.WRITING}:
+            raise _Overtaken
 
 
 def put_into_place(session: Session, folder: Path) -> list[Path]:
@@ -131,20 +161,25 @@ def _put(part: Path, path: Path) -> None:
 
 def _closed(
     session: Session, row: BureauOrder, waiting: Sequence[Waiting], sender: Sender, now: datetime
-) -> list[Closing]:
-    """What the bureau is to write onto cards; noted is the intent to close their applets, as by a station.
+) -> list[tuple[int, Closing]]:
+    """By card what the bureau is to write onto it; noted is the intent to close its applet, as by a station.
 
-    A card that was reported after the others were certified waits for the next answer.
+    A card that was reported after the others were certified, or whose certificates were revoked meanwhile, waits: it is
+    in the next answer, or rejected then.
     """
     reported = [one.card_id for one in waiting]
     certificates, keys = _certificates(session, reported), bureau_certifying.reported_keys(session, reported)
-    cards = [one for one in waiting if _is_certified(keys[one.card_id], certificates.get(one.card_id, {}))]
+    cards = [
+        one
+        for one in waiting
+        if one.state is CardState.WRITING and _is_certified(keys[one.card_id], certificates.get(one.card_id, {}))
+    ]
     ids = [one.card_id for one in cards]
     objects = _objects(session, ids, sender, now)
     last: Mapping[int, int] = dict(
         session.execute(
             select(JournalEntry.card_id, func.max(JournalEntry.seq))
-            .where(JournalEntry.card_id.in_(ids))
+            .where(listed(session, JournalEntry.card_id, ids))
             .group_by(JournalEntry.card_id)
         ).all()
     )
@@ -162,12 +197,13 @@ def _closed(
         }
         record = Record(RecordKind.FINISH_INTENT, facts)
         entries += journal.entries(one.card_id, [record], after=last[one.card_id], operation_id=None, at=now)
-        closings.append(Closing(one.number, bytes.fromhex(one.chip_id), written, signed))
+        closings.append((one.card_id, Closing(one.number, bytes.fromhex(one.chip_id), written, signed)))
     if not cards:
         return []
-    session.execute(insert(JournalEntry), entries)
+    insert_rows(session, JournalEntry, entries)
     target = advance(ORDERED, OrderedState.MADE, OrderedEvent.ANSWER)
-    answered = update(BureauCard).where(BureauCard.id.in_([one.row_id for one in cards])).values(state=target)
+    answered = update(BureauCard).where(listed(session, BureauCard.id, [one.row_id for one in cards]))
+    answered = answered.values(state=target)
     session.execute(answered, execution_options={"synchronize_session": False})
     return closings
 
@@ -179,7 +215,7 @@ def _objects(
     prepared = (
         select(CardData.card_id, CardData.groups, CardData.signature, PreparedPart.signer, PreparedPart.prepared_at)
         .join(PreparedPart, PreparedPart.id == CardData.part_id)
-        .where(CardData.card_id.in_(card_ids))
+        .where(listed(session, CardData.card_id, card_ids))
     )
     found = {
         card_id: (datagroups.digests(read_groupings(groups)), signed_object(groups, signature, signer, at))
@@ -193,10 +229,11 @@ def _objects(
 
 
 def _certificates(session: Session, card_ids: Sequence[int]) -> dict[int, dict[str, bytes]]:
-    """The certificates of cards by the digest of their public key."""
+    """The certificates of cards that stand, by the digest of their public key."""
     wanted = select(Certificate.card_id, Certificate.public_key_digest, Certificate.der)
+    standing = (listed(session, Certificate.card_id, card_ids), Certificate.state != CertificateState.REVOKED)
     found: dict[int, dict[str, bytes]] = {}
-    for card_id, key, content in session.execute(wanted.where(Certificate.card_id.in_(card_ids))):
+    for card_id, key, content in session.execute(wanted.where(*standing)):
         if card_id is not None and content is not None:
             found.setdefault(card_id, {})[key] = content
     return found

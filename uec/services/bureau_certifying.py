@@ -19,10 +19,13 @@ from issuance.pki.possession import Proof
 from issuance.production.bundle import RecordKind
 from uec.domain.actors import Actor
 from uec.domain.bureau import OrderedState
+from uec.domain.lifecycle import CardState
 from uec.services import certification
-from uec.services.bureau_rejecting import BARRED, barred_among, reject
+from uec.services.bureau_rejecting import BARRED, NOT_WANTED, barred_among, reject
+from uec.services.bureau_results import complete_if_done
 from uec.services.certification import Issuer
 from uec.services.rows import locked
+from uec.store.arrays import listed
 from uec.store.tables import BureauCard, BureauOrder, Card, JournalEntry
 
 AT_ONCE = 300
@@ -37,13 +40,14 @@ class Waiting:
     card_id: int
     number: str
     chip_id: str
+    state: CardState
 
 
 def waiting(session: Session, order_id: int) -> Iterator[Sequence[Waiting]]:
     """The cards that wait for certificates, part by part, as they are when each part is asked for."""
     last = 0
     wanted = (
-        select(BureauCard.id, Card.id, Card.number, Card.chip_id)
+        select(BureauCard.id, Card.id, Card.number, Card.chip_id, Card.state)
         .join(Card, Card.id == BureauCard.card_id)
         .where(BureauCard.order_id == order_id, BureauCard.state == OrderedState.MADE)
         .order_by(Card.id)
@@ -51,7 +55,7 @@ def waiting(session: Session, order_id: int) -> Iterator[Sequence[Waiting]]:
     )
     while rows := session.execute(wanted.where(Card.id > last)).all():
         last = rows[-1][1]
-        yield [Waiting(row_id, card_id, number, chip or "") for row_id, card_id, number, chip in rows]
+        yield [Waiting(row_id, card_id, number, chip or "", state) for row_id, card_id, number, chip, state in rows]
 
 
 def certify(session: Session, order_id: int, *, issuer: Issuer, actor: Actor, now: datetime) -> None:
@@ -62,11 +66,11 @@ def certify(session: Session, order_id: int, *, issuer: Issuer, actor: Actor, no
     """
     row = locked(session, BureauOrder, order_id)
     for cards in waiting(session, order_id):  # each part as it is once the order is ours
-        barred = barred_among(session, [one.card_id for one in cards])
-        made = _made(session, row.digest or b"", [one for one in cards if one.card_id not in barred])
+        refused = dict.fromkeys(barred_among(session, [one.card_id for one in cards]), BARRED)
+        refused |= {one.card_id: _ended(one) for one in cards if one.state is not CardState.WRITING}
+        made = _made(session, row.digest or b"", [one for one in cards if one.card_id not in refused])
         issued = certification.issue_all(session, made, issuer=issuer)
-        refused = {card_id: str(said) for card_id, said in issued.items() if isinstance(said, IssuanceError)}
-        refused |= dict.fromkeys(barred, BARRED)
+        refused |= {card_id: str(said) for card_id, said in issued.items() if isinstance(said, IssuanceError)}
         for one in cards:
             if one.card_id in refused:
                 reason = refused[one.card_id]
@@ -74,7 +78,13 @@ def certify(session: Session, order_id: int, *, issuer: Issuer, actor: Actor, no
                 reject(session, one.row_id, one.card_id, state=state, reason=reason, actor=actor, now=now)
                 session.commit()
         row = locked(session, BureauOrder, order_id)
+    complete_if_done(session, row, actor=actor, now=now)  # nothing comes any more of an order that lost its last cards
     session.commit()
+
+
+def _ended(one: Waiting) -> str:
+    """Why a card that was spoiled here meanwhile, say, is in no answer."""
+    return f"{NOT_WANTED}: the card is {one.state} by now"
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ class Keys:
 def reported_keys(session: Session, card_ids: Sequence[int]) -> dict[int, Keys]:
     """What was last written down of each card's keys."""
     noted = select(JournalEntry.card_id, JournalEntry.facts).where(
-        JournalEntry.card_id.in_(card_ids), JournalEntry.kind == RecordKind.KEYS_MADE.value
+        listed(session, JournalEntry.card_id, card_ids), JournalEntry.kind == RecordKind.KEYS_MADE.value
     )
     return {
         card_id: Keys(_bytes(facts["public_keys"]), _bytes(facts["proofs"]))

@@ -19,6 +19,7 @@ from uec.services.cards import OPEN_APPLICATION, apply_event
 from uec.services.moves import move_all, move_found
 from uec.services.refusals import barred
 from uec.services.rows import locked
+from uec.store.arrays import listed
 from uec.store.bulk_changes import change_rows
 from uec.store.tables import Application, BureauCard, Card
 
@@ -93,5 +94,5 @@ def barred_among(session: Session, card_ids: Iterable[int]) -> set[int]:
     found: set[int] = set()
     for chosen in parts(list(card_ids)):
         wanted = select(Card.id).join(Application, Application.id == Card.application_id)
-        found.update(session.scalars(wanted.where(Card.id.in_(chosen), barred())))
+        found.update(session.scalars(wanted.where(listed(session, Card.id, chosen), barred())))
     return found

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -38,6 +38,7 @@ from uec.services.bureau_orders import tell
 from uec.services.bureau_rejecting import Gone, reject_unmade
 from uec.services.bureau_report import Report
 from uec.services.rows import present
+from uec.store.arrays import listed
 from uec.store.bulk import insert_rows
 from uec.store.bulk_changes import change_rows
 from uec.store.tables import (
@@ -52,6 +53,7 @@ from uec.store.tables import (
 )
 
 MAKER_KVN = 0xFF
+_ANSWERED = OrderedState.ANSWERED
 
 
 def apply(session: Session, row: BureauOrder, report: Report, *, actor: Actor, now: datetime) -> Mapping[str, Any]:
@@ -95,6 +97,11 @@ _GOOD = """
     SELECT card.row_id, card.card_id, made.chip, made.check_values, made.public_keys, made.proofs
     FROM made JOIN card USING (number) WHERE number NOT IN (SELECT number FROM unfit) ORDER BY card.card_id
 """
+# By serials: the ledger moves those that follow each other as one range.
+_CLAIMED = """
+    SELECT made.chip, card.card_id FROM made JOIN card USING (number)
+    WHERE number NOT IN (SELECT number FROM unfit) ORDER BY made.chip
+"""
 _KEYS = """
     SELECT key.digest, card.card_id, key.slot FROM key JOIN card USING (number)
     WHERE number NOT IN (SELECT number FROM unfit) ORDER BY key.digest
@@ -112,7 +119,8 @@ def _write_down(session: Session, row: BureauOrder, report: Report, actor: Actor
         _bind(session, row, cards)
         # What a station would have recorded up to the keys; a window goes on from there.
         _enter(session, [(one.card_id, records_of(row, one)) for one in cards], now)
-        bureau_blanks.claim(session, store_id, [(one.chip, one.card_id) for one in cards], actor=actor, now=now)
+    for claimed in report.parts(_CLAIMED):
+        bureau_blanks.claim(session, store_id, claimed, actor=actor, now=now)
     for keys in report.parts(_KEYS):
         rows = [{"digest": digest, "card_id": card_id, "slot": slot} for digest, card_id, slot in keys]
         _enter_keys(session, rows)
@@ -156,7 +164,7 @@ def _enter(session: Session, entries: Sequence[tuple[int, Sequence[Record]]], no
     after: Mapping[int, int] = dict(
         session.execute(
             select(JournalEntry.card_id, func.max(JournalEntry.seq))
-            .where(JournalEntry.card_id.in_([card_id for card_id, _ in entries]))
+            .where(listed(session, JournalEntry.card_id, [card_id for card_id, _ in entries]))
             .group_by(JournalEntry.card_id)
         ).all()
     )
@@ -189,19 +197,10 @@ _REJECTED = """
 """
 _SPOILED = """
     SELECT chip, reason FROM spoiled UNION ALL SELECT made.chip, unfit.reason FROM unfit JOIN made USING (number)
+    ORDER BY chip
 """
 _FINISHED = "SELECT card.row_id, card.card_id, finished.chip FROM finished JOIN card USING (number)"
 _SENT = "SELECT card.row_id FROM sent JOIN card USING (number) WHERE sent.shipped = ?"
-_ENDED = (
-    update(BureauCard.__table__)  # type: ignore[arg-type]
-    .where(BureauCard.id.in_(bindparam("these", expanding=True)), BureauCard.state == OrderedState.ANSWERED)
-    .values(state=ORDERED[OrderedState.ANSWERED, OrderedEvent.FINISH])
-)
-_UNDER_WAY = (
-    update(BureauCard.__table__)  # type: ignore[arg-type]
-    .where(BureauCard.id.in_(bindparam("these", expanding=True)))
-    .values(consignment_id=bindparam("consignment"))
-)
 
 
 def _reject(session: Session, row: BureauOrder, report: Report, actor: Actor, now: datetime) -> None:
@@ -217,9 +216,10 @@ def _finish(session: Session, report: Report, now: datetime) -> None:
     """Cards whose applet the bureau closed, with their chips."""
     for rows in report.parts(_FINISHED):
         cards = [card_id for _, card_id, _ in rows]
-        session.connection().execute(_ENDED, {"these": [row_id for row_id, _, _ in rows]})
+        ended = (listed(session, BureauCard.id, [row_id for row_id, _, _ in rows]), BureauCard.state == _ANSWERED)
+        _change(session, *ended, state=ORDERED[_ANSWERED, OrderedEvent.FINISH])
         kvns: Mapping[int, int | None] = dict(
-            session.execute(select(Card.id, Card.kvn).where(Card.id.in_(cards))).all()
+            session.execute(select(Card.id, Card.kvn).where(listed(session, Card.id, cards))).all()
         )
         _enter(
             session,
@@ -241,8 +241,13 @@ def _ship(session: Session, row: BureauOrder, report: Report, now: datetime) -> 
             except IntegrityError as error:
                 raise BureauRefused(f"Consignment {number} was announced before.", finding="reported-before") from error
             for sent in report.parts(_SENT, key):
-                these = {"these": [row_id for (row_id,) in sent], "consignment": consignment.id}
-                session.connection().execute(_UNDER_WAY, these)
+                these = listed(session, BureauCard.id, [row_id for (row_id,) in sent])
+                _change(session, these, consignment_id=consignment.id)
+
+
+def _change(session: Session, *where: ColumnElement[bool], **values: object) -> None:
+    change = update(BureauCard).where(*where).values(values)
+    session.execute(change, execution_options={"synchronize_session": False})
 
 
 def complete_if_done(session: Session, row: BureauOrder, *, actor: Actor, now: datetime) -> None:
@@ -251,6 +256,6 @@ def complete_if_done(session: Session, row: BureauOrder, *, actor: Actor, now: d
     if row.certificates is Certificates.ANSWER:
         waiting = (OrderedState.ORDERED, OrderedState.MADE, OrderedState.ANSWERED)
     left = select(BureauCard.id).where(BureauCard.order_id == row.id, BureauCard.state.in_(waiting))
-    if session.scalar(left.limit(1)) is None:
+    if row.state is OrderState.ACCEPTED and session.scalar(left.limit(1)) is None:
         row.state, row.completed_at = advance(ORDER, row.state, OrderEvent.COMPLETE), now
         tell(session, row, "complete", actor, now)

@@ -24,10 +24,14 @@ from uec.domain.lifecycle import CardState, CertificateState
 from uec.services import numbering, revocation
 from uec.services.applicant_secret import RandomBytes
 from uec.store import audit
+from uec.store.arrays import among
+from uec.store.bulk import insert_rows
+from uec.store.bulk_changes import change_rows
 from uec.store.tables import Application, Card, Certificate
 
 # The series that counts the certificates which belong to a part of the revocation list.
 PARTED = "certificate-parted"
+ONE_CARD = 8  # certificates that are stored by statements which are built once; more are stored as a batch
 NAME_LIMIT = 64  # ub-common-name and its kind, RFC 5280 appendix A.1
 
 
@@ -135,13 +139,14 @@ def _intend(session: Session, asked: Mapping[int, Made], issuer: Issuer) -> dict
     """What becomes of each card's request; the intents of those that are new are stored."""
     connection = session.connection()
     # The cards are locked first: what is certified by then is seen.
-    cards = {row.id: row for row in connection.execute(_holders(), {"these": sorted(asked)})}
+    dialect = connection.dialect.name
+    cards = {row.id: row for row in connection.execute(_holders(dialect), {"these": sorted(asked)})}
     digests = {
         card_id: {slot: hashlib.sha256(key).hexdigest() for slot, key in made.public_keys.items()}
         for card_id, made in asked.items()
     }
     every = [digest for slots in digests.values() for digest in slots.values()]
-    known = {row.public_key_digest: row for row in connection.execute(_certified(), {"digests": every})}
+    known = {row.public_key_digest: row for row in connection.execute(_certified(dialect), {"digests": every})}
     fresh = sum(digest not in known for digest in every)
     parts = iter(_next_parts(session, issuer.ca.config.crl_part_entries, fresh))
     taken: set[str] = set()
@@ -160,9 +165,13 @@ def _intend(session: Session, asked: Mapping[int, Made], issuer: Issuer) -> dict
             continue
         found[card_id] = slots
         taken.update(of_card.values())
-        new = (tbs for slot, tbs in slots.items() if isinstance(tbs, Tbs) and of_card[slot] not in known)
-        rows += (_row(card_id, tbs, issuer) for tbs in new)
-    if rows:
+        new = [tbs for slot, tbs in slots.items() if isinstance(tbs, Tbs) and of_card[slot] not in known]
+        if new:
+            named = new[0].request.subject.text()  # one name stands in all certificates of a card
+            rows += [_row(card_id, tbs, named, issuer) for tbs in new]
+    if len(rows) > ONE_CARD:
+        insert_rows(session, Certificate, rows)
+    elif rows:
         connection.execute(_intending(), rows)
     return found
 
@@ -195,17 +204,18 @@ def _intended(
 
 # Built once: every card asks them.
 @cache
-def _certified() -> Any:
-    return select(Certificate.__table__).where(Certificate.public_key_digest.in_(bindparam("digests", expanding=True)))
+def _certified(dialect: str) -> Any:
+    table = Certificate.__table__
+    return select(table).where(among(dialect, table.c.public_key_digest, "digests"))
 
 
 @cache
-def _holders() -> Any:
+def _holders(dialect: str) -> Any:
     """The cards, locked one after the other, and whose they are."""
     card = (Card.id, Card.number, Card.state, Card.expires_on)
     person = (Application.surname, Application.name, Application.patronymic)
     whose = select(*card, *person).join(Application, Application.id == Card.application_id)
-    these = Card.id.in_(bindparam("these", expanding=True))
+    these = among(dialect, Card.__table__.c.id, "these")
     return whose.where(these).order_by(Card.id).with_for_update(of=Card, key_share=True)
 
 
@@ -215,10 +225,10 @@ def _intending() -> Any:
 
 
 @cache
-def _awaited() -> Any:
+def _awaited(dialect: str) -> Any:
     """What became of intents, locked one after the other."""
     wanted = select(Certificate.serial, Certificate.state, Certificate.der)
-    these = Certificate.serial.in_(bindparam("serials", expanding=True))
+    these = among(dialect, Certificate.__table__.c.serial, "serials")
     return wanted.where(these).order_by(Certificate.id).with_for_update(key_share=True)
 
 
@@ -231,25 +241,29 @@ def _issued() -> Any:
 
 
 def _require_own(known: Row[Any] | None, card: Row[Any], profile: str) -> None:
-    """Refuse a key of another card or for another purpose, and a card that is not being written."""
+    """Refuse a key of another card or for another purpose, a card that is not being written, and what was revoked."""
     if known is not None and (known.card_id != card.id or known.profile != profile):
         raise _shared()
     if (known is None or known.der is None) and card.state is not CardState.WRITING:
         raise RequestRefused(f"the card is {card.state}: put it aside, it gets no certificates", profile=profile)
+    if known is not None and known.state is CertificateState.REVOKED:
+        raise RequestRefused(
+            f"the certificate of this key is revoked, the card is {card.state}: put it aside", profile=profile
+        )
 
 
 def _shared() -> UnfitKey:
     return UnfitKey("this public key is in use already: scrap the card and report its chip", finding="shared")
 
 
-def _row(card_id: int, tbs: Tbs, issuer: Issuer) -> dict[str, Any]:
+def _row(card_id: int, tbs: Tbs, named: str, issuer: Issuer) -> dict[str, Any]:
     return {
         "card_id": card_id,
         "profile": tbs.request.profile,
         "serial": tbs.serial_hex,
         "tbs_digest": tbs.digest,
         "public_key_digest": tbs.public_key_digest,
-        "subject": tbs.request.subject.text(),
+        "subject": named,
         "not_before": tbs.request.not_before,
         "not_after": tbs.request.not_after,
         "intended_at": issuer.now,
@@ -266,7 +280,7 @@ def _keep(session: Session, signed: Sequence[tuple[int, Tbs, bytes]], issuer: Is
     """
     connection = session.connection()
     serials = [tbs.serial_hex for _, tbs, _ in signed]
-    found = {row.serial: row for row in connection.execute(_awaited(), {"serials": serials})}
+    found = {row.serial: row for row in connection.execute(_awaited(connection.dialect.name), {"serials": serials})}
     stored: _Stored = {}
     refused: dict[int, IssuanceError] = {}
     kept: dict[str, int] = {}
@@ -278,9 +292,14 @@ def _keep(session: Session, signed: Sequence[tuple[int, Tbs, bytes]], issuer: Is
             stored[tbs.serial_hex] = row.der
         else:
             refused[card_id] = stored[tbs.serial_hex] = _gone(tbs, row)
-    if kept:
+    if len(kept) > ONE_CARD:
+        ders = [{"serial": one, "der": stored[one]} for one in kept]
+        issued = {"state": CertificateState.ISSUED, "issued_at": issuer.now}
+        change_rows(session, Certificate, "serial", ders, same=issued)
+    elif kept:
         rows = [{"this": one, "signed": stored[one], "at": issuer.now} for one in kept]
         connection.execute(_issued(), rows)
+    if kept:
         _hold(session, kept, issuer)
     _tell_refusals(session, refused, issuer)
     return stored

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import ARRAY, Integer, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 from issuance.pki.crl import RevocationReason, RevokedEntry, encode_entry
 from uec.domain.lifecycle import CERTIFICATE, CertificateEvent, CertificateState, advance
 from uec.services import numbering
+from uec.store.arrays import among
+from uec.store.bulk import insert_rows
 from uec.store.tables import Certificate, OcspAnswer, Revocation, StopListEntry
 
 
@@ -33,6 +35,8 @@ class Changed(NamedTuple):
 # committed, so whoever publishes waits for it; clocks say nothing about the order of commits.
 CHANGES, STOP_CHANGES = "revocation-change", "stop-list-change"
 OPEN = (CertificateState.ISSUED, CertificateState.HELD, CertificateState.INTENDED)
+FEW = 8
+"""Rows that are written one by one, by a statement built once; more are written as a batch."""
 
 
 def changes_of(part: int | None) -> str:
@@ -109,15 +113,37 @@ def count_change(session: Session, certificates: Collection[Certificate | Change
 def expect_answers(session: Session, certificate_ids: Iterable[int], *, now: datetime, change: int = 0) -> None:
     """Make the answers about certificates void, or expect first ones; the caller commits. `change` is a new number."""
     rows = [{"certificate_id": one, "due_at": now, "changed": change} for one in certificate_ids]
-    if rows:
-        session.flush()  # the certificates themselves come first
-        session.connection().execute(_expected(session.get_bind().dialect.name), rows)
+    if not rows:
+        return
+    session.flush()  # the certificates themselves come first
+    dialect = session.get_bind().dialect.name
+    if dialect == "postgresql" and len(rows) > FEW:
+        these = {"these": [row["certificate_id"] for row in rows], "due_at": now, "changed": change}
+        session.connection().execute(_all_expected(), these)
+    else:
+        session.connection().execute(_expected(dialect), rows)
+
+
+@cache
+def _all_expected() -> Any:
+    """The same of a list of ids, by one statement of PostgreSQL."""
+    types = OcspAnswer.__table__.c
+    rows = select(
+        func.unnest(bindparam("these", type_=ARRAY(Integer))),
+        bindparam("due_at", type_=types.due_at.type),
+        bindparam("changed", type_=types.changed.type),
+    )
+    upsert = postgresql_insert(OcspAnswer.__table__)  # type: ignore[arg-type]
+    return _voiding(upsert.from_select(["certificate_id", "due_at", "changed"], rows, include_defaults=False))
 
 
 @cache
 def _expected(dialect: str) -> Any:
     """Void whatever answer there is, or expect a first one."""
-    upsert = (postgresql_insert if dialect == "postgresql" else sqlite_insert)(OcspAnswer.__table__)  # type: ignore[arg-type]
+    return _voiding((postgresql_insert if dialect == "postgresql" else sqlite_insert)(OcspAnswer.__table__))  # type: ignore[arg-type]
+
+
+def _voiding(upsert: Any) -> Any:
     empty = {"content": None, "signer_id": None, "this_update": None, "next_update": None}
     fresh = {"due_at": upsert.excluded.due_at, "changed": upsert.excluded.changed, **empty}
     return upsert.on_conflict_do_update(index_elements=["certificate_id"], set_=fresh)
@@ -129,14 +155,15 @@ def _moved(
     """Advance all certificates of cards that are in a state, in one statement; which they were, by id."""
     session.flush()
     target = advance(CERTIFICATE, before, event)
-    rows = session.connection().execute(_advanced(), {"these": list(card_ids), "before": before, "target": target})
+    moving = _advanced(session.get_bind().dialect.name)
+    rows = session.connection().execute(moving, {"these": list(card_ids), "before": before, "target": target})
     return sorted(Changed(*row) for row in rows)
 
 
 @cache
-def _advanced() -> Any:
+def _advanced(dialect: str) -> Any:
     table = Certificate.__table__
-    these = table.c.card_id.in_(bindparam("these", expanding=True))
+    these = among(dialect, table.c.card_id, "these")
     of_cards = update(table).where(these, table.c.state == bindparam("before"))  # type: ignore[arg-type]
     return of_cards.values(state=bindparam("target")).returning(*(table.c[name] for name in Changed._fields))
 
@@ -156,7 +183,10 @@ def _enter(
             {"certificate_id": one, "reason": reason.value, "revoked_at": now, "entry_der": encode_entry(entry)}
             for one, entry in entries.items()
         ]
-        session.connection().execute(_entered(), rows)
+        if len(rows) > FEW:
+            insert_rows(session, Revocation, rows)
+        else:
+            session.connection().execute(_entered(), rows)
 
 
 @cache

@@ -1,6 +1,20 @@
 """Hides how a column of ids is looked into: arrays and their functions on PostgreSQL, JSON arrays on SQLite."""
 
-from sqlalchemy import ColumnElement, TableValuedAlias, any_, func, literal, select
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Integer,
+    String,
+    TableValuedAlias,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from uec.store.columns import IDS
@@ -34,6 +48,26 @@ def holds(session: Session, ids: Ids, wanted: int) -> ColumnElement[bool]:
         return literal(wanted) == any_(ids)
     rows, value, _place = each(session, ids)
     return select(literal(1)).select_from(rows).where(value == wanted).exists()
+
+
+def among(dialect: str, column: ColumnElement[Any], name: str, values: list[Any] | None = None) -> ColumnElement[bool]:
+    """Whether a column's number or text is in the list that the parameter `name` gets, or has.
+
+    One parameter on PostgreSQL, however long the list: a text with a thousand of them takes the driver longer to read
+    than the server to answer.
+    """
+    if dialect != "postgresql":
+        return column.in_(bindparam(name, values, expanding=True, required=values is None, unique=values is not None))
+    kind = column.type if isinstance(column.type, Integer) else String()
+    return column == any_(
+        bindparam(name, values, type_=ARRAY(kind), required=values is None, unique=values is not None)
+    )
+
+
+def listed(session: Session, column: InstrumentedAttribute[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+    """The same with the list at once."""
+    plain = column.expression
+    return among(session.get_bind().dialect.name, plain, f"{plain.key}_listed", list(values))
 
 
 def size(session: Session, ids: Ids) -> ColumnElement[int]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.bureau.answer import Closing
@@ -288,7 +289,103 @@ def test_a_card_with_some_of_its_certificates_waits_for_its_answer(bureau: Burea
         waiting = [one for part in bureau_certifying.waiting(session, order_id) for one in part]
         sender = Sender(bench.vault, bench.document_signer, bench.profile)
         closed = bureau_answers._closed(session, row, waiting, sender, office.clock())
-    assert {one.number for one in closed} == {one.number for one in waiting} - {first.number}
+    assert {one.number for _, one in closed} == {one.number for one in waiting} - {first.number}
+
+
+def spoil(bureau: BureauOffice, card_id: int) -> None:
+    """Somebody ends a card that lies at the bureau: its certificates are revoked with it."""
+    office = bureau.office
+    with office.sessions() as session:
+        cards.spoil(session, card_id, actor=office.staff.producer, reason="torn", now=office.clock())
+
+
+def check_left_out(bureau: BureauOffice, order_id: int, path: Path, lost: Card) -> None:
+    """The answer has every card but one, whose certificates are revoked: it is out of its order, and made again."""
+    others = {card.number for card in bureau.cards(order_id) if card.id != lost.id}
+    assert {one.number for one in closings(bureau, path)} == others
+    assert bureau.counts(order_id) == {OrderedState.ANSWERED: len(PEOPLE) - 1, OrderedState.REJECTED: 1}
+    states = {one.state for one in certificates(bureau) if one.card_id == lost.id}
+    assert states == {CertificateState.REVOKED}
+    answered = {der for one in closings(bureau, path) for der in one.certificates.values()}
+    assert not answered & {one.der for one in certificates(bureau) if one.state is CertificateState.REVOKED}
+    application = bureau.office.application_of(lost.id)
+    assert (application.state, application.remake) == (ApplicationState.APPROVED, True)
+    with bureau.office.sessions() as session:
+        row = session.scalars(select(BureauCard).where(BureauCard.card_id == lost.id)).one()
+    assert row.reason == "not-wanted: the card is SPOILED by now"
+    assert bureau.files("kind", "name")[-1] == ("answer", path.name)
+
+
+def test_a_certificate_revoked_before_the_answer_is_written_is_not_in_it(
+    bureau: BureauOffice, order_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Certified, and ended by a clerk before the answer is begun."""
+    lost, *_ = bureau.cards(order_id)
+    real, runs = bureau_certifying.certify, []
+
+    def certify(*given: Any, **named: Any) -> None:
+        real(*given, **named)
+        runs.append(given)
+        if len(runs) == 1:
+            spoil(bureau, lost.id)
+
+    monkeypatch.setattr(bureau_certifying, "certify", certify)
+    first = answer(bureau, order_id)
+    assert lost.number not in {one.number for one in closings(bureau, first)}
+    assert bureau.counts(order_id) == {OrderedState.ANSWERED: len(PEOPLE) - 1, OrderedState.MADE: 1}
+    with pytest.raises(BureauRefused) as caught:
+        answer(bureau, order_id)
+    assert caught.value.finding == "nothing-to-answer"
+    check_left_out(bureau, order_id, first, lost)
+
+
+@pytest.mark.postgres
+def test_a_certificate_revoked_while_the_answer_is_written_is_not_in_it(
+    bureau: BureauOffice, order_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its card stands in the file already when a clerk ends it: the file is written anew without it."""
+    with bureau.office.sessions() as session:
+        if session.get_bind().dialect.name == "sqlite":
+            return  # one writer at a time: the clerk waits until the answer is committed
+    lost, *_ = bureau.cards(order_id)
+    real, written = bureau_answers._closed, []
+
+    def closed(*given: Any) -> object:
+        found = real(*given)
+        if not written:
+            spoil(bureau, lost.id)
+        written.extend(one.number for _, one in found)
+        return found
+
+    monkeypatch.setattr(bureau_answers, "_closed", closed)
+    path = answer(bureau, order_id)
+    assert written.count(lost.number) == 1 and len(written) == 2 * len(PEOPLE) - 1, "written, and written anew"
+    check_left_out(bureau, order_id, path, lost)
+    assert len(list((bureau.desk / "in").glob("*answer*"))) == 1
+
+
+def test_an_order_that_loses_its_last_cards_is_complete(bureau: BureauOffice, order_id: int) -> None:
+    """All were ended here before they were certified: nothing is answered, and nothing awaited any more."""
+    for card in bureau.cards(order_id):
+        spoil(bureau, card.id)
+    with pytest.raises(BureauRefused) as caught:
+        answer(bureau, order_id)
+    assert caught.value.finding == "nothing-to-answer"
+    assert bureau.counts(order_id) == {OrderedState.REJECTED: len(PEOPLE)}
+    assert bureau.row(order_id).state is OrderState.COMPLETE
+    assert list((bureau.desk / "in").glob("*answer*")) == []
+
+
+def test_a_card_that_went_on_elsewhere_is_in_no_answer(bureau: BureauOffice, order_id: int) -> None:
+    """However its state came about: the answer says nothing of it, and is made."""
+    lost, *_ = bureau.cards(order_id)
+    with bureau.office.sessions() as session:
+        session.execute(update(Card).where(Card.id == lost.id).values(state=CardState.PERSONALISED))
+        session.commit()
+    path = answer(bureau, order_id)
+    assert lost.number not in {one.number for one in closings(bureau, path)}
+    assert bureau.counts(order_id) == {OrderedState.ANSWERED: len(PEOPLE) - 1, OrderedState.REJECTED: 1}
+    assert bureau.office.card(lost.id).state is CardState.PERSONALISED, "the order lets go of it, and nothing else"
 
 
 def test_what_was_answered_meanwhile_is_not_rejected(bureau: BureauOffice, order_id: int) -> None:
