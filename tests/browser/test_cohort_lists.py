@@ -29,12 +29,13 @@ def test_count_and_root_and_then_the_applications_appear_by_themselves(context: 
         (made,) = cohort.compute_asked(session, actor=WORKER, book=book, now=office.clock())
     expect(page.get_by_text(made.digest)).to_be_visible()
     expect(page.locator("[hx-get]")).to_have_count(0)
+    page.get_by_role("button", name="Посмотреть и предложить").click()
     page.get_by_role("button", name="Предложить").click()
     with office.sessions() as session:
         cohort.approve(session, made.id, actor=office.staff.releaser, digest=made.digest, now=office.clock())
     page.goto("/office/cohorts")
-    page.get_by_role("button", name="Открыть заявления").click()
     page.get_by_role("link", name=made.number).click()
+    page.get_by_role("button", name="Открыть заявления").click()
     expect(page.get_by_text("Заявления по списку открываются")).to_be_visible()
     with office.sessions() as session:
         list(cohort.open_asked(session, actor=WORKER, book=book, now=office.clock()))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
     from uec.domain.actors import Actor
+    from uec.services.cohort_reasons import Fact
+    from uec.services.cohort_why import Verdict
 
 
 @click.group()
@@ -115,6 +117,19 @@ def take_off(cohort_id: int, register_id: str, login: str, password_file: Path |
     with store(settings()) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
         _told(cohort.take_off(session, cohort_id, register_id, actor=actor, now=now()))
+
+
+@cohorts.command()
+@click.argument("cohort_id", type=ID)
+@click.option("--reason", required=True, help="Why nobody should go by it.")
+@login_options
+def discard(cohort_id: int, reason: str, login: str, password_file: Path | None) -> None:
+    """Make a list void for good, before applications are opened from it."""
+    from uec.services import cohort  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        actor = signed_in(session, login, password_file)
+        _told(cohort.discard(session, cohort_id, actor=actor, reason=reason, now=now()))
 
 
 @cohorts.command("open")
@@ -236,13 +251,26 @@ def why(person: str, as_of: datetime | None, login: str, password_file: Path | N
     chosen = settings()
     with store(chosen) as sessions, sessions() as session:
         day = as_of.date() if as_of else chosen.policy.day(now())
-        found = cohort_why.explore(
-            session,
-            actor=signed_in(session, login, password_file),
-            as_of=day,
-            policy=phases.book(session, chosen.policy).on(day),
-            now=now(),
-            query=person,
-        )
+        policy = phases.book(session, chosen.policy).on(day)
+        actor, moment = signed_in(session, login, password_file), now()
+        found = cohort_why.explore(session, actor=actor, as_of=day, policy=policy, now=moment, query=person)
+        told = [
+            cohort_why.why(session, one.resident_id, actor=actor, as_of=day, policy=policy, now=moment) for one in found
+        ]
+    if not told:
+        raise NotFound(f"Nobody in the register has the SNILS or register id {person}.", kind="resident", id=person)
+    if not policy.mass_emission_open(day):
+        click.echo(f"mass emission begins on {policy.mass_emission_from}: of an earlier day there is no list", err=True)
     columns = ("register id", "name", "entitled", "against")
-    show(columns, [(row.register_id, row.full_name, row.entitled, ", ".join(row.against) or "-") for row in found])
+    show(columns, [(row.register_id, row.full_name, row.entitled, _against(row)) for row in told])
+
+
+def _against(verdict: "Verdict") -> str:
+    """The conditions that do not hold, each with what stands behind it."""
+    said = (" ".join([name, *map(_fact, facts)]) for name, facts in verdict.facts.items())
+    return ", ".join(said) or "-"
+
+
+def _fact(fact: "Fact") -> str:
+    day = "" if fact.day is None else fact.day.isoformat()
+    return " ".join(filter(None, (fact.number, day)))

@@ -7,6 +7,7 @@ import click
 
 from uec.cli.options import ID, login_options, now, settings, signed_in, store
 from uec.cli.tables import show, show_facts, show_json
+from uec.domain.channels import TO_THE_OFFICE
 from uec.domain.errors import InvalidInput, NotFound
 from uec.domain.policy import OFFICE_RULES
 
@@ -54,8 +55,7 @@ def propose(rule: tuple[str, ...], valid_from: datetime, act: str, login: str, p
     """Propose RULE (NAME=VALUE, may be repeated) from a day on, and show what it moves."""
     from uec.services import phases as service  # noqa: PLC0415
 
-    chosen = settings()
-    pairs = dict(text.partition("=")[::2] for text in rule)
+    chosen, pairs = settings(), _pairs(rule)
     with store(chosen) as sessions, sessions() as session:
         change = service.propose(
             session,
@@ -68,6 +68,33 @@ def propose(rule: tuple[str, ...], valid_from: datetime, act: str, login: str, p
         )
     click.echo(f"change {change.id} is proposed; it moves:", err=True)
     show_json(dict(change.effects))
+
+
+def _pairs(rules: tuple[str, ...]) -> dict[str, str]:
+    """NAME=VALUE of each, every rule once."""
+    pairs: dict[str, str] = {}
+    for text in rules:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{text} is not NAME=VALUE", param_hint="RULE")
+        if name not in OFFICE_RULES:
+            raise click.BadParameter(f"{name} is none of {', '.join(OFFICE_RULES)}", param_hint="RULE")
+        if name in pairs:
+            raise click.BadParameter(f"{name} is given twice", param_hint="RULE")
+        pairs[name] = value
+    return pairs
+
+
+@phases.command()
+@click.argument("change_id", type=ID)
+@login_options
+def withdraw(change_id: int, login: str, password_file: Path | None) -> None:
+    """Take a proposed change back."""
+    from uec.services import phases as service  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        service.withdraw(session, change_id, actor=signed_in(session, login, password_file), now=now())
+    click.echo(f"change {change_id} is taken back")
 
 
 @phases.command()
@@ -113,12 +140,15 @@ def notices(login: str, password_file: Path | None) -> None:
 
 @phases.command("propose-notice")
 @click.argument("text_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--english", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The same text in English, a file."
+)
 @click.option("--place", "places", multiple=True, required=True, help="Where it is published; may be repeated.")
 @click.option("--bank", "banks", multiple=True, required=True, help="A bank to choose; that of the tender first.")
 @click.option("--on", "day", type=_day, required=True, help="The day of publication.")
 @login_options
 def propose_notice(
-    text_file: Path, places: tuple[str, ...], banks: tuple[str, ...], day: datetime, login: str,
+    text_file: Path, english: Path | None, places: tuple[str, ...], banks: tuple[str, ...], day: datetime, login: str,
     password_file: Path | None,
 ) -> None:  # fmt: skip
     """Propose the public notice whose text is in TEXT_FILE (UTF-8)."""
@@ -126,14 +156,12 @@ def propose_notice(
     from uec.services import phases as rules_service  # noqa: PLC0415
 
     chosen = settings()
-    try:
-        text = text_file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidInput(f"{text_file} is not UTF-8 text: save it anew.", field="text") from None
+    text, text_en = _text_of(text_file), _text_of(english) if english else ""
     with store(chosen) as sessions, sessions() as session:
         made = service.propose(
             session,
             text=text,
+            text_en=text_en,
             places=places,
             banks=banks,
             published_on=day.date(),
@@ -142,6 +170,25 @@ def propose_notice(
             now=now(),
         )
     click.echo(f"notice {made.id} is proposed: refusals until {made.refusal_until}, banks until {made.bank_until}")
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{file} is not UTF-8 text: save it anew.", field="text") from None
+
+
+@phases.command("withdraw-notice")
+@click.argument("notice_id", type=ID)
+@login_options
+def withdraw_notice(notice_id: int, login: str, password_file: Path | None) -> None:
+    """Take a proposed notice back."""
+    from uec.services import notices as service  # noqa: PLC0415
+
+    with store(settings()) as sessions, sessions() as session:
+        service.withdraw(session, notice_id, actor=signed_in(session, login, password_file), now=now())
+    click.echo(f"notice {notice_id} is taken back")
 
 
 @phases.command("confirm-notice")
@@ -159,7 +206,7 @@ def confirm_notice(notice_id: int, login: str, password_file: Path | None) -> No
 @phases.command("choose-bank")
 @click.argument("snils")
 @click.argument("bank")
-@click.option("--channel", default="window", show_default=True, type=click.Choice(["window", "post", "portal"]))
+@click.option("--channel", default="window", show_default=True, type=click.Choice(TO_THE_OFFICE))
 @login_options
 def choose_bank(snils: str, bank: str, channel: str, login: str, password_file: Path | None) -> None:
     """File the choice of BANK by the resident with this SNILS, within the time for it."""

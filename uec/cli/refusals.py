@@ -6,10 +6,10 @@ import click
 
 from uec.cli.options import login_options, now, settings, signed_in, store
 from uec.cli.tables import show
+from uec.domain.channels import TO_THE_OFFICE
 
-CHANNELS = ("window", "post", "portal")
 _channel = click.option(
-    "--channel", default="window", show_default=True, type=click.Choice(CHANNELS), help="How the refusal came."
+    "--channel", default="window", show_default=True, type=click.Choice(TO_THE_OFFICE), help="How the refusal came."
 )
 
 

@@ -133,6 +133,7 @@ class CohortEvent(StrEnum):
     PROPOSE = "PROPOSE"
     APPROVE = "APPROVE"
     EDIT = "EDIT"
+    DISCARD = "DISCARD"
 
 
 class CertificateState(StrEnum):
@@ -289,6 +290,9 @@ COHORT: Mapping[tuple[CohortState, CohortEvent], CohortState] = {
     (CohortState.PROPOSED, CohortEvent.APPROVE): CohortState.APPROVED,
     (CohortState.PROPOSED, CohortEvent.EDIT): CohortState.VOID,
     (CohortState.APPROVED, CohortEvent.EDIT): CohortState.VOID,
+    (CohortState.DRAFT, CohortEvent.DISCARD): CohortState.VOID,
+    (CohortState.PROPOSED, CohortEvent.DISCARD): CohortState.VOID,
+    (CohortState.APPROVED, CohortEvent.DISCARD): CohortState.VOID,
 }
 
 CERTIFICATE: Mapping[tuple[CertificateState, CertificateEvent], CertificateState] = {

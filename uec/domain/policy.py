@@ -107,12 +107,27 @@ def add_years(day: date, years: int) -> date:
         return day.replace(year=day.year + years, day=28)
 
 
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
+
+
+def sensible(day: date, field: str) -> date:
+    """The day of a rule, a notice or a list, if the office can mean it; raise `InvalidInput` for a slip of the pen."""
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise InvalidInput(f"Give a day from {FIRST_DAY:%d.%m.%Y} to {LAST_DAY:%d.%m.%Y}.", field=field)
+    return day
+
+
 @dataclass(frozen=True)
 class PolicyBook:
-    """All versions of the policy, each from its first day; sorted by that day."""
+    """All versions of the policy, each from its first day; sorted by that day.
+
+    `stated` is what was said for each of these days: also that a rule stays as it is, which holds against an earlier
+    day's change that comes later.
+    """
 
     first: Policy
     changes: tuple[tuple[date, Policy], ...] = ()
+    stated: tuple[tuple[date, Mapping[str, Any]], ...] = ()
 
     def on(self, day: date) -> Policy:
         """Return the policy in force on the day."""
@@ -137,21 +152,12 @@ class PolicyBook:
 
     def amended(self, changes: Sequence[tuple[date, Mapping[str, Any]]]) -> "PolicyBook":
         """Return the book with more dated rules laid over it; of two of one day the later in the sequence counts."""
-        dated: list[tuple[date, Mapping[str, Any]]] = []
-        before = self.first
-        for valid_from, policy in self.changes:
-            dated.append((valid_from, _difference(before, policy)))
-            before = policy
+        stated = sorted([*self.stated, *changes], key=lambda pair: pair[0])
         current, versions = self.first, []
-        for valid_from, rules in sorted([*dated, *changes], key=lambda pair: pair[0]):
+        for valid_from, rules in stated:
             current = replace(current, **rules)
             versions.append((valid_from, current))
-        return replace(self, changes=tuple(versions))
-
-
-def _difference(before: Policy, after: Policy) -> dict[str, Any]:
-    names = (item.name for item in fields(Policy))
-    return {name: getattr(after, name) for name in names if getattr(after, name) != getattr(before, name)}
+        return replace(self, changes=tuple(versions), stated=tuple(stated))
 
 
 # What the office itself may change by a dated act; the rest is the installation's.
@@ -218,7 +224,6 @@ def load_policy(values: dict[str, Any], *, zone: tzinfo = UTC) -> PolicyBook:
     base = dict(values)
     changes: Sequence[dict[str, Any]] = base.pop("changes", [])
     current = replace(Policy(), zone=zone, **_checked(base, "policy"))
-    book = PolicyBook(current)
     dated = []
     for change in changes:
         entry = dict(change)
@@ -228,8 +233,4 @@ def load_policy(values: dict[str, Any], *, zone: tzinfo = UTC) -> PolicyBook:
                 "Each [[policy.changes]] needs `from = YYYY-MM-DD`.", key="policy.changes.from", near=None
             )
         dated.append((valid_from, _checked(entry, "policy.changes")))
-    versions = []
-    for valid_from, entry in sorted(dated, key=lambda pair: pair[0]):
-        current = replace(current, **entry)
-        versions.append((valid_from, current))
-    return replace(book, changes=tuple(versions))
+    return PolicyBook(current).amended(dated)

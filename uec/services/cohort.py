@@ -18,7 +18,8 @@ from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput, NotFound, SamePerson, UecError
 from uec.domain.lifecycle import COHORT, CohortEvent, CohortState, advance
 from uec.domain.permissions import Permission
-from uec.domain.policy import Policy, PolicyBook
+from uec.domain.policy import Policy, PolicyBook, sensible
+from uec.domain.texts import typed
 from uec.services import cohort_members, notices, numbering, schedule
 from uec.services.cohort_applications import open_all
 from uec.services.cohort_rules import entitled
@@ -38,6 +39,13 @@ class ListInWork(UecError):
     """Workers have yet to compute the list, or to open its applications. Facts: `number`."""
 
     code = "uec.cohort_in_work"
+
+
+class NotYet(InvalidInput):
+    """Applications of a list open later. Facts: `waits_for` ("phase", "list" or "windows"), `day`, None for no notice.
+
+    `day` is the first day of the phase or of the list, or the last one of the windows.
+    """
 
 
 def ask(
@@ -129,9 +137,13 @@ def approve(session: Session, cohort_id: int, *, actor: Actor, digest: str, now:
 
 
 def take_off(session: Session, cohort_id: int, register_id: str, *, actor: Actor, now: datetime) -> CohortView:
-    """Take somebody off the list; a proposed or approved one is void from then on. Raises `NotFound` for a stranger."""
+    """Take somebody off the list; a proposed or approved one is void from then on.
+
+    Raises `NotFound` for a stranger, and `InvalidInput` once applications were opened from the list.
+    """
     actor.require(Permission.MANAGE_COHORT)
     cohort = _idle(session, cohort_id)
+    _require_unopened(cohort)
     resident_id = session.scalar(select(Resident.id).where(Resident.register_id == register_id))
     if resident_id is None or not cohort_members.take_off(session, cohort_id, resident_id):
         raise NotFound(
@@ -147,15 +159,31 @@ def take_off(session: Session, cohort_id: int, register_id: str, *, actor: Actor
     return _committed(session, cohort)
 
 
+def discard(session: Session, cohort_id: int, *, actor: Actor, reason: str, now: datetime) -> CohortView:
+    """Make a list void that nobody should go by, for a reason; who may propose or approve lists may do so.
+
+    Raises `InvalidInput` without a reason and once applications were opened from it, and `IllegalMove` for a void one.
+    """
+    if not actor.may(Permission.MANAGE_COHORT):
+        actor.require(Permission.APPROVE_COHORT)
+    if not (reason := typed(reason)):
+        raise InvalidInput("Write why the list is discarded.", field="reason")
+    cohort = _idle(session, cohort_id)
+    _require_unopened(cohort)
+    cohort.state = advance(COHORT, cohort.state, CohortEvent.DISCARD)
+    _tell(session, cohort, "discard", actor, now, reason=reason)
+    return _committed(session, cohort)
+
+
 def ask_opening(session: Session, cohort_id: int, *, actor: Actor, policy: Policy, now: datetime) -> CohortView:
     """Ask the workers to open the applications of an approved list.
 
-    Raises `ListInWork`, and `InvalidInput` for another list or while residents may still refuse or choose a bank.
+    Raises `ListInWork`, `InvalidInput` for another list, and `NotYet` before its day or the first one of mass emission
+    and while residents may still refuse or choose a bank.
     """
     actor.require(Permission.MANAGE_COHORT)
     cohort = _idle(session, cohort_id)
-    _require_approved(cohort)
-    notices.require_windows_over(session, on=policy.day(now))
+    _require_ready(session, cohort, policy, now)
     cohort.opening_asked_at = now
     _tell(session, cohort, "ask-opening", actor, now)
     schedule.ask(session, "cohorts", asked_by=actor.reference, now=now)
@@ -184,14 +212,14 @@ def open_applications(session: Session, cohort_id: int, *, actor: Actor, policy:
     """Open an approved application for everybody on an approved list who is still entitled; returns how many.
 
     Set-based; running it again opens none twice. Raises `CohortChanged` when the members are not those approved, and
-    `InvalidInput` while residents may still refuse or choose a bank.
+    what `ask_opening` does.
     """
     actor.require(Permission.MANAGE_COHORT)
     cohort = locked(session, Cohort, cohort_id)
     _require_approved(cohort)
     if cohort_members.root(session, cohort_id) != cohort.digest:
         raise _void(session, cohort, actor, now)
-    notices.require_windows_over(session, on=policy.day(now))
+    _require_ready(session, cohort, policy, now)
     opened = open_all(
         session, cohort, actor=actor, policy=policy, now=now, still_entitled=entitled(cohort.as_of, policy)
     )
@@ -218,7 +246,7 @@ def _drafted(
 ) -> Cohort:
     """A list with a number and nobody on it."""
     actor.require(Permission.MANAGE_COHORT)
-    if not policy.mass_emission_open(as_of):
+    if not policy.mass_emission_open(sensible(as_of, "as_of")):
         raise InvalidInput(
             f"Mass emission begins on {policy.mass_emission_from:%d.%m.%Y}: choose a later day.", field="as_of"
         )
@@ -263,6 +291,36 @@ def _require_approved(cohort: Cohort) -> None:
         )
 
 
+def _require_ready(session: Session, cohort: Cohort, policy: Policy, now: datetime) -> None:
+    """An approved list, whose day has come, while mass emission goes on and nobody may refuse any more."""
+    _require_approved(cohort)
+    today = policy.day(now)
+    if not policy.mass_emission_open(today):
+        raise NotYet(
+            f"Mass emission begins on {policy.mass_emission_from:%d.%m.%Y}: open the applications from that day on.",
+            waits_for="phase",
+            day=policy.mass_emission_from,
+        )
+    if today < cohort.as_of:
+        raise NotYet(
+            f"List {cohort.number} is of {cohort.as_of:%d.%m.%Y}: open its applications from that day on.",
+            waits_for="list",
+            day=cohort.as_of,
+        )
+    try:
+        notices.require_windows_over(session, on=today)
+    except InvalidInput as error:
+        raise NotYet(error.message, waits_for="windows", day=error.last) from error
+
+
+def _require_unopened(cohort: Cohort) -> None:
+    if cohort.opened:
+        raise InvalidInput(
+            f"Applications of list {cohort.number} are open and stand by its root: take back the application instead.",
+            field="state",
+        )
+
+
 def _void(session: Session, cohort: Cohort, actor: Actor, now: datetime) -> CohortChanged:
     """Void the list; returns what to raise."""
     cohort.state = advance(COHORT, cohort.state, CohortEvent.EDIT)
@@ -274,7 +332,14 @@ def _void(session: Session, cohort: Cohort, actor: Actor, now: datetime) -> Coho
 
 
 def _tell(
-    session: Session, cohort: Cohort, action: str, actor: Actor, now: datetime, *, resident_id: int | None = None
+    session: Session,
+    cohort: Cohort,
+    action: str,
+    actor: Actor,
+    now: datetime,
+    *,
+    resident_id: int | None = None,
+    **more: str,
 ) -> None:
     audit.record(
         session,
@@ -283,7 +348,8 @@ def _tell(
         subject_kind="cohort",
         subject_id=cohort.id,
         person_id=resident_id,
-        details={"number": cohort.number, "count": cohort.count, "root": cohort.digest, "state": cohort.state.value},
+        details={"number": cohort.number, "count": cohort.count, "root": cohort.digest, "state": cohort.state.value}
+        | more,
         now=now,
     )
 

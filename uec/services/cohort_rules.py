@@ -17,6 +17,7 @@ from uec.domain.lifecycle import CardState
 from uec.domain.policy import Policy, add_years
 from uec.domain.twins import TwinRole, TwinState
 from uec.services.intake import CLOSED
+from uec.services.other_records import by_another_record, dead, with_another_record
 from uec.services.refusals import STANDS, refused
 from uec.services.register_absences import missing
 from uec.services.twins import held, superseded
@@ -36,12 +37,10 @@ def _conditions(born_until: date) -> Mapping[str, ColumnElement[bool]]:
     return {
         "age": Resident.birth_date <= born_until,
         "residence": _lives_here(),
-        "alive": and_(Resident.death_date.is_(None), ~_dead_by_another_record()),
-        "no_application": and_(
-            ~_application(open_ones=True, by_snils=False), ~_application(open_ones=True, by_snils=True)
-        ),
-        "no_card": and_(~_application(open_ones=False, by_snils=False), ~_application(open_ones=False, by_snils=True)),
-        "not_refused": ~refused(Resident.snils),
+        "alive": and_(Resident.death_date.is_(None), ~by_another_record(Resident.id, dead)),
+        "no_application": and_(~_waits(Resident), ~by_another_record(Resident.id, _waits)),
+        "no_card": and_(~_has_card(Resident), ~by_another_record(Resident.id, _has_card)),
+        "not_refused": and_(~_refused(Resident), ~by_another_record(Resident.id, _refused)),
         "not_in_doubt": ~held(Resident.id),
         "stands": ~superseded(Resident.id),
         "not_missing": ~missing(Resident.id),
@@ -59,16 +58,10 @@ def _shut_out_by_id() -> ColumnElement[bool]:
     in_case = select(member.resident_id).join(case_, case_.id == member.case_id)
     decided = case_.state == TwinState.DECIDED
     doubt = or_(case_.state == TwinState.OPEN, and_(decided, member.role.in_([TwinRole.WRONG, TwinRole.SUPERSEDED])))
-    mine, other, dead = aliased(TwinMember), aliased(TwinMember), aliased(Resident)
-    died = (
-        select(mine.resident_id)
-        .join(other, other.case_id == mine.case_id)
-        .join(dead, dead.id == other.resident_id)
-        .join(case_, case_.id == mine.case_id)
-        .where(decided, mine.role == TwinRole.STANDS, dead.death_date.is_not(None))
-    )
+    others = [with_another_record(holds) for holds in (dead, _waits, _has_card, _refused)]
     lacking = select(RegisterAbsence.resident_id).where(RegisterAbsence.state.in_(OUT))
-    out = union_all(*_applicants("resident_id"), in_case.where(doubt), died, lacking).subquery()
+    refusing = select(Refusal.resident_id).where(STANDS, Refusal.resident_id.is_not(None))
+    out = union_all(*_applicants("resident_id"), in_case.where(doubt), *others, lacking, refusing).subquery()
     return select(literal(1)).where(out.c.resident_id == Resident.id).exists()
 
 
@@ -108,32 +101,27 @@ def _lives_here() -> ColumnElement[bool]:
     return or_(anywhere, listed)
 
 
-def _application(*, open_ones: bool, by_snils: bool) -> ColumnElement[bool]:
-    """Whether the person, by the record or by the SNILS, has an open application, or one with a card that counts."""
+def _waits(record: type[Resident]) -> ColumnElement[bool]:
+    """Whether the person of a record, by it or by its SNILS, has an open application."""
     application = aliased(Application)
-    found = select(application.id)
-    if open_ones:
-        found = found.where(application.state.not_in(CLOSED))
-    else:
-        card = aliased(Card)
-        found = found.join(card, card.application_id == application.id).where(card.state.not_in(GONE))
-    mine = application.snils == Resident.snils if by_snils else application.resident_id == Resident.id
-    return found.where(mine).exists()
+    found = select(application.id).where(application.state.not_in(CLOSED))
+    return _by_either(found, application, record)
 
 
-def _dead_by_another_record() -> ColumnElement[bool]:
-    """Whether another record of the same person, as a clerk decided, has a death."""
-    mine, other, dead, case_ = aliased(TwinMember), aliased(TwinMember), aliased(Resident), aliased(TwinCase)
-    return (
-        select(mine.case_id)
-        .join(case_, case_.id == mine.case_id)
-        .join(other, other.case_id == mine.case_id)
-        .join(dead, dead.id == other.resident_id)
-        .where(
-            mine.resident_id == Resident.id,
-            case_.state == TwinState.DECIDED,
-            mine.role == TwinRole.STANDS,
-            dead.death_date.is_not(None),
-        )
-        .exists()
+def _has_card(record: type[Resident]) -> ColumnElement[bool]:
+    """Whether the person of a record, by it or by its SNILS, has a card that counts."""
+    application, card = aliased(Application), aliased(Card)
+    found = select(application.id).join(card, card.application_id == application.id).where(card.state.not_in(GONE))
+    return _by_either(found, application, record)
+
+
+def _by_either(found: Select[Any], application: type[Application], record: type[Resident]) -> ColumnElement[bool]:
+    # Two looks by an index each, as an OR within one is none.
+    return or_(
+        found.where(application.resident_id == record.id).exists(),
+        found.where(application.snils == record.snils).exists(),
     )
+
+
+def _refused(record: type[Resident]) -> ColumnElement[bool]:
+    return refused(record.snils, record.id)

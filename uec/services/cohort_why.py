@@ -4,7 +4,7 @@ The answers are the very conditions that make a list (`uec.services.cohort_rules
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from sqlalchemy import select
@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
 from uec.domain.permissions import Permission
-from uec.domain.policy import Policy
+from uec.domain.policy import Policy, sensible
 from uec.services import cohort_members
 from uec.services.cohort_members import Cursor
+from uec.services.cohort_reasons import Fact, facts_against
 from uec.services.cohort_rules import conditions
 from uec.services.rows import present
 from uec.store import audit
@@ -24,7 +25,10 @@ from uec.store.tables import Cohort, Municipality, Resident
 
 @dataclass(frozen=True)
 class Verdict:
-    """A resident and the answer to each condition; `on_list` where a list was asked about."""
+    """A resident and the answer to each condition; `on_list` where a list was asked about.
+
+    `facts` are what stands behind each condition that does not hold, where one person was asked about.
+    """
 
     resident_id: int
     register_id: str
@@ -33,6 +37,7 @@ class Verdict:
     oktmo: str
     answers: Mapping[str, bool]
     on_list: bool | None = None
+    facts: Mapping[str, tuple[Fact, ...]] = field(default_factory=dict)
 
     @property
     def entitled(self) -> bool:
@@ -65,8 +70,12 @@ def explore(
     after: int = 0,
     limit: int = 25,
 ) -> list[Verdict]:
-    """Residents above the id `after` with their answers: all, of a municipality, or by SNILS or register id."""
+    """Residents above the id `after` with their answers: all, of a municipality, or by SNILS or register id.
+
+    Raises `InvalidInput` for a day that nobody can mean.
+    """
     actor.require(Permission.VIEW_BATCHES)
+    sensible(as_of, "as_of")
     wanted = [Resident.id > after]
     if oktmo:
         wanted.append(Resident.oktmo.in_(_codes(session, oktmo)))
@@ -123,12 +132,16 @@ def why(
     now: datetime,
     cohort_id: int | None = None,
 ) -> Verdict:
-    """Why a resident is entitled on a day or not, and whether on a list; raises `NotFound`. The look is audited."""
+    """Why a resident is entitled on a day or not, by what, and whether on a list. The look is audited.
+
+    Raises `NotFound`, and `InvalidInput` for a day that nobody can mean.
+    """
     actor.require(Permission.VIEW_BATCHES)
-    present(session, Resident, resident_id)
+    sensible(as_of, "as_of")
+    person = present(session, Resident, resident_id)
     on_list = cohort_members.is_member(session, cohort_id, resident_id) if cohort_id is not None else None
     (verdict,) = _verdicts(session, [resident_id], actor=actor, as_of=as_of, policy=policy, now=now, on_list=on_list)
-    return verdict
+    return replace(verdict, facts=facts_against(session, person, verdict.against, policy=policy))
 
 
 def _verdicts(

@@ -15,6 +15,7 @@ from uec.domain.actors import system_actor
 from uec.domain.lifecycle import ApplicationState, Route
 from uec.domain.phases import ChangeState
 from uec.domain.policy import Policy
+from uec.services.notices import NoticeView
 from uec.store import audit
 from uec.store.audit import Note
 from uec.store.tables import Application, BankChoice, PublicNotice, Refusal
@@ -49,7 +50,7 @@ def close_due(session: Session, *, policy: Policy, now: datetime) -> list[Closin
     return closed
 
 
-def bank_of_tender(notice: PublicNotice | None, policy: Policy) -> str | None:
+def bank_of_tender(notice: PublicNotice | NoticeView | None, policy: Policy) -> str | None:
     """The bank of who chooses none: that of the policy, else the first of the notice."""
     return policy.default_bank or (notice.banks[0] if notice and notice.banks else None)
 

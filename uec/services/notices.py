@@ -14,15 +14,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
+from uec.domain.channels import CHANNELS
 from uec.domain.errors import InvalidInput, SamePerson
 from uec.domain.lifecycle import advance
 from uec.domain.numbers import parse_snils
 from uec.domain.permissions import Permission
 from uec.domain.phases import CHANGE, ChangeEvent, ChangeState
-from uec.domain.policy import Policy
+from uec.domain.policy import Policy, sensible
 from uec.domain.texts import typed
 from uec.services import numbering
-from uec.services.refusals import CHANNELS
 from uec.services.rows import locked
 from uec.store import audit
 from uec.store.tables import BankChoice, PublicNotice, Staff
@@ -35,6 +35,7 @@ class NoticeView:
     id: int
     state: ChangeState
     text: str
+    text_en: str
     places: tuple[str, ...]
     banks: tuple[str, ...]
     published_on: date
@@ -56,15 +57,21 @@ def propose(
     actor: Actor,
     policy: Policy,
     now: datetime,
+    text_en: str = "",
 ) -> NoticeView:
-    """Propose a notice; the windows follow from the policy of the day of publication. Raises `InvalidInput`."""
+    """Propose a notice; the windows follow from the policy of the day of publication. Raises `InvalidInput`.
+
+    `text_en` is what the English page shows; without it that page shows the text as it was published.
+    """
     actor.require(Permission.MANAGE_COHORT)
+    published_on = sensible(published_on, "published_on")
     text, places, banks = typed(text), _lines(places), _lines(banks)
     for name, given in (("text", text), ("places", places), ("banks", banks)):
         if not given:
             raise InvalidInput("A notice needs its text, where it is published, and the banks: fill it in.", field=name)
     notice = PublicNotice(
         text=text,
+        text_en=typed(text_en),
         places=places,
         banks=banks,
         published_on=published_on,
@@ -115,13 +122,16 @@ def require_windows_over(session: Session, *, on: date) -> None:
     notice = in_force(session, on=on)
     if notice is None:
         raise InvalidInput(
-            "No notice of mass emission is published yet: publish it and wait for the time to refuse.", field="notice"
+            "No notice of mass emission is published yet: publish it and wait for the time to refuse.",
+            field="notice",
+            last=None,
         )
     last = max(notice.refusal_until, notice.bank_until)
     if on <= last:
         raise InvalidInput(
             f"Residents may refuse or choose a bank until {last:%d.%m.%Y}: open the applications after that day.",
             field="notice",
+            last=last,
         )
 
 
@@ -163,6 +173,11 @@ def choose_bank(
     )
     session.commit()
     return number
+
+
+def chosen_at(session: Session, number: str) -> datetime | None:
+    """When a choice of a bank was filed, by the number of its confirmation."""
+    return session.scalar(select(BankChoice.filed_at).where(BankChoice.number == number))
 
 
 def refuse_same(proposed_by: int | None, actor: Actor) -> None:
@@ -215,6 +230,7 @@ def _view(session: Session, notice: PublicNotice) -> NoticeView:
         id=notice.id,
         state=notice.state,
         text=notice.text,
+        text_en=notice.text_en,
         places=tuple(notice.places),
         banks=tuple(notice.banks),
         published_on=notice.published_on,

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -138,10 +137,9 @@ def test_lists_keep_their_order_their_limit_their_day_and_their_variant(
 
 
 def test_the_rules_of_the_lists_day_count(sessions: sessionmaker[Session], office: Office) -> None:  # noqa: F811
-    younger = replace(POLICY, entitled_age_years=13)
     ask(sessions, office)
     with sessions() as session:
-        book = PolicyBook(POLICY, ((NOW.date(), younger),))
+        book = PolicyBook(POLICY).amended([(NOW.date(), {"entitled_age_years": 13})])
         (made,) = cohort.compute_asked(session, actor=WORKER, book=book, now=NOW)
     assert made.count == 4
 

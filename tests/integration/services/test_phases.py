@@ -239,7 +239,7 @@ def test_moving_mass_emission_voids_lists_and_says_who_is_entitled(
         assert older.effects["people"] == {"day": TODAY.isoformat(), "before": 3, "after": 2}
         moved = propose(session, office, mass_emission_from="01.01.2027")
         assert moved.effects["lists"] == [made.number]
-        assert moved.effects["people"] == {"day": "2027-01-01", "before": 3, "after": 3}
+        assert moved.effects["people"] == {"day": TODAY.isoformat(), "before": 3, "after": 0}, "until then nobody"
         assert session.scalars(select(Cohort.state)).one() is CohortState.APPROVED
         confirm(session, office, moved)
         session.expire_all()
@@ -280,7 +280,9 @@ def test_a_notice_opens_its_windows_when_two_people_stand_for_it(
             notices.require_windows_over(session, on=TODAY)
         notices.require_windows_over(session, on=TODAY + timedelta(days=1))
         change = propose(session, office, day, refusal_window_days="90")
-        assert change.effects == {"notices": 1}
+        was = (TODAY.isoformat(), (day + timedelta(days=30)).isoformat())
+        shown = {"published_on": day.isoformat(), "refusal": [was[0], "2026-04-01"], "bank": [was[1], was[1]]}
+        assert change.effects == {"windows": [shown]}
         confirm(session, office, change)
         session.expire_all()
         assert session.scalars(select(PublicNotice.refusal_until)).one() == day + timedelta(days=90)

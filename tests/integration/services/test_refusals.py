@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.office import NOW, POLICY, Office, add_resident, form, open_office, publish_notice
 from uec.domain.actors import CITIZEN
+from uec.domain.channels import CHANNELS
 from uec.domain.errors import IllegalMove, InvalidInput, NotAllowed, NotFound
 from uec.domain.lifecycle import ApplicationState
 from uec.services import cohort, cohort_rules, plan_people, refusal_lists, refusals
@@ -30,7 +31,7 @@ def entitled(session: Session) -> set[str]:
     return set(session.scalars(select(Resident.snils).where(*wanted)))
 
 
-@pytest.mark.parametrize("channel", refusals.CHANNELS)
+@pytest.mark.parametrize("channel", CHANNELS)
 def test_a_refusal_by_any_channel_is_numbered_and_bars(session: Session, office: Office, channel: str) -> None:
     assert entitled(session) == {ONE, OTHER}
     number = refusals.file(session, snils=ONE, channel=channel, actor=office.operator, now=NOW)

@@ -193,15 +193,16 @@ def test_mass_emission_by_two_people(colleague, office: CardOffice) -> None:  # 
     made = compute_lists(office)
     ready = planner.get("/office/cohorts").text
     assert made.digest in ready and "Список составляется" not in ready and "htmx.min.js" not in ready
-    assert made.count == 2 and "Предложить" in ready and "hx-get" not in planner.get(page).text
-    assert "Список предложен." in press(planner, f"{page}/propose", "/office/cohorts").text
+    assert made.count == 2 and "Посмотреть и предложить" in ready and "hx-get" not in planner.get(page).text
+    assert "Список предложен." in press(planner, f"{page}/propose", page).text
     assert planner.post(f"{page}/approve", data={}).status_code in {400, 403}
-    shown = re.search(r'name="digest" value="([0-9a-f]+)"', releaser.get("/office/cohorts").text)
+    shown = re.search(r'name="digest" value="([0-9a-f]+)"', releaser.get(page).text)
+    assert "Посмотреть и утвердить" in releaser.get("/office/cohorts").text
     assert shown and shown.group(1) == made.digest
-    assert "Список утверждён." in press(releaser, f"{page}/approve", "/office/cohorts", digest=made.digest).text
+    assert "Список утверждён." in press(releaser, f"{page}/approve", page, digest=made.digest).text
     assert state(office, Cohort, made.id) is CohortState.APPROVED
-    waiting = press(planner, f"{page}/open", "/office/cohorts").text
-    assert "Заявления по списку открываются" in waiting and 'hx-get="/office/cohorts"' in waiting
+    waiting = press(planner, f"{page}/open", page).text
+    assert "Заявления по списку открываются" in waiting and f'hx-get="{page}"' in waiting
     assert press(planner, f"{page}/open", "/office/cohorts").status_code == 409
     with office.sessions() as session:
         ways = {"book": SETTINGS.policy, "now": office.clock()}

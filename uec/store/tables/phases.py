@@ -37,6 +37,7 @@ class PublicNotice(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[ChangeState] = mapped_column(Coded(ChangeState), index=True, default=ChangeState.PROPOSED)
     text: Mapped[str] = mapped_column(Text, comment="terms, order of delivery, rights")
+    text_en: Mapped[str] = mapped_column(Text, default="", server_default="", comment="the same in English, if any")
     places: Mapped[list[Any]] = mapped_column(comment="where it is published")
     banks: Mapped[list[Any]] = mapped_column(comment="banks to choose from; the first is that of the tender")
     published_on: Mapped[date] = mapped_column(comment="day of publication")

@@ -249,6 +249,7 @@ class NoticeOutput(Schema):
     """The public notice of mass emission in force; both last days belong to their windows."""
 
     text = fields.String()
+    text_en = fields.String(metadata=told("the same in English; empty: there is none", ""))
     places = fields.List(fields.String())
     banks = fields.List(fields.String())
     published_on = fields.Date()

@@ -288,7 +288,8 @@ def refuse() -> ResponseReturnValue:
         except InvalidNumber:
             form.snils.errors = [field_error("form.snils")]
         else:
-            paper = confirmations.sealed_up(confirmations.REFUSAL, number, form.snils.data)
+            filed = refusals.filed_at(reader(), number)
+            paper = confirmations.sealed_up(confirmations.REFUSAL, number, form.snils.data, at=filed)
             return redirect(url_for(".confirmation", paper=paper))
     known = notices.public_notice(reader(), on=today())
     return render_template("citizen/refuse.html", form=form, notice=known), 400 if form.errors else 200

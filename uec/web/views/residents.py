@@ -9,7 +9,7 @@ from uec.domain.actors import CITIZEN, Actor
 from uec.domain.errors import InvalidInput, InvalidNumber
 from uec.domain.permissions import Permission
 from uec.services import confirmations as papers
-from uec.services import notices
+from uec.services import notice_windows, notices
 from uec.services.printing import FONTS
 from uec.web import confirmations
 from uec.web.access import current_actor, needs, public
@@ -66,9 +66,17 @@ def _choose(actor: Actor, channel: str) -> ResponseReturnValue:
         except InvalidInput:
             form.bank.errors = [_("This choice is not possible any more: look at the list")]
         else:
-            paper = confirmations.sealed_up(confirmations.BANK, number, form.snils.data, form.bank.data)
+            filed = notices.chosen_at(reader(), number)
+            paper = confirmations.sealed_up(confirmations.BANK, number, form.snils.data, form.bank.data, at=filed)
             return redirect(url_for("citizen.confirmation", paper=paper))
-    page = render_template("citizen/bank.html", form=form, notice=known, late=late, at_window=channel == "window")
+    page = render_template(
+        "citizen/bank.html",
+        form=form,
+        notice=known,
+        late=late,
+        at_window=channel == "window",
+        tender=notice_windows.bank_of_tender(known, policy()),
+    )
     return page, 400 if form.errors or (late and request.method == "POST") else 200
 
 

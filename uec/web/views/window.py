@@ -124,7 +124,8 @@ def refusal() -> ResponseReturnValue:
         except InvalidNumber:
             form.snils.errors = [field_error("form.snils")]
         else:
-            paper = confirmations.sealed_up(confirmations.REFUSAL, number, form.snils.data)
+            filed = refusals.filed_at(database(), number)
+            paper = confirmations.sealed_up(confirmations.REFUSAL, number, form.snils.data, at=filed)
             return redirect(url_for("citizen.confirmation", paper=paper))
     return render_template("window/refusal.html", form=form), 400 if form.errors else 200
 

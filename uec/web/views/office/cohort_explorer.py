@@ -7,7 +7,9 @@ from datetime import date
 from flask import Response, render_template, request
 from flask.typing import ResponseReturnValue
 
+from uec.domain.errors import InvalidInput
 from uec.domain.permissions import Permission
+from uec.domain.policy import sensible
 from uec.services import cohort as service
 from uec.services import cohort_members, cohort_why
 from uec.services.cohort_members import Cursor
@@ -16,7 +18,7 @@ from uec.web.access import current_actor, needs
 from uec.web.context import database, now, policy_book, reader, today
 from uec.web.language import pick
 from uec.web.paging import PAGE_ROWS, number
-from uec.web.phase_words import CONDITIONS
+from uec.web.phase_words import CONDITIONS, fact_words
 from uec.web.views.office.room import blueprint
 
 MAY_SEE = (Permission.MANAGE_COHORT, Permission.APPROVE_COHORT)
@@ -49,6 +51,7 @@ def cohort_explore() -> ResponseReturnValue:
         query=query,
         places=_places(),
         conditions=CONDITIONS,
+        opens=_opens(day),
     )
 
 
@@ -66,7 +69,15 @@ def cohort_why_page(resident_id: int) -> ResponseReturnValue:
         now=now(),
         cohort_id=cohort_id,
     )
-    return render_template("office/cohort_why.html", one=verdict, day=day, conditions=CONDITIONS)
+    return render_template(
+        "office/cohort_why.html",
+        one=verdict,
+        day=day,
+        conditions=CONDITIONS,
+        said=fact_words,
+        opens=_opens(day),
+        cohort=service.show(reader(), cohort_id, actor=current_actor()) if cohort_id is not None else None,
+    )
 
 
 @blueprint.get("/cohorts/<int:cohort_id>")
@@ -86,6 +97,7 @@ def cohort(cohort_id: int) -> ResponseReturnValue:
         limit=PAGE_ROWS,
         **kind,
     )
+    shares = _by_place(cohort_members.breakdown(reader(), cohort_id))
     return render_template(
         "office/cohort.html",
         cohort=view,
@@ -93,7 +105,8 @@ def cohort(cohort_id: int) -> ResponseReturnValue:
         last=page.onward,
         after=after,
         kind=kind,
-        shares=_by_place(cohort_members.breakdown(reader(), cohort_id)),
+        shares=shares,
+        totals={band: sum(ages[band] for _place, ages, _total in shares) for band in BANDS},
         bands=BANDS,
         names=_names(),
         conditions=CONDITIONS,
@@ -117,9 +130,15 @@ def cohort_breakdown(cohort_id: int) -> ResponseReturnValue:
 
 def _day() -> date:
     try:
-        return date.fromisoformat(request.args.get("as_of", ""))
-    except ValueError:
+        return sensible(date.fromisoformat(request.args.get("as_of", "")), "as_of")
+    except (ValueError, InvalidInput):
         return today()
+
+
+def _opens(day: date) -> date | None:
+    """The first day of mass emission, where it has not begun on the day: nobody is on a list of that day."""
+    rules = policy_book().on(day)
+    return None if rules.mass_emission_open(day) else rules.mass_emission_from
 
 
 def _places() -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from wtforms.validators import InputRequired, Length
 
 from uec.domain.errors import InvalidInput, Stale
 from uec.domain.permissions import Permission
+from uec.domain.phases import ChangeState
 from uec.domain.policy import OFFICE_RULES, PolicyBook
 from uec.services import notices as notice_service
 from uec.services import phases as service
@@ -45,6 +46,11 @@ class NoticeForm(PageForm):
         _l("Text: terms, order of delivery, rights"),
         validators=[InputRequired(_l("Give the text of the notice")), Length(max=20_000)],
     )
+    text_en = TextAreaField(
+        _l("The text in English (optional)"),
+        description=_l("Without it the English page shows the text as it was published"),
+        validators=[Length(max=20_000, message=_l("Shorten it to 20000 characters"))],
+    )
     places = TextAreaField(
         _l("Where it is published, a line for each"), validators=[InputRequired(_l("Name at least one place"))]
     )
@@ -71,10 +77,17 @@ def phases() -> ResponseReturnValue:
         form=form,
         changes=changes,
         names=RULES,
+        was=_before(policy_book(), changes),
         rules=_in_force(policy_book(), today()),
         as_json=json.dumps,
     )
     return page, 400 if form.errors else 200
+
+
+def _before(book: PolicyBook, changes: list[service.ChangeView]) -> dict[int, dict[str, Any]]:
+    """What the rules of each proposed change say on its first day as yet."""
+    proposed = (one for one in changes if one.state is ChangeState.PROPOSED)
+    return {one.id: {name: getattr(book.on(one.valid_from), name) for name in one.rules} for one in proposed}
 
 
 def _proposed(form: ChangeForm) -> bool:
@@ -158,23 +171,37 @@ def notices() -> ResponseReturnValue:
     actor, form = current_actor(), NoticeForm(data={"published_on": today()})
     if request.method == "POST":
         actor.require(Permission.MANAGE_COHORT)
-        if form.validate_on_submit() and form.published_on.data is not None:
-            notice_service.propose(
-                database(),
-                text=form.text.data,
-                places=form.places.data.splitlines(),
-                banks=form.banks.data.splitlines(),
-                published_on=form.published_on.data,
-                actor=actor,
-                policy=policy_book().on(form.published_on.data),
-                now=now(),
-            )
+        if form.validate_on_submit() and _notice_proposed(form):
             flash(_("The notice is proposed. A colleague confirms it."), "success")
             return redirect(url_for(".notices"))
     page = render_template(
         "office/notices.html", form=form, notices=notice_service.list_notices(reader(), actor=actor), today=today()
     )
     return page, 400 if form.errors else 200
+
+
+def _notice_proposed(form: NoticeForm) -> bool:
+    """Hand the form in; False when the service has put its refusal beside a field."""
+    if form.published_on.data is None:
+        return False
+    try:
+        notice_service.propose(
+            database(),
+            text=form.text.data,
+            text_en=form.text_en.data or "",
+            places=form.places.data.splitlines(),
+            banks=form.banks.data.splitlines(),
+            published_on=form.published_on.data,
+            actor=current_actor(),
+            policy=policy_book().on(form.published_on.data),
+            now=now(),
+        )
+    except InvalidInput as error:
+        database().rollback()
+        if form.put_errors({str(getattr(error, "field", "text")): error.message}, refusal_words):
+            return False
+        raise
+    return True
 
 
 @blueprint.post("/notices/<int:notice_id>/confirm")

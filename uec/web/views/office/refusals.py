@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from wtforms import RadioField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
+from uec.domain.channels import TO_THE_OFFICE
 from uec.domain.errors import InvalidNumber
 from uec.domain.permissions import Permission
 from uec.services import refusal_lists
@@ -23,6 +24,9 @@ from uec.web.wording import field_error
 CHANNELS: Mapping[str, object] = {
     "post": _l("By post"),
     "window": _l("At a window"),
+    "mfc": _l("At a one-stop shop"),
+    "phone": _l("By telephone"),
+    "email": _l("By e-mail"),
     "portal": _l("By the portal of public services"),
     "web": _l("On this site"),
 }
@@ -34,7 +38,7 @@ class FilingForm(PageForm):
     snils = StringField(_l("SNILS"), description=_l("11 digits"), validators=[InputRequired(_l("Give the SNILS"))])
     channel = RadioField(
         _l("How it came"),
-        choices=options((name, word) for name, word in CHANNELS.items() if name != "web"),
+        choices=options((name, word) for name, word in CHANNELS.items() if name in TO_THE_OFFICE),
         validators=[InputRequired(_l("Choose how the refusal came"))],
     )
     note = StringField(
