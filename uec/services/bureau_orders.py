@@ -10,7 +10,7 @@ from datetime import datetime
 from math import ceil
 from typing import Any
 
-from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy import Select, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -106,6 +106,7 @@ def cancel(session: Session, order_id: int, *, reason: str, actor: Actor, now: d
     row = locked(session, BureauOrder, order_id)
     row.state = advance(ORDER, row.state, OrderEvent.CANCEL)
     row.reason, row.ended_at = stock_ledger.checked_reason(reason), now
+    row.held_up_by = row.held_up_why = None
     recall(session, row, actor, now)
     tell(session, row, "cancel", actor, now, reason=row.reason)
     session.commit()
@@ -156,6 +157,11 @@ def close(session: Session, order_id: int, *, actor: Actor, now: datetime) -> No
     back = give_back(session, row, actor, now)
     tell(session, row, "close", actor, now, blanks_back=back)
     session.commit()
+
+
+def lock_cards(session: Session, cards: Select[int]) -> list[int]:
+    """The ids of cards, locked one after the other by their ids, as everywhere: before requests, blanks and batches."""
+    return list(session.scalars(cards.order_by(Card.id).with_for_update(of=Card, key_share=True)))
 
 
 def recall(session: Session, row: BureauOrder, actor: Actor, now: datetime) -> None:

@@ -40,7 +40,7 @@ from uec.domain.lifecycle import ApplicationEvent, CardEvent, CardState, advance
 from uec.domain.permissions import Permission
 from uec.domain.stock import Place
 from uec.services import bureau_masters, bureaux, stock_ledger
-from uec.services.bureau_orders import overlapping, parts, ranges_of, tell
+from uec.services.bureau_orders import lock_cards, overlapping, parts, ranges_of, tell
 from uec.services.bureaux import Ready
 from uec.services.moves import move_all
 from uec.services.refusals import barred
@@ -180,7 +180,7 @@ def _leave_out_barred(session: Session, row: BureauOrder, actor: Actor, now: dat
     """Who has died or refused since gets no card: it is annulled and not ordered."""
     gone = select(Card.id).join(Application, Application.id == Card.application_id)
     gone = gone.where(Card.batch_id == row.batch_id, Card.state == CardState.PREPARED, barred())
-    found = session.scalars(gone).all()
+    found = lock_cards(session, gone)
     for chosen in parts(found):
         requests = select(Card.application_id).where(Card.id.in_(chosen))
         closed = {"closed_at": now}

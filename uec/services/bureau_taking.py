@@ -35,7 +35,7 @@ from uec.domain.lifecycle import ApplicationEvent, BatchEvent, BatchState, CardE
 from uec.domain.permissions import Permission
 from uec.services import bureau_results, bureaux, stock_ledger
 from uec.services.bureau_checks import Measure, read
-from uec.services.bureau_orders import recall, tell
+from uec.services.bureau_orders import lock_cards, recall, tell
 from uec.services.bureau_report import Report
 from uec.services.moves import move, move_all
 from uec.services.rows import locked, present
@@ -268,6 +268,7 @@ def _hear(session: Session, row: BureauOrder, reader: RecordReader, actor: Actor
 def _begin(session: Session, row: BureauOrder, actor: Actor, now: datetime) -> None:
     """The cards are being made from now on: cards before their batch, in the order of the hub."""
     ordered = select(BureauCard.card_id).where(BureauCard.order_id == row.id, BureauCard.state == OrderedState.ORDERED)
+    lock_cards(session, select(Card.id).where(Card.id.in_(ordered)))
     move_all(session, Card, CardEvent.START_WRITING, Card.id.in_(ordered), actor=actor, now=now)
     requests = select(Card.application_id).where(Card.id.in_(ordered), Card.state == CardState.WRITING)
     move_all(session, Application, ApplicationEvent.PRODUCE, Application.id.in_(requests), actor=actor, now=now)
