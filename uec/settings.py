@@ -215,6 +215,9 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
             changed[item.name] = folder / value
         elif item.name in _PATH_LISTS:
             changed[item.name] = tuple(folder / path for path in value)
+    if settings.profile_dir == Settings.profile_dir and not changed["profile_dir"].is_dir():
+        # Named nowhere and not beside the file: those that come with the software.
+        changed["profile_dir"] = shipped_profiles()
     if "state_dir" in changed:
         state = changed["state_dir"]
         for name, file in (

@@ -1,12 +1,14 @@
 """Settings: a file becomes frozen values, and every mistake in it is named."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from uec.domain.errors import InvalidSettings
 from uec.domain.settings_rules import RULES, fault_of, split_address
-from uec.settings import Settings, load_settings, settings_from
+from uec.services import rules
+from uec.settings import Settings, load_settings, settings_from, shipped_profiles
 
 
 def write(folder: Path, text: str) -> Path:
@@ -173,3 +175,15 @@ def test_every_default_keeps_the_rules_and_every_rule_has_a_key() -> None:
         table, _dot, name = key.rpartition(".")
         holder = getattr(defaults, table) if table else defaults
         assert fault_of(key, getattr(holder, name)) is None
+
+
+def test_profiles_that_are_named_nowhere_are_those_of_the_software(tmp_path: Path) -> None:
+    file = tmp_path / "uec.toml"
+    file.write_text('database_url = "postgresql://uec@localhost/uec"\n')
+    assert load_settings(file).profile_dir == shipped_profiles()
+    assert rules.working_calendar(load_settings(file)).is_working(date(2026, 3, 2))
+    own = tmp_path / "config" / "profiles"
+    own.mkdir(parents=True)
+    assert load_settings(file).profile_dir == own, "what lies beside the file goes first"
+    file.write_text('profile_dir = "mine"\n')
+    assert load_settings(file).profile_dir == tmp_path / "mine", "a folder that is named is the one, there or not"
