@@ -138,8 +138,8 @@ def long_runs(session: Session, *, now: datetime) -> list[LongRun]:
     """The runs in hand that take much longer than their job usually does."""
     begun = (ScheduledRun.finished_at.is_(None), ScheduledRun.started_at < now - LONG_AFTER)
     return [
-        LongRun(run.job, run.due_at, lasts, run.worker or "", usual)
-        for run, lasts, usual, long in _measured(session, select(ScheduledRun).where(*begun), now)
+        LongRun(run.job, run.due_at, lasts, run.worker or "", normal)
+        for run, lasts, normal, long in _measured(session, select(ScheduledRun).where(*begun), now)
         if long
     ]
 
@@ -164,6 +164,18 @@ def history(session: Session, job: str, *, limit: int, before: datetime | None =
         )
         for run in session.scalars(wanted.order_by(ScheduledRun.due_at.desc()).limit(limit))
     ]
+
+
+def usual(session: Session, job: str) -> timedelta | None:
+    """What half of the job's last runs took at most; None when none has succeeded lately."""
+    done = (ScheduledRun.job == job, ScheduledRun.finished_at.is_not(None), ~ScheduledRun.failed)
+    times = select(ScheduledRun.started_at, ScheduledRun.finished_at).where(*done)
+    took = [
+        finished - started
+        for started, finished in session.execute(times.order_by(ScheduledRun.due_at.desc()).limit(USUAL_OF))
+        if started is not None and finished is not None
+    ]
+    return median_low(took) if took else None
 
 
 def _names(session: Session) -> dict[str, str]:
@@ -197,9 +209,9 @@ def _failing(session: Session, run: ScheduledRun, every: timedelta, zone: tzinfo
 def _in_hand(session: Session, job: str, now: datetime, names: Mapping[str, str]) -> InHand | None:
     begun = (ScheduledRun.job == job, ScheduledRun.finished_at.is_(None), ScheduledRun.started_at.is_not(None))
     oldest = select(ScheduledRun).where(*begun).order_by(ScheduledRun.due_at).limit(1)
-    for run, lasts, usual, long in _measured(session, oldest, now):
+    for run, lasts, normal, long in _measured(session, oldest, now):
         assert run.started_at is not None
-        return InHand(run.started_at, lasts, run.worker or "", _name(names, run.end_asked_by), usual, long)
+        return InHand(run.started_at, lasts, run.worker or "", _name(names, run.end_asked_by), normal, long)
     return None
 
 
@@ -209,17 +221,5 @@ def _measured(
     """Runs in hand, how long they last, what is usual, and whether that is much longer."""
     for run in session.scalars(wanted).all():
         assert run.started_at is not None
-        lasts, usual = now - run.started_at, _usual(session, run.job)
-        yield run, lasts, usual, lasts > max(LONG_AFTER, LONG_TIMES * (usual or timedelta(0)))
-
-
-def _usual(session: Session, job: str) -> timedelta | None:
-    """What half of the job's last runs took at most."""
-    done = (ScheduledRun.job == job, ScheduledRun.finished_at.is_not(None), ~ScheduledRun.failed)
-    times = select(ScheduledRun.started_at, ScheduledRun.finished_at).where(*done)
-    took = [
-        finished - started
-        for started, finished in session.execute(times.order_by(ScheduledRun.due_at.desc()).limit(USUAL_OF))
-        if started is not None and finished is not None
-    ]
-    return median_low(took) if took else None
+        lasts, normal = now - run.started_at, usual(session, run.job)
+        yield run, lasts, normal, lasts > max(LONG_AFTER, LONG_TIMES * (normal or timedelta(0)))

@@ -83,8 +83,12 @@ def ask(session: Session, job: str, *, asked_by: str, now: datetime) -> bool:
 
     False when a run of the job waits for a worker already: that one is the run that was asked for.
     """
+    queue.one_at_a_time(session, f"ask:{job}")
     waiting = select(ScheduledRun).where(
-        ScheduledRun.job == job, ScheduledRun.started_at.is_(None), ScheduledRun.due_at <= now
+        ScheduledRun.job == job,
+        ScheduledRun.started_at.is_(None),
+        ScheduledRun.finished_at.is_(None),
+        ScheduledRun.due_at <= now + SKEW,  # another one's clock may be ahead a little
     )
     run = session.scalar(waiting.limit(1).with_for_update())
     new = run is None

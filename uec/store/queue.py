@@ -84,6 +84,15 @@ def has_queue(session: Session) -> bool:
     return session.get_bind().dialect.name == "postgresql"
 
 
+def one_at_a_time(session: Session, name: str) -> None:
+    """Wait until nobody else is between this call with this name and the end of its transaction.
+
+    On SQLite every transaction that writes is alone in any case.
+    """
+    if has_queue(session):
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"{SCHEMA}.{name}"})
+
+
 def hand_over(session: Session, works: Sequence[Work], *, quiet: timedelta = timedelta(0)) -> int:
     """Put work into the queue; it is there once the caller commits. Returns how many jobs that made.
 
@@ -92,8 +101,8 @@ def hand_over(session: Session, works: Sequence[Work], *, quiet: timedelta = tim
     """
     if not works or not has_queue(session):
         return 0
-    # One at a time: two callers with the same key would both see none, and the second be refused by the index.
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"{SCHEMA}.hand_over"})
+    # Two callers with the same key would both see none, and the second be refused by the index.
+    one_at_a_time(session, "hand_over")
     given = {"wanted": json.dumps([asdict(work) for work in works]), "quiet": quiet}
     return session.scalar(_HAND_OVER, given) or 0
 

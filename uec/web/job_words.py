@@ -1,7 +1,7 @@
 """Hides how the office's own work is said to people: what a job is for, and what it says it did."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from uec.web.language import exact_moment, moment
@@ -67,7 +67,27 @@ _SAID: Mapping[str, Text] = {
     "no mail server in the settings": _l("no mail server in the settings"),
     "forgot # runs, # jobs, attempts of # senders": _l("forgot %(a)s runs, %(b)s jobs, attempts of %(c)s senders"),
     "looked at # certificates, # findings": _l("%(a)s certificates looked at, %(b)s findings"),
+    "ended: asked for": _l("ended, as somebody asked"),
+    "ended: asked for after # min": _l("ended after %(a)s min, as somebody asked"),
+    "ended: not done within its limit of # min": _l("ended: not done within its limit of %(a)s min"),
 }
+
+# Why a job failed, where that is the same sentence each time; a name in it comes back as it was.
+_WHY: Sequence[tuple[str, Text]] = (
+    (
+        r"the vault does not answer at (\S+) .*",
+        _l("the vault does not answer: start it, or have two custodians unlock it"),
+    ),
+    (r"the vault is locked: .*", _l("the vault is locked: two custodians must unlock it again")),
+    (r"There is no certification authority yet.*", _l("there is no certification authority yet: run uec ca init")),
+    (r"The database is locked .*", _l("the database was locked by another process for too long")),
+    (r"The disk of the database is full.*", _l("the disk of the database is full: free some space")),
+    (r"The database cannot be reached.*", _l("the database could not be reached")),
+    (
+        r"a fault of the program \((\w+)\).*",
+        _l("a fault of the program (%(a)s): the worker’s log tells where; report it"),
+    ),
+)
 
 
 def title(job: str) -> str:
@@ -83,7 +103,15 @@ def when(at: datetime | None, every: timedelta) -> str:
 def outcome(said: str) -> str:
     """Say what a run did in the language of the page; what is not known is shown as the job said it."""
     if said.startswith("failed: "):
-        return _("not done: %(why)s", why=said.removeprefix("failed: "))
+        return _("not done: %(why)s", why=_reason(said.removeprefix("failed: ").rstrip(".")))
     numbers = re.findall(r"\d+", said)
     text = _SAID.get(re.sub(r"\d+", "#", said))
     return said if text is None else str(text) % dict(zip("abcdefgh", numbers, strict=False))
+
+
+def _reason(why: str) -> str:
+    for pattern, text in _WHY:
+        found = re.fullmatch(pattern, why)
+        if found:
+            return str(text) % dict(zip("abcdefgh", found.groups(), strict=False))
+    return why

@@ -1,10 +1,12 @@
 """A paused job is not begun by the clock, whoever triggers it and whatever waits; a run that is asked for is."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.office import add_staff
 from uec.domain.actors import Actor
@@ -82,3 +84,30 @@ def test_everything_is_audited_and_needs_its_permission(session: Session, admin:
     assert [tuple(row) for row in kept] == [
         (action, "plan", admin.reference) for action in ("job.pause", "job.pause", "job.run", "job.resume")
     ]
+
+
+def test_two_who_ask_at_the_same_moment_get_one_run(sessions: sessionmaker[Session], session: Session) -> None:
+    people = [add_staff(session, name, Role.ADMIN) for name in ("anna", "boris")]
+    session.commit()
+    start = Barrier(2, timeout=60)
+
+    def ask(number: int) -> list[bool]:
+        found = []
+        for day in range(6):
+            start.wait()
+            now = NOW + timedelta(days=day, microseconds=number)
+            with sessions() as mine:
+                found.append(job_control.run_now(mine, "plan", actor=people[number], known=JOBS, now=now))
+            start.wait()
+            with sessions() as mine:  # whoever is first here does it
+                run = schedule.claim_of(mine, "plan", now=now + MINUTE) if number == 0 else None
+                if run is not None:
+                    schedule.finish(mine, run, outcome="3 cards", now=now + MINUTE)
+            start.wait()
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = list(pool.map(ask, range(2)))
+    assert [sum(both) for both in zip(*asked, strict=True)] == [1] * 6
+    session.rollback()
+    assert len(session.scalars(select(ScheduledRun)).all()) == 6

@@ -66,7 +66,10 @@ def job(job: str) -> ResponseReturnValue:
         runs=runs[:PAGE_ROWS],
         older=runs[PAGE_ROWS - 1].due_at.isoformat() if len(runs) > PAGE_ROWS else None,
         form=form,
-        live=request.args.get("before") is None and any(run.took is None for run in runs[:1]),
+        live=request.args.get("before") is None
+        and (row.in_hand is not None or any(run.took is None for run in runs[:1])),
+        usual=job_list.usual(reader(), job),
+        limit=JOBS[job].limit,
         words=job_words,
     )
     return page, 400 if form.errors else 200
@@ -80,6 +83,19 @@ def job_run(job: str) -> ResponseReturnValue:
         flash(_("A run is asked for; the next free worker does it."), "success")
     else:
         flash(_("A run waits for a worker already."), "error")
+    return redirect(url_for(".job", job=job))
+
+
+@blueprint.post("/jobs/<job>/end")
+@needs(Permission.MANAGE_JOBS)
+def job_end(job: str) -> ResponseReturnValue:
+    """Have the run that a worker has in hand ended."""
+    if job_control.end_run(database(), job, actor=current_actor(), known=JOBS, now=now()):
+        flash(
+            _("The worker ends the run within seconds and begins anew. The next run comes when it is due."), "success"
+        )
+    else:
+        flash(_("No run of this job is to be ended."), "error")
     return redirect(url_for(".job", job=job))
 
 
