@@ -29,6 +29,13 @@ def create_stock_guards(dialect: str) -> list[str]:
     return _sqlite() if dialect == "sqlite" else _postgresql()
 
 
+def renew_stock_guards(dialect: str) -> list[str]:
+    """Return the statements that put today's trigger of the ledger in the place of an earlier one."""
+    if dialect == "sqlite":
+        return []
+    return ["DROP TRIGGER IF EXISTS guard_stock_movement_moves ON stock_movement", _MOVE_FUNCTION, _MOVES]
+
+
 def drop_stock_guards(dialect: str) -> list[str]:
     """Return the statements that drop them."""
     if dialect == "sqlite":
@@ -91,58 +98,79 @@ _BY_HAND_FUNCTION = f"""CREATE FUNCTION stock_by_hand() RETURNS trigger LANGUAGE
 BEGIN RAISE EXCEPTION '{BY_HAND}' USING ERRCODE = 'check_violation'; END $$"""
 
 
-_MOVE_FUNCTION = f"""CREATE FUNCTION stock_move() RETURNS trigger LANGUAGE plpgsql AS $$
+# Entries of one statement that follow each other in the ledger and in their serials are one range: fifty thousand cards
+# of a bureau are some ranges, and each change of a range leaves a dead row behind that the next ones stumble over.
+_MOVE_FUNCTION = f"""CREATE OR REPLACE FUNCTION stock_move() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
+  entry record;
   held stock_holding%ROWTYPE;
-  start bigint := NEW.first;
-  stop bigint := NEW.last;
-  motion text;
+  start bigint;
+  stop bigint;
+  legal text;
 BEGIN
-  PERFORM pg_advisory_xact_lock(hashtextextended('stock ' || NEW.lot, 0));
-  SELECT giver.kind || '>' || NEW.motion || '>' || taker.kind INTO motion
-    FROM stock_account giver, stock_account taker WHERE giver.id = NEW.giver_id AND taker.id = NEW.taker_id;
-  IF motion IS NULL OR motion NOT IN ({_LEGAL}) THEN
-    RAISE EXCEPTION '{ILLEGAL_MOTION}' USING ERRCODE = 'check_violation';
-  END IF;
-  IF NEW.giver_id = {OUTSIDE_ID} THEN
-    SELECT * INTO held FROM stock_holding WHERE lot = NEW.lot AND first <= NEW.last ORDER BY first DESC LIMIT 1;
-    IF FOUND AND held.last >= NEW.first THEN
-      RAISE EXCEPTION '{THERE_ALREADY}' USING ERRCODE = 'check_violation';
+  FOR entry IN
+    SELECT lot, motion, box_id, giver_id, taker_id, min(first) AS first, max(last) AS last
+    FROM (SELECT *, count(*) FILTER (WHERE begins) OVER (ORDER BY id) AS run FROM (
+      SELECT id, lot, motion, box_id, giver_id, taker_id, first, last,
+        (lot, motion, box_id, giver_id, taker_id, first) IS DISTINCT FROM (lag(lot) OVER earlier, lag(motion)
+          OVER earlier, lag(box_id) OVER earlier, lag(giver_id) OVER earlier, lag(taker_id) OVER earlier, lag(last)
+          OVER earlier + 1) AS begins
+      FROM entered WINDOW earlier AS (ORDER BY id)) AS one) AS runs
+    GROUP BY run, lot, motion, box_id, giver_id, taker_id ORDER BY min(id)
+  LOOP
+    start := entry.first;
+    stop := entry.last;
+    PERFORM pg_advisory_xact_lock(hashtextextended('stock ' || entry.lot, 0));
+    SELECT giver.kind || '>' || entry.motion || '>' || taker.kind INTO legal
+      FROM stock_account giver, stock_account taker WHERE giver.id = entry.giver_id AND taker.id = entry.taker_id;
+    IF legal IS NULL OR legal NOT IN ({_LEGAL}) THEN
+      RAISE EXCEPTION '{ILLEGAL_MOTION}' USING ERRCODE = 'check_violation';
     END IF;
-  ELSE
-    SELECT * INTO held FROM stock_holding WHERE lot = NEW.lot AND first <= NEW.first ORDER BY first DESC LIMIT 1;
-    IF NOT FOUND OR held.last < NEW.last OR held.account_id <> NEW.giver_id
-        OR held.box_id IS DISTINCT FROM NEW.box_id THEN
-      RAISE EXCEPTION '{NOT_THERE}' USING ERRCODE = 'check_violation';
+    IF entry.giver_id = {OUTSIDE_ID} THEN
+      SELECT * INTO held FROM stock_holding WHERE lot = entry.lot AND first <= entry.last ORDER BY first DESC LIMIT 1;
+      IF FOUND AND held.last >= entry.first THEN
+        RAISE EXCEPTION '{THERE_ALREADY}' USING ERRCODE = 'check_violation';
+      END IF;
+    ELSE
+      SELECT * INTO held FROM stock_holding WHERE lot = entry.lot AND first <= entry.first
+        ORDER BY first DESC LIMIT 1;
+      IF NOT FOUND OR held.last < entry.last OR held.account_id <> entry.giver_id
+          OR held.box_id IS DISTINCT FROM entry.box_id THEN
+        RAISE EXCEPTION '{NOT_THERE}' USING ERRCODE = 'check_violation';
+      END IF;
+      DELETE FROM stock_holding WHERE lot = held.lot AND first = held.first;
+      INSERT INTO stock_holding (lot, first, last, box_id, account_id)
+        SELECT held.lot, part.first, part.last, held.box_id, held.account_id
+        FROM (VALUES (held.first, entry.first - 1), (entry.last + 1, held.last)) AS part (first, last)
+        WHERE part.first <= part.last;
     END IF;
-    DELETE FROM stock_holding WHERE lot = held.lot AND first = held.first;
-    INSERT INTO stock_holding (lot, first, last, box_id, account_id)
-      SELECT held.lot, part.first, part.last, held.box_id, held.account_id
-      FROM (VALUES (held.first, NEW.first - 1), (NEW.last + 1, held.last)) AS part (first, last)
-      WHERE part.first <= part.last;
-  END IF;
-  IF NEW.taker_id <> {OUTSIDE_ID} THEN
-    DELETE FROM stock_holding WHERE lot = NEW.lot AND first = NEW.last + 1 AND account_id = NEW.taker_id
-      AND box_id IS NOT DISTINCT FROM NEW.box_id RETURNING last INTO stop;
-    stop := coalesce(stop, NEW.last);
-    DELETE FROM stock_holding WHERE lot = NEW.lot AND last = NEW.first - 1 AND account_id = NEW.taker_id
-      AND box_id IS NOT DISTINCT FROM NEW.box_id
-      AND first = (SELECT max(near.first) FROM stock_holding near WHERE near.lot = NEW.lot AND near.first < NEW.first)
-      RETURNING first INTO start;
-    start := coalesce(start, NEW.first);
-    INSERT INTO stock_holding (lot, first, last, box_id, account_id)
-      VALUES (NEW.lot, start, stop, NEW.box_id, NEW.taker_id);
-  END IF;
+    IF entry.taker_id <> {OUTSIDE_ID} THEN
+      DELETE FROM stock_holding WHERE lot = entry.lot AND first = entry.last + 1 AND account_id = entry.taker_id
+        AND box_id IS NOT DISTINCT FROM entry.box_id RETURNING last INTO stop;
+      stop := coalesce(stop, entry.last);
+      DELETE FROM stock_holding WHERE lot = entry.lot AND last = entry.first - 1 AND account_id = entry.taker_id
+        AND box_id IS NOT DISTINCT FROM entry.box_id
+        AND first = (
+          SELECT max(near.first) FROM stock_holding near WHERE near.lot = entry.lot AND near.first < entry.first)
+        RETURNING first INTO start;
+      start := coalesce(start, entry.first);
+      INSERT INTO stock_holding (lot, first, last, box_id, account_id)
+        VALUES (entry.lot, start, stop, entry.box_id, entry.taker_id);
+    END IF;
+  END LOOP;
   RETURN NULL;
 END $$"""
+_MOVES = (
+    "CREATE TRIGGER guard_stock_movement_moves AFTER INSERT ON stock_movement REFERENCING NEW TABLE AS entered "
+    "FOR EACH STATEMENT EXECUTE FUNCTION stock_move()"
+)
 
 
 def _postgresql() -> list[str]:
     return [
         _MOVE_FUNCTION,
         _BY_HAND_FUNCTION,
-        "CREATE TRIGGER guard_stock_movement_moves AFTER INSERT ON stock_movement FOR EACH ROW "
-        "EXECUTE FUNCTION stock_move()",
+        _MOVES,
         "CREATE TRIGGER guard_stock_holding_hand BEFORE INSERT OR UPDATE OR DELETE ON stock_holding FOR EACH ROW "
         "WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION stock_by_hand()",
     ]
