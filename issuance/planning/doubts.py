@@ -46,6 +46,16 @@ def overloads(cards: Mapping[str, int]) -> Iterator[Doubt]:
         )
 
 
+def unopened(cards: int, opening: date, days: Sequence[date]) -> Iterator[Doubt]:
+    """So many cards of cohorts wait for a first day that comes after the planned ones."""
+    if opening > days[-1]:
+        yield (
+            f"Массовая эмиссия начинается {opening:%d.%m.%Y}, после конца плана: её заявления (карт: "
+            f"{_grouped(cards)}) в нём не стоят.",
+            f"Mass emission begins on {opening:%d.%m.%Y}, after the plan: its {cards:,} cards have no day in it.",
+        )
+
+
 def _calendar(days: Sequence[date], calendar: WorkingCalendar) -> Iterator[Doubt]:
     if not any(calendar.is_working(day) for day in days):
         yield (

@@ -57,6 +57,7 @@ def _planned(session: Session, make: plan_office.Making, actor: Actor, rules: Ba
         profile=rules.profile,
         today=rules.policy.day(now),
         horizon_days=rules.horizon_days,
+        cohort_from=rules.policy.mass_emission_from,
     )
     made = make(session, region=region, actor=actor, now=now)
     leads = {line.code: line.lead for line in region.supply.lines}

@@ -18,7 +18,7 @@ from uec.domain.policy import Policy, add_years
 from uec.domain.twins import TwinRole, TwinState
 from uec.services.intake import CLOSED
 from uec.services.other_records import by_another_record, dead, with_another_record
-from uec.services.refusals import STANDS, refused
+from uec.services.refusals import STANDS, has_refused
 from uec.services.register_absences import missing
 from uec.services.twins import held, superseded
 from uec.store.tables import Application, Card, Municipality, Refusal, RegisterAbsence, Resident, TwinCase, TwinMember
@@ -40,7 +40,7 @@ def _conditions(born_until: date) -> Mapping[str, ColumnElement[bool]]:
         "alive": and_(Resident.death_date.is_(None), ~by_another_record(Resident.id, dead)),
         "no_application": and_(~_waits(Resident), ~by_another_record(Resident.id, _waits)),
         "no_card": and_(~_has_card(Resident), ~by_another_record(Resident.id, _has_card)),
-        "not_refused": and_(~_refused(Resident), ~by_another_record(Resident.id, _refused)),
+        "not_refused": and_(~has_refused(Resident), ~by_another_record(Resident.id, has_refused)),
         "not_in_doubt": ~held(Resident.id),
         "stands": ~superseded(Resident.id),
         "not_missing": ~missing(Resident.id),
@@ -58,7 +58,7 @@ def _shut_out_by_id() -> ColumnElement[bool]:
     in_case = select(member.resident_id).join(case_, case_.id == member.case_id)
     decided = case_.state == TwinState.DECIDED
     doubt = or_(case_.state == TwinState.OPEN, and_(decided, member.role.in_([TwinRole.WRONG, TwinRole.SUPERSEDED])))
-    others = [with_another_record(holds) for holds in (dead, _waits, _has_card, _refused)]
+    others = [with_another_record(holds) for holds in (dead, _waits, _has_card, has_refused)]
     lacking = select(RegisterAbsence.resident_id).where(RegisterAbsence.state.in_(OUT))
     refusing = select(Refusal.resident_id).where(STANDS, Refusal.resident_id.is_not(None))
     out = union_all(*_applicants("resident_id"), in_case.where(doubt), *others, lacking, refusing).subquery()
@@ -121,7 +121,3 @@ def _by_either(found: Select[Any], application: type[Application], record: type[
         found.where(application.resident_id == record.id).exists(),
         found.where(application.snils == record.snils).exists(),
     )
-
-
-def _refused(record: type[Resident]) -> ColumnElement[bool]:
-    return refused(record.snils, record.id)

@@ -83,9 +83,17 @@ def _kept(before: EmissionPlan, region: Region) -> Plan | None:
         made = renew_plan(old, region, frozen_until=before.frozen_until)
     except IssuanceError:
         return None
+    if _opening(old.region, not_before=region.days[0]) != _opening(region, not_before=region.days[0]):
+        return None  # days kept would be those of another first day of mass emission
     cohort = int(region.demand.known[:, Kind.COHORT].sum())
     had_days = int(old.region.demand.known[:, Kind.COHORT].sum())
     return made if cohort - had_days <= NEW_SHARE * cohort else None
+
+
+def _opening(region: Region, *, not_before: date) -> date | None:
+    """The first day on which a card of a cohort may be made; None without any."""
+    by_day = region.demand.known[:, Kind.COHORT].sum(axis=(0, 1))
+    return max(not_before, region.days[int((by_day > 0).argmax())]) if by_day.any() else None
 
 
 def _written(session: Session, made: Plan, *, actor: Actor, now: datetime) -> EmissionPlan:

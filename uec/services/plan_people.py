@@ -17,6 +17,7 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Integer,
+    Select,
     Subquery,
     case,
     cast,
@@ -36,6 +37,8 @@ from issuance.planning.region import Kind
 from uec.domain.absences import OUT, AbsenceState
 from uec.domain.lifecycle import ApplicationState, Route
 from uec.domain.twins import TwinRole, TwinState
+from uec.services.other_records import Holds, dead, with_another_record
+from uec.services.refusals import STANDS, has_refused
 from uec.store.arrays import each, holds, postgresql, size
 from uec.store.bulk import copy_rows
 from uec.store.steering import ROOMY, steered
@@ -81,9 +84,9 @@ def barred_ids(absences: Collection[AbsenceState]) -> CTE:
     Materialized, since the database, which knows nothing of what comes out of it, then expects neither nobody to be
     left nor everybody, and hashes.
     """
-    dead = select(Application.id).join(Resident, Resident.id == Application.resident_id)
-    refused = select(Application.id).join(Refusal, Refusal.snils == Application.snils)
-    refused = refused.where(Refusal.withdrawn_at.is_(None))
+    died = select(Application.id).join(Resident, Resident.id == Application.resident_id)
+    refused = select(Application.id).join(Refusal, Refusal.snils == Application.snils).where(STANDS)
+    by_record = select(Application.id).join(Refusal, Refusal.resident_id == Application.resident_id).where(STANDS)
     twin = (
         select(Application.id)
         .join(TwinMember, TwinMember.resident_id == Application.resident_id)
@@ -92,9 +95,17 @@ def barred_ids(absences: Collection[AbsenceState]) -> CTE:
     )
     missing = select(Application.id).join(RegisterAbsence, RegisterAbsence.resident_id == Application.resident_id)
     missing = missing.where(RegisterAbsence.state.in_(absences))
-    unasked = [one.where(Application.route == Route.MASS) for one in (refused, twin, missing)]
-    found = union_all(dead.where(Resident.death_date.is_not(None)), *unasked)
+    unasked = [
+        one.where(Application.route == Route.MASS) for one in (refused, by_record, _of(has_refused), twin, missing)
+    ]
+    found = union_all(died.where(Resident.death_date.is_not(None)), _of(dead), *unasked)
     return found.cte("barred").prefix_with("MATERIALIZED")
+
+
+def _of(holds: Holds) -> Select[Any]:
+    """Applications of whom something holds by another record."""
+    people = with_another_record(holds).subquery()
+    return select(Application.id).join(people, people.c.resident_id == Application.resident_id)
 
 
 def demand(session: Session, usual: str) -> list[tuple[int, int, str, date, int]]:

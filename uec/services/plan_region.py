@@ -10,7 +10,7 @@ from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
 from issuance.planning.calendar import WorkingCalendar
-from issuance.planning.doubts import doubts_of, overloads
+from issuance.planning.doubts import doubts_of, overloads, unopened
 from issuance.planning.facts import Facts, OfficePoint
 from issuance.planning.region import CLASSES, Counts, Demand, Kind, Place, Region, Supply
 from uec.domain.errors import InvalidInput
@@ -36,9 +36,11 @@ def region_of(
     profile: str,
     today: date,
     horizon_days: int | None = None,
+    cohort_from: date | None = None,
 ) -> Region:
     """The region from the tables and the facts (the office's own without `facts`).
 
+    `cohort_from` is the first day of mass emission: before it no card is made that nobody applied for.
     Without `horizon_days` it reaches as far as serving everybody takes, 30 to 400 days. Where the calendar has no
     working day, every day counts, and a doubt says so. Raises `InvalidInput` without points.
     """
@@ -50,8 +52,12 @@ def region_of(
         raise InvalidInput("A plan needs an issuance point: add one.")
     waiting = plan_people.demand(session, profile)
     offered = list(points.values())
+    opening = max(today, cohort_from or today)
+    cohort = sum(row[-1] for row in waiting if row[1] == Kind.COHORT)
     if horizon_days is None:
         horizon_days = _far_enough(sum(row[-1] for row in waiting), known, calendar, offered, today)
+        # Who waits for the first day of mass emission is served behind it.
+        horizon_days = min(LONGEST_DAYS, horizon_days + ((opening - today).days if cohort else 0))
     days = _days(known, calendar, offered, today, horizon_days)
     index = {point_id: number for number, point_id in enumerate(points)}
     variants = (profile, *sorted({row[2] for row in waiting} - {profile}))
@@ -67,14 +73,15 @@ def region_of(
     _leave_leads(supply, days, calendar)
     overload = _leave_to_batches(session, supply, days)
     stock, unclaimed = _at_points(session, index, variants, today)
-    demand = _demand(waiting, index, variants, days, stock)
+    demand = _demand(waiting, index, variants, days, stock, opening)
     if known.intake:
         demand = _expecting(demand, _lately(session, index, today) * known.intake, days, calendar)
     delivery = known.delivery(days, calendar, offered)
     _leave_to_called(session, delivery.hand_over, index, days)
     places = _with_room(known.places(offered), unclaimed)
     doubts = doubts_of(known, days, calendar=calendar, points=offered, usual=profile, arrived=arrived)
-    return Region(days, variants, places, supply, delivery, demand, doubts=(*overloads(overload), *doubts))
+    phase = unopened(cohort, opening, days) if cohort else ()
+    return Region(days, variants, places, supply, delivery, demand, doubts=(*phase, *overloads(overload), *doubts))
 
 
 def _days(
@@ -152,14 +159,19 @@ def _demand(
     variants: Sequence[str],
     days: Sequence[date],
     stock: Counts,
+    opening: date,
 ) -> Demand:
+    """What is wanted from the first day on; cards of the mass emission from its opening, none where that is beyond."""
     shape = stock.shape
     known = np.zeros((*shape, len(days)), dtype=np.int64)
     due = np.zeros((*shape, len(days) + 1), dtype=np.int64)
     ordinals = np.array([day.toordinal() for day in days])
     for point_id, kind, name, due_on, count in waiting:
         point, variant = index[point_id], variants.index(name)
-        known[point, kind, variant, 0] += count
+        first = int(np.searchsorted(ordinals, opening.toordinal())) if kind == Kind.COHORT else 0
+        if first == len(days):
+            continue
+        known[point, kind, variant, first] += count
         # The last planned day on or before the due day; what was due before the plan is due on its first day.
         last = int(np.searchsorted(ordinals, due_on.toordinal(), side="right")) - 1
         # Mass emission has an order but no clock: the law's 30 days run from an application.

@@ -139,6 +139,11 @@ def refused(
     )
 
 
+def has_refused(record: type[Resident]) -> ColumnElement[bool]:
+    """Whether a refusal of the person of a record stands."""
+    return refused(record.snils, record.id)
+
+
 def barred(application: type[Application] = Application) -> ColumnElement[bool]:
     """Whether no card may be made for an application: its person has died, or refused a card nobody asked for.
 
@@ -148,7 +153,7 @@ def barred(application: type[Application] = Application) -> ColumnElement[bool]:
     whom a full export of the register lacked and who is gone, as a clerk said.
     """
     person = application.resident_id
-    another = by_another_record(person, lambda record: refused(record.snils, record.id))
+    another = by_another_record(person, has_refused)
     unwanted = or_(refused(application.snils, person), another, superseded(person), gone(person))
     died = exists().where(Resident.id == person, Resident.death_date.is_not(None))
     return or_(died, by_another_record(person, dead), (application.route == Route.MASS) & unwanted)
