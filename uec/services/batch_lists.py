@@ -15,6 +15,7 @@ from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import BatchState, CardState
 from uec.domain.permissions import Permission
+from uec.services import plan_facts, plan_region
 from uec.services.rows import present
 from uec.services.views import BatchRow, CalendarDay, CardRow, Page
 from uec.store.lengths import Length, length_of, lengths_by
@@ -86,30 +87,40 @@ def detail(session: Session, batch_id: int, *, actor: Actor) -> tuple[BatchRow, 
 
 
 def calendar(
-    session: Session, *, actor: Actor, first: date, last: date, working: WorkingCalendar, point_id: int | None = None
+    session: Session,
+    *,
+    actor: Actor,
+    first: date,
+    last: date,
+    working: WorkingCalendar,
+    today: date,
+    point_id: int | None = None,
 ) -> list[CalendarDay]:
-    """Every day from `first` to `last` at a point or at all: capacity, cards planned, batches. At most 92 days."""
+    """Every day from `first` to `last`, 92 at most: what lines can make and make, and the batches of a point or all."""
     actor.require(Permission.VIEW_BATCHES)
     if not first <= last <= first + timedelta(days=CALENDAR_LIMIT_DAYS):
         raise InvalidInput(f"Choose a period of at most {CALENDAR_LIMIT_DAYS} days, first day first.", field="last")
+    days = tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
+    points = list(plan_region.office_points(session).values())
+    capacity = plan_facts.current(session, today=today).supply(days, working, points).capacity.sum(axis=0)
     live = [Batch.planned_for.between(first, last), Batch.state != BatchState.CANCELLED]
-    capacity = select(func.sum(IssuancePoint.daily_capacity))
+    counted, made = _by_day(session, live)
+    planned = made
     if point_id is not None:
         live.append(Batch.point_id == point_id)
-        capacity = capacity.where(IssuancePoint.id == point_id)
-    daily = session.scalar(capacity) or 0
-    counted, planned = _by_day(session, live)
+        counted, planned = _by_day(session, live)
     shown = _shown(session, live, counted)
     return [
         CalendarDay(
             day=day,
             working=working.is_working(day),
-            capacity=daily if working.is_working(day) else 0,
+            capacity=int(capacity[number]),
+            made=made.get(day, 0),
             planned=planned.get(day, 0),
             count=counted.get(day, 0),
             batches=tuple(shown[day]),
         )
-        for day in (first + timedelta(days=number) for number in range((last - first).days + 1))
+        for number, day in enumerate(days)
     ]
 
 

@@ -63,16 +63,33 @@ class LineRow:
 
 @dataclass(frozen=True)
 class Gantt:
-    """Lines by days; `one_by_one` where the batches are few enough to be drawn each."""
+    """Lines by days; `one_by_one` where there are batches, and few enough to be drawn each; `any_cut` where any are.
+
+    On the days `off` nothing is worked.
+    """
 
     days: tuple[date, ...]
     rows: tuple[LineRow, ...]
     frozen_until: date | None
     one_by_one: bool
+    any_cut: bool
+    off: frozenset[date]
 
 
-def gantt(session: Session, *, actor: Actor, first: date, last: date, calendar: WorkingCalendar, today: date) -> Gantt:
-    """The lines from a day to a day, 92 at most; two statements however many batches there are."""
+def gantt(
+    session: Session,
+    *,
+    actor: Actor,
+    first: date,
+    last: date,
+    calendar: WorkingCalendar,
+    today: date,
+    point_id: int | None = None,
+) -> Gantt:
+    """The lines from a day to a day, 92 at most; few statements however many batches there are.
+
+    With a point its batches alone are drawn one by one; what the lines have to make stays the whole.
+    """
     actor.require(Permission.VIEW_BATCHES)
     if not first <= last <= first + timedelta(days=LIMIT_DAYS):
         raise InvalidInput(f"Choose a period of at most {LIMIT_DAYS} days, first day first.", field="last")
@@ -81,7 +98,7 @@ def gantt(session: Session, *, actor: Actor, first: date, last: date, calendar: 
         select(EmissionPlan.id, EmissionPlan.frozen_until).order_by(EmissionPlan.id.desc()).limit(1)
     ).one_or_none()
     frozen_until = newest.frozen_until if newest else None
-    bars, cut, count = _cut(session, first, last)
+    bars, cut, one_by_one = _cut(session, first, last, point_id)
     points = list(plan_region.office_points(session).values())
     supply = plan_facts.current(session, today=today).supply(days, calendar, points) if points else None
     rows = []
@@ -102,7 +119,8 @@ def gantt(session: Session, *, actor: Actor, first: date, last: date, calendar: 
     for code in sorted({code for code, _ in (*cut, *planned)} - leads.keys()):
         cells = tuple(_cell(day, code, 0, cut, planned, bars) for day in days)
         rows.append(LineRow(code, code, code, "own", cells))
-    return Gantt(days, tuple(rows), frozen_until, 0 < count <= DRAWN_ONE_BY_ONE)
+    off = frozenset(day for day in days if not calendar.is_working(day))
+    return Gantt(days, tuple(rows), frozen_until, one_by_one, bool(cut), off)
 
 
 Slot = tuple[str, date]
@@ -120,8 +138,10 @@ def _cell(
     return Cell(day, cards, planned.get((code, day), 0), capacity, batches, tuple(bars.get((code, day), ())))
 
 
-def _cut(session: Session, first: date, last: date) -> tuple[dict[Slot, list[Bar]], dict[Slot, tuple[int, int]], int]:
-    """Batches one by one where they are few, and in any case cards and batches by line and day."""
+def _cut(
+    session: Session, first: date, last: date, point_id: int | None
+) -> tuple[dict[Slot, list[Bar]], dict[Slot, tuple[int, int]], bool]:
+    """Batches one by one where they are few, cards and batches by line and day, and whether they are drawn each."""
     live = (Batch.planned_for.between(first, last), Batch.state != BatchState.CANCELLED)
     line = func.coalesce(Batch.line, "")
     slot = (line, Batch.planned_for)
@@ -132,18 +152,19 @@ def _cut(session: Session, first: date, last: date) -> tuple[dict[Slot, list[Bar
     with steered(session, NEAR):
         made = {(code, day): int(number) for code, day, number in session.execute(cards)}
         cut = {(code, day): (made.get((code, day), 0), int(number)) for code, day, number in session.execute(batches)}
-    count = sum(batches for _, batches in cut.values())
+    drawn = live if point_id is None else (*live, Batch.point_id == point_id)
+    count = session.scalar(select(func.count()).select_from(Batch).where(*drawn)) or 0
+    one_by_one = 0 < count <= DRAWN_ONE_BY_ONE
     bars: dict[Slot, list[Bar]] = {}
-    if 0 < count <= DRAWN_ONE_BY_ONE:
-        for code, day, bar in _bars(session, live, line):
-            bars.setdefault((code, day), []).append(bar)
-    return bars, cut, count
+    for code, day, bar in _bars(session, drawn, line) if one_by_one else ():
+        bars.setdefault((code, day), []).append(bar)
+    return bars, cut, one_by_one
 
 
 def _bars(
     session: Session, live: Sequence[ColumnElement[bool]], line: ColumnElement[str]
 ) -> list[tuple[str, date, Bar]]:
-    cards = func.count(Card.id).filter(Card.state != CardState.ANNULLED)
+    cards = func.count(Card.id).filter(Card.stage != CardState.ANNULLED.value)
     point = (IssuancePoint.name_ru, IssuancePoint.name_en)
     found = select(line, Batch.planned_for, Batch.id, Batch.number, Batch.state, *point, cards)
     found = found.join(IssuancePoint, IssuancePoint.id == Batch.point_id).outerjoin(Card, Card.batch_id == Batch.id)

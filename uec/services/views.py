@@ -167,14 +167,16 @@ class BatchRow:
 
 @dataclass(frozen=True)
 class CalendarDay:
-    """A day over the points asked for: what is planned against what they can make.
+    """A day: `capacity` cards that the lines can make on it, and `made` that they make for all points.
 
-    `count` batches are made on it; `batches` are all of them, or the first where they are too many to be told apart.
+    `planned` of them in `count` batches are for the point asked for; `batches` are all of these, or the first where
+    they are too many to be told apart.
     """
 
     day: date
     working: bool
     capacity: int
+    made: int
     planned: int
     count: int
     batches: tuple[BatchRow, ...]

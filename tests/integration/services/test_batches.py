@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -17,7 +18,7 @@ from tests.support.office import NOW, RULES, add_staff
 from uec.domain.errors import IllegalMove, InvalidInput, NotAllowed, SamePerson
 from uec.domain.lifecycle import ApplicationState, BatchState, CardState
 from uec.domain.permissions import Role
-from uec.services import batch_lists, batches, cards, plan_office, preparation
+from uec.services import batch_lists, batches, cards, plan_facts, plan_office, preparation
 from uec.store.tables import Application, AuditEntry, Batch, Card, CardData
 
 
@@ -187,30 +188,37 @@ def test_the_calendar_shows_load_against_capacity(office: CardOffice) -> None:
     office.approve_applicants(*range(1, 8))
     office.plan()
     with office.sessions() as session:
-        asked = {"actor": office.staff.releaser, "first": date(2026, 3, 1), "last": date(2026, 3, 3)}
+        asked: dict[str, Any] = {"actor": office.staff.releaser, "today": date(2026, 3, 2)}
+        asked |= {"first": date(2026, 3, 1), "last": date(2026, 3, 3)}
         days = batch_lists.calendar(session, working=RULES.calendar, point_id=office.staff.points[0], **asked)
         everywhere = batch_lists.calendar(session, working=RULES.calendar, **asked)
         elsewhere = batch_lists.calendar(session, working=RULES.calendar, point_id=office.staff.points[1], **asked)
         with pytest.raises(InvalidInput):
-            batch_lists.calendar(
-                session,
-                actor=office.staff.releaser,
-                first=date(2026, 3, 3),
-                last=date(2026, 3, 1),
-                working=RULES.calendar,
-            )
-    loads = [(one.working, one.capacity, one.planned, one.count, len(one.batches)) for one in days]
-    assert loads == [(False, 0, 0, 0, 0), (True, 3, 6, 1, 1), (True, 3, 1, 1, 1)]
-    assert [(one.planned, one.count) for one in everywhere] == [(0, 0), (6, 1), (1, 1)]
-    assert [one.capacity for one in everywhere] == [0, *(3 * len(office.staff.points),) * 2]
-    assert [(one.planned, one.count) for one in elsewhere] == [(0, 0)] * 3
+            batch_lists.calendar(session, working=RULES.calendar, **asked | {"last": date(2026, 2, 1)})
+        line = {"code": "L1", "machines": 1, "cards_per_hour": 10, "shift_hours": 1, "shifts": [1, 2, 1, 1, 1, 0, 0]}
+        planner = office.staff.planner
+        plan_facts.store(session, {"lines": [line]}, reason="L1", actor=planner, now=office.clock())
+        told = batch_lists.calendar(session, working=RULES.calendar, **asked)
+        weekend = {"lines": [line | {"shifts": [1, 1, 1, 1, 1, 0, 1]}]}
+        plan_facts.store(session, weekend, reason="Sundays", actor=planner, now=office.clock())
+        sunday = batch_lists.calendar(session, working=RULES.calendar, **asked)[0]
+    whole = 3 * len(office.staff.points)
+    loads = [(one.working, one.capacity, one.made, one.planned, one.count, len(one.batches)) for one in days]
+    assert loads == [(False, 0, 0, 0, 0, 0), (True, whole, 6, 6, 1, 1), (True, whole, 1, 1, 1, 1)]
+    assert [(one.capacity, one.made, one.planned, one.count) for one in everywhere] == [
+        (0, 0, 0, 0), (whole, 6, 6, 1), (whole, 1, 1, 1),
+    ]  # fmt: skip
+    assert [(one.made, one.planned, one.count) for one in elsewhere] == [(0, 0, 0), (6, 0, 0), (1, 0, 0)]
+    assert [one.capacity for one in told] == [0, 10, 20], "what the lines make"
+    assert (sunday.working, sunday.capacity) == (False, 10)
 
 
 def test_a_day_of_many_batches_names_the_first(office: CardOffice, monkeypatch: pytest.MonkeyPatch) -> None:
     office.approve_applicants(*range(1, 7))
     with office.sessions() as session:
         batches.plan(session, actor=office.staff.planner, rules=replace(RULES, batch_limit=1), now=office.clock())
-        asked = {"actor": office.staff.releaser, "first": date(2026, 3, 2), "last": date(2026, 3, 2)}
+        asked: dict[str, Any] = {"actor": office.staff.releaser, "today": date(2026, 3, 2)}
+        asked |= {"first": date(2026, 3, 2), "last": date(2026, 3, 2)}
         (whole,) = batch_lists.calendar(session, working=RULES.calendar, **asked)
         monkeypatch.setattr(batch_lists, "NAMED_A_DAY", 5)
         monkeypatch.setattr(batch_lists, "NAMED_OF_MANY", 2)
@@ -232,5 +240,6 @@ def test_an_annulled_card_counts_on_no_day(office: CardOffice) -> None:
             first=date(2026, 3, 2),
             last=date(2026, 3, 2),
             working=RULES.calendar,
+            today=date(2026, 3, 2),
         )
     assert (day.planned, day.count) == (1, 1)

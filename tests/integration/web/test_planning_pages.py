@@ -60,7 +60,7 @@ def test_a_plan_is_made_and_shown_with_pictures_and_their_figures(colleague, pla
         assert facts is not None and facts.people == 800
     assert ">800<" in page
     lines = planner.get("/office/plan/lines").text
-    assert 'draggable="true"' in lines and "Центр" in lines
+    assert "data-cards=" in lines and "data-free=" in lines and "Центр" in lines
     assert "МФЦ" in planner.get("/office/plan/points").text
     number = "2026-0000400"
     assert press(planner, "/office/batches/plan?way=anew", "/office/plan").status_code == 200
@@ -139,7 +139,7 @@ def test_a_batch_is_moved_with_a_form_that_shows_what_follows(colleague, planned
     assert address in planner.get(f"/office/batches/{batch_id}").text
     assert "Что из этого следует" not in planner.get(address).text
     seen = planner.get(f"{address}?day=2026-03-12&line=centre").text
-    assert "Что из этого следует" in seen and "Кому выдадут позже" in seen
+    assert "Что из этого следует" in seen and "получат позже" in seen
     assert "выберите рабочий день" in planner.get(f"{address}?day=2026-03-14&line=centre").text
     assert releaser.get(address).status_code == 403
     with planned.sessions() as session:

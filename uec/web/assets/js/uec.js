@@ -38,30 +38,3 @@ document.addEventListener("click", (event) => {
 document.querySelectorAll("select[data-submit-on-change]").forEach((select) => {
   select.addEventListener("change", () => select.form.requestSubmit());
 });
-
-// A planned batch is dragged to another line and day; what follows is shown by the page of the move, which also works alone.
-document.querySelectorAll("[data-gantt]").forEach((table) => {
-  let moved = null;
-  const cellOf = (event) => event.target.closest("[data-day]");
-  table.addEventListener("dragstart", (event) => {
-    moved = event.target.closest("[data-move]");
-    if (moved) event.dataTransfer.setData("text/plain", moved.dataset.move);
-  });
-  table.addEventListener("dragover", (event) => {
-    const cell = cellOf(event);
-    if (!moved || !cell) return;
-    event.preventDefault();
-    table.querySelectorAll(".uec-gantt__cell--target").forEach((one) => one.classList.remove("uec-gantt__cell--target"));
-    cell.classList.add("uec-gantt__cell--target");
-  });
-  table.addEventListener("drop", (event) => {
-    const cell = cellOf(event);
-    if (!moved || !cell) return;
-    event.preventDefault();
-    const query = new URLSearchParams({ day: cell.dataset.day, line: cell.dataset.line });
-    window.location.assign(`${moved.dataset.move}?${query}`);
-  });
-  table.addEventListener("dragend", () => {
-    moved = null;
-  });
-});

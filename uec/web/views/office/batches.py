@@ -1,6 +1,7 @@
 """Batches: the list, planning, one batch with its cards, release by a second person, the start of writing."""
 
 from datetime import date
+from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,8 +15,6 @@ from uec.services import (
     bureau_drawing,
     bureau_lists,
     operations,
-    plan_facts,
-    plan_region,
     rules,
     stations,
 )
@@ -25,6 +24,7 @@ from uec.services.rows import present
 from uec.store.tables import Batch
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, policy_book, reader, today
+from uec.web.language import pick
 from uec.web.paging import PAGE_ROWS, number, offset
 from uec.web.texts import _, ngettext
 from uec.web.views.office.applications import chosen
@@ -155,46 +155,73 @@ def cancel(batch_id: int) -> ResponseReturnValue:
 @needs(Permission.PLAN_BATCH)
 def move_batch(batch_id: int) -> ResponseReturnValue:
     """Show what follows when a batch is made on another day or line; nothing is saved."""
+    day, line = _day(request.args.get("day", "")), request.args.get("line") or None
+    return _move_page(batch_id, day, line)
+
+
+def _move_page(
+    batch_id: int, day: date | None, line: str | None, wrong: InvalidInput | None = None
+) -> ResponseReturnValue:
+    """What follows from a day or a line that was asked for, or why that cannot be; `wrong` is why it was not saved."""
     row, _cards = batch_lists.detail(reader(), batch_id, actor=current_actor())
-    asked = _day(request.args.get("day", ""))
-    day, line = asked or row.planned_for, request.args.get("line") or row.line
-    found, problem = None, None
-    if asked or request.args.get("line"):
+    ways: dict[str, Any] = {"actor": current_actor(), "rules": _rules(), "today": today()}
+    wanted, on_line = day or row.planned_for, line or row.line
+    found: batch_moves.Move | None = None
+    openings: list[tuple[date, str]] = []
+    if wrong is None and (day or line):
         try:
-            found = batch_moves.consider(
-                reader(), batch_id, day=day, line=line, actor=current_actor(), rules=_rules(), today=today()
-            )
-        except InvalidInput:
-            problem = _(
-                "The batch cannot be made then: choose a working day from today on and a line of the list. A batch "
-                "that is released is not moved any more."
-            )
-    points = list(plan_region.office_points(reader()).values())
-    lines = [line for line, _hours in plan_facts.current(reader(), today=today()).all_lines(points)]
-    return render_template(
-        "office/batch_move.html", batch=row, day=day, line=line, lines=lines, found=found, problem=problem
+            found = batch_moves.consider(reader(), batch_id, day=wanted, line=on_line, **ways)
+        except InvalidInput as why:
+            wrong = why
+    if wrong or (found and not found.fits):
+        openings = batch_moves.openings(reader(), batch_id, line=on_line, **ways)
+    lines = batch_moves.lines_for(reader(), batch_id, **ways)
+    page = render_template(
+        "office/batch_move.html",
+        batch=row,
+        day=wanted,
+        line=on_line,
+        lines=lines,
+        names={one.code: pick(one.name_ru or one.code, one.name_en or one.code) for one in lines},
+        found=found,
+        problem=_not_moved(wrong) if wrong else None,
+        openings=openings,
     )
+    return page, 400 if request.method == "POST" else 200
+
+
+def _not_moved(wrong: InvalidInput) -> str:
+    """Why a batch cannot be moved there, and what to do."""
+    words = {
+        "batch": _("The batch is released already: it is not moved any more."),
+        "line": _("This line does not make such cards, or is not there any more: choose one of the list."),
+        "room": _("Meanwhile the line has no room for it on that day: choose another day or line."),
+    }
+    otherwise = _("Nothing is made on that day: choose a working day from today on.")
+    return words.get(str(wrong.facts.get("field")), otherwise)
 
 
 @blueprint.post("/batches/<int:batch_id>/move")
 @needs(Permission.PLAN_BATCH)
 def move_batch_now(batch_id: int) -> ResponseReturnValue:
     """Move a batch to another day or line."""
-    day = _day(request.form.get("day", ""))
-    if day is None:
-        raise InvalidInput("Choose a working day from today on.", field="day")
+    day, line = _day(request.form.get("day", "")), request.form.get("line") or None
     seen = _day(request.form.get("from_day", ""))
-    batch_moves.move(
-        database(),
-        batch_id,
-        day=day,
-        line=request.form.get("line") or None,
-        actor=current_actor(),
-        rules=_rules(),
-        today=today(),
-        now=now(),
-        seen=(seen, request.form.get("from_line", "")) if seen else None,
-    )
+    try:
+        batch_moves.move(
+            database(),
+            batch_id,
+            day=day or date.min,
+            line=line,
+            actor=current_actor(),
+            rules=_rules(),
+            today=today(),
+            now=now(),
+            seen=(seen, request.form.get("from_line", "")) if seen else None,
+        )
+    except InvalidInput as wrong:
+        database().rollback()
+        return _move_page(batch_id, day, line, wrong)
     flash(_("The batch is moved."), "success")
     return redirect(url_for(".batch", batch_id=batch_id))
 

@@ -1,4 +1,4 @@
-"""The calendar: a month of batches with the load of each day."""
+"""The calendar: a month of batches with the load of the lines on each day; a planner drags batches to other days."""
 
 import calendar as weeks_of
 from collections.abc import Sequence
@@ -80,6 +80,7 @@ def calendar() -> ResponseReturnValue:
         first=first,
         last=last,
         working=rules.working_calendar(office().settings),
+        today=today,
         point_id=point_id,
     )
     return render_template(

@@ -12,6 +12,7 @@ from issuance.planning.facts import PLENTY, Outside, Partner
 from uec.domain.errors import InvalidInput, NotFound
 from uec.domain.permissions import Permission
 from uec.services import plan_changes, plan_events, plan_facts, plan_lists, plan_moves, plan_office, plan_region, rules
+from uec.services.points import list_points
 from uec.store.tables import EmissionPlan
 from uec.web import charts, plan_words
 from uec.web.access import current_actor, needs
@@ -21,7 +22,8 @@ from uec.web.paging import number
 from uec.web.texts import _, ngettext
 from uec.web.views.office.room import blueprint
 
-SPANS = (14, 31, 62)
+SPANS = (7, 14, 31, 62)
+USUAL_SPAN = 14
 EVENT_FIELDS = 2000
 
 
@@ -76,7 +78,8 @@ def planning() -> ResponseReturnValue:
 def planning_lines() -> ResponseReturnValue:
     """Show what each line makes on each day: batches that are cut, and the plan behind them."""
     days = number(request.args.get("days", ""))
-    days = days if days in SPANS else SPANS[0]
+    days = days if days in SPANS else USUAL_SPAN
+    point_id = number(request.args.get("point", ""))
     first = _asked_day("first", today() - timedelta(days=today().weekday()))
     found = plan_lists.gantt(
         reader(),
@@ -85,6 +88,7 @@ def planning_lines() -> ResponseReturnValue:
         last=first + timedelta(days=days - 1),
         calendar=rules.working_calendar(office().settings),
         today=today(),
+        point_id=point_id,
     )
     locale = get_locale()
     names = locale.days["stand-alone"]["narrow"] if locale else {}
@@ -93,6 +97,8 @@ def planning_lines() -> ResponseReturnValue:
         gantt=found,
         days=days,
         spans=SPANS,
+        point_id=point_id,
+        points=list_points(reader()),
         before=(first - timedelta(days=days)).isoformat(),
         after=(first + timedelta(days=days)).isoformat(),
         today=today(),
