@@ -1,6 +1,7 @@
 """Hides how scarce things are shared out in whole numbers: in an order, by the oldest first, or on lines that can."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -47,24 +48,28 @@ def by_class(wanted: Counts, limit: Counts, served: Counts, ages: Counts) -> Cou
     given[:, -1] = share + in_order(last - share, totals[:, -1] - share.sum(axis=1))
     rows = np.nonzero(totals[:, :-1] < wanted[:, :-1].sum(axis=2))
     if len(rows[0]):
-        given[rows] = _oldest_of_each(wanted[rows], served[rows], ages[rows], totals[rows])
+        given[rows] = _oldest_of_each(wanted[rows], served[rows], totals[rows], ages, rows)
     return given
 
 
-def _oldest_of_each(wanted: Counts, served: Counts, order: Counts, total: Counts) -> Counts:
-    """`oldest_first` for many queues at once: [N, V] of `wanted`, each row sharing its own `total` [N]."""
+def _oldest_of_each(wanted: Counts, served: Counts, total: Counts, ages: Counts, rows: tuple[Counts, ...]) -> Counts:
+    """`oldest_first` for many queues at once: [N, V] of `wanted`, each row sharing its own `total` [N].
+
+    `rows` say where in `ages` [P, C, V, T] the queues stand; of their whole ages only a few are looked at.
+    """
+    point, kind = rows
+    size = ages.shape[3]
     low = np.zeros(len(total), dtype=np.int64)
-    high = np.full(len(total), order.shape[2])
-    row = np.arange(len(total))
+    high = np.full(len(total), size)
     while (low < high).any():
-        middle = np.minimum((low + high) // 2, order.shape[2] - 1)
-        fits = _up_to(wanted, served, order[row, :, middle]).sum(axis=1) <= total
+        middle = np.minimum((low + high) // 2, size - 1)
+        fits = _up_to(wanted, served, ages[point, kind, :, middle]).sum(axis=1) <= total
         open_rows = low < high
         low = np.where(open_rows & fits, middle + 1, low)
         high = np.where(open_rows & ~fits, middle, high)
-    given = np.where((low > 0)[:, None], _up_to(wanted, served, order[row, :, np.maximum(low - 1, 0)]), 0)
-    last = low[:, None] >= order.shape[2]
-    then = np.where(last, wanted, _up_to(wanted, served, order[row, :, np.minimum(low, order.shape[2] - 1)]))
+    given = np.where((low > 0)[:, None], _up_to(wanted, served, ages[point, kind, :, np.maximum(low - 1, 0)]), 0)
+    last = low[:, None] >= size
+    then = np.where(last, wanted, _up_to(wanted, served, ages[point, kind, :, np.minimum(low, size - 1)]))
     return given + in_order(then - given, total - given.sum(axis=1))
 
 
@@ -92,8 +97,14 @@ class LineGroups:
 
     def makers(self, variant: int) -> list[int]:
         """The groups that make a variant: the cheapest, then the most specialised, so that the others stay free."""
-        able = [number for number, mask in enumerate(self.masks) if variant in mask]
-        return sorted(able, key=lambda number: (self.prices[number], len(self.masks[number])))
+        return self._makers.get(variant, [])
+
+    @cached_property
+    def _makers(self) -> dict[int, list[int]]:
+        # Asked for several times on every day of every walk.
+        order = sorted(range(len(self.masks)), key=lambda number: (self.prices[number], len(self.masks[number])))
+        every = frozenset[int]().union(*self.masks)
+        return {variant: [number for number in order if variant in self.masks[number]] for variant in every}
 
     def carried(self, used: Counts, before: "LineGroups") -> Counts:
         """[D, G, V] what other groups made, as these; what none of these is like, by the first that can make it."""

@@ -1,11 +1,21 @@
 """What may happen to a region in the digital twin: how likely, and drawn for every day of a year by a seed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from issuance.planning.errors import PlanningError
 from issuance.planning.region import Counts, Flags, Kind, Region
+
+MOST_SPREAD, MOST_DAYS = 3.0, 366
+
+
+class WrongChance(PlanningError):
+    """A chance makes no sense. Facts: `field`, its name."""
+
+    code = "planning.wrong_chance"
 
 
 @dataclass(frozen=True)
@@ -33,11 +43,25 @@ class Chances:
     chip_timing: float = 0.03
 
     def __post_init__(self) -> None:
-        shares = (self.spoiled, self.line_failure, self.strike, self.no_show, self.comes_again, self.unclaimed)
-        if not all(0 <= share <= 1 for share in (*shares, self.delivery_late)):
-            raise PlanningError("A probability lies between 0 and 1: correct the chances.")
-        if min(self.intake_spread, self.chip_timing, self.failure_days, self.strike_days, self.delivery_days) < 0:
-            raise PlanningError("A spread or a number of days is not negative: correct the chances.")
+        for one in fields(self):
+            _check(one.name, getattr(self, one.name), whole=one.name.endswith("_days"))
+
+
+def _check(name: str, said: object, *, whole: bool) -> None:
+    most = MOST_DAYS if whole else MOST_SPREAD if name in {"intake_spread", "chip_timing"} else 1
+    number = int if whole else int | float
+    if isinstance(said, bool) or not isinstance(said, number) or not 0 <= said <= most:
+        what = "a whole number" if whole else "a number"
+        raise WrongChance(f"{name} is {what} from 0 to {most:g}: correct the chances.", field=name)
+
+
+def chances_from(table: Mapping[str, Any]) -> Chances:
+    """Read chances as JSON has them; what is not named is as usual. Raises `WrongChance`."""
+    known = [one.name for one in fields(Chances)]
+    for name in table:
+        if name not in known:
+            raise WrongChance(f"There is no chance {name!r}: the known ones are {', '.join(known)}.", field=name)
+    return Chances(**table)
 
 
 NOTHING_HAPPENS = Chances(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)

@@ -6,13 +6,27 @@ not by a check afterwards. Remakes go first, then clocks by due day, then the co
 the oldest of the class first, across all points. The plan and the digital twin walk the same days.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
 from issuance.planning.allot import Floor, LineGroups, by_class, in_order, line_groups, oldest_first
 from issuance.planning.region import CLASSES, Counts, Flags, Kind, Region
 from issuance.planning.rooms import Rooms, next_trip, rooms_of
+
+
+class Manner(Enum):
+    """In which rounds a day's cohort cards are made: for which trips, and by which trip's target (None: by none).
+
+    Eagerly, so that lines make ahead what targets by the region's pools do not ask yet; sparing chips, which then wait
+    for the next trips; or exactly as targets say that were made for the trips one by one.
+    """
+
+    EAGER = (("soon", "next"), ("soon", "after"), ("next", "next"), ("next", None), ("after", None))
+    SPARING = (("soon", "next"), ("soon", "after"), ("next", "next"))
+    EXACT = (("soon", "next"), ("next", "next"), ("after", "after"))
 
 
 @dataclass
@@ -73,6 +87,7 @@ class Course:
     handed_before: Counts
     kept_plan: Counts | None = None
     paid: Counts | None = None
+    manner: Manner = Manner.EAGER
 
 
 def course_of(
@@ -82,6 +97,7 @@ def course_of(
     trips: Flags | None = None,
     kept_plan: Counts | None = None,
     paid: Counts | None = None,
+    manner: Manner = Manner.EAGER,
 ) -> Course:
     """Prepare the walk; `targets` [P, V, D] is what of each cohort should have left by each day, cumulatively.
 
@@ -110,6 +126,7 @@ def course_of(
         handed_before=-region.demand.stock,
         kept_plan=kept_plan,
         paid=paid,
+        manner=manner,
     )
 
 
@@ -163,18 +180,33 @@ def walk(course: Course, *, before: Walk | None = None, first: int = 0, frozen: 
     size = len(course.region.days)
     state = begin(course.region) if before is None else resume(course, before, first)
     whole = _empty(size, course) if before is None else _until(before, first)
-    known = np.ascontiguousarray(np.moveaxis(course.region.demand.known, -1, 0))
     for day in range(first, size):
-        whole.left[day] = send(course, state, day)
-        state.stock += state.inbound[day]
-        whole.handed[day] = hand_over(course, state, day)
-        state.known += known[day]
-        state.chips += course.region.supply.deliveries[:, day]
         floor = Floor(course.capacity[:, day].copy(), whole.used[day])
         wanted = before.made[day] if before is not None and day < frozen else None
-        whole.made[day] = make(course, state, day, floor, wanted)
+        whole.left[day], whole.handed[day], whole.made[day] = _planned_day(course, state, day, floor, wanted)
         whole.stock[day], whole.chips[day] = state.stock, state.chips
     return whole
+
+
+def handed_ahead(course: Course) -> Iterator[Counts]:
+    """[P, C, V] cards handed over on each day of a walk, day by day: worked out no further than somebody asks."""
+    state = begin(course.region)
+    for day in range(len(course.region.days)):
+        free = course.capacity[:, day].copy()
+        floor = Floor(free, np.zeros((len(free), len(state.chips)), dtype=np.int64))
+        yield _planned_day(course, state, day, floor)[1]
+
+
+def _planned_day(
+    course: Course, state: State, day: int, floor: Floor, wanted: Counts | None = None
+) -> tuple[Counts, Counts, Counts]:
+    """Cards leaving, handed over and made on a day that goes as the region expects."""
+    left = send(course, state, day)
+    state.stock += state.inbound[day]
+    handed = hand_over(course, state, day)
+    state.known += course.region.demand.known[..., day]
+    state.chips += course.region.supply.deliveries[:, day]
+    return left, handed, make(course, state, day, floor, wanted)
 
 
 def _empty(size: int, course: Course) -> Walk:
@@ -273,16 +305,12 @@ def _make_stage(course: Course, state: State, floor: Floor, made: Counts, wanted
 
 
 def _make_cohort(course: Course, state: State, day: int, floor: Floor, made: Counts) -> None:
-    """Make cohort cards in five rounds, so that few finished cards wait and every point gets on alike.
-
-    For tomorrow's trips what their target says, then what that of the point's trip after says; for all next trips what
-    their targets say, then all they may bring; at last for the trips after those.
-    """
+    """Make cohort cards in the rounds of the course, so that few finished cards wait and every point gets on alike."""
     days = course.targets.shape[2]
     trip = course.next_trip[:, day]
     after = np.take_along_axis(course.next_trip, np.minimum(trip, days - 1)[:, None], 1)[:, 0]
-    soon = np.where(trip == day + 1, trip, days)
-    for at, goal in ((soon, trip), (soon, after), (trip, trip), (trip, None), (after, None)):
+    trips = {"soon": np.where(trip == day + 1, trip, days), "next": trip, "after": after}
+    for at, goal in ((trips[name], None if until is None else trips[until]) for name, until in course.manner.value):
         if not floor.free.any():
             return
         waiting = state.known[:, Kind.COHORT] - state.made[:, Kind.COHORT]

@@ -53,13 +53,12 @@ def next_trip(departs: Flags) -> Counts:
 def first_departures(region: Region, kind: Kind, trips: Flags | None = None) -> Counts:
     """[P, V, D + 1] cards of a class by the first trip they could take if made the day they become known."""
     departs = region.delivery.departs if trips is None else trips
-    nxt = next_trip(departs)
-    known = region.demand.known[:, kind]
-    first = np.zeros((*known.shape[:2], known.shape[2] + 1), dtype=np.int64)
-    points, variants = np.arange(known.shape[0])[:, None], np.arange(known.shape[1])[None, :]
-    for day in range(known.shape[2]):
-        # Each point's trip is one column, so no cell is met twice in one step.
-        first[points, variants, nxt[:, day, None]] += known[..., day]
+    by_day = np.cumsum(region.demand.known[:, kind], axis=2)
+    # What was known before each trip less what was known before the trip before it; the rest finds none.
+    before = np.concatenate([np.zeros_like(by_day[..., :1]), by_day[..., :-1]], axis=2)
+    gone = np.maximum.accumulate(np.where(departs[:, None], before, 0), axis=2)
+    gone = np.concatenate([gone, by_day[..., -1:]], axis=2)
+    first: Counts = np.diff(gone, axis=2, prepend=0)
     return first
 
 

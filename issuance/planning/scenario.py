@@ -1,60 +1,70 @@
-"""What-if: changes to a region, written as a table, checked, and put into its arrays.
+"""What-if: what a scenario changes, read from a table and checked; nothing in it names a person.
 
     {"intake": 2.0, "windows": 1.5, "shifts": {"L1": 1}, "stopped": ["L2"], "chips": 5000}
 
-`intake` times the clocks to come; `windows` times the hand-over capacity; `shifts` more a working day on a line;
-`stopped` lines make nothing; `chips` more of every variant on the first day.
+`intake` times the applications to come; `windows` times the hand-over capacity; `shifts` more a working day on a line;
+`stopped` lines make nothing; `chips` more at once, of the usual card variant and of every other that is told of. The
+office makes planning facts of it, so that what was tried is what becomes the plan.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from issuance.planning.errors import PlanningError
-from issuance.planning.region import Kind, Region
 
 CHANGES = ("intake", "windows", "shifts", "stopped", "chips")
+MOST_TIMES, MOST_SHIFTS, MOST_CHIPS = 100.0, 10, 10**9
 
 
-def changed(region: Region, changes: Mapping[str, Any]) -> Region:
-    """The region with the changes; raises `PlanningError` for one that is unknown or makes no sense."""
-    for name in changes:
+class WrongChange(PlanningError):
+    """A change makes no sense. Facts: `field`, its name."""
+
+    code = "planning.wrong_change"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """A checked scenario; a factor of None leaves the applications, or the windows, as they are."""
+
+    intake: float | None = None
+    windows: float | None = None
+    shifts: Mapping[str, int] = field(default_factory=dict)
+    stopped: tuple[str, ...] = ()
+    chips: int = 0
+
+
+def changes_from(table: Mapping[str, Any]) -> Changes:
+    """Read a table as JSON has it; raises `WrongChange` for what is unknown or makes no sense."""
+    for name in table:
         if name not in CHANGES:
-            raise PlanningError(
-                f"The scenario has an unknown change {name!r}: the known ones are {', '.join(CHANGES)}."
+            raise WrongChange(
+                f"The scenario has an unknown change {name!r}: the known ones are {', '.join(CHANGES)}.", field=name
             )
-    lines = {line.code: number for number, line in enumerate(region.supply.lines)}
-    for code in (*changes.get("shifts", {}), *changes.get("stopped", ())):
-        if code not in lines:
-            raise PlanningError(f"The scenario names a line {code} that does not exist: look at the list of lines.")
-    factors = [changes.get("intake", 1.0), changes.get("windows", 1.0), changes.get("chips", 0)]
-    if min([*factors, *changes.get("shifts", {}).values()]) < 0:
-        raise PlanningError("A scenario has no negative numbers: correct it.")
-    capacity = region.supply.capacity.copy()
-    for code, more in changes.get("shifts", {}).items():
-        row = capacity[lines[code]]
-        row[row > 0] += int(more) * region.supply.lines[lines[code]].shift
-    for code in changes.get("stopped", ()):
-        capacity[lines[code]] = 0
-    supply = replace(region.supply, capacity=capacity, chips=region.supply.chips + int(changes.get("chips", 0)))
-    hand_over = np.floor(region.delivery.hand_over * float(changes.get("windows", 1.0))).astype(np.int64)
-    with_more = replace(region, supply=supply, delivery=replace(region.delivery, hand_over=hand_over))
-    return _with_intake(with_more, float(changes.get("intake", 1.0)))
+    shifts, stopped = table.get("shifts", {}), table.get("stopped", [])
+    if not isinstance(shifts, Mapping):
+        raise WrongChange('Shifts are a table of lines, like {"L1": 1}: correct it.', field="shifts")
+    if not isinstance(stopped, list | tuple) or not all(isinstance(one, str) for one in stopped):
+        raise WrongChange('Stopped lines are a list, like ["L2"]: correct it.', field="stopped")
+    return Changes(
+        intake=_factor(table, "intake"),
+        windows=_factor(table, "windows"),
+        shifts={code: _whole(more, "shifts", MOST_SHIFTS) for code, more in shifts.items()},
+        stopped=tuple(dict.fromkeys(stopped)),
+        chips=_whole(table.get("chips", 0), "chips", MOST_CHIPS),
+    )
 
 
-def _with_intake(region: Region, factor: float) -> Region:
-    """Clocks to come, times a factor; those known on the first day are there already."""
-    known, due = region.demand.known.copy(), region.demand.due.copy()
-    for stream in np.ndindex(known.shape[:-1]):
-        if stream[1] == Kind.COHORT:
-            continue
-        before = region.demand.finished[stream] + known[stream][0]
-        ends = np.cumsum(due[stream])
-        to_come = np.maximum(ends - before, 0)
-        more = np.round(to_come * factor).astype(np.int64)
-        due[stream] = np.diff(np.minimum(ends, before) + more, prepend=0)
-        coming = np.round(np.cumsum(known[stream][1:]) * factor).astype(np.int64)
-        known[stream][1:] = np.diff(coming, prepend=0)
-    return replace(region, demand=replace(region.demand, known=known, due=due))
+def _factor(table: Mapping[str, Any], name: str) -> float | None:
+    if name not in table:
+        return None
+    said = table[name]
+    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said <= MOST_TIMES:
+        raise WrongChange(f"{name} is a number from 0 to {MOST_TIMES:g}, like 1.5: correct it.", field=name)
+    return float(said)
+
+
+def _whole(said: object, name: str, most: int) -> int:
+    if isinstance(said, bool) or not isinstance(said, int | float) or said != said // 1 or not 0 <= said <= most:
+        raise WrongChange(f"{name} is a whole number from 0 to {most}: correct it.", field=name)
+    return int(said)

@@ -5,46 +5,41 @@ up. Every month, and when something happens, the planner plans anew from what it
 intake as it was expected. A promise, once given, stands; the twin counts how many are kept.
 """
 
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from issuance.planning.allot import Floor
+from issuance.planning.allot import Floor, in_order
 from issuance.planning.chances import Chances, draw
-from issuance.planning.forward import Course, State, Walk, begin, course_of, hand_over, make, make_ahead, send, walk
+from issuance.planning.errors import PlanningError
+from issuance.planning.forward import (
+    Course,
+    State,
+    begin,
+    course_of,
+    hand_over,
+    handed_ahead,
+    make,
+    make_ahead,
+    send,
+)
 from issuance.planning.ledger import Ledger, Moves
 from issuance.planning.optimiser import Plan, make_plan, worth_paying
-from issuance.planning.region import Counts, Demand, Kind, Reals, Region
+from issuance.planning.outcome import Outcome, Tally, week_of
+from issuance.planning.region import Counts, Demand, Kind, Region
 from issuance.planning.rooms import Rooms
 
 EVENT_PAUSE_DAYS = 10
-WORTH_A_PROCESS = 6
 MADE = ("PREPARE", "START_WRITING", "INSPECTED")
 SPOILED = ("PREPARE", "START_WRITING", "SPOIL")
 GIVEN_BACK = ("ANNUL", "DESTROY")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """One simulated year: `kept` share of promises kept; `late_days` [n] planning days of those that were not.
+class Stopped(PlanningError):
+    """Somebody asked for the year to be given up."""
 
-    `queue` [P] the most people waiting at each point on any day; `stock_outs` days on which a card variant was out
-    while people waited for it; `cards` and `applications` by state in the evening of the last day.
-    """
-
-    kept: float
-    late_clocks: float
-    late_days: Reals
-    queue: Counts
-    stock_outs: int
-    handed: int
-    unclaimed: int
-    plans: int
-    cards: dict[str, int]
+    code = "planning.stopped"
 
 
 @dataclass(frozen=True)
@@ -56,78 +51,26 @@ class Setting:
     margin_days: int = 5
 
 
-def simulate(region: Region, *, seed: int, setting: Setting, plan: Plan | None = None) -> Outcome:
+def _never() -> bool:
+    return False
+
+
+def simulate(
+    region: Region,
+    *,
+    seed: int,
+    setting: Setting,
+    plan: Plan | None = None,
+    stopped: Callable[[], bool] = _never,
+) -> Outcome:
     """Live through the region's days once; the same seed gives the same year.
 
     `plan` is the plan of the region that the year begins with; made here when it is None. Raises `IllegalCount` when
-    the office's table forbids what happens.
+    the office's table forbids what happens, and `Stopped` on the first day on which `stopped` says so.
     """
     begun = make_plan(region) if plan is None else plan
-    return _Year(region, setting, np.random.default_rng(seed), Ledger(setting.moves), begun).live()
-
-
-def simulate_many(
-    region: Region,
-    *,
-    runs: int,
-    setting: Setting,
-    seed: int = 1,
-    tell: Callable[[int], None] | None = None,
-    processes: int | None = None,
-) -> list[Outcome]:
-    """Many years, one seed after the other; `tell` hears how many are done.
-
-    They are lived through by `processes` side by side, by default as many as there are cores; a few by this one alone.
-    """
-    plan = make_plan(region)
-    side_by_side = min(runs, processes or os.cpu_count() or 1)
-    years = _alone if side_by_side == 1 or (processes is None and runs < WORTH_A_PROCESS) else _side_by_side
-    outcomes = []
-    for outcome in years(plan, setting, range(seed, seed + runs), side_by_side):
-        outcomes.append(outcome)
-        if tell is not None:
-            tell(len(outcomes))
-    return outcomes
-
-
-def _alone(plan: Plan, setting: Setting, seeds: range, _processes: int) -> Iterator[Outcome]:
-    for seed in seeds:
-        yield simulate(plan.region, seed=seed, setting=setting, plan=plan)
-
-
-def _side_by_side(plan: Plan, setting: Setting, seeds: range, processes: int) -> Iterator[Outcome]:
-    # Not forked: the solver and the database have threads of their own here. The plan goes over once, not with each.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _begin_process, (plan, setting)) as pool:
-        yield from pool.map(_in_process, seeds)
-
-
-_SHARED: dict[str, tuple[Plan, Setting]] = {}
-
-
-def _begin_process(plan: Plan, setting: Setting) -> None:
-    _SHARED["year"] = (plan, setting)
-
-
-def _in_process(seed: int) -> Outcome:
-    plan, setting = _SHARED["year"]
-    return simulate(plan.region, seed=seed, setting=setting, plan=plan)
-
-
-def spread(outcomes: list[Outcome]) -> dict[str, tuple[float, float]]:
-    """P50 and P90 over the runs, by figure; of what is better when high, P90 is what nine of ten runs reach."""
-    late = [float(np.percentile(one.late_days, 90)) if len(one.late_days) else 0.0 for one in outcomes]
-    figures = {
-        "queue": [float(one.queue.max(initial=0)) for one in outcomes],
-        "stock_outs": [float(one.stock_outs) for one in outcomes],
-        "late_clocks": [one.late_clocks for one in outcomes],
-        "late_days": late,
-        "unclaimed": [float(one.unclaimed) for one in outcomes],
-    }
-    found = {name: (float(np.median(values)), float(np.percentile(values, 90))) for name, values in figures.items()}
-    for name, values in (("kept", [one.kept for one in outcomes]), ("handed", [one.handed for one in outcomes])):
-        found[name] = (float(np.median(values)), float(np.percentile(values, 10)))
-    return found
+    year = _Year(region, setting, np.random.default_rng(seed), Ledger(setting.moves), begun)
+    return year.live(stopped)
 
 
 class _Year:
@@ -146,10 +89,11 @@ class _Year:
         self.promised = np.zeros((days + 1, *streams), dtype=np.int64)
         self.told = np.zeros(streams, dtype=np.int64)
         self.missed = np.zeros(streams, dtype=np.int64)
-        self.queue = np.zeros(streams[0], dtype=np.int64)
+        self.lying = np.zeros((days, streams[0]), dtype=np.int64)
+        self.stock_outs = np.zeros(days, dtype=np.int64)
         self.arrived = np.zeros((days, *streams), dtype=np.int64)
         self.left_total = np.zeros(streams, dtype=np.int64)
-        self.stock_outs = self.unclaimed = self.plans = 0
+        self.unclaimed = self.plans = 0
         self.first = 0
         self.state = begin(region)
         ledger.enter("PERSONALISED", int(self.known.sum()))
@@ -157,10 +101,12 @@ class _Year:
         self.paid = worth_paying(region, plan.relaxed)
         course = course_of(region, targets=plan.relaxed.targets, trips=plan.trips, paid=self.paid)
         self.rooms = course.rooms
-        self._follow(course, plan.walk, 0)
+        self._follow(course, iter(plan.walk.handed), 0)
 
-    def live(self) -> Outcome:
+    def live(self, stopped: Callable[[], bool] = _never) -> Outcome:
         for day, date in enumerate(self.region.days):
+            if stopped():
+                raise Stopped("The simulated year was given up before its end: live through it again.")
             month_begins = day > 0 and date.month != self.region.days[day - 1].month
             if month_begins or (day in self.events and day - self.first >= EVENT_PAUSE_DAYS):
                 self._plan(day)
@@ -187,20 +133,25 @@ class _Year:
         make_ahead(course, state, now, floor, made)
         self._spoil(made, state)
         waiting = (state.known - state.made)[self.region.reachable].sum(axis=(0, 1))
-        self.stock_outs += int(((state.chips == 0) & (waiting > 0)).sum())
+        self.stock_outs[day] = int(((state.chips == 0) & (waiting > 0)).sum())
 
     def _windows(self, course: Course, state: State, now: int, day: int) -> None:
-        """Who is invited shows up or not; who did not may come another day, or never."""
+        """Who is invited shows up or not; who did not may come another day, if a window is free then, or never."""
         served = hand_over(course, state, now)
         absent = self.random.binomial(served, self.chances.no_show)
-        back = self.random.binomial(self.missed, self.chances.comes_again)
+        back = self._let_in(self.random.binomial(self.missed, self.chances.comes_again), served - absent, day)
         gone = self.random.binomial(self.missed - back, self.chances.unclaimed)
         self.offered[day] = served
         self.missed += absent - back - gone
         self.unclaimed += int(gone.sum())
         self.ledger.move("PERSONALISED", "HAND_OVER", int((served - absent + back).sum()))
         self.ledger.chain("PERSONALISED", GIVEN_BACK, int(gone.sum()))
-        self.queue = np.maximum(self.queue, (state.stock + self.missed).sum(axis=(1, 2)))
+        self.lying[day] = (state.stock + self.missed).sum(axis=(1, 2))
+
+    def _let_in(self, back: Counts, served: Counts, day: int) -> Counts:
+        """Those who come back take the windows that the others leave free; the rest must come another day."""
+        free = self.region.delivery.hand_over[:, day] - served.sum(axis=(1, 2))
+        return in_order(back.reshape(len(back), -1), free).reshape(back.shape)
 
     def _spoil(self, made: Counts, state: State) -> None:
         """Some cards do not pass inspection: their chips are gone, and they are made again, before everybody else."""
@@ -225,7 +176,7 @@ class _Year:
         )
         course = self._continued(course, day)
         self.state = self._carried_over(rest, self.state)
-        self._follow(course, walk(course), day)
+        self._follow(course, handed_ahead(course), day)
 
     def _continued(self, course: Course, day: int) -> Course:
         """Cards at the points keep their places in the queues; what a cohort may be brought is not reckoned anew."""
@@ -242,9 +193,9 @@ class _Year:
             handed_before=self.offered[:day].sum(axis=0) - self.region.demand.stock,
         )
 
-    def _follow(self, course: Course, walked: Walk, day: int) -> None:
-        """Go by a plan from its first day on."""
-        self.curve = self.offered[:day].sum(axis=0) + np.cumsum(walked.handed, axis=0)
+    def _follow(self, course: Course, handed: Iterator[Counts], day: int) -> None:
+        """Go by a plan from its first day on; `handed` is what it has windows hand over, day by day."""
+        self.ahead = handed
         self.first = day
         # A strike closes days of this course only.
         self.course = replace(course, trips=course.trips.copy())
@@ -288,7 +239,7 @@ class _Year:
         supply = replace(
             region.supply,
             capacity=region.supply.capacity[:, day:],
-            chips=state.chips,
+            chips=state.chips.copy(),
             deliveries=self._coming(day),
         )
         delivery = replace(
@@ -320,27 +271,37 @@ class _Year:
     def _note_promises(self, day: int) -> None:
         """Everybody known by now, and without a day so far, was told the day of the plan of the time."""
         until = np.maximum(self.known, self.told)
-        reached = np.clip(self.curve - self.told, 0, until - self.told)
-        days = np.minimum(np.arange(len(reached)) + self.first + self.margin, len(self.promised) - 1)
-        np.add.at(self.promised, days, np.diff(reached, axis=0, prepend=0))
-        self.promised[-1] += until - self.told - reached[-1]
+        new, before = until > self.told, self.told
+        served = self.offered[: self.first].sum(axis=0)
+        # No further than the last of them is served: their days are all that anybody is told of a plan.
+        for number in range(self.first, len(self.region.days)):
+            if (before >= until)[new].all():
+                break
+            served += next(self.ahead)
+            reached = np.clip(served, before, until)
+            self.promised[min(number + self.margin, len(self.promised) - 1)] += reached - before
+            before = reached
+        self.promised[-1] += until - before
         self.told = until
 
     def _outcome(self) -> Outcome:
-        days = len(self.region.days)
+        days, streams = len(self.region.days), self.known.size
         self._note_promises(days)
-        streams = self.known.size
-        promised = np.cumsum(self.promised[:-1].reshape(days, streams), axis=0)
+        step = self.promised[:-1].reshape(days, streams)
+        promised = np.cumsum(step, axis=0)
         offered = np.cumsum(self.offered.reshape(days, streams), axis=0)
-        before = np.concatenate([np.zeros((1, streams), np.int64), promised[:-1]])
-        kept = int(np.minimum(np.maximum(offered - before, 0), promised - before).sum())
-        total = int(promised[-1].sum())
+        kept = np.minimum(np.maximum(offered - promised + step, 0), step)
+        weeks = week_of(self.region.days)
+        points = len(self.region.places)
+        total = int(step.sum())
         return Outcome(
-            kept=kept / total if total else 1.0,
+            kept=int(kept.sum()) / total if total else 1.0,
             late_clocks=self._late_clocks(),
-            late_days=_late_days(promised, offered),
-            queue=self.queue,
-            stock_outs=self.stock_outs,
+            late=_late(promised, offered),
+            lying=_by_week(np.maximum, self.lying, weeks).T.copy(),
+            stock_outs=_by_week(np.add, self.stock_outs, weeks),
+            by_point=Tally(*(one.sum(axis=0).reshape(points, -1).sum(axis=1) for one in (step, kept))),
+            by_week=Tally(*(_by_week(np.add, one.sum(axis=1), weeks) for one in (step, kept))),
             handed=int(self.ledger.counts["ACTIVE"]),
             unclaimed=self.unclaimed,
             plans=self.plans,
@@ -356,11 +317,22 @@ class _Year:
         return float(late.sum() / max(1, step.sum()))
 
 
-def _late_days(promised: Counts, offered: Counts) -> Reals:
-    """Days between promise and offer, for a sample place of every stream and day on which a promise was broken."""
-    found = []
+def _by_week(add: np.ufunc, daily: Counts, weeks: Counts) -> Counts:
+    """[W, ...] of [D, ...]: the days of each week, added up or their greatest."""
+    found = np.zeros((int(weeks[-1]) + 1, *daily.shape[1:]), dtype=np.int64)
+    add.at(found, weeks, daily)
+    return found
+
+
+def _late(promised: Counts, offered: Counts) -> Counts:
+    """[D + 1] people by the days that passed from their promise [D, S] to their offer [D, S], if any did."""
+    days = len(promised)
+    found = np.zeros(days + 1, dtype=np.int64)
     for stream in np.flatnonzero((offered < promised).any(axis=0)):
-        broken = np.flatnonzero(offered[:, stream] < promised[:, stream])
-        served = np.searchsorted(offered[:, stream], promised[broken, stream], side="left")
-        found.append(served - broken)
-    return np.concatenate(found).astype(float) if found else np.zeros(0)
+        was, then = promised[:, stream], offered[:, stream]
+        cuts = np.unique(np.concatenate([was, np.minimum(then, was[-1])]))
+        starts = np.concatenate([[0], cuts])[: len(cuts)]
+        waited = np.searchsorted(then, starts, side="right") - np.searchsorted(was, starts, side="right")
+        np.add.at(found, np.maximum(waited, 0), cuts - starts)
+    found[0] = 0
+    return found

@@ -26,7 +26,7 @@ from issuance.planning.twin import simulate
 from scripts.benchmarks import cohort, pages
 from scripts.benchmarks.figure import Figure, medians, seconds
 from scripts.benchmarks.stage import long_work, office
-from uec.services import plan_people, plan_scenarios, plan_writer
+from uec.services import plan_people, plan_writer, scenario_years
 from uec.store.engine import make_engine, session_factory
 from uec.store.tables import Application, EmissionPlan
 
@@ -90,7 +90,7 @@ def _replan(plan: Plan, full: float) -> Iterator[Figure | str]:
 def _twin(region: Region, plan: Plan) -> Iterator[Figure | str]:
     """One year by chance, in seconds of one core, with the trips of the plan."""
     started = time.process_time()
-    outcome = simulate(region, seed=3, setting=plan_scenarios.setting(), plan=plan)
+    outcome = simulate(region, seed=3, setting=scenario_years.setting(), plan=plan)
     took = time.process_time() - started
     yield f"twin: {outcome.handed:,} cards handed over, {outcome.plans} plans, {outcome.kept:.1%} of promises kept"
     yield Figure("emission.twin.year", "s", took, goal=TWIN_S, at_most=True)

@@ -9,20 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from uec.cli import plan_event
+from uec.cli import plan_event, scenarios
 from uec.cli.list_files import write_list
 from uec.cli.options import login_options, now, settings, signed_in, store
-from uec.cli.tables import progress_bar, show, show_facts, show_json
+from uec.cli.tables import show, show_facts, show_json
 from uec.domain.errors import InvalidFile
 from uec.domain.permissions import Permission
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from issuance.planning.region import Region
     from uec.services.plan_late import LatePerson
     from uec.services.plan_office import BatchPlan
-    from uec.settings import Settings
 
 # As issuance.planning.reasons has them, which loads the solver; a test compares.
 REASONS = (
@@ -55,6 +51,7 @@ def plan() -> None:
         uec plan explain 2026-0000123 ...          one person's place
         uec plan simulate "second shift" --changes '{"shifts": {"centre": 1}}' ...
         uec plan compare "as it is" "second shift" ...
+        uec plan propose "second shift" ...        then `uec plan approve`, by another person
     """
 
 
@@ -243,73 +240,6 @@ def explain(number: str, as_json: bool, login: str, password_file: Path | None) 
         click.echo(stories["en"])
 
 
-@plan.command()
-@click.argument("name")
-@click.option("--changes", default="{}", help="What differs, as JSON: intake, windows, shifts, stopped, chips.")
-@click.option("--runs", default=20, show_default=True, type=click.IntRange(1, 1000), help="Simulated years.")
-@click.option("--seed", default=1, show_default=True, help="The first run's seed; the same seed is the same year.")
-@days_option
-@login_options
-def simulate(
-    name: str,
-    changes: str,
-    runs: int,
-    seed: int,
-    days: int | None,
-    login: str,
-    password_file: Path | None,
-) -> None:
-    """Live through the plan RUNS times in the digital twin and save how it went as the scenario NAME.
-
-    Intake, failures, no-shows, strikes and late chips come by chance; the planner plans anew every month and when
-    something happens. Shown are P50 and P90: of promises kept, queues at points, days without chips, late clocks.
-    """
-    from uec.services import plan_scenarios  # noqa: PLC0415
-
-    chosen = settings()
-    with store(chosen) as sessions, sessions() as session:
-        actor = signed_in(session, login, password_file)
-        region = _region(session, chosen, days)
-        with progress_bar(name) as bar:
-            row = plan_scenarios.run(
-                session,
-                name,
-                region=region,
-                changes=_changes(changes),
-                runs=runs,
-                seed=seed,
-                actor=actor,
-                clock=now,
-                tell=lambda done: bar.update(done, runs),
-            )
-        _figures([(row.name, row.outcome)])
-
-
-@plan.command()
-@click.argument("names", nargs=-1)
-@login_options
-def compare(names: tuple[str, ...], login: str, password_file: Path | None) -> None:
-    """Compare saved scenarios side by side: those NAMED, or all."""
-    from uec.services import plan_scenarios  # noqa: PLC0415
-
-    with store(settings()) as sessions, sessions() as session:
-        rows = plan_scenarios.compare(session, names, actor=signed_in(session, login, password_file))
-        _figures([(row.name, row.outcome) for row in rows])
-
-
-def _region(session: "Session", chosen: "Settings", days: int | None) -> "Region":
-    from uec.services import plan_region  # noqa: PLC0415
-    from uec.services.rules import working_calendar  # noqa: PLC0415
-
-    return plan_region.region_of(
-        session,
-        calendar=working_calendar(chosen),
-        profile=chosen.default_profile,
-        today=chosen.policy.at(now()).day(now()),
-        horizon_days=days,
-    )
-
-
 def _facts_in(file: Path) -> dict[str, Any]:
     """The table of a file with days as text, as they are stored."""
     try:
@@ -327,16 +257,6 @@ def _day_as_text(value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"{value!r} is no day, number or text")
-
-
-def _changes(text: str) -> dict[str, Any]:
-    try:
-        changes = json.loads(text)
-    except json.JSONDecodeError as problem:
-        raise click.BadParameter(f"is no JSON ({problem})", param_hint="--changes") from problem
-    if not isinstance(changes, dict):
-        raise click.BadParameter("is no JSON object", param_hint="--changes")
-    return changes
 
 
 def _told(plan_id: int, facts: dict[str, Any], people: int, promised: int) -> None:
@@ -379,12 +299,6 @@ def _spoken(reason: str) -> str:
     return reason.replace("_", " ")
 
 
-def _figures(rows: list[tuple[str, dict[str, Any]]]) -> None:
-    names = ("kept", "late_clocks", "late_days", "queue", "stock_outs", "handed", "unclaimed")
-    show(
-        ("scenario", "runs", *(f"{name} P50/P90" for name in names)),
-        [(title, one["runs"], *(f"{one[name][0]:g} / {one[name][1]:g}" for name in names)) for title, one in rows],
-    )
-
-
 plan.add_command(plan_event.event)
+for command in (scenarios.simulate, scenarios.compare, scenarios.propose, scenarios.approve):
+    plan.add_command(command)

@@ -2,8 +2,10 @@
 
 from issuance.errors import IssuanceError
 from uec.domain.actors import system_actor
+from uec.domain.errors import InvalidInput
 from uec.jobs.tools import Tools, policy_of
-from uec.services import batches, phases, plan_region, plan_scenarios, release_by_policy, rules
+from uec.services import batches, phases, plan_scenarios, release_by_policy, rules, scenario_years
+from uec.services.scenario_facts import Ground
 
 
 def plan(tools: Tools) -> str:
@@ -37,19 +39,15 @@ def release(tools: Tools) -> str:
 
 def live_scenarios(tools: Tools) -> str:
     """Live through the scenarios of the plan that somebody has asked for."""
-    now = tools.clock()
+    now, chosen = tools.clock(), tools.settings
+    ground = Ground(rules.working_calendar(chosen), chosen.default_profile, chosen.policy.day(now))
     lived = 0
     with tools.sessions() as session:
-        for scenario in plan_scenarios.waiting(session):
-            region = plan_region.region_of(
-                session,
-                calendar=rules.working_calendar(tools.settings),
-                profile=tools.settings.default_profile,
-                today=tools.settings.policy.day(now),
-            )
+        for scenario in plan_scenarios.waiting(session, now=now):
             try:
-                plan_scenarios.live(session, scenario, region=region, clock=tools.clock)
-            except IssuanceError as error:
-                plan_scenarios.fail(session, scenario, str(error))
+                scenario_years.live(session, scenario, ground=ground, watch=scenario_years.Watch(tools.clock))
+            except (InvalidInput, IssuanceError) as error:
+                session.rollback()
+                scenario_years.fail(session, scenario, str(error))
             lived += 1
     return f"lived through {lived} scenarios"

@@ -1,102 +1,153 @@
-"""What-if scenarios: a changed region lived through by the digital twin, saved under a name, compared side by side.
+"""What-if scenarios: a changed region for the digital twin to live through, saved under a name, compared side by side.
 
-One that went well is put forward by one person and approved by another; then its changes are planning facts.
+Whoever asks for one says what differs, how often it is lived through, and how likely things are to go wrong. How it
+went stands with the version of the planning facts it was tried on (`scenario_years`); one that went well becomes the
+plan by two people (`scenario_approval`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from issuance.planning.chances import Chances
-from issuance.planning.region import Region
-from issuance.planning.scenario import changed
-from issuance.planning.twin import Setting, simulate_many, spread
+from issuance.planning.chances import chances_from
+from issuance.planning.errors import PlanningError
 from uec.domain.actors import Actor
-from uec.domain.errors import InvalidInput, NotFound
-from uec.domain.lifecycle import CARD
+from uec.domain.errors import InvalidInput, NotFound, UecError
 from uec.domain.permissions import Permission
-from uec.services import plan_events, plan_facts, plan_region, schedule
-from uec.services.notices import refuse_same
-from uec.services.rows import present
+from uec.services import scenario_facts
+from uec.services.plan_region import HORIZON_LIMIT_DAYS
+from uec.services.rows import locked
+from uec.services.scenario_facts import Ground
+from uec.services.views import Page
 from uec.store import audit
 from uec.store.tables import PlanProposal, PlanScenario
 
 NAME_LIMIT = 60
 RUNS_LIMIT = 1000
-NOTED_EVERY = timedelta(seconds=2)
+LARGEST_SEED = 2**31 - 1
+# A command that notes nothing for so long was killed: the workers take its scenario over.
+HELD = timedelta(minutes=10)
 
 
-def setting(chances: Chances | None = None, margin_days: int = 5) -> Setting:
-    """The twin with the office's own table of card moves."""
-    return Setting(CARD, chances or Chances(), margin_days)
+class ScenarioRefused(UecError):
+    """A scenario is not where this could be done with it. Facts: `reason`, a word of `uec.web.plan_words`."""
+
+    code = "uec.scenario_refused"
 
 
-def request(
-    session: Session, name: str, *, changes: Mapping[str, Any], runs: int, seed: int, actor: Actor, now: datetime
-) -> PlanScenario:
+@dataclass(frozen=True)
+class Trial:
+    """What is tried: `changes` (`issuance.planning.scenario`), `runs` years from `seed` on, `chances` that differ.
+
+    `days` calendar days are lived through; as many as the office's own plan covers without it.
+    """
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    runs: int = 20
+    seed: int = 1
+    chances: Mapping[str, Any] = field(default_factory=dict)
+    days: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.runs <= RUNS_LIMIT:
+            raise InvalidInput(f"A scenario is lived through 1 to {RUNS_LIMIT} times.", field="runs")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise InvalidInput(f"A seed is a number from 0 to {LARGEST_SEED}: choose another.", field="seed")
+        if self.days is not None and not 1 <= self.days <= HORIZON_LIMIT_DAYS:
+            raise InvalidInput(f"A plan covers 1 to {HORIZON_LIMIT_DAYS} days: choose another number.", field="days")
+        try:
+            chances_from(self.chances)
+        except PlanningError as error:
+            raise InvalidInput(str(error), field=str(error.facts.get("field", "chances"))) from error
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is kept of it beside the changes, until and after it is lived through."""
+        kept: dict[str, Any] = {"runs": self.runs, "seed": self.seed}
+        if self.chances:
+            kept["chances"] = dict(self.chances)
+        return kept | ({"horizon": self.days} if self.days else {})
+
+
+def trial_of(row: PlanScenario) -> Trial:
+    """What was asked for."""
+    said = row.outcome
+    return Trial(
+        row.changes,
+        int(said["asked"] if "asked" in said else said["runs"]),
+        int(said["seed"]),
+        said.get("chances", {}),
+        said.get("horizon"),
+    )
+
+
+def request(session: Session, name: str, trial: Trial, *, ground: Ground, actor: Actor, now: datetime) -> PlanScenario:
     """Save a scenario that is yet to be lived through, by the job `scenarios`.
 
-    Raises `InvalidInput` for a name that is taken or none, or numbers that make no sense.
+    Raises `InvalidInput` for a name that is taken or none, or changes that make no sense.
     """
+    return _saved(session, name, trial, trial.asked, ground=ground, actor=actor, now=now)
+
+
+def held(session: Session, name: str, trial: Trial, *, ground: Ground, actor: Actor, now: datetime) -> PlanScenario:
+    """Like `request`, for a command that lives through it at once, and is left to it by the workers meanwhile."""
+    asked = trial.asked | {"held": now.isoformat()}
+    return _saved(session, name, trial, asked, ground=ground, actor=actor, now=now)
+
+
+def _saved(
+    session: Session,
+    name: str,
+    trial: Trial,
+    asked: dict[str, Any],
+    *,
+    ground: Ground,
+    actor: Actor,
+    now: datetime,
+) -> PlanScenario:
     actor.require(Permission.PLAN_BATCH)
-    if not name.strip() or len(name) > NAME_LIMIT or not name.isprintable():
+    name = name.strip()
+    if not name or len(name) > NAME_LIMIT or not name.isprintable():
         raise InvalidInput(f"A scenario's name has 1 to {NAME_LIMIT} printable characters.", field="name")
-    if not 1 <= runs <= RUNS_LIMIT:
-        raise InvalidInput(f"A scenario is lived through 1 to {RUNS_LIMIT} times.", field="runs")
+    scenario_facts.edited(session, scenario_facts.newest(session)[1], trial.changes, ground=ground)
+    taken = InvalidInput(f"There is a scenario {name} already: choose another name.", field="name")
     if session.scalar(select(PlanScenario.id).where(PlanScenario.name == name)) is not None:
-        raise InvalidInput(f"There is a scenario {name} already: choose another name.", field="name")
-    row = PlanScenario(
-        name=name, made_at=now, made_by=actor.staff_id, changes=dict(changes), outcome={"runs": runs, "seed": seed}
-    )
+        raise taken
+    row = PlanScenario(name=name, made_at=now, made_by=actor.staff_id, changes=dict(trial.changes), outcome=asked)
     session.add(row)
-    session.flush()
-    details = {"name": name, "runs": runs}
-    audit.record(
-        session,
-        actor=actor.reference,
-        action="emission.simulate",
-        subject_kind="plan_scenario",
-        subject_id=row.id,
-        details=details,
-        now=now,
-    )
+    try:
+        session.flush()
+    except IntegrityError as error:
+        session.rollback()
+        raise taken from error
+    told(session, row, "emission.simulate", actor=actor, now=now, runs=trial.runs)
     session.commit()
     return row
 
 
-def live(
-    session: Session,
-    row: PlanScenario,
-    *,
-    region: Region,
-    clock: Callable[[], datetime],
-    tell: Callable[[int], None] | None = None,
-) -> None:
-    """Live through a scenario that was requested, and save how it went; raises `PlanningError` for wrong changes.
+def again(session: Session, scenario_id: int, *, actor: Actor, now: datetime) -> PlanScenario:
+    """Have a scenario lived through once more, on the facts as they are by now; who put it forward has to look again.
 
-    How many years are done, and since when, is saved every now and then by the `clock`, for who waits for the figures.
+    Raises `ScenarioRefused` for one that is being lived through, or is the plan already.
     """
-    runs, seed = int(row.outcome["runs"]), int(row.outcome["seed"])
-    begun = saved = clock()
-    asked = {"runs": runs, "seed": seed}
-
-    def note(done: int) -> None:
-        nonlocal saved
-        if tell is not None:
-            tell(done)
-        if (now := clock()) - saved >= NOTED_EVERY:
-            saved = now
-            row.outcome = asked | {"done": done, "begun": begun.isoformat(), "noted": now.isoformat()}
-            session.commit()
-
-    outcomes = simulate_many(changed(region, row.changes), runs=runs, setting=setting(), seed=seed, tell=note)
-    figures = {figure: list(values) for figure, values in spread(outcomes).items()}
-    row.outcome = figures | asked | {"took_s": round((clock() - begun).total_seconds())}
+    actor.require(Permission.PLAN_BATCH)
+    row = locked(session, PlanScenario, scenario_id)
+    if not lived(row):
+        raise ScenarioRefused("The scenario is being lived through: wait for its figures.", reason="under_way")
+    proposal = session.scalar(select(PlanProposal).where(PlanProposal.scenario_id == scenario_id).with_for_update())
+    if proposal is not None and proposal.approved_at is not None:
+        raise ScenarioRefused("The scenario has become the plan: try it under another name.", reason="in_force")
+    if proposal is not None:
+        session.delete(proposal)
+    row.outcome = trial_of(row).asked
+    told(session, row, "scenario.again", actor=actor, now=now)
     session.commit()
+    return row
 
 
 @dataclass(frozen=True)
@@ -115,13 +166,20 @@ def progress(row: PlanScenario) -> Progress | None:
     runs, done = int(row.outcome["runs"]), int(row.outcome.get("done", 0))
     if not done:
         return Progress(0, runs, None)
-    begun, noted = (datetime.fromisoformat(row.outcome[name]) for name in ("begun", "noted"))
+    begun, noted = (datetime.fromisoformat(row.outcome[name]) for name in ("begun", "held"))
     return Progress(done, runs, round((noted - begun).total_seconds() / done * (runs - done)))
 
 
-def waiting(session: Session) -> list[PlanScenario]:
-    """Scenarios that nobody has lived through yet."""
-    return [row for row in session.scalars(select(PlanScenario).order_by(PlanScenario.id)) if not lived(row)]
+def waiting(session: Session, *, now: datetime) -> list[PlanScenario]:
+    """Scenarios that nobody has lived through yet, nor is living through by a command."""
+    kept, failed = (PlanScenario.outcome[name].as_string() for name in ("kept", "failed"))
+    rows = session.scalars(select(PlanScenario).where(kept.is_(None), failed.is_(None)).order_by(PlanScenario.id))
+    return [row for row in rows if not _is_held(row, now)]
+
+
+def _is_held(row: PlanScenario, now: datetime) -> bool:
+    noted = row.outcome.get("held")
+    return noted is not None and now - datetime.fromisoformat(noted) < HELD
 
 
 def lived(row: PlanScenario) -> bool:
@@ -129,97 +187,45 @@ def lived(row: PlanScenario) -> bool:
     return "kept" in row.outcome or "failed" in row.outcome
 
 
-def fail(session: Session, row: PlanScenario, why: str) -> None:
-    """Note why a scenario could not be lived through."""
-    row.outcome = dict(row.outcome) | {"failed": why}
-    session.commit()
+def page(session: Session, *, actor: Actor, limit: int, offset: int = 0) -> Page[PlanScenario]:
+    """The scenarios, the newest first."""
+    actor.require(Permission.VIEW_BATCHES)
+    rows = session.scalars(select(PlanScenario).order_by(PlanScenario.id.desc()).limit(limit).offset(offset))
+    return Page(tuple(rows), session.scalar(select(func.count()).select_from(PlanScenario)) or 0, offset, limit)
 
 
-def run(
-    session: Session,
-    name: str,
-    *,
-    region: Region,
-    changes: Mapping[str, Any],
-    runs: int,
-    seed: int,
-    actor: Actor,
-    clock: Callable[[], datetime],
-    tell: Callable[[int], None] | None = None,
-) -> PlanScenario:
-    """Request a scenario and live through it at once; nothing of it is kept when its changes are wrong."""
-    changed(region, changes)
-    row = request(session, name, changes=changes, runs=runs, seed=seed, actor=actor, now=clock())
-    live(session, row, region=region, clock=clock, tell=tell)
-    return row
-
-
-def propose(session: Session, scenario_id: int, *, actor: Actor, now: datetime) -> PlanProposal:
-    """Put a scenario forward to become the plan; raises `InvalidInput` for one that was, or was not lived through."""
-    actor.require(Permission.PLAN_BATCH)
-    row = present(session, PlanScenario, scenario_id)
-    if "kept" not in row.outcome:
-        raise InvalidInput("Nobody knows yet how this scenario goes: let it be lived through first.", field="name")
-    if session.scalar(select(PlanProposal.id).where(PlanProposal.scenario_id == scenario_id)) is not None:
-        raise InvalidInput("The scenario is put forward already.", field="name")
-    proposal = PlanProposal(scenario_id=scenario_id, proposed_by=actor.staff_id, proposed_at=now)
-    session.add(proposal)
-    session.flush()
-    _told(session, row, "propose", actor, now)
-    return proposal
-
-
-def approve(session: Session, scenario_id: int, *, actor: Actor, today: date, now: datetime) -> int:
-    """Make a scenario the plan, as another person: its changes are facts from now on, and the plan is made again.
-
-    Returns the version of the facts. Raises `NotAllowed`, `NotFound`, `SamePerson`, and `InvalidInput` the second time.
-    """
-    actor.require(Permission.RELEASE_BATCH)
-    row = present(session, PlanScenario, scenario_id)
-    proposal = session.scalar(select(PlanProposal).where(PlanProposal.scenario_id == scenario_id).with_for_update())
-    if proposal is None:
-        raise NotFound("Nobody has put this scenario forward.", kind="scenario", id=scenario_id)
-    if proposal.approved_at is not None:
-        raise InvalidInput("The scenario is the plan already.", field="name")
-    refuse_same(proposal.proposed_by, actor)
-    proposal.approved_by, proposal.approved_at = actor.staff_id, now
-    points = list(plan_region.office_points(session).values())
-    table = plan_events.of_scenario(
-        plan_facts.table(session),
-        row.changes,
-        points=points,
-        bureaux={one.code for one in plan_facts.current(session, today=today).partners},
-        today=today,
-    )
-    version = plan_facts.keep(session, table, reason=row.name, actor=actor, now=now, scenario_id=scenario_id)
-    schedule.ask(session, "plan", asked_by=actor.reference, now=now)
-    _told(session, row, "approve", actor, now)
-    return version
-
-
-def proposals(session: Session) -> dict[int, PlanProposal]:
-    """What was put forward, by scenario."""
-    return {row.scenario_id: row for row in session.scalars(select(PlanProposal))}
+def chosen(session: Session, ids: Sequence[int], *, actor: Actor) -> list[PlanScenario]:
+    """The scenarios with these ids, in their order; what is not there is left out."""
+    actor.require(Permission.VIEW_BATCHES)
+    found = {row.id: row for row in session.scalars(select(PlanScenario).where(PlanScenario.id.in_(ids)))}
+    return [found[one] for one in dict.fromkeys(ids) if one in found]
 
 
 def compare(session: Session, names: Sequence[str], *, actor: Actor) -> list[PlanScenario]:
     """Saved scenarios in the order of the names, or all of them by name; raises `NotFound`."""
     actor.require(Permission.VIEW_BATCHES)
-    found = {row.name: row for row in session.scalars(select(PlanScenario).order_by(PlanScenario.name))}
+    wanted = select(PlanScenario).order_by(PlanScenario.name)
+    found = {row.name: row for row in session.scalars(wanted.where(PlanScenario.name.in_(names)) if names else wanted)}
     for name in names:
         if name not in found:
             raise NotFound(f"There is no scenario {name}: run it with `uec plan simulate`.", kind="scenario", id=name)
     return [found[name] for name in names or found]
 
 
-def _told(session: Session, row: PlanScenario, action: str, actor: Actor, now: datetime) -> None:
+def find(session: Session, name: str) -> PlanScenario | None:
+    """The scenario of this name, as it is by now."""
+    session.rollback()
+    return session.scalar(select(PlanScenario).where(PlanScenario.name == name.strip()))
+
+
+def told(session: Session, row: PlanScenario, action: str, *, actor: Actor, now: datetime, **details: Any) -> None:
+    """Write down who did what with a scenario."""
     audit.record(
         session,
         actor=actor.reference,
-        action=f"scenario.{action}",
+        action=action,
         subject_kind="plan_scenario",
         subject_id=row.id,
-        details={"name": row.name},
+        details={"name": row.name, **details},
         now=now,
     )
-    session.commit()

@@ -48,7 +48,7 @@ class Chart:
 
 def columns(values: Sequence[int], limits: Sequence[int], labels: Sequence[str]) -> Chart:
     """Columns of values under a stepped line of limits; a column above its limit is marked."""
-    top = _top([*values, *limits])
+    top = round_top([*values, *limits])
     step = (WIDTH - LEFT) / max(1, len(values))
     bars = tuple(
         Column(
@@ -72,7 +72,7 @@ def columns(values: Sequence[int], limits: Sequence[int], labels: Sequence[str])
 
 def curve(values: Sequence[int], labels: Sequence[str]) -> Chart:
     """A curve of values; the columns under it carry the labels for whoever points at them."""
-    top = _top(values)
+    top = round_top(values)
     step = (WIDTH - LEFT) / max(1, len(values))
     points = [f"{LEFT + step * (number + 0.5):.1f},{_y(value, top):.1f}" for number, value in enumerate(values)]
     bars = tuple(
@@ -91,7 +91,7 @@ def _chart(bars: tuple[Column, ...], line: str, top: int, labels: Sequence[str],
     return Chart(WIDTH, HEIGHT, _y(0, top), LEFT, bars, line, scale, names)
 
 
-def _top(values: Sequence[int]) -> int:
+def round_top(values: Sequence[int]) -> int:
     """The next round number, so that the scale has four even parts."""
     most = max([4, *values])
     unit: int = 10 ** int(log10(most))

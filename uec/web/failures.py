@@ -18,6 +18,7 @@ from uec.services.card_looks import NotLookedAt
 from uec.services.cohort import CohortChanged, ListInWork
 from uec.services.intake import AlreadyServed
 from uec.services.operations import CardBusy, CardNotReady
+from uec.services.plan_scenarios import ScenarioRefused
 from uec.services.quality_refusals import Quarantined
 from uec.services.stations import HubAway
 from uec.services.unblock_letters import LetterGone, LetterLocked
@@ -51,6 +52,7 @@ STATUSES: tuple[tuple[type[errors.UecError], int], ...] = (
     (StockRefused, 409),
     (BureauRefused, 409),
     (Quarantined, 409),
+    (ScenarioRefused, 409),
     (NotLookedAt, 409),
     (errors.IllegalMove, 409),
     (errors.Stale, 409),

@@ -25,7 +25,7 @@ from uec.domain.permissions import Role
 from uec.domain.phases import ChangeState
 from uec.domain.printing import PrintState
 from uec.domain.twins import TwinKind, TwinRole, TwinState
-from uec.web import bureau_words, stock_words
+from uec.web import bureau_words, scenario_words, stock_words
 from uec.web.language import language
 from uec.web.texts import _, _l
 
@@ -146,6 +146,7 @@ DUTIES: Mapping[str, Text] = {
     "hand over": _l("handed the card over"),
     **stock_words.DUTIES,
     **bureau_words.DUTIES,
+    **scenario_words.DUTIES,
 }
 
 FORM_ERRORS: Mapping[str, Text] = {
@@ -227,6 +228,7 @@ def _too_many(error: UecError) -> str:
 SENTENCES: Mapping[str, Callable[[UecError], str]] = {
     **stock_words.SENTENCES,
     **bureau_words.SENTENCES,
+    "uec.scenario_refused": scenario_words.refused,
     "uec.same_person": _same_person,
     "uec.account_locked": _refused,
     "uec.too_many_attempts": _too_many,

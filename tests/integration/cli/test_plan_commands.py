@@ -173,23 +173,6 @@ def test_what_is_wrong_is_one_line(office: list[str], capsys: pytest.CaptureFixt
     assert error.count("\n") == 1
     assert run(["plan", "facts", "set", "broken.toml", "--reason", "x", *office]) != 0
     assert "no TOML" in capsys.readouterr().err
-    assert run(["plan", "simulate", "x", "--changes", "[1]", *office]) != 0
-    assert "JSON" in capsys.readouterr().err
-    assert run(["plan", "simulate", "x", "--changes", '{"wishes": 3}', "--days", "20", *office]) != 0
-    assert "wishes" in capsys.readouterr().err
-    assert run(["plan", "compare", "nothing", *office]) != 0
-    assert "nothing" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_scenarios_stand_side_by_side(office: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    common = ["--runs", "1", "--days", "20", *office]
-    assert run(["plan", "simulate", "as it is", *common]) == 0
-    assert run(["plan", "simulate", "twice", "--changes", '{"shifts": {"centre": 1}}', *common]) == 0
-    capsys.readouterr()
-    assert run(["plan", "compare", *office]) == 0
-    rows = capsys.readouterr().out.splitlines()
-    assert [row.split("\t")[0] for row in rows] == ["scenario", "as it is", "twice"]
 
 
 def test_facts_that_make_everybody_late_are_told_in_words_and_everybody_is_listed(

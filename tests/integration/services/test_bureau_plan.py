@@ -33,10 +33,13 @@ from uec.services import (
     plan_facts,
     plan_lists,
     plan_region,
-    plan_scenarios,
     preparation,
+    scenario_approval,
+    scenario_years,
     stock_intake,
 )
+from uec.services.plan_scenarios import Trial
+from uec.services.scenario_facts import Ground
 from uec.store.tables import Batch, Bureau, BureauCertificate, BureauOrder, Card, EmissionBatch
 
 FACTS = {
@@ -203,19 +206,12 @@ def test_a_scenario_without_the_bureau_becomes_the_plan(sessions: sessionmaker[S
         let_in(session, office)
         told(session, office, FACTS)
         applicants(session, office, 20, route=Route.MASS)
-        region = plan_region.region_of(session, calendar=CALENDAR, profile="uec", today=TODAY, horizon_days=20)
-        row = plan_scenarios.run(
-            session,
-            "alone",
-            region=region,
-            changes={"stopped": ["NORTH"]},
-            runs=1,
-            seed=1,
-            actor=office.planner,
-            clock=lambda: NOW,
-        )
-        plan_scenarios.propose(session, row.id, actor=office.planner, now=NOW)
-        plan_scenarios.approve(session, row.id, actor=office.releaser, today=TODAY, now=NOW)
+        ground = Ground(CALENDAR, "uec", TODAY)
+        trial = Trial({"stopped": ["NORTH"]}, runs=1, days=20)
+        watch = scenario_years.Watch(lambda: NOW)
+        row = scenario_years.run(session, "alone", trial, ground=ground, actor=office.planner, watch=watch)
+        scenario_approval.propose(session, row.id, actor=office.planner, now=NOW)
+        scenario_approval.approve(session, row.id, ground=ground, actor=office.releaser, now=NOW)
         assert plan_facts.table(session)["bureaux"]["NORTH"]["use"] is False
 
 

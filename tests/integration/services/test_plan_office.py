@@ -2,7 +2,6 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -17,14 +16,13 @@ from issuance.planning.region import Kind
 from tests.support.office import NOW, Office, open_office, snils_of
 from uec.domain.errors import InvalidInput, NotAllowed, NotFound
 from uec.domain.lifecycle import ApplicationReason, ApplicationState, Route
-from uec.services import plan_office, plan_people, plan_region, plan_scenarios, refusals
+from uec.services import plan_office, plan_people, plan_region, refusals
 from uec.store.tables import (
     Application,
     Cohort,
     EmissionBatch,
     EmissionPlan,
     EmissionSlot,
-    IssuancePoint,
 )
 
 TODAY = date(2026, 3, 2)
@@ -259,28 +257,3 @@ def test_the_database_s_order_is_the_plan_s(engine: Engine, sessions: sessionmak
             expected = [slot.id for slot in slots[key] for _ in range(slot.count)]
             assert [written[row[2]] for row in sorted(queue)] == expected
         assert plan.people == 113
-
-
-@pytest.mark.slow
-def test_scenarios_are_saved_compared_and_not_overwritten(sessions: sessionmaker[Session]) -> None:
-    office = open_office(sessions, points=2, daily_capacity=5)
-    with sessions() as session:
-        applicants(session, office, 300, route=Route.MASS)
-        region = plan_region.region_of(
-            session, facts=Facts(), calendar=CALENDAR, profile="uec", today=TODAY, horizon_days=30
-        )
-        changes: Mapping[str, Any]
-        for name, changes in (("as it is", {}), ("shift", {"shifts": {"centre": 1}, "windows": 2})):
-            plan_scenarios.run(
-                session, name, region=region, changes=changes, runs=2, seed=1, actor=office.planner, clock=lambda: NOW
-            )
-        table = plan_scenarios.compare(session, ["as it is", "shift"], actor=office.planner)
-        assert [row.name for row in table] == ["as it is", "shift"]
-        assert table[1].outcome["handed"][0] > table[0].outcome["handed"][0]
-        with pytest.raises(InvalidInput, match="already"):
-            plan_scenarios.run(
-                session, "shift", region=region, changes={}, runs=1, seed=1, actor=office.planner, clock=lambda: NOW
-            )
-        with pytest.raises(NotFound):
-            plan_scenarios.compare(session, ["nothing"], actor=office.planner)
-        assert session.scalar(select(func.count()).select_from(IssuancePoint)) == 2

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from issuance.planning.facts import PLENTY, Facts
 from tests.integration.services.test_plan_office import CALENDAR, TODAY, applicants
 from tests.support.office import NOW, RULES, Office, open_office
-from uec.domain.errors import InvalidInput, NotAllowed, NotFound, SamePerson, Stale
+from uec.domain.errors import InvalidInput, NotAllowed, SamePerson, Stale
 from uec.domain.lifecycle import ApplicationState, BatchState, Route
 from uec.services import (
     batch_lists,
@@ -25,7 +25,6 @@ from uec.services import (
     plan_moves,
     plan_office,
     plan_region,
-    plan_scenarios,
 )
 from uec.store.tables import (
     Application,
@@ -158,7 +157,7 @@ def test_a_batch_is_moved_by_its_new_planner_and_released_by_another(
         found = batch_moves.consider(session, made[0].id, day=date(2026, 3, 4), line="L1", **ways)
         assert found.fits and found.departs_on == date(2026, 3, 5)
         assert found.promised_on == date(2026, 3, 5)
-        assert found.people.later == found.cards == made[0].total
+        assert found.later == found.cards == made[0].total
         for wrong in (date(2026, 3, 7), TODAY - timedelta(days=3)):
             with pytest.raises(InvalidInput, match="working day"):
                 batch_moves.consider(session, made[0].id, day=wrong, line="L1", **ways)
@@ -173,7 +172,7 @@ def test_a_batch_is_moved_by_its_new_planner_and_released_by_another(
         assert (row.planned_for, row.departs_on, row.line) == (date(2026, 3, 4), date(2026, 3, 5), "L1")
         promised = session.scalars(select(Card.promised_on).where(Card.batch_id == row.id)).all()
         assert set(promised) == {date(2026, 3, 5)}
-        assert plan_moves.untold(session, actor=office.planner) == found.people.later
+        assert plan_moves.untold(session, actor=office.planner) == found.later
         assert session.scalars(select(AuditEntry.action).where(AuditEntry.action == "batch.move")).all()
         planner_too = replace(office.releaser, id=office.planner.id)
         with pytest.raises(SamePerson):
@@ -216,41 +215,6 @@ def test_a_batch_called_off_loses_its_promise_until_the_next_plan_gives_one(
         assert {one.now for one in session.scalars(select(PromiseMove))} == {None}
         batches.plan(session, actor=office.planner, rules=RULES, now=NOW)
         assert plan_moves.untold(session, actor=office.planner) == 0, "they have their old day again"
-
-
-def test_a_scenario_becomes_the_plan_by_two_people(sessions: sessionmaker[Session], office: Office) -> None:
-    with sessions() as session:
-        applicants(session, office, 60, route=Route.MASS)
-        changes = {"shifts": {"L1": 1}, "windows": 2.0, "intake": 1.5, "chips": 70, "stopped": []}
-        row = plan_scenarios.request(
-            session, "вторая смена", changes=changes, runs=1, seed=1, actor=office.planner, now=NOW
-        )
-        with pytest.raises(InvalidInput, match="lived through"):
-            plan_scenarios.propose(session, row.id, actor=office.planner, now=NOW)
-        with pytest.raises(InvalidInput, match="times"):
-            plan_scenarios.request(session, "x", changes={}, runs=0, seed=1, actor=office.planner, now=NOW)
-        assert [one.id for one in plan_scenarios.waiting(session)] == [row.id]
-        region = plan_region.region_of(session, calendar=CALENDAR, profile="uec", today=TODAY, horizon_days=20)
-        plan_scenarios.live(session, row, region=region, clock=lambda: NOW)
-        assert plan_scenarios.waiting(session) == []
-        with pytest.raises(NotFound, match="put this scenario forward"):
-            plan_scenarios.approve(session, row.id, actor=office.releaser, today=TODAY, now=NOW)
-        session.rollback()
-        plan_scenarios.propose(session, row.id, actor=office.planner, now=NOW)
-        same = replace(office.releaser, id=office.planner.id)
-        with pytest.raises(SamePerson):
-            plan_scenarios.approve(session, row.id, actor=same, today=TODAY, now=NOW)
-        session.rollback()
-        plan_scenarios.approve(session, row.id, actor=office.releaser, today=TODAY, now=NOW)
-        table = plan_facts.table(session)
-        assert table["lines"][0]["shifts"] == [2, 2, 2, 2, 2, 0, 0]
-        assert table["windows"] == {"factor": 2.0} and table["intake"] == {"factor": 1.5}
-        assert table["chips"]["deliveries"] == [{"day": "2026-03-02", "count": 70}]
-        with pytest.raises(InvalidInput, match="already"):
-            plan_scenarios.approve(session, row.id, actor=office.releaser, today=TODAY, now=NOW)
-        session.rollback()
-        batches.plan_anew(session, actor=office.planner, rules=RULES, now=NOW)
-        assert plan_office.newest(session, actor=office.planner).facts["weeks"][0]["capacity"] == 100
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 # ruff: noqa: F811 - the fixture is imported
 
 import re
-from datetime import date, timedelta
+from datetime import date
 
 import pytest
 from flask.testing import FlaskClient
@@ -12,12 +12,9 @@ from sqlalchemy import func, select
 from tests.integration.services.test_plan_office import applicants
 from tests.integration.web.test_office import colleague, press  # noqa: F401 - a fixture
 from tests.support.desk import CardOffice
-from tests.support.office import NOW
 from uec.domain.lifecycle import Route
-from uec.services import plan_facts, plan_region, plan_scenarios
-from uec.services.rules import working_calendar
-from uec.settings import Settings
-from uec.store.tables import Batch, EmissionPlan, Message, PlanningFacts, PlanScenario, PromiseMove, ScheduledRun
+from uec.services import plan_facts, plan_region
+from uec.store.tables import Batch, EmissionPlan, Message, PlanningFacts, PromiseMove, ScheduledRun
 
 FACTS = "/office/plan/facts"
 OTHER = {"ascending": "descending", "descending": "ascending"}
@@ -155,62 +152,6 @@ def test_a_batch_is_moved_with_a_form_that_shows_what_follows(colleague, planned
     assert press(planner, address, address, day="", line="centre").status_code == 400
 
 
-def test_a_scenario_is_tried_put_forward_and_approved(  # type: ignore[no-untyped-def]
-    colleague, planned: CardOffice, settings: Settings
-) -> None:
-    planner, releaser = colleague("planner"), colleague("releaser")
-    page = "/office/plan/scenarios"
-    fields = {"name": "вторая смена", "shift_line": "centre", "shifts": "1", "windows": "1,5", "runs": "1"}
-    assert "проживается" in press(planner, page, page, **fields).text
-    assert press(planner, page, page, **fields).status_code == 400
-    assert press(planner, page, page, name="x", windows="many").status_code == 400
-    with planned.sessions() as session:
-        (row,) = plan_scenarios.waiting(session)
-        region = plan_region.region_of(
-            session, calendar=working_calendar(settings), profile="uec", today=date(2026, 3, 2), horizon_days=20
-        )
-        plan_scenarios.live(session, row, region=region, clock=lambda: NOW)
-        scenario_id = row.id
-    shown = planner.get(page).text
-    assert "Обещания сдержаны" in shown and "окна × 1.5" in shown
-    assert press(releaser, f"{page}/{scenario_id}/approve", "/office/batches").status_code == 404
-    assert press(planner, f"{page}/{scenario_id}/propose", page).status_code == 200
-    assert press(planner, f"{page}/{scenario_id}/approve", page).status_code == 403
-    assert "Сценарий действует" in press(releaser, f"{page}/{scenario_id}/approve", page).text
-    with planned.sessions() as session:
-        assert session.scalars(select(PlanningFacts.scenario_id).order_by(PlanningFacts.id.desc())).first() == (
-            scenario_id
-        )
-        assert session.scalar(select(func.count()).where(PlanScenario.name == "вторая смена")) == 1
-
-
-def test_a_scenario_under_way_says_how_far_it_is(colleague, planned: CardOffice, settings: Settings) -> None:  # type: ignore[no-untyped-def]
-    planner = colleague("planner")
-    page = "/office/plan/scenarios"
-    press(planner, page, page, name="долгий", runs="4")
-    assert "проживается: 4" in planner.get(page).text
-    moments = iter(NOW + timedelta(seconds=40 * step) for step in range(9))
-    seen: list[str] = []
-    with planned.sessions() as session:
-        (row,) = plan_scenarios.waiting(session)
-        region = plan_region.region_of(
-            session, calendar=working_calendar(settings), profile="uec", today=date(2026, 3, 2), horizon_days=20
-        )
-        # What is told to a bar is told before it is saved: the page is one year behind.
-        plan_scenarios.live(
-            session,
-            row,
-            region=region,
-            clock=lambda: next(moments),
-            tell=lambda _done: seen.append(planner.get(page).text),
-        )
-    assert "1 из 4; осталось: 2 минуты" in seen[1]
-    assert 'value="2"' in seen[2] and "2 из 4; осталось: 1 минута" in seen[2]
-    assert "3 из 4; осталось: 40 секунд" in seen[3]
-    done = planner.get(page).text
-    assert "<progress" not in done and "3 минуты" in done
-
-
 def test_the_pages_speak_english_too(colleague, planned: CardOffice, client: FlaskClient) -> None:  # type: ignore[no-untyped-def]
     planner = colleague("planner")
     planner.get("/language/en")
@@ -255,24 +196,3 @@ def test_who_is_late_is_opened_from_the_overview(colleague, office: CardOffice) 
         with office.sessions() as session:
             plan_facts.store(session, before, reason="as before", actor=office.staff.planner, now=office.clock())
             session.commit()
-
-
-def test_a_scenario_that_is_wrong_stands_in_its_form_with_what_is_wrong(colleague, planned: CardOffice) -> None:  # type: ignore[no-untyped-def]
-    planner = colleague("planner")
-    page = "/office/plan/scenarios"
-    before = count(planned, PlanScenario)
-    for fields, words, field in (
-        ({"name": "x" * 61}, "от 1 до 60 знаков", "name"),
-        ({"name": "много окон", "windows": "many"}, "число от 0 до 100", "windows"),
-        ({"name": "мало чипов", "chips": "-5"}, "целое число", "chips"),
-        ({"name": "сто веков", "runs": "10000"}, "от 1 до 1000", "runs"),
-        ({"name": "ни одного года", "runs": "0"}, "от 1 до 1000", "runs"),
-        ({"name": "вполовину", "runs": "1.5"}, "от 1 до 1000", "runs"),
-    ):
-        answer = press(planner, page, page, **fields)
-        assert answer.status_code == 400 and words in answer.text
-        assert f'href="#{field}"' in answer.text
-        assert all(f'value="{value}"' in answer.text for value in fields.values())
-    assert count(planned, PlanScenario) == before
-    planner.get("/language/en")
-    assert "A scenario is lived through 1 to 1000 times." in press(planner, page, page, name="y", runs="5000").text

@@ -11,10 +11,6 @@ from issuance.planning.calendar import WorkingCalendar, load
 from issuance.planning.errors import PlanningError
 from issuance.planning.facts import PLENTY, Facts, OfficePoint
 from issuance.planning.facts_table import KNOWN, facts_from
-from issuance.planning.optimiser import make_plan
-from issuance.planning.region import Kind
-from issuance.planning.scenario import changed
-from tests.unit.planning.regions import region
 
 DAYS = tuple(date(2026, 3, 2) + timedelta(days=number) for number in range(7))
 POINTS = (OfficePoint("A", "А", "A", "71000000", 30), OfficePoint("B", "Б", "B", "71000000", 20))
@@ -127,30 +123,3 @@ def test_the_sample_says_everything_that_can_be_said() -> None:
 def test_facts_that_are_wrong_are_named(table: dict[str, object], named: str) -> None:
     with pytest.raises(PlanningError, match=named):
         facts_from(table)
-
-
-def test_changes_go_into_the_arrays() -> None:
-    given = region(days=10, clocks=2, clock_days=3, cohort=50, capacity=10)
-    more = changed(given, {"shifts": {"L": 2}, "windows": 0.5, "chips": 7})
-    assert (more.supply.capacity == 20).all()
-    assert (more.delivery.hand_over == 50).all()
-    assert more.supply.chips.tolist() == [1007]
-    assert (changed(given, {"stopped": ["L"]}).supply.capacity == 0).all()
-    assert changed(given, {}).demand.known.tolist() == given.demand.known.tolist()
-
-
-def test_twice_the_intake_is_twice_the_clocks_to_come_with_their_clock() -> None:
-    given = region(days=10, clocks=2, clock_days=3, cohort=50)
-    twice = changed(given, {"intake": 2.0}).demand
-    assert twice.known[0, Kind.CLOCK, 0].tolist() == [2] + [4] * 9
-    assert twice.due[0, Kind.CLOCK, 0].tolist() == [0, 0, 0, 2] + [4] * 6 + [12]
-    assert (twice.known[:, Kind.COHORT] == given.demand.known[:, Kind.COHORT]).all()
-    assert make_plan(changed(given, {"intake": 0.5})).walk.made[:, 0, Kind.CLOCK].sum() == 11
-
-
-@pytest.mark.parametrize(
-    "changes", [{"wishes": 1}, {"shifts": {"X": 1}}, {"stopped": ["X"]}, {"intake": -1.0}, {"shifts": {"L": -1}}]
-)
-def test_changes_that_make_no_sense_are_refused(changes: dict[str, object]) -> None:
-    with pytest.raises(PlanningError):
-        changed(region(), changes)

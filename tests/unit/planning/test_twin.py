@@ -11,9 +11,11 @@ from issuance.planning import calendar
 from issuance.planning.chances import NOTHING_HAPPENS, Chances, draw
 from issuance.planning.errors import PlanningError
 from issuance.planning.ledger import IllegalCount, Ledger
+from issuance.planning.outcome import spread
 from issuance.planning.region import Kind, Region
 from issuance.planning.sample import sample_region
-from issuance.planning.twin import Setting, simulate, simulate_many, spread
+from issuance.planning.twin import Setting, simulate
+from issuance.planning.years import simulate_many
 from uec.domain.lifecycle import CARD, CardState
 
 CALENDAR = calendar.load(Path(__file__).parents[3] / "config" / "calendar" / "russia.toml")
