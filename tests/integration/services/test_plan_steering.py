@@ -157,7 +157,7 @@ def test_a_batch_is_moved_by_its_new_planner_and_released_by_another(
         found = batch_moves.consider(session, made[0].id, day=date(2026, 3, 4), line="L1", **ways)
         assert found.fits and found.departs_on == date(2026, 3, 5)
         assert found.promised_on == date(2026, 3, 5)
-        assert found.later == found.cards == made[0].total
+        assert found.people.later == found.cards == made[0].total
         for wrong in (date(2026, 3, 7), TODAY - timedelta(days=3)):
             with pytest.raises(InvalidInput, match="working day"):
                 batch_moves.consider(session, made[0].id, day=wrong, line="L1", **ways)
@@ -172,7 +172,7 @@ def test_a_batch_is_moved_by_its_new_planner_and_released_by_another(
         assert (row.planned_for, row.departs_on, row.line) == (date(2026, 3, 4), date(2026, 3, 5), "L1")
         promised = session.scalars(select(Card.promised_on).where(Card.batch_id == row.id)).all()
         assert set(promised) == {date(2026, 3, 5)}
-        assert plan_moves.untold(session, actor=office.planner) == found.later
+        assert plan_moves.untold(session, actor=office.planner) == found.people.later
         assert session.scalars(select(AuditEntry.action).where(AuditEntry.action == "batch.move")).all()
         planner_too = replace(office.releaser, id=office.planner.id)
         with pytest.raises(SamePerson):
