@@ -64,7 +64,7 @@ JOBS: Mapping[str, Job] = {
         production.exchange_with_bureaux,
         12 * HOUR,
     ),
-    "sweep": Job(DAY, "forget old runs", files.sweep, 2 * HOUR),
+    "sweep": Job(6 * HOUR, "forget old runs", files.sweep, 2 * HOUR),
 }
 
 

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 SCHEMA = "procrastinate"
 STALLED_AFTER = timedelta(seconds=30)
-KEPT = timedelta(days=7)
+KEPT = timedelta(days=1)
+"""What became of the work stands in the tables of the office; some 90,000 jobs of a day end here."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Work:
 
 @dataclass(frozen=True)
 class QueuedJobs:
-    """How many jobs of a task stand in a state, and when the last of them got there."""
+    """How many jobs of a task stand in a state, and when anything was heard of the newest of them."""
 
     task: str
     status: str
@@ -167,9 +168,9 @@ def overview(session: Session) -> list[QueuedJobs]:
         return []
     rows = session.execute(
         text(f"""
-            SELECT task_name, CAST(status AS text), count(DISTINCT job.id), max(event.at)
+            SELECT task_name, CAST(status AS text), count(*),
+                   (SELECT max(at) FROM {SCHEMA}.procrastinate_events WHERE job_id = max(job.id))
             FROM {SCHEMA}.procrastinate_jobs AS job
-            LEFT JOIN {SCHEMA}.procrastinate_events AS event ON event.job_id = job.id
             GROUP BY 1, 2 ORDER BY 1, 2
         """)  # noqa: S608
     )
