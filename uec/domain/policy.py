@@ -36,9 +36,6 @@ class Policy:
     default_bank: str = ""
     pin1_digits: tuple[int, int] = (4, 8)
     pin2_digits: tuple[int, int] = (6, 8)
-    krp_digits: int = 8
-    pin_tries: int = 3
-    krp_tries: int = 10
     crl_days: int = 7
     crl_delta_hours: int = 24
     ocsp_hours: int = 24

@@ -5,7 +5,8 @@ web process nor the database can read them. With them comes what the holder's le
 PIN that stands empty is chosen at the reader's own keys, and never comes here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -60,10 +61,17 @@ def request(
     )
 
 
-def chosen_pins(session: Session, card_id: int, *, settings: Settings) -> tuple[str, ...]:
-    """Which PINs the holder of this card chooses, by its profile: `pin1`, and `pin2` where there is one."""
-    profile = card_profile(settings, present(session, Card, card_id).profile)
-    return tuple(pin.name for pin in profile.chosen_pins)
+def chosen_pins(session: Session, card_id: int, *, settings: Settings) -> tuple[PinProfile, ...]:
+    """The PINs that the holder of this card chooses, by its profile: `pin1`, and `pin2` where there is one."""
+    return card_profile(settings, present(session, Card, card_id).profile).chosen_pins
+
+
+def narrowed(pin: PinProfile, policy: Policy) -> PinProfile:
+    """The PIN with as many digits as both its card and the policy want; the card's own where these never meet."""
+    by_policy = {"pin1": policy.pin1_digits, "pin2": policy.pin2_digits}
+    low, high = by_policy.get(pin.name, (pin.min_digits, pin.max_digits))
+    low, high = max(low, pin.min_digits), min(high, pin.max_digits)
+    return replace(pin, min_digits=low, max_digits=high) if low <= high else pin
 
 
 def chosen_at_readers(session: Session, card_id: int, *, settings: Settings) -> bool:
@@ -72,18 +80,14 @@ def chosen_at_readers(session: Session, card_id: int, *, settings: Settings) -> 
     return bool(chosen) and all(pin.pad is not None for pin in chosen)
 
 
-def pin_errors(pins: Mapping[str, str], *, policy: Policy) -> dict[str, str]:
-    """What is wrong with the chosen PINs, by field, as message keys: length, digits, easily guessed, both the same.
+def pin_errors(values: Mapping[str, str], pins: Sequence[PinProfile]) -> dict[str, str]:
+    """What is wrong with the values chosen for these PINs, by field, as message keys: length, digits, easily guessed,
+    both the same.
 
     The hub judges by the same rule (`issuance.production.pins`) before it touches the card.
     """
-    digits, errors = {"pin1": policy.pin1_digits, "pin2": policy.pin2_digits}, {}
-    for field, value in pins.items():
-        shortest, longest = digits[field]
-        limits = PinProfile(field, field, 0, shortest, longest, longest, policy.pin_tries)
-        problem = pin_problem(limits, value)
-        if problem is not None:
-            errors[field] = _MESSAGES[problem]
-    if not errors and len(set(pins.values())) < len(pins):
+    problems = {pin.name: pin_problem(pin, values[pin.name]) for pin in pins}
+    errors = {name: _MESSAGES[problem] for name, problem in problems.items() if problem is not None}
+    if not errors and len(set(values.values())) < len(values):
         errors["pin2"] = "pin.same"
     return errors

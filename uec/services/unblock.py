@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from issuance.production.journal import Journal
-from issuance.production.pin_profile import Keeping
+from issuance.production.pin_profile import Keeping, PinProfile
 from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import OperationKind
@@ -30,7 +30,7 @@ class Asking:
     `at_readers`: these PINs may be chosen at a reader that has keys of its own.
     """
 
-    pins: tuple[str, ...]
+    pins: tuple[PinProfile, ...]
     code: str
     digits: int
     kept: Keeping | None
@@ -43,8 +43,8 @@ def asking(session: Session, card_id: int, *, settings: Settings) -> Asking:
     (code,) = profile.unblock_codes
     kept = Journal(journal.records(session, card_id)).kept(code.name)
     pins = tuple(pin for pin in profile.chosen_pins if pin.unblocked_by == code.name)
-    names, at_readers = tuple(pin.name for pin in pins), all(pin.pad is not None for pin in pins)
-    return Asking(names, code.name, code.transport_digits, kept, at_readers)
+    at_readers = all(pin.pad is not None for pin in pins)
+    return Asking(pins, code.name, code.transport_digits, kept, at_readers)
 
 
 def request(

@@ -110,7 +110,7 @@ def test_nobody_confirms_alone(sessions: sessionmaker[Session], office: Office) 
         ({"production_days": "٣٠"}, "value"),
         ({"entitled_age_years": "101"}, "value"),
         ({"mass_emission_from": "31.02.2026"}, "value"),
-        ({"pin_tries": "5"}, "rule"),
+        ({"crl_days": "5"}, "rule"),
         ({"default_bank": "x" * 121}, "value"),
         ({"production_days": "30"}, "value"),
         ({}, "rule"),

@@ -71,6 +71,7 @@ def test_a_card_with_one_pin_asks_its_holder_for_one(sign_in: SignIn, office: Ca
     page = f"/window/cards/{card_id}/hand-over"
     both = operator.get(page).text
     assert 'name="pin1_again"' in both and 'name="pin2"' in both and "выбирает ПИН-коды" in both
+    assert "От 4 до 8 цифр" in both
     with office.sessions() as session:
         session.execute(update(Card).where(Card.id == card_id).values(profile="piv"))
         session.commit()
@@ -79,6 +80,12 @@ def test_a_card_with_one_pin_asks_its_holder_for_one(sign_in: SignIn, office: Ca
     wrong = {"csrf_token": token_in(one), "reader": window, "holder_checked": "y", "pin1": "2846", "pin1_again": "2847"}
     refused = operator.post(page, data=wrong)
     assert refused.status_code == 400 and "2846" not in refused.text
+    # Its profile wants six digits: four that its hub would refuse are not taken here.
+    assert "От 6 до 8 цифр" in one and "От 4" not in one
+    short = operator.post(page, data=wrong | {"pin1_again": "2846"})
+    assert short.status_code == 400 and "столько цифр" in short.text
+    taken = operator.post(page, data=wrong | {"pin1": "284613", "pin1_again": "284613"})
+    assert taken.status_code == 302
 
 
 def test_the_live_page_of_a_pulled_card_asks_for_it_and_not_to_leave_it(sign_in: SignIn, office: CardOffice) -> None:

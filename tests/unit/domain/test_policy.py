@@ -79,8 +79,8 @@ def test_amended_lays_dated_rules_over_the_book() -> None:
 
 
 def test_of_two_rules_of_one_day_the_later_counts() -> None:
-    book = load_policy({}).amended([(date(2026, 1, 1), {"pin_tries": 4}), (date(2026, 1, 1), {"pin_tries": 5})])
-    assert book.on(date(2026, 1, 1)).pin_tries == 5
+    book = load_policy({}).amended([(date(2026, 1, 1), {"crl_days": 4}), (date(2026, 1, 1), {"crl_days": 5})])
+    assert book.on(date(2026, 1, 1)).crl_days == 5
 
 
 @pytest.mark.parametrize(

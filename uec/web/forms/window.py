@@ -7,9 +7,9 @@ from wtforms import BooleanField, PasswordField, RadioField
 from wtforms.validators import InputRequired
 
 from card_io.secret import Secret
-from issuance.production.pin_profile import Keeping
+from issuance.production.pin_profile import Keeping, PinProfile
 from uec.domain.policy import Policy
-from uec.services.handover import pin_errors
+from uec.services.handover import narrowed, pin_errors
 from uec.services.unblock import Asking
 from uec.web.forms.fields import options
 from uec.web.forms.readers import TypingForm
@@ -28,22 +28,27 @@ class HandOverForm(TypingForm):
     pin2 = PasswordField(_l("PIN2: for the signature"))
     pin2_again = PasswordField(_l("PIN2 once more"))
 
-    def __init__(self, *args: Any, policy: Policy, pins: Sequence[str] = ("pin1", "pin2"), **kwargs: Any) -> None:
-        """Say beside the PINs how long the policy wants them; `pins` are those the card's profile lets choose."""
+    def __init__(self, *args: Any, policy: Policy, pins: Sequence[PinProfile], **kwargs: Any) -> None:
+        """Say beside the PINs how long card and policy want them; `pins` are those the card's profile lets choose."""
         super().__init__(*args, **kwargs)
-        self.policy, self.chosen_pins = policy, tuple(pins)
-        for name, digits in (("pin1", policy.pin1_digits), ("pin2", policy.pin2_digits)):
-            if name in pins:
-                self[name].description = _digits(digits)
+        self.pins = {pin.name: narrowed(pin, policy) for pin in pins}
+        for name in ("pin1", "pin2"):
+            if name in self.pins:
+                self[name].description = _digits(self.pins[name])
             else:
                 del self[name], self[f"{name}_again"]
+
+    @property
+    def chosen_pins(self) -> tuple[str, ...]:
+        """The names of the PINs that the holder chooses."""
+        return tuple(self.pins)
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Check the form, then the PINs by the service's rule, then that both were typed alike."""
         valid = bool(super().validate(extra_validators))
         if self.at_reader:
             return valid
-        wrong = pin_errors({name: self[name].data or "" for name in self.chosen_pins}, policy=self.policy)
+        wrong = pin_errors({name: self[name].data or "" for name in self.pins}, list(self.pins.values()))
         for name, key in wrong.items():
             self[name].errors = [_pin_words(key)]
         for name in self.chosen_pins:
@@ -68,14 +73,14 @@ class UnblockForm(TypingForm):
     def __init__(self, *args: Any, policy: Policy, asking: Asking, **kwargs: Any) -> None:
         """Ask for what this card's holder has: the whole code, a share of it, or none."""
         super().__init__(*args, **kwargs)
-        self.policy, self.asking = policy, asking
-        limits = {"pin1": policy.pin1_digits, "pin2": policy.pin2_digits}
+        self.asking = asking
+        self.pins = {pin.name: narrowed(pin, policy) for pin in asking.pins}
         names = {"pin1": _("PIN1: for identification"), "pin2": _("PIN2: for the signature")}
-        self.pin.choices = options([(name, names[name]) for name in asking.pins])
-        self.pin_hints = {name: _digits(limits[name]) for name in asking.pins}
-        if len(asking.pins) == 1:
+        self.pin.choices = options([(name, names[name]) for name in self.pins])
+        self.pin_hints = {name: _digits(pin) for name, pin in self.pins.items()}
+        if len(self.pins) == 1:
             del self.pin
-            self.new.description = self.pin_hints[asking.pins[0]]
+            (self.new.description,) = self.pin_hints.values()
         if asking.kept is None:
             del self.code
         else:
@@ -86,8 +91,8 @@ class UnblockForm(TypingForm):
     @property
     def chosen_pin(self) -> str:
         """The name of the PIN that is set; empty before one is chosen."""
-        name = self.asking.pins[0] if len(self.asking.pins) == 1 else self.pin.data
-        return name if name in self.asking.pins else ""
+        name = next(iter(self.pins)) if len(self.pins) == 1 else self.pin.data
+        return name if name in self.pins else ""
 
     @property
     def code_here(self) -> bool:
@@ -114,7 +119,7 @@ class UnblockForm(TypingForm):
             return False
         if self.at_reader:
             return valid
-        wrong = pin_errors({self.chosen_pin: self.new.data or ""}, policy=self.policy)
+        wrong = pin_errors({self.chosen_pin: self.new.data or ""}, [self.pins[self.chosen_pin]])
         if wrong:
             self.new.errors = [_pin_words(key) for key in wrong.values()]
         elif self.new.data != self.new_again.data:
@@ -139,5 +144,5 @@ def _without_spaces(typed: str | None) -> str:
     return "".join((typed or "").split())
 
 
-def _digits(limits: tuple[int, int]) -> str:
-    return str(_("%(low)s to %(high)s digits", low=limits[0], high=limits[1]))
+def _digits(pin: PinProfile) -> str:
+    return str(_("%(low)s to %(high)s digits", low=pin.min_digits, high=pin.max_digits))
