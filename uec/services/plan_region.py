@@ -1,6 +1,7 @@
 """The office's region: demand, lines, chips, couriers and points as counts by day, from its own tables and facts."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
@@ -55,7 +56,10 @@ def region_of(
     opening = max(today, cohort_from or today)
     cohort = sum(row[-1] for row in waiting if row[1] == Kind.COHORT)
     if horizon_days is None:
-        horizon_days = _far_enough(sum(row[-1] for row in waiting), known, calendar, offered, today)
+        people = Counter[int]()
+        for point_id, *_queue, count in waiting:
+            people[point_id] += count
+        horizon_days = _far_enough([people[one] for one in points], known, calendar, offered, today)
         # Who waits for the first day of mass emission is served behind it.
         horizon_days = min(LONGEST_DAYS, horizon_days + ((opening - today).days if cohort else 0))
     days = _days(known, calendar, offered, today, horizon_days)
@@ -139,16 +143,24 @@ def refitted(
 
 
 def _far_enough(
-    people: int, facts: Facts, calendar: WorkingCalendar, points: Sequence[OfficePoint], today: date
+    people: Sequence[int], facts: Facts, calendar: WorkingCalendar, points: Sequence[OfficePoint], today: date
 ) -> int:
-    """Days in which lines and windows together serve everybody, with a quarter to spare."""
+    """Days in which lines and windows together, and each point by itself, serve everybody, with a quarter to spare.
+
+    `people` wait at each of the `points`. A point keeps the plan open as long as it serves anybody more.
+    """
     days = facts.days(today, today + timedelta(days=LONGEST_DAYS - 1), calendar, points)
     if not days:
         return SHORTEST_DAYS
+    delivery = facts.delivery(days, calendar, points)
     made = facts.supply(days, calendar, points).capacity.sum(axis=0)
-    handed = facts.delivery(days, calendar, points).hand_over.sum(axis=0)
-    served = np.cumsum(np.minimum(made, handed))
-    last = int(np.searchsorted(served, people * 1.25))
+    served = np.cumsum(np.minimum(made, delivery.hand_over.sum(axis=0)))
+    trip = np.minimum(delivery.volume, [place.storage for place in facts.places(points)])
+    brought = np.cumsum(delivery.departs * trip[:, None], axis=1)
+    handed = np.minimum(brought, np.cumsum(delivery.hand_over, axis=1))
+    wanted = 1.25 * np.array(people)
+    reached = [int(np.searchsorted(row, min(most, row[-1]))) for row, most in zip(handed, wanted, strict=True)]
+    last = max(int(np.searchsorted(served, wanted.sum())), *reached)
     reach = (days[min(last, len(days) - 1)] - today).days + 1
     return min(LONGEST_DAYS, SHORTEST_DAYS + reach)
 

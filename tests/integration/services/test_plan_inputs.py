@@ -227,3 +227,29 @@ def test_expected_applications_push_the_cohort_back_and_dear_trips_are_fewer(off
         cheap, dear = (told(LINE_BOUND, "courier", cost=cost) for cost in ("0", "99.50"))
         assert dear.trips.sum() < cheap.trips.sum()
         assert cheap.region.delivery.cost.tolist() == [0.0] * 3 and dear.region.delivery.cost.tolist() == [99.5] * 3
+
+
+@pytest.mark.parametrize(
+    ("said", "served", "days"),
+    [
+        # Eighty or so people, two a day, though two idle points could serve them all in a week.
+        ({"windows": 1, "minutes": [48] * 5 + [0, 0], "minutes_a_card": 12, "share_percent": 50}, True, (65, 100)),
+        ({"weekdays": [0], "volume": 5}, True, (100, 160)),
+        ({"storage": 4, "weekdays": [0]}, True, (120, 200)),
+        ({"stops": ["2026-03-10", "2026-08-04"], "stop_minutes": 480, "minutes_a_card": 6}, True, (170, 200)),
+        # What can never be served keeps the plan no longer open than the others take.
+        ({"weekdays": []}, False, (31, 50)),
+        ({"minutes": [0] * 7}, False, (31, 50)),
+    ],
+)
+def test_a_plan_reaches_as_far_as_its_slowest_point_takes(
+    office: sessionmaker[Session], said: Mapping[str, Any], served: bool, days: tuple[int, int]
+) -> None:
+    with office() as session:
+        facts = plan_facts.checked({"lines": POINT_BOUND["lines"], "points": {"P1": said}})
+        region = plan_region.region_of(session, facts=facts, calendar=CALENDAR, profile="uec", today=TODAY)
+        assert days[0] <= (region.days[-1] - TODAY).days + 1 <= days[1]
+        slots, _ = make_plan(region).pieces
+        points = np.unravel_index(slots.stream, region.demand.finished.shape)[0]
+        undated = {int(point) for point in points[slots.promised == len(region.days)]}
+        assert undated == (set() if served else {0})
