@@ -51,15 +51,24 @@ def downgrade(url: str | URL, revision: str = "base") -> None:
 
 
 def revisions(url: str | URL) -> tuple[str | None, str | None]:
-    """The revision that the database stands at, None before it has tables, and the newest one."""
+    """The revision that the database stands at, None before it has tables, and the newest one.
+
+    Raises `StoreUnavailable` for a database that a newer version of the program has made.
+    """
     engine = make_engine(url)
     try:
         # Only read: a long import elsewhere must not keep a command from starting.
         with engine.connect().execution_options(sqlite_read_only=True) as connection:
             present = MigrationContext.configure(connection).get_current_revision()
-            return present, ScriptDirectory.from_config(configuration(connection)).get_current_head()
+            known = ScriptDirectory.from_config(configuration(connection))
     finally:
         engine.dispose()
+    if present is not None and present not in {one.revision for one in known.walk_revisions()}:
+        raise StoreUnavailable(
+            f"The database is at the revision {present}, which this version of the program does not know: go on with "
+            "the newer one that made it."
+        )
+    return present, known.get_current_head()
 
 
 def require_current(url: str | URL) -> None:

@@ -75,3 +75,6 @@ def test_a_database_of_a_newer_program_is_refused(engine: Engine, database_url: 
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreUnavailable, match="newer version"):
         upgrade(database_url)
+    with pytest.raises(StoreUnavailable, match="does not know: go on with the newer one") as caught:
+        require_current(database_url)
+    assert "uec init" not in str(caught.value), "that would not help"
