@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, String, Text
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from uec.domain.phases import ChangeState
@@ -37,7 +38,9 @@ class PublicNotice(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[ChangeState] = mapped_column(Coded(ChangeState), index=True, default=ChangeState.PROPOSED)
     text: Mapped[str] = mapped_column(Text, comment="terms, order of delivery, rights")
-    text_en: Mapped[str] = mapped_column(Text, default="", server_default="", comment="the same in English, if any")
+    text_en: Mapped[str] = mapped_column(
+        Text, default="", server_default=sql("''"), comment="the same in English, if any"
+    )
     places: Mapped[list[Any]] = mapped_column(comment="where it is published")
     banks: Mapped[list[Any]] = mapped_column(comment="banks to choose from; the first is that of the tender")
     published_on: Mapped[date] = mapped_column(comment="day of publication")
