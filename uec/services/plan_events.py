@@ -4,7 +4,7 @@ Fields come as a form or a command has them, as text. A table without lines gets
 granted before it is edited, so that a shift more on it is a shift more.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -226,34 +226,6 @@ EVENTS: Mapping[str, Event] = {
     "intake": Event(_intake, ("factor",)),
     "windows": Event(_windows, ("factor",)),
 }
-
-
-def of_scenario(
-    table: Mapping[str, Any],
-    changes: Mapping[str, Any],
-    *,
-    points: Sequence[OfficePoint],
-    bureaux: Collection[str] = (),
-    today: date,
-) -> Table:
-    """The table with the changes of a scenario (`issuance.planning.scenario`) in it; `bureaux` by their codes."""
-    new: Table = deepcopy(dict(table))
-    if not new.get("lines"):
-        new["lines"] = [default_line(points)]
-    for code, more in changes.get("shifts", {}).items():
-        _shift(new, {"line": code, "more": str(more)})
-    for code in changes.get("stopped", ()):
-        if code in bureaux:
-            new.setdefault("bureaux", {}).setdefault(code, {})["use"] = False
-        else:
-            _line_of(new, {"line": code})["machines"] = 0
-    if changes.get("chips"):
-        _delivery(new, {"day": today.isoformat(), "count": str(int(changes["chips"]))})
-    for name in ("intake", "windows"):
-        if name in changes:
-            factor = float(new.get(name, {}).get("factor", 0 if name == "intake" else 1))
-            new[name] = {"factor": (factor or 1.0) * float(changes[name])}
-    return new
 
 
 def _line_of(table: Table, fields: Fields) -> Table:
