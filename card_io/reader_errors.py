@@ -24,7 +24,9 @@ class ServiceNotRunning(ReaderError):
     """The smart card service of this machine does not answer."""
 
     code = "reader.no-service"
-    default = "the smart card service does not answer; start it (`systemctl start pcscd` or `pcscd --foreground`)"
+    default = (
+        "the smart card service does not answer; start it (`sudo systemctl start pcscd`, or `sudo pcscd` without systemd)"
+    )
 
 
 class ServiceForbidden(ReaderError):

@@ -21,9 +21,10 @@ def applications() -> None:
     "states",
     multiple=True,
     type=click.Choice([state.value for state in ApplicationState], case_sensitive=False),
+    help="Only those in this state; may be repeated.",
 )
 @click.option("--find", default="", help="A number, a SNILS or the beginning of a surname.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
 @login_options
 def list_applications(states: tuple[str, ...], find: str, limit: int, login: str, password_file: Path | None) -> None:
     """List applications, the ones due first on top."""

@@ -16,9 +16,13 @@ def batches() -> None:
 
 @batches.command("list")
 @click.option(
-    "--state", "states", multiple=True, type=click.Choice([state.value for state in BatchState], case_sensitive=False)
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([state.value for state in BatchState], case_sensitive=False),
+    help="Only those in this state; may be repeated.",
 )
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
 @login_options
 def list_batches(states: tuple[str, ...], limit: int, login: str, password_file: Path | None) -> None:
     """List batches by day of production, with what their cards have come to."""

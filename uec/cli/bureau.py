@@ -102,7 +102,7 @@ def approve_order(number: str, login: str, password_file: Path | None) -> None:
 
 @bureau.command("cancel-order")
 @click.argument("number")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept with the order.")
 @login_options
 def cancel_order(number: str, reason: str, login: str, password_file: Path | None) -> None:
     """Call an order off before it is sent: its blanks go back, its batch may be made elsewhere."""

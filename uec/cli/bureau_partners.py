@@ -89,7 +89,12 @@ def end(code: str, login: str, password_file: Path | None) -> None:
 @click.command()
 @click.argument("code")
 @click.argument("file", type=_file)
-@click.option("--use", type=click.Choice([use.value.lower() for use in CertificateUse]), required=True)
+@click.option(
+    "--use",
+    type=click.Choice([use.value.lower() for use in CertificateUse]),
+    required=True,
+    help="What its key does: the bureau signs its files with it, or reads those that are enciphered to it.",
+)
 @login_options
 def certificate(code: str, file: Path, use: str, login: str, password_file: Path | None) -> None:
     """Propose a certificate of a bureau (PEM or DER); compare its fingerprint with the bureau by telephone."""

@@ -45,7 +45,13 @@ class _Percent(click.ParamType[float]):
 @click.option("--code", required=True, help="The bureau's code at the office.")
 @click.option("--init", is_flag=True, help="Make its keys and certificates (in KEYS) and end.")
 @click.option("--keys", type=click.Path(file_okay=False, path_type=Path), help="Its keys; default: keys in FOLDER.")
-@click.option("--key-type", type=click.Choice(["ec-p256", "ec-p384", "rsa-3072"]), default="ec-p256", show_default=True)
+@click.option(
+    "--key-type",
+    type=click.Choice(["ec-p256", "ec-p384", "rsa-3072"]),
+    default="ec-p256",
+    show_default=True,
+    help="What --init makes.",
+)
 @click.option(
     "--component", "components", type=_file, multiple=True, help="Transport key component (hex); two or more."
 )
@@ -53,7 +59,11 @@ class _Percent(click.ParamType[float]):
     "--office", type=_file, help="The certificate that orders are signed with: `uec bureau office-certificate`."
 )
 @click.option(
-    "--profiles", type=click.Path(file_okay=False, path_type=Path), default="config/profiles", show_default=True
+    "--profiles",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="config/profiles",
+    show_default=True,
+    help="Folder of card profiles.",
 )
 @click.option("--spoil", type=_Percent(), default="0", help="Share of blanks to spoil, like 2%.")
 @_fault_options

@@ -19,10 +19,14 @@ def cards() -> None:
 
 @cards.command("list")
 @click.option(
-    "--state", "states", multiple=True, type=click.Choice([state.value for state in CardState], case_sensitive=False)
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([state.value for state in CardState], case_sensitive=False),
+    help="Only those in this state; may be repeated.",
 )
 @click.option("--find", default="", help="A card or application number, a SNILS or the beginning of a surname.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
 @login_options
 def list_cards(states: tuple[str, ...], find: str, limit: int, login: str, password_file: Path | None) -> None:
     """List cards by number."""

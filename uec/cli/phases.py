@@ -206,7 +206,13 @@ def confirm_notice(notice_id: int, login: str, password_file: Path | None) -> No
 @phases.command("choose-bank")
 @click.argument("snils")
 @click.argument("bank")
-@click.option("--channel", default="window", show_default=True, type=click.Choice(TO_THE_OFFICE))
+@click.option(
+    "--channel",
+    default="window",
+    show_default=True,
+    type=click.Choice(TO_THE_OFFICE),
+    help="How it came to the office.",
+)
 @login_options
 def choose_bank(snils: str, bank: str, channel: str, login: str, password_file: Path | None) -> None:
     """File the choice of BANK by the resident with this SNILS, within the time for it."""

@@ -31,11 +31,11 @@ def list_points() -> None:
 
 @points.command()
 @click.argument("code")
-@click.option("--name-ru", required=True)
-@click.option("--name-en", required=True)
-@click.option("--address", required=True)
+@click.option("--name-ru", required=True, help="Name in Russian, as citizens read it.")
+@click.option("--name-en", required=True, help="Name in English.")
+@click.option("--address", required=True, help="Where people go.")
 @click.option("--oktmo", required=True, help="Municipality it serves.")
-@click.option("--windows", default=1, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--windows", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many work at once.")
 @click.option(
     "--daily-capacity", default=50, show_default=True, type=click.IntRange(0, 1_000_000), help="Cards a working day."
 )

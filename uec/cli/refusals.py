@@ -50,7 +50,7 @@ def withdraw_refusal(number: str, reason: str, login: str, password_file: Path |
 
 @refusals.command("list")
 @click.option("--find", default="", help="The number of a confirmation, or a SNILS.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
 @login_options
 def list_refusals(find: str, limit: int, login: str, password_file: Path | None) -> None:
     """List refusals, the newest first."""

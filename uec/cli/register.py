@@ -76,7 +76,7 @@ def municipalities(file: Path) -> None:
 @register.command()
 @click.option("--all", "everything", is_flag=True, help="Also cases that are decided or closed.")
 @click.option("--after", type=click.IntRange(0), default=0, help="Only cases above this id.")
-@click.option("--limit", type=ID, default=25, show_default=True)
+@click.option("--limit", type=ID, default=25, show_default=True, help="At most so many.")
 @login_options
 def twins(everything: bool, after: int, limit: int, login: str, password_file: Path | None) -> None:  # noqa: FBT001
     """List records that share what only one person can have; a clerk decides (page "Twins" or `decide-twins`)."""
@@ -96,7 +96,7 @@ def twins(everything: bool, after: int, limit: int, login: str, password_file: P
 @register.command()
 @click.option("--all", "everything", is_flag=True, help="Also those that are decided, or back.")
 @click.option("--after", type=click.IntRange(0), default=0, help="Only those above this id.")
-@click.option("--limit", type=ID, default=25, show_default=True)
+@click.option("--limit", type=ID, default=25, show_default=True, help="At most so many.")
 @login_options
 def missing(everything: bool, after: int, limit: int, login: str, password_file: Path | None) -> None:  # noqa: FBT001
     """List residents whom a full export did not name; a clerk decides (page "Missing" or `decide-missing`)."""
@@ -171,8 +171,8 @@ def _record(records: dict[str, int], register_id: str) -> int:
 
 @register.command()
 @click.argument("file", type=_file)
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8082, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to answer on.")
+@click.option("--port", default=8082, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
 def standin(file: Path, host: str, port: int) -> None:
     """Answer for the state's registers from FILE (the register's CSV), over HTTP, until stopped.
 

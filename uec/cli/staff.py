@@ -38,6 +38,7 @@ def list_staff() -> None:
     multiple=True,
     required=True,
     type=click.Choice([role.value for role in Role], case_sensitive=False),
+    help="What the person may do; may be repeated.",
 )
 @click.option("--point", type=ID, help="Id of the point of work.")
 @click.option(

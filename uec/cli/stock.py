@@ -64,13 +64,19 @@ def add_store(
 
 @stock.command()
 @click.argument("boxes", type=click.File(encoding="utf-8"))
-@click.option("--store", "store_id", type=ID, required=True)
-@click.option("--maker", required=True)
+@click.option("--store", "store_id", type=ID, required=True, help="Id of the store that takes it in.")
+@click.option("--maker", required=True, help="Who made the blanks.")
 @click.option("--note", required=True, help="Number of the delivery note.")
-@click.option("--profile", default="uec", show_default=True)
+@click.option("--profile", default="uec", show_default=True, help="Card profile that the blanks are for.")
 @click.option("--key-version", type=ID, required=True, help="Version of the transport key set in the vault.")
 @click.option("--check-value", required=True, help="Its check value, from the maker's letter.")
-@click.option("--diversification", type=click.Choice(["kdf3", "none"]), default="kdf3", show_default=True)
+@click.option(
+    "--diversification",
+    type=click.Choice(["kdf3", "none"]),
+    default="kdf3",
+    show_default=True,
+    help="How a chip's keys follow from the transport key: by GlobalPlatform's KDF3, or all have that key itself.",
+)
 @login_options
 def deliver(
     boxes: IO[str],
@@ -142,7 +148,7 @@ def verify(login: str, password_file: Path | None) -> None:
 @stock.command()
 @click.argument("giver", type=ID)
 @click.argument("taker", type=ID)
-@click.option("--seal", required=True)
+@click.option("--seal", required=True, help="Its number; each seal is used once.")
 @click.option("--box", "boxes", multiple=True, required=True, help="BOX or BOX:COUNT; may be repeated.")
 @login_options
 def transfer(giver: int, taker: int, seal: str, boxes: tuple[str, ...], login: str, password_file: Path | None) -> None:
@@ -172,7 +178,7 @@ def receive(transfer_id: int, seal: str, count: int, login: str, password_file: 
 
 @stock.command("open-shift")
 @click.argument("store_id", type=ID)
-@click.option("--station", type=ID)
+@click.option("--station", type=ID, help="Id of the station that you work at, if it is a certain one.")
 @login_options
 def open_shift(store_id: int, station: int | None, login: str, password_file: Path | None) -> None:
     """Open your shift with blanks of a store."""
@@ -214,7 +220,7 @@ def close_shift(shift_id: int, reason: str, login: str, password_file: Path | No
 @stock.command()
 @click.argument("shift_id", type=ID)
 @click.argument("chips")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="What happened; kept in the ledger.")
 @login_options
 def spoil(shift_id: int, chips: str, reason: str, login: str, password_file: Path | None) -> None:
     """Record blanks of your shift as spoiled; CHIPS are FIRST-LAST or single chips."""
@@ -228,7 +234,7 @@ def spoil(shift_id: int, chips: str, reason: str, login: str, password_file: Pat
 @stock.command()
 @click.argument("shift_id", type=ID)
 @click.argument("chips")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="What happened; kept in the ledger.")
 @login_options
 def miss(shift_id: int, chips: str, reason: str, login: str, password_file: Path | None) -> None:
     """Record, as quality, that blanks of an open shift cannot be found; CHIPS as for `spoil`."""
@@ -284,7 +290,7 @@ def act(act_id: int, out: IO[bytes], login: str, password_file: Path | None) -> 
 @stock.command()
 @click.argument("store_id", type=ID)
 @click.option("--chips", required=True, help="Serials as they stand on the blanks: FIRST-LAST, several with commas.")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="What happened; kept in the ledger.")
 @login_options
 def found(store_id: int, chips: str, reason: str, login: str, password_file: Path | None) -> None:
     """Take missing blanks that turned up into a store."""
@@ -301,7 +307,7 @@ def found(store_id: int, chips: str, reason: str, login: str, password_file: Pat
 @click.option("--impose", "kind", type=click.Choice([kind.value for kind in SubjectKind]), help="Quarantine by hand.")
 @click.option("--subject", help="Station or staff id, STATION:READER, or the 12 digits of a lot.")
 @click.option("--release", "released", type=ID, help="Release this quarantine.")
-@click.option("--reason", default="")
+@click.option("--reason", default="", help="Why it is imposed or released; kept with it.")
 @click.option("--json", "as_json", is_flag=True, help="List with the evidence: one JSON object a line.")
 @login_options
 def quarantine(

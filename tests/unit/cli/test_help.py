@@ -27,6 +27,17 @@ def test_each_command_has_help_worth_reading(path: tuple[str, ...]) -> None:
     assert usage.startswith("Usage: ") and len(text.split()) >= 3
 
 
+@pytest.mark.parametrize("path", every_command(cli), ids=" ".join)
+def test_each_option_says_what_it_is_for(path: tuple[str, ...]) -> None:
+    command: click.Command | None = cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), name)
+    assert command is not None
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    assert [one.opts for one in options if not (one.help or "").endswith((".", ":"))] == []
+
+
 GROUPS = sorted({path[0] for path in every_command(cli) if len(path) > 1})
 
 
