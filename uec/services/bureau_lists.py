@@ -68,6 +68,8 @@ class OrderRow:
     cards: int
     outstanding: int
     drawn_at: datetime
+    held_up: bool
+    """Whether its file or answer could not be made when it was tried last."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ def orders(
             BureauOrder.cards,
             left,
             BureauOrder.drawn_at,
+            BureauOrder.held_up_by.is_not(None),
         )
         .join(Bureau, Bureau.id == BureauOrder.bureau_id)
         .join(Batch, Batch.id == BureauOrder.batch_id)

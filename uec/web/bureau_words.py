@@ -13,6 +13,7 @@ from uec.domain.bureau import (
     PartnerState,
 )
 from uec.domain.errors import UecError
+from uec.web.problem_words import problem_of_code
 from uec.web.texts import _, _l
 
 Text = object  # a lazy string of flask-babel
@@ -144,6 +145,7 @@ FINDINGS: Mapping[str, Text] = {
     "away": _l("The card is at a bureau: wait for its results."),
     "destined": _l("The batch is planned for a bureau: let its order be drawn up, or call the batch off."),
     "not-sent": _l("Cards were made and are not on their way yet."),
+    "folder": _l("The folder for the bureau’s files cannot be read or written: have the administrator see to it."),
     "on-the-way": _l("Consignments are on their way: receive them first."),
 }
 
@@ -180,6 +182,14 @@ def found(finding: str | None) -> str:
     return str(FINDINGS.get(finding or "", finding or ""))
 
 
+def held_up(by: str | None, why: str | None) -> str:
+    """What keeps an order's file or answer from being made, and what to do; what has no words stays in the office's."""
+    if by is None or by in FINDINGS:
+        return found(by)
+    said, advice = problem_of_code(by)
+    return str(why) if f"({by})" in said else f"{said} {advice}"
+
+
 def _refused(error: UecError) -> str:
     name, sentence = error.facts.get("file"), found(str(error.facts.get("finding", "")))
     return _("The file %(name)s is refused. %(why)s", name=name, why=sentence) if name else sentence
@@ -189,4 +199,5 @@ SENTENCES: Mapping[str, Callable[[UecError], str]] = {
     "uec.bureau_refused": _refused,
     "uec.bureau_not_ready": _refused,
     "uec.bureau_file_refused": _refused,
+    "uec.bureau_folder": _refused,
 }

@@ -1,5 +1,6 @@
 """The exchange with bureaux by itself: what is due goes out, what came is taken, and a second run finds nothing."""
 
+import errno
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,14 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from issuance.bureau.standin.faults import Fault
+from issuance.errors import VaultUnavailable
 from tests.support.bureau_office import BureauOffice, open_bureau_office
 from tests.support.desk import SETTINGS
 from tests.support.stock import LOT
 from uec.domain.bureau import Certificates, OrderState
 from uec.domain.errors import IllegalMove
 from uec.jobs import JOBS, Tools, do
-from uec.services import bureau_sending
+from uec.services import authority, bureau_lists, bureau_orders, bureau_sending
 from uec.store.tables import BureauOrder
 
 UNKNOWN = "479005007499"
@@ -75,6 +77,101 @@ def test_what_stands_against_one_order_keeps_no_other_back(bureau: BureauOffice)
     bureau.standin()
     assert do("bureaux", worker).endswith("; made 0 files, took 2, refused 0")
     assert bureau.row(second).state is OrderState.COMPLETE
+
+
+def held_up(bureau: BureauOffice, order_id: int) -> tuple[str | None, str | None]:
+    row = bureau.row(order_id)
+    return row.held_up_by, row.held_up_why
+
+
+AWAY = "The vault does not answer: start it by `uec vault`."
+
+
+def away(*_given: object, **_named: object) -> Any:
+    raise VaultUnavailable(AWAY, path="vault")
+
+
+def test_with_the_vault_away_replies_are_taken_and_orders_say_what_holds_them_up(
+    bureau: BureauOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = tools(bureau)
+    first = bureau.order(1, certificates=Certificates.ANSWER)
+    bureau.standin()
+    assert do("bureaux", worker) == "made 0 files, took 2, refused 0"
+    second = bureau.draw(bureau.batch(2))
+    third = bureau.order(3)
+    bureau.approve(second)
+    bureau.standin()
+    with monkeypatch.context() as patch:
+        patch.setattr(authority, "open_authority", away)
+        said = do("bureaux", worker)
+        assert said == f"BO-000002: {AWAY}; BO-000001: {AWAY}; made 0 files, took 2, refused 0"
+        assert held_up(bureau, first) == held_up(bureau, second) == ("vault-unavailable", AWAY)
+        assert held_up(bureau, third) == (None, None)
+        versions = bureau.row(first).version, bureau.row(second).version
+        assert do("bureaux", worker) == f"BO-000002: {AWAY}; BO-000001: {AWAY}"
+    assert versions == (bureau.row(first).version, bureau.row(second).version)
+    assert bureau.row(third).state is OrderState.COMPLETE
+    assert do("bureaux", worker) == "made 2 files, took 0, refused 0"
+    assert held_up(bureau, first) == held_up(bureau, second) == (None, None)
+
+
+def test_the_vault_goes_at_one_order(bureau: BureauOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the midst of the first order's file: nothing of it is left, and the second is made."""
+    worker, real, asked = tools(bureau), type(bureau.office.desk.bench.vault).bureau_keys, []
+    first, second = bureau.draw(bureau.batch(1)), bureau.draw(bureau.batch(2))
+    for order_id in (first, second):
+        bureau.approve(order_id)
+
+    def keys(*given: Any, **named: Any) -> Any:
+        asked.append(given)
+        return away() if len(asked) == 1 else real(*given, **named)
+
+    monkeypatch.setattr(type(bureau.office.desk.bench.vault), "bureau_keys", keys)
+    assert do("bureaux", worker) == f"BO-000001: {AWAY}; made 1 files, took 0, refused 0"
+    assert [path.name for path in sorted((bureau.desk / "in").iterdir())] == ["BO-000002.p7m"]
+    assert (bureau.row(first).state, bureau.row(second).state) == (OrderState.APPROVED, OrderState.SENT)
+    assert held_up(bureau, first) == ("vault-unavailable", AWAY)
+    with bureau.office.sessions() as session:
+        assert [row.held_up for row in bureau_lists.orders(session).rows] == [False, True]
+        bureau_orders.cancel(
+            session, first, reason="too long", actor=bureau.office.staff.planner, now=bureau.office.clock()
+        )
+    assert held_up(bureau, first) == (None, None)
+
+
+def test_what_cannot_be_read_or_written_keeps_nothing_else_back(
+    bureau: BureauOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is called like a file, a link to nowhere, a disk that is full at one order."""
+    worker = tools(bureau)
+    first, second = bureau.draw(bureau.batch(1)), bureau.draw(bureau.batch(2))
+    for order_id in (first, second):
+        bureau.approve(order_id)
+    real, kept = bureau_sending.Measured.keep, list[object]()
+
+    def full(file: bureau_sending.Measured) -> None:
+        kept.append(file)
+        if len(kept) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bureau_sending.Measured, "keep", full)
+        said = do("bureaux", worker)
+    sentence = "The disk refuses its folder: No space left on device; see to its place and rights."
+    assert said == f"BO-000001: {sentence}; made 1 files, took 0, refused 0"
+    assert held_up(bureau, first) == ("folder", sentence)
+    bureau.standin()
+    out = bureau.desk / "out"
+    (out / "a-folder.p7s").mkdir()
+    (out / "b-nowhere.p7s").symlink_to("nowhere")
+    said = do("bureaux", worker)
+    assert said.startswith("a-folder.p7s: The disk refuses a-folder.p7s: Is a directory; see to its place and rights.;")
+    assert "b-nowhere.p7s: The disk refuses b-nowhere.p7s: No such file" in said
+    assert said.endswith("made 1 files, took 2, refused 0")
+    assert bureau.row(second).state is OrderState.COMPLETE
+    assert held_up(bureau, first) == (None, None)
 
 
 def test_an_order_that_another_process_moved_on_keeps_no_other_back(

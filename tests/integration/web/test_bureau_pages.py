@@ -17,6 +17,7 @@ from tests.support.desk import CardOffice
 from tests.support.web_forms import multipart
 from uec.domain.bureau import OrderState
 from uec.settings import Settings
+from uec.store.tables import BureauOrder
 from uec.web.app import create_app
 
 ORDERS = "/office/bureaux"
@@ -66,6 +67,21 @@ def bring(people: People, login: str, path: Path) -> str:
     return str(client.get(answer.location).text)
 
 
+HELD_UP = {
+    "vault-unavailable": "Сообщите администратору",
+    "folder": "Папка для файлов бюро недоступна",
+    "unknown-lot": "Не внесено, как диверсифицируются",
+    "uec.something": "Said by the office.",
+}
+
+
+def hold_up(bureau: BureauOffice, by: str) -> None:
+    with bureau.office.sessions() as session:
+        row = session.get_one(BureauOrder, 1)
+        row.held_up_by, row.held_up_why = by, "Said by the office."
+        session.commit()
+
+
 def test_an_order_on_pages(bureau: BureauOffice, people: People) -> None:
     bureau.batch(71, 72)
     page = people("planner").get(ORDERS).text
@@ -81,7 +97,14 @@ def test_an_order_on_pages(bureau: BureauOffice, people: People) -> None:
     approved = people.send("releaser", f"{order}/approve", order)
     assert "Ждёт отправки" in approved and "Скачать файл" not in approved
     assert people("releaser").get(f"{order}/files/1").status_code == 404
+    for by, words in HELD_UP.items():
+        hold_up(bureau, by)
+        shown = people("planner").get(order).text
+        assert "Файл для бюро не удалось подготовить" in shown and words in shown, by
+    assert "Задержан" in people("planner").get(ORDERS).text
     bureau.send(1)
+    assert "не удалось" not in people("planner").get(order).text
+    assert "Задержан" not in people("planner").get(ORDERS).text
     page = people("releaser").get(order).text
     assert "Скачать файл для бюро" in page and "BO-000001.p7m" in page
     with people("releaser").get(f"{order}/files/1") as download:

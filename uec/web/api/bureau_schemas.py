@@ -68,6 +68,7 @@ class OrderRowOutput(Schema):
     cards = fields.Integer()
     outstanding = fields.Integer()
     drawn_at = fields.AwareDateTime()
+    held_up = fields.Boolean(metadata={"description": "its file or answer could not be made when it was tried last"})
 
 
 class OrderInput(Input):

@@ -23,7 +23,7 @@ from uec.services.rows import present
 from uec.store.tables import Batch, Bureau
 from uec.web import bureau_files
 from uec.web.access import current_actor, needs
-from uec.web.bureau_words import FILE_KINDS, found, why
+from uec.web.bureau_words import FILE_KINDS, found, held_up, why
 from uec.web.context import database, now, office, reader
 from uec.web.paging import PAGE_ROWS, number, offset
 from uec.web.partner_files import takes_partner_files
@@ -160,6 +160,7 @@ def bureau_order(order_id: int) -> ResponseReturnValue:
         file_kinds=FILE_KINDS,
         found=found,
         why=why,
+        held_up=held_up(page.row.held_up_by, page.row.held_up_why),
         here={one.id for one in page.files if bureau_files.made(page.bureau.code, one.name)},
     )
 
