@@ -24,9 +24,7 @@ class ServiceNotRunning(ReaderError):
     """The smart card service of this machine does not answer."""
 
     code = "reader.no-service"
-    default = (
-        "the smart card service does not answer; start it (`sudo systemctl start pcscd`, or `sudo pcscd` without systemd)"
-    )
+    default = "the smart card service does not answer; start it (`sudo systemctl start pcscd`, or just `sudo pcscd`)"
 
 
 class ServiceForbidden(ReaderError):
