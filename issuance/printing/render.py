@@ -13,8 +13,6 @@ from issuance.printing.fonts import FILES, typeface
 from issuance.printing.layout import Layout, Rectangle
 
 INCH_MM = 25.4
-RESOLUTIONS = (300, 600)
-"""Dots per inch of card printers: dye sublimation 300, retransfer 600."""
 _STYLES = {Weight.REGULAR: "", Weight.BOLD: "B"}
 
 

@@ -31,7 +31,6 @@ ALGORITHMS = {
     KeyAlgorithm.EC_P384: PivAlgorithm.ECC_P384,
     KeyAlgorithm.RSA_2048: PivAlgorithm.RSA_2048,
 }
-OWN_TAG = (ObjectId.DISCOVERY, ObjectId.BIOMETRIC_GROUPS)
 TRIES_LEFT = tuple(range(0x63C0, 0x63D0))
 SW_BLOCKED = 0x6983
 SW_NOT_FOUND = 0x6A82
