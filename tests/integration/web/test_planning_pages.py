@@ -13,7 +13,7 @@ from tests.integration.services.test_plan_office import applicants
 from tests.integration.web.test_office import colleague, press  # noqa: F401 - a fixture
 from tests.support.desk import CardOffice
 from uec.domain.lifecycle import Route
-from uec.services import plan_facts, plan_region
+from uec.services import plan_events, plan_facts, plan_region
 from uec.store.tables import Batch, EmissionPlan, Message, PlanningFacts, PromiseMove, ScheduledRun
 
 FACTS = "/office/plan/facts"
@@ -196,3 +196,24 @@ def test_who_is_late_is_opened_from_the_overview(colleague, office: CardOffice) 
         with office.sessions() as session:
             plan_facts.store(session, before, reason="as before", actor=office.staff.planner, now=office.clock())
             session.commit()
+
+
+def test_the_page_takes_every_field_of_every_event_and_shows_what_was_told(
+    colleague,
+    planned: CardOffice,  # type: ignore[no-untyped-def]
+) -> None:
+    """What `uec plan event` takes, the page takes too; bureaux have their form where there is one."""
+    planner = colleague("planner")
+    told = {"kind": "delivery", "day": "2026-05-04", "count": "700", "variant": "uec"}
+    assert press(planner, "/office/plan/event/save", FACTS, **told, reason="чипы").status_code == 200
+    round_ = {"kind": "courier", "weekdays": "1, 3", "cost": "287,50"}
+    assert press(planner, "/office/plan/event/save", FACTS, **round_, reason="курьер").status_code == 200
+    point = {"kind": "point", "point": "P1", "minutes": "480 480 480 480 480 240 0", "stops": "0"}
+    page = press(planner, "/office/plan/event/save", FACTS, **point, reason="суббота").text
+    assert "287,5" in page and "480 480 480 480 480 240 0" in page and "никогда" in page
+    forms = {}
+    for form in re.findall(r'<form method="post" action="/office/plan/event">(.*?)</form>', page, re.DOTALL):
+        names = re.findall(r'name="([^"]+)"', form)
+        forms[re.findall(r'name="kind" value="([^"]+)"', form)[0]] = set(names) - {"csrf_token", "kind"}
+    expected = {kind: set(one.fields) for kind, one in plan_events.EVENTS.items() if kind != "bureau"}
+    assert forms == expected

@@ -145,6 +145,8 @@ def _facts_page(wrong: InvalidInput | None = None) -> ResponseReturnValue:
         deliveries=table.get("chips", {}).get("deliveries", []),
         in_hand=[(name, count) for name, count in zip(variants, in_hand, strict=True) if count != PLENTY],
         variants=variants,
+        courier=table.get("courier", {}),
+        told_points=table.get("points", {}),
         intake=table.get("intake", {}).get("factor", 0),
         windows=table.get("windows", {}).get("factor", 1),
         points=points,
