@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from card_io import tlv
 from card_io.apdu import CommandAPDU
-from card_io.applets.piv import PIV_AID, AdminAlgorithm, ObjectId
+from card_io.applets.piv import PIV_AID, AdminAlgorithm
 from card_io.applets.piv import KeyAlgorithm as PivAlgorithm
 from card_io.errors import CardError
 from card_io.secret import Secret
