@@ -11,15 +11,20 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from issuance.bureau.signing import OwnKey
+from issuance.bureau.standin import identity
 from issuance.bureau.standin.faults import Fault
 from tests.integration.services.test_bureau_results import accepted, snapshot
-from tests.support.bureau_office import BureauOffice, open_bureau_office
+from tests.support.bureau import signed_file
+from tests.support.bureau_office import BureauOffice, bring_certificate, open_bureau_office
+from tests.support.bureau_wrong import taken_apart
 from tests.support.office import add_resident
 from tests.support.strikes import snils_of, strike
-from uec.domain.bureau import FileRefused, OrderedState, OrderState
+from uec.domain.bureau import CertificateUse, FileRefused, OrderedState, OrderState
 from uec.domain.lifecycle import ApplicationState, BatchState, CardState
 from uec.services import (
     batch_closing,
@@ -28,6 +33,7 @@ from uec.services import (
     bureau_results,
     bureau_sending,
     bureau_taking,
+    bureaux,
     cards,
     withdrawal,
 )
@@ -191,6 +197,12 @@ def test_an_applicant_takes_back_what_a_bureau_has_just_accepted(
     assert bureau.office.application_of(card.id).state is ApplicationState.IN_PRODUCTION
 
 
+def signer_of(folder: Path) -> OwnKey:
+    """Who signs with the keys in a folder."""
+    key = load_pem_private_key((folder / "signature.key").read_bytes(), None)
+    return OwnKey(key, identity.read_certificate(folder / "signature.pem"))  # type: ignore[arg-type]
+
+
 def test_two_workers_at_one_file(bureau: BureauOffice) -> None:
     """One takes it; the other hears that it was taken, and nothing is counted twice."""
     order_id, results = accepted(bureau)
@@ -214,6 +226,36 @@ def test_two_workers_at_one_file(bureau: BureauOffice) -> None:
     with bureau.office.sessions() as session:
         told = select(AuditEntry.id).where(AuditEntry.action == "bureau_order.results")
         assert len(session.scalars(told).all()) == 1
+
+
+def test_a_certificate_replaced_while_its_file_is_looked_at(
+    bureau: BureauOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is locked while proofs are checked, on SQLite neither; then the sender is looked at once more."""
+    order_id, results = accepted(bureau)
+    office, before = bureau.office, snapshot(bureau, order_id)
+    identity.create(bureau.folder / "next", "Northern bureau", now=office.clock())
+    real = bureau_taking.read
+
+    def read(*given: Any) -> None:
+        real(*given)
+        bring_certificate(bureau, (bureau.folder / "next" / "signature.pem").read_bytes(), CertificateUse.SIGNATURE)
+        with office.sessions() as session:
+            known = bureaux.certificates(session, bureau.bureau_id)
+            old = min(row.id for row in known if row.use is CertificateUse.SIGNATURE)
+            bureaux.end_certificate(session, old, actor=office.staff.security, now=office.clock())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bureau_taking, "read", read)
+        with pytest.raises(FileRefused) as caught:
+            bureau.take(results)
+    assert caught.value.finding == "certificate-not-in-use"
+    assert snapshot(bureau, order_id) == before
+    assert bureau.files("outcome", "finding")[-1] == ("REFUSED", "certificate-not-in-use")
+    good = taken_apart(bureau, results.read_bytes())
+    anew = bureau.folder / "anew.p7s"
+    anew.write_bytes(signed_file(good.header, good.records, signer_of(bureau.folder / "next")))
+    assert bureau.take(anew).facts["made"] == 3
 
 
 PARTS = {
