@@ -77,6 +77,7 @@ def _trigger_until(stop: Event, office: Office, lock: Lock) -> None:
             Rhythm(every, office.zone),
             args=[office, name],
             id=name,
+            name=name,
             coalesce=True,
             max_instances=1,
             misfire_grace_time=None,

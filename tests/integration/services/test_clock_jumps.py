@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -54,13 +55,14 @@ class Day:
     jobs: tuple[str, ...]
     real: datetime = MIDNIGHT
     wrong: timedelta = timedelta(0)
+    zone: tzinfo = UTC
     done: dict[str, list[datetime]] = field(default_factory=dict)
 
     def tick(self) -> None:
         """Every job is triggered, as at the start of a scheduler, twice: a second one fights for each occasion."""
         now = self.real + self.wrong
         for job in (*self.jobs, *self.jobs):
-            trigger_at(Office(self.sessions), job, now)
+            trigger_at(Office(self.sessions, self.zone), job, now)
 
     def work(self) -> None:
         now = self.real + self.wrong
@@ -69,18 +71,20 @@ class Day:
                 schedule.finish(session, run, outcome="done", now=now)
                 self.done.setdefault(run.job, []).append(self.real)
 
-    def live(self, until: datetime, *, wrong: timedelta = timedelta(0)) -> None:
+    def live(
+        self, until: datetime, *, wrong: timedelta = timedelta(0), step: timedelta = timedelta(minutes=15)
+    ) -> None:
         self.wrong = wrong
         while self.real < until:
             self.tick()
             self.work()
-            self.real += timedelta(minutes=15)
+            self.real += step
 
     def longest_gap(self, job: str) -> timedelta:
         return max(later - earlier for earlier, later in pairwise(self.done[job]))
 
 
-QUARTERS, DAILY = "release", "plan"
+QUARTERS, HOURLY, DAILY = "release", "windows", "plan"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -109,6 +113,27 @@ def test_the_clock_goes_forward_a_day_and_comes_back(sessions: sessionmaker[Sess
     assert days_of(day.done[DAILY]) == [0, 0, 1], "tomorrow's run is not lost to the wrong clock"
     assert day.longest_gap(QUARTERS) <= timedelta(minutes=30)
     assert len(day.done[QUARTERS]) <= 26 * 4 + 2
+
+
+@pytest.mark.parametrize(
+    ("zone", "begin"),
+    [
+        ("Europe/Berlin", datetime(2026, 3, 28, 20, tzinfo=UTC)),  # a day of 23 hours
+        ("Europe/Berlin", datetime(2026, 10, 24, 20, tzinfo=UTC)),  # one of 25
+        ("America/Havana", datetime(2026, 10, 31, 20, tzinfo=UTC)),  # two midnights
+        ("Asia/Yekaterinburg", datetime(2028, 2, 28, 12, tzinfo=UTC)),  # the end of a month, and of a leap one
+    ],
+)
+def test_each_day_of_the_office_has_its_run_where_clocks_change(
+    sessions: sessionmaker[Session], zone: str, begin: datetime
+) -> None:
+    place = ZoneInfo(zone)
+    day = Day(sessions, (HOURLY, DAILY), real=begin, zone=place)
+    day.live(begin + 34 * HOUR, step=HOUR)
+    done = [moment.astimezone(place) for moment in day.done[DAILY]]
+    assert [moment.date() for moment in done] == [begin.astimezone(place).date() + n * DAY for n in range(3)]
+    assert {(moment.hour, moment.minute) for moment in done[1:]} == {(0, 0)}, "at its midnight"
+    assert day.longest_gap(HOURLY) == HOUR and len(day.done[HOURLY]) == 34
 
 
 def test_a_run_that_was_late_is_not_done_again_by_a_clock_set_back_behind_its_begin(
