@@ -44,8 +44,6 @@ def test_a_rule_changes_from_the_command_line(
     assert run(["phases", "history", *raisa]) == 0
     assert run(["phases", "notices", *raisa]) == 0
     assert "Указ № 7" in capsys.readouterr().out
-    assert run(["phases", "propose", "production_days", "--from", "2030-01-01", "--act", "x", *petr]) != 0
-    assert "whole number" in capsys.readouterr().err
 
 
 def test_twins_are_listed_and_decided_and_why_says_so(

@@ -171,6 +171,49 @@ def test_an_edit_behind_the_services_back_is_found_and_voids_the_list(
         assert session.scalar(select(func.count()).select_from(Application)) == 1
 
 
+def test_a_list_with_open_applications_stands_as_it_was_signed(sessions: sessionmaker[Session], office: Office) -> None:
+    made = approved(sessions, office)
+    with sessions() as session:
+        cohort.open_applications(session, made.id, actor=office.planner, policy=POLICY, now=NOW)
+        with pytest.raises(InvalidInput, match="take back the application"):
+            cohort.take_off(session, made.id, "R00000001", actor=office.planner, now=NOW)
+        session.rollback()
+        with pytest.raises(InvalidInput, match="take back the application"):
+            cohort.discard(session, made.id, actor=office.releaser, reason="x", now=NOW)
+        session.rollback()
+        shown = cohort.show(session, made.id, actor=office.planner)
+        assert (shown.state, shown.digest, shown.count) == (CohortState.APPROVED, made.digest, made.count)
+
+
+@pytest.mark.parametrize("upto", ["DRAFT", "PROPOSED", "APPROVED"])
+def test_a_list_is_discarded_for_a_reason_by_who_proposes_or_approves(
+    sessions: sessionmaker[Session], office: Office, upto: str
+) -> None:
+    made = compute(sessions, office)
+    with sessions() as session:
+        if upto != "DRAFT":
+            cohort.propose(session, made.id, actor=office.planner, now=NOW)
+        if upto == "APPROVED":
+            cohort.approve(session, made.id, actor=office.releaser, digest=made.digest, now=NOW)
+        for actor, reason, error in ((office.operator, "x", NotAllowed), (office.releaser, " ", InvalidInput)):
+            with pytest.raises(error):
+                cohort.discard(session, made.id, actor=actor, reason=reason, now=NOW)
+            session.rollback()
+        chosen = office.planner if upto == "DRAFT" else office.releaser
+        gone = cohort.discard(session, made.id, actor=chosen, reason="не тот день", now=NOW)
+        assert gone.state is CohortState.VOID
+        told = session.scalars(select(AuditEntry).where(AuditEntry.action == "cohort.discard")).one()
+        assert (told.actor, told.details["reason"]) == (chosen.reference, "не тот день")
+        for step in (
+            lambda: cohort.propose(session, made.id, actor=office.planner, now=NOW),
+            lambda: cohort.approve(session, made.id, actor=office.releaser, digest=made.digest, now=NOW),
+            lambda: cohort.discard(session, made.id, actor=office.planner, reason="x", now=NOW),
+        ):
+            with pytest.raises(IllegalMove):
+                step()
+            session.rollback()
+
+
 def test_a_draft_may_be_edited(sessions: sessionmaker[Session], office: Office) -> None:
     drafted = compute(sessions, office)
     with sessions() as session:
