@@ -122,7 +122,8 @@ def test_files_brought_on_the_page(bureau: BureauOffice, people: People) -> None
     assert "Файл принят: подтверждение приёма" in bring(people, "producer", acknowledgement)
     refused = bring(people, "producer", wrong)
     assert "В нём названа не та партия" in refused and wrong.name in refused
-    assert "Отклонён" in people("producer").get(order).text
+    shown = people("producer").get(order).text
+    assert "Отклонён" in shown and "запросите правильный файл" in shown
     strange = bureau.folder / "strange.p7s"
     strange.write_bytes(b"a,b,c")
     assert "не подписанный файл" in bring(people, "producer", strange)
