@@ -42,7 +42,7 @@ def act_pdf(
     boxes = stock_lists.box_numbers(session, {part.box_id for part, _why in listed})
     page = _page(fonts, f"Акт уничтожения № {row.number}", now)
     page.set_font("act", size=11)
-    page.cell(text=office, new_x="LMARGIN", new_y="NEXT")
+    page.multi_cell(0, 6, office, align="L", new_x="LMARGIN", new_y="NEXT")
     page.ln(6)
     page.set_font("act", style="B", size=15)
     page.cell(text=f"Акт уничтожения карт № {row.number}", new_x="LMARGIN", new_y="NEXT")
@@ -78,18 +78,20 @@ def _lines(listed: Sequence[tuple[Held, str]], boxes: Mapping[int | None, str]) 
 
 
 def _signatures(page: FPDF, row: StockDestruction, people: Mapping[int, str], zone: tzinfo) -> None:
-    page.ln(10)
+    """Both on one sheet, each with its name: a signature without one is worth nothing."""
     done = row.state is DestructionState.DONE and row.ended_at is not None
     second = people.get(row.ended_by or 0, "") if done else ""
     at = f", {row.ended_at.astimezone(zone):%d.%m.%Y %H:%M}" if done and row.ended_at else ""
-    for role, name in (
-        ("Предложил и присутствовал", people.get(row.proposed_by or 0, "")),
-        ("Уничтожил и подтвердил", f"{second}{at}"),
-    ):
-        page.cell(text=f"{role}: {name}", new_x="LMARGIN", new_y="NEXT")
-        page.ln(5)
-        page.cell(text=f"Подпись {SIGNATURE}   Дата {SIGNATURE[:16]}", new_x="LMARGIN", new_y="NEXT")
-        page.ln(5)
+    with page.unbreakable() as sheet:
+        sheet.ln(10)
+        for role, name in (
+            ("Предложил и присутствовал", people.get(row.proposed_by or 0, "")),
+            ("Уничтожил и подтвердил", f"{second}{at}"),
+        ):
+            sheet.multi_cell(0, 6, f"{role}: {name}", align="L", new_x="LMARGIN", new_y="NEXT")
+            sheet.ln(5)
+            sheet.cell(text=f"Подпись {SIGNATURE}   Дата {SIGNATURE[:16]}", new_x="LMARGIN", new_y="NEXT")
+            sheet.ln(5)
 
 
 def _page(fonts: Path, title: str, now: datetime) -> FPDF:
