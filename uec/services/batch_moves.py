@@ -129,8 +129,9 @@ def openings(
     """The next days, each with a line's code, that have room for a batch: on `line` if it has any, else on others."""
     actor.require(Permission.VIEW_BATCHES)
     days = tuple(today + timedelta(days=number) for number in range(OPENINGS_WITHIN_DAYS))
-    room = room_for(session, present(session, Batch, batch_id), days, rules, today)
-    return room.openings(_size(session, batch_id), line)
+    batch = present(session, Batch, batch_id)
+    room = room_for(session, batch, days, rules, today)
+    return room.openings(_size(session, batch_id), line, but=(batch.planned_for, batch.line))
 
 
 def move(

@@ -40,9 +40,10 @@ class Room:
         taken = self.taken.get(day, {})
         return max(0, whole - (taken.get(code, 0) + taken.get(None, 0) if code else sum(taken.values())))
 
-    def openings(self, cards: int, code: str | None) -> list[tuple[date, str]]:
-        """The next days with room for so many cards: on a line as far as possible, else on others."""
-        found = [(day, one.code) for day in self.days for one in self.lines if self.free(day, one.code) >= cards]
+    def openings(self, cards: int, code: str | None, *, but: tuple[date, str | None]) -> list[tuple[date, str]]:
+        """The next days with room for so many cards, `but` one: on a line as far as possible, else on others."""
+        places = [(day, one.code) for day in self.days for one in self.lines]
+        found = [one for one in places if one != but and self.free(*one) >= cards]
         own = [one for one in found if one[1] == code]
         return (own or found)[:OPENINGS]
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from issuance.planning.calendar import WorkingCalendar
+from issuance.planning.facts import USUAL
 from uec.domain.actors import Actor
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import BatchState, CardState
@@ -30,6 +31,7 @@ class Bar:
     state: BatchState
     point_ru: str
     point_en: str
+    variant: str
     cards: int
 
 
@@ -52,13 +54,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class LineRow:
-    """One line over the days; `code` is empty for batches that any station may make."""
+    """One line over the days; `code` is empty for batches that any station may make.
+
+    `makes` are the card variants that it makes; None: all of them.
+    """
 
     code: str
     name_ru: str
     name_en: str
     kind: str
     cells: tuple[Cell, ...]
+    makes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,10 +91,12 @@ def gantt(
     calendar: WorkingCalendar,
     today: date,
     point_id: int | None = None,
+    variants: Sequence[str] = USUAL,
 ) -> Gantt:
     """The lines from a day to a day, 92 at most; few statements however many batches there are.
 
-    With a point its batches alone are drawn one by one; what the lines have to make stays the whole.
+    With a point its batches alone are drawn one by one; what the lines have to make stays the whole. `variants` are the
+    card variants, the usual one first.
     """
     actor.require(Permission.VIEW_BATCHES)
     if not first <= last <= first + timedelta(days=LIMIT_DAYS):
@@ -100,7 +108,9 @@ def gantt(
     frozen_until = newest.frozen_until if newest else None
     bars, cut, one_by_one = _cut(session, first, last, point_id)
     points = list(plan_region.office_points(session).values())
-    supply = plan_facts.current(session, today=today).supply(days, calendar, points) if points else None
+    supply = (
+        plan_facts.current(session, today=today).supply(days, calendar, points, variants=variants) if points else None
+    )
     rows = []
     leads = {line.code: line.lead for line in supply.lines} if supply else {}
     cut_until = {code: calendar.after(frozen_until, lead) for code, lead in leads.items()} if frozen_until else {}
@@ -114,7 +124,8 @@ def gantt(
             _cell(day, line.code, int(supply.capacity[number, at]) if supply else 0, cut, planned, bars)
             for at, day in enumerate(days)
         )
-        rows.append(LineRow(line.code, line.name_ru, line.name_en, line.kind, cells))
+        makes = tuple(variants[one] for one in line.makes) if len(line.makes) < len(variants) else None
+        rows.append(LineRow(line.code, line.name_ru, line.name_en, line.kind, cells, makes))
     # Batches of lines that are there no more are not lost from sight.
     for code in sorted({code for code, _ in (*cut, *planned)} - leads.keys()):
         cells = tuple(_cell(day, code, 0, cut, planned, bars) for day in days)
@@ -166,12 +177,12 @@ def _bars(
 ) -> list[tuple[str, date, Bar]]:
     cards = func.count(Card.id).filter(Card.stage != CardState.ANNULLED.value)
     point = (IssuancePoint.name_ru, IssuancePoint.name_en)
-    found = select(line, Batch.planned_for, Batch.id, Batch.number, Batch.state, *point, cards)
+    found = select(line, Batch.planned_for, Batch.id, Batch.number, Batch.state, *point, Batch.profile, cards)
     found = found.join(IssuancePoint, IssuancePoint.id == Batch.point_id).outerjoin(Card, Card.batch_id == Batch.id)
     found = found.where(*live).group_by(line, Batch.id, *point).order_by(Batch.id)
     return [
-        (code, day, Bar(key, number, state, point_ru, point_en, count))
-        for code, day, key, number, state, point_ru, point_en, count in session.execute(found)
+        (code, day, Bar(key, number, state, point_ru, point_en, variant, count))
+        for code, day, key, number, state, point_ru, point_en, variant, count in session.execute(found)
     ]
 
 

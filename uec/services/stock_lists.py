@@ -28,6 +28,8 @@ from uec.store.tables import (
 )
 
 LIMIT = 200
+MOVEMENTS = 100
+"""So many entries of the ledger are shown at once; the file taken out of the page has all of them."""
 BOXES = 50
 """So many boxes are shown to choose from; a central store has thousands."""
 
@@ -149,7 +151,7 @@ def movements_of(session: Session, what: str, key: int) -> list[Moved]:
         .join(taker, taker.id == StockMovement.taker_id)
         .where(moved_with(session, what, key))
         .order_by(StockMovement.id.desc())
-        .limit(LIMIT)
+        .limit(MOVEMENTS)
     )
     return [
         Moved(

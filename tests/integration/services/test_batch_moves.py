@@ -117,8 +117,8 @@ def test_days_with_room_are_named_on_its_own_line_first(sessions: sessionmaker[S
     with sessions() as session:
         batch = cut(session, office, 5, {"lines": [LINE | stop, other]})
         own = batch_moves.openings(session, batch.id, line="L1", **ways(office))
-        assert own[0] == (TODAY, "L1") and {code for _, code in own} == {"L1"}
-        assert [day for day, _ in own[1:]] == [date(2026, 3, 12), date(2026, 3, 13), date(2026, 3, 16)]
+        assert batch.planned_for == TODAY and {code for _, code in own} == {"L1"}
+        assert [day.day for day, _ in own] == [12, 13, 16, 17], "its own place is none to go to"
         told(session, office, {"lines": [LINE | {"machines": 0}, other]})
         rest = batch_moves.openings(session, batch.id, line="L1", **ways(office))
         assert rest[0] == (date(2026, 3, 4), "L2") and all(CALENDAR.is_working(day) for day, _ in rest)
@@ -143,6 +143,16 @@ def test_days_off_days_gone_and_released_batches_are_refused(sessions: sessionma
         with pytest.raises(InvalidInput) as refused:
             batch_moves.consider(session, batch.id, day=THURSDAY, **asked)
         assert refused.value.facts["field"] == "batch"
+
+
+def test_a_picture_says_which_variants_a_line_makes(sessions: sessionmaker[Session], office: Office) -> None:
+    lines = [LINE, LINE | {"code": "PASS", "makes": ["piv"]}]
+    with sessions() as session:
+        batch = cut(session, office, 4, {"lines": lines})
+        asked: dict[str, Any] = {"first": TODAY, "last": FRIDAY, "calendar": CALENDAR, "today": TODAY}
+        drawn = plan_lists.gantt(session, actor=office.planner, variants=("uec", "piv"), **asked)
+    assert [row.makes for row in drawn.rows] == [None, ("piv",)]
+    assert {bar.variant for row in drawn.rows for cell in row.cells for bar in cell.bars} == {batch.profile}
 
 
 def test_two_who_see_the_same_room_do_not_fill_it_twice(sessions: sessionmaker[Session], office: Office) -> None:

@@ -36,7 +36,7 @@ def planned(office: CardOffice) -> CardOffice:
 
 def test_before_there_is_a_plan_the_pages_say_so(colleague, office: CardOffice) -> None:  # type: ignore[no-untyped-def]
     planner = colleague("planner")
-    for address in ("/office/plan", "/office/plan/points"):
+    for address in ("/office/plan", "/office/plan/points", "/office/plan/late"):
         page = planner.get(address)
         assert page.status_code == 200 and "Плана ещё нет" in page.text
     assert "Никто не ведёт учёт чипов" in planner.get(FACTS).text

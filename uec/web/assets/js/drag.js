@@ -9,6 +9,8 @@ const MOVED_PX = 6;
 const REST_MS = 350;
 const EDGE_PX = 48;
 const STEP_PX = 12;
+// Days on which a batch can be made, on lines that make its card variant.
+const PLACE = "tr:not(.uec-drag__other) > [data-free]";
 
 class Dragging {
   constructor(table) {
@@ -80,7 +82,7 @@ class Dragging {
   follow(x, y) {
     Object.assign(this.lifted, { x, y });
     this.lifted.ghost.style.transform = `translate(${x + 12}px, ${y + 12}px)`;
-    this.aim(document.elementFromPoint(x, y)?.closest("[data-free]"));
+    this.aim(document.elementFromPoint(x, y)?.closest(PLACE));
     this.lifted.scrolling ??= requestAnimationFrame(() => this.scrollAtEdges());
   }
 
@@ -122,7 +124,7 @@ class Dragging {
   step(rows, columns) {
     const from = this.lifted.target ?? this.lifted.home;
     for (let cell = this.beside(from, rows, columns); cell; cell = this.beside(cell, rows, columns)) {
-      if ("free" in cell.dataset || cell === this.lifted.home) {
+      if (cell.matches(PLACE) || cell === this.lifted.home) {
         cell.scrollIntoView({ block: "nearest", inline: "nearest" });
         return this.aim(cell);
       }
@@ -149,6 +151,10 @@ class Dragging {
     ghost.removeAttribute("href");
     document.body.append(ghost);
     this.lifted = { ...how, bar, ghost, home: bar.closest("td"), target: null };
+    for (const { classList, dataset } of this.table.tBodies[0].rows) {
+      const other = "makes" in dataset && !dataset.makes.split(" ").includes(bar.dataset.variant);
+      classList.toggle("uec-drag__other", other);
+    }
     this.table.classList.add("uec-drag--on");
     bar.classList.add("uec-drag__lifted");
     this.say(this.table.dataset.sayLifted, {});

@@ -89,5 +89,7 @@ def calendar() -> ResponseReturnValue:
         today=today,
         point_id=point_id,
         points=points.list_points(reader()),
+        draggable=current_actor().may(Permission.PLAN_BATCH)
+        and any(batch.state is BatchState.PLANNED for one in found for batch in one.batches),
         batch_states=[state for state in BatchState if state is not BatchState.CANCELLED],
     )

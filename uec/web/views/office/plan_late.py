@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from issuance.planning.reasons import REASONS, Reason
 from issuance.planning.region import Kind
+from uec.domain.errors import InvalidInput, NotFound
 from uec.domain.permissions import Permission
 from uec.services import plan_late, plan_region
 from uec.services.plan_late import Wanted
@@ -20,7 +21,11 @@ from uec.web.views.office.room import blueprint
 def planning_late() -> ResponseReturnValue:
     """List those who are late or without a day, all of them or of one reason, class, point or card variant."""
     wanted = _wanted()
-    page = plan_late.people(reader(), wanted, actor=current_actor(), limit=PAGE_ROWS, offset=offset())
+    try:
+        page = plan_late.people(reader(), wanted, actor=current_actor(), limit=PAGE_ROWS, offset=offset())
+    except (NotFound, InvalidInput):
+        # Without a plan, or with one of another edition whose counts were not kept: nobody can be late by it.
+        page = None
     return render_template(
         "office/planning_late.html",
         page=page,

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import get_locale
+from flask_babel import format_percent, get_locale
 
 from issuance.planning.facts import PLENTY, Outside, Partner
 from uec.domain.errors import InvalidInput, NotFound
@@ -63,6 +63,7 @@ def planning() -> ResponseReturnValue:
         "office/planning.html",
         plan=plan,
         weeks=weeks,
+        gap=format_percent(plan.facts["gap"], "0.##%") if plan else "",
         moved=plan_moves.untold(reader(), actor=current_actor()),
         load=charts.columns([week.made for week in weeks], [week.capacity for week in weeks], names),
         chips=charts.curve([week.chips for week in weeks], names) if counted else None,
@@ -89,6 +90,7 @@ def planning_lines() -> ResponseReturnValue:
         calendar=rules.working_calendar(office().settings),
         today=today(),
         point_id=point_id,
+        variants=rules.card_variants(office().settings),
     )
     locale = get_locale()
     names = locale.days["stand-alone"]["narrow"] if locale else {}

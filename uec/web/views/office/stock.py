@@ -189,6 +189,7 @@ def _where(what: str, key: int, *, failed: str = "", refusal: str = "") -> str:
         title=stock_lists.title_of(reader(), what, key),
         ranges=stock_lists.ranges_of(reader(), what, key),
         movements=stock_lists.movements_of(reader(), what, key),
+        most=stock_lists.MOVEMENTS,
         what=what,
         key=key,
         failed=failed,
