@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -73,10 +74,9 @@ def assemble(certificate: bytes, content_type: str, content: bytes | None, signa
 
     None leaves the content out (a detached signature, RFC 5652 section 5.2).
     """
-    signer = load_certificate(certificate)
     info = der.sequence(
         der.integer(1),
-        der.sequence(signer.issuer.public_bytes(), der.integer(signer.serial_number)),
+        _name_of(certificate),
         signature.digest,
         der.explicit(0, signature.attributes),
         signature.algorithm,
@@ -90,6 +90,13 @@ def assemble(certificate: bytes, content_type: str, content: bytes | None, signa
         der.set_of([info]),
     )
     return der.sequence(der.oid(_SIGNED_DATA), der.explicit(0, body))
+
+
+@lru_cache(maxsize=64)
+def _name_of(certificate: bytes) -> bytes:
+    """How a signer is named (RFC 5652 section 10.2.4); made once for the thousands of cards that it signs for."""
+    signer = load_certificate(certificate)
+    return der.sequence(signer.issuer.public_bytes(), der.integer(signer.serial_number))
 
 
 def take_apart(data: bytes) -> tuple[der.Element, bytes, SignerPart]:
