@@ -1,96 +1,111 @@
 """What any plan costs at least, its couriers' trips included: the centre and each point for themselves.
 
-The cohort's cards are sold by the centre at prices by day (`relaxation.centre_of`) and bought by the points, each with
-the cheapest chain of trips that could bring what it may be brought: a Lagrangian bound, at the prices of the linear
-programme. The clocks' waiting is divided: a quarter of its price stays with the centre, where lines and chips delay
-them, three quarters go to the points, where couriers do. A trip's cost may be charged as a whole or, by any share,
-for each of the cohort's cards that fit it; at each point the share counts that gives the most.
+The centre sells finished cards at prices by day, and every point buys its own (`chains`): whatever the prices, what
+both pay at least is a bound (Lagrange). It begins at the prices of the linear programme. Where that is not enough, what
+the points bought at each of the prices so far is a choice of a master programme, whose prices, not too far from the
+best ones so far, are the next to be tried (the box step method, after Marsten, Hogan and Blankenship, 1975).
 """
-
-from dataclasses import replace
 
 import numpy as np
 
-from issuance.planning.lots import cheapest_chain, lot_prices, lots_of
-from issuance.planning.region import CLASSES, Counts, Kind, Reals, Region, last_departures
-from issuance.planning.relaxation import CLUSTERS, centre_of
-from issuance.planning.rooms import first_departures, rooms_of
+from issuance.planning.centre import add_centre
+from issuance.planning.chains import Chains, Least
+from issuance.planning.errors import PlanningError
+from issuance.planning.region import Reals, Region
+from issuance.planning.relaxation import CLUSTERS, finished_prices
+from issuance.planning.solver import Programme, Running
 
-CLOCKS = (Kind.REMAKE, Kind.CLOCK)
-AT_CENTRE = 0.25
-WHOLE_TRIPS = (1.0, 0.5, 0.0)
-
-
-def bound_with_trips(region: Region, *, clusters: int = CLUSTERS) -> float:
-    """What any plan costs at least, its trips included."""
-    centre = centre_of(_clocks_at(region, AT_CENTRE), clusters=clusters)
-    points = _Points(_clocks_at(region, 1 - AT_CENTRE), centre.finished)
-    served = sum(points.least(int(point)) for point in np.flatnonzero(region.reachable))
-    return centre.least + centre.clock_base * (1 - AT_CENTRE) / AT_CENTRE + served
+WHOLE_TRIPS = (1.0, 0.75, 0.5, 0.25, 0.0)
+ROUNDS = 25
+# Of points that choose together: more would be closer, and the master programme slower.
+CHOOSERS = 20
+# A step may change a card's price by so much of what a day of a cohort's waiting costs; less after each that failed.
+STEP, SMALLER = 3.0, 0.7
+NOTICEABLE = 1e-3
 
 
-def _clocks_at(region: Region, share: float) -> Region:
-    wait, late = region.prices.wait, region.prices.late
-    prices = replace(
-        region.prices,
-        wait=(wait[0] * share, wait[1] * share, wait[2]),
-        late=(late[0] * share, late[1] * share, late[2]),
-    )
-    return replace(region, prices=prices)
+def bound_with_trips(region: Region, *, enough: float, clusters: int = CLUSTERS) -> float:
+    """What any plan costs at least, its trips included; looked for until it is `enough`, or no better one is near."""
+    market = _Market(region, finished_prices(region, clusters=clusters))
+    for _ in range(ROUNDS):
+        if market.best >= enough or not market.hopeful:
+            break
+        market.step()
+    return market.best
 
 
-class _Points:
-    """What each point pays at least for trips, waiting, and the cohort's cards at the price `finished` [V, D]."""
+class _Market:
+    """Prices [V, D] of finished cards, the best so far, and the bound they give."""
 
-    def __init__(self, region: Region, finished: Reals) -> None:
-        self.region, self.finished = region, finished
-        self.due = last_departures(region)
-        self.clocks = np.stack([first_departures(region, kind) for kind in CLOCKS], axis=1)[..., :-1]
-        self.allowed = np.cumsum(rooms_of(region).allowance, axis=1)
-        # A card that leaves on a day is spared the waiting of that day and all after it.
-        self.spared = region.prices.wait[Kind.COHORT] * np.cumsum(region.spans[::-1])[::-1]
-        self.storage = np.array([place.storage for place in region.places], dtype=np.int64)
+    def __init__(self, region: Region, prices: Reals) -> None:
+        self.points = Chains(region)
+        self.prices, self.box = prices, STEP * max(region.prices.wait[-1], NOTICEABLE)
+        self.chooser = np.arange(len(region.places)) % CHOOSERS
+        self._centre(region)
+        self._master(region)
+        self.whole = self._shares(prices)
+        self.best = -np.inf
+        self.hopeful = True
+        self._choose(prices)
 
-    def least(self, point: int) -> float:
-        """The least that the point pays, by the share of whole trips that says the most."""
-        region = self.region
-        days = np.flatnonzero(region.delivery.departs[point])
-        left = np.zeros((CLASSES, *self.clocks.shape[2:]), dtype=np.int64)
-        left[: Kind.COHORT] = self.clocks[point]
-        left[: Kind.COHORT, :, days[0]] += region.demand.finished[point, : Kind.COHORT]
-        prices, lots = lot_prices(region, days, left, self.due[point], kinds=CLOCKS), lots_of(left, days)
-        comes, known = self._cohort(point, days)
-        cost = float(region.delivery.cost[point])
-        fits = max(1, min(int(region.delivery.volume[point]), int(self.storage[point])))
-        found = [
-            cheapest_chain(
-                prices + self._bought(point, days, comes, each=(1 - whole) * cost / fits), lots + comes, whole * cost
-            )[0]
-            for whole in WHOLE_TRIPS
-        ]
-        return max(found) + region.prices.wait[Kind.COHORT] * float(np.cumsum(known) @ region.spans)
+    def step(self) -> None:
+        """Ask the master programme for the next prices, and try them."""
+        self.running.price(self.more, self.prices + self.box)
+        self.running.price(self.less, -np.maximum(self.prices - self.box, 0.0))
+        try:
+            solved = self.running.solve()
+        except PlanningError:
+            # What was found so far is a bound all the same, and the plan comes whatever the numbers.
+            self.hopeful = False
+            return
+        self.hopeful = solved.value + self.points.base > self.best + NOTICEABLE * abs(self.best)
+        before = self.best
+        self._choose(np.maximum(-solved.duals[self.rows], 0.0))
+        if self.best <= before:
+            self.box *= SMALLER
 
-    def _cohort(self, point: int, days: Counts) -> tuple[Counts, Counts]:
-        """[K + 1, K + 2] cohort cards on trip j after trip i, at the earliest; [D] those known, by day."""
-        demand = self.region.demand
-        known = demand.known[point, Kind.COHORT].sum(axis=0)
-        there = int(demand.finished[point, Kind.COHORT].sum())
-        # What becomes known on a day leaves on the next one at the earliest.
-        could = there + np.concatenate([[0], np.cumsum(known)[:-1]])
-        gone = np.concatenate([[0], np.minimum(could, self.allowed[point])[days]])
-        comes: Counts = np.append(gone, gone[-1])[None, :] - gone[:, None]
-        comes[:, -1] = 0
-        known[0] += there
-        return comes, known
+    def _choose(self, prices: Reals) -> None:
+        """Let everybody choose at these prices, and the master programme know what the points chose."""
+        least = self.points.least(prices, self.whole)
+        bound = self._sold(prices) + float(least.value.sum()) + self.points.base
+        if bound > self.best:
+            self.best, self.prices = bound, prices
+        self._note(least, prices)
 
-    def _bought(self, point: int, days: Counts, comes: Counts, *, each: float) -> Reals:
-        """[K + 1, K + 2] what the cards of each trip cost, less the waiting they are spared; never above nothing."""
-        demand = self.region.demand
-        wanted = demand.known[point, Kind.COHORT].any(axis=1) | (demand.finished[point, Kind.COHORT] > 0)
-        found = np.zeros(comes.shape)
-        if wanted.any():
-            card = (self.finished[wanted] - self.spared).min(axis=0)[days] + each
-            # Who may leave on a trip may leave on any after it.
-            best = np.minimum(np.minimum.accumulate(card[::-1])[::-1], 0.0)
-            found[:, 1:-1] = np.maximum(comes[:, 1:-1], 0) * best
+    def _sold(self, prices: Reals) -> float:
+        self.selling.price(self.sold, -prices)
+        return self.selling.solve().value
+
+    def _note(self, least: Least, prices: Reals) -> None:
+        own = least.value - (least.leaves * prices).sum(axis=(1, 2))
+        for number, row in enumerate(self.one_each):
+            mine = self.chooser == number
+            leaves = least.leaves[mine].sum(axis=0)
+            some = leaves > 0
+            rows = np.concatenate([[row], self.rows[some]])
+            self.running.add_column(float(own[mine].sum()), rows, np.concatenate([[1.0], leaves[some]]))
+
+    def _centre(self, region: Region) -> None:
+        """What the centre makes when it can sell all it has."""
+        selling = Programme()
+        rows = add_centre(selling, region)
+        self.sold = selling.add_columns(rows.shape)
+        selling.put(rows, self.sold, 1.0)
+        self.selling = Running(selling)
+
+    def _master(self, region: Region) -> None:
+        """The centre and what the points chose so far; cards over or missing cost the edges of the box."""
+        master = Programme()
+        self.rows = add_centre(master, region)
+        self.more, self.less = (master.add_columns(self.rows.shape) for _ in range(2))
+        master.put(self.rows, self.more, -1.0)
+        master.put(self.rows, self.less, 1.0)
+        self.one_each = master.add_rows((int(self.chooser.max()) + 1,), low=1.0, high=1.0)
+        self.running = Running(master)
+
+    def _shares(self, prices: Reals) -> Reals:
+        """[P] the share of whole trips that says the most at these prices."""
+        points = len(self.chooser)
+        said = [self.points.least(prices, np.full(points, share)).value for share in WHOLE_TRIPS]
+        found: Reals = np.array(WHOLE_TRIPS)[np.argmax(said, axis=0)]
         return found

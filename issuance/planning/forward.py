@@ -8,25 +8,12 @@ the oldest of the class first, across all points. The plan and the digital twin 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
 from issuance.planning.allot import Floor, LineGroups, by_class, in_order, line_groups, oldest_first
 from issuance.planning.region import CLASSES, Counts, Flags, Kind, Region
 from issuance.planning.rooms import Rooms, next_trip, rooms_of
-
-
-class Manner(Enum):
-    """In which rounds a day's cohort cards are made: for which trips, and by which trip's target (None: by none).
-
-    Eagerly, so that lines make ahead what targets by the region's pools do not ask yet; sparing chips, which then wait
-    for the next trips; or exactly as targets say that were made for the trips one by one.
-    """
-
-    EAGER = (("soon", "next"), ("soon", "after"), ("next", "next"), ("next", None), ("after", None))
-    SPARING = (("soon", "next"), ("soon", "after"), ("next", "next"))
-    EXACT = (("soon", "next"), ("next", "next"), ("after", "after"))
 
 
 @dataclass
@@ -87,7 +74,6 @@ class Course:
     handed_before: Counts
     kept_plan: Counts | None = None
     paid: Counts | None = None
-    manner: Manner = Manner.EAGER
 
 
 def course_of(
@@ -97,7 +83,6 @@ def course_of(
     trips: Flags | None = None,
     kept_plan: Counts | None = None,
     paid: Counts | None = None,
-    manner: Manner = Manner.EAGER,
 ) -> Course:
     """Prepare the walk; `targets` [P, V, D] is what of each cohort should have left by each day, cumulatively.
 
@@ -126,7 +111,6 @@ def course_of(
         handed_before=-region.demand.stock,
         kept_plan=kept_plan,
         paid=paid,
-        manner=manner,
     )
 
 
@@ -305,12 +289,16 @@ def _make_stage(course: Course, state: State, floor: Floor, made: Counts, wanted
 
 
 def _make_cohort(course: Course, state: State, day: int, floor: Floor, made: Counts) -> None:
-    """Make cohort cards in the rounds of the course, so that few finished cards wait and every point gets on alike."""
+    """Make cohort cards in five rounds, so that few finished cards wait and every point gets on alike.
+
+    For tomorrow's trips what their target says, then what that of the point's trip after says; for all next trips what
+    their targets say, then all they may bring; at last for the trips after those.
+    """
     days = course.targets.shape[2]
     trip = course.next_trip[:, day]
     after = np.take_along_axis(course.next_trip, np.minimum(trip, days - 1)[:, None], 1)[:, 0]
-    trips = {"soon": np.where(trip == day + 1, trip, days), "next": trip, "after": after}
-    for at, goal in ((trips[name], None if until is None else trips[until]) for name, until in course.manner.value):
+    soon = np.where(trip == day + 1, trip, days)
+    for at, goal in ((soon, trip), (soon, after), (trip, trip), (trip, None), (after, None)):
         if not floor.free.any():
             return
         waiting = state.known[:, Kind.COHORT] - state.made[:, Kind.COHORT]

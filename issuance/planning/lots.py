@@ -2,10 +2,9 @@
 
 After Wagner and Whitin (1958): between two trips that run, everything that could have left waits for the later one.
 What waiting and lateness cost, and what fits the courier and the safe, is known for every pair of trips, so the
-cheapest chain of trips is a shortest path; `bounds` asks the same path what trips cost at least.
+cheapest chain of trips is a shortest path; `chains` asks such paths what trips cost at least.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -36,24 +35,24 @@ def _with_patience(region: Region, patience: float) -> Region:
 
 
 def _cheapest(region: Region, point: int, days: Counts, left: Counts, due: Counts) -> list[int]:
-    lots = lots_of(left, days)
+    lots = _lots(left, days)
     limit = min(int(region.delivery.volume[point]), region.places[point].storage)
-    prices = np.where(lots > limit, np.inf, lot_prices(region, days, left, due))
+    prices = np.where(lots > limit, np.inf, _lot_prices(region, days, left, due))
     # What already left in one trip may leave in one trip.
     step = np.arange(len(days))
     prices[step, step + 1] = np.where(np.isinf(prices[step, step + 1]), 0.0, prices[step, step + 1])
-    return cheapest_chain(prices, lots, float(region.delivery.cost[point]))[1]
+    return _cheapest_chain(prices, lots, float(region.delivery.cost[point]))
 
 
-def lots_of(left: Counts, days: Counts) -> Counts:
-    """[K + 1, K + 2] cards on trip j when trip i was the one before it; indexes as in `lot_prices`."""
+def _lots(left: Counts, days: Counts) -> Counts:
+    """[K + 1, K + 2] cards on trip j when trip i was the one before it; indexes as in `_lot_prices`."""
     gone = np.concatenate([[0], np.cumsum(left.sum(axis=(0, 1))[days])])
     lots: Counts = np.append(gone, gone[-1])[None, :] - gone[:, None]
     lots[:, -1] = 0
     return lots
 
 
-def lot_prices(region: Region, days: Counts, left: Counts, due: Counts, kinds: Iterable[Kind] = tuple(Kind)) -> Reals:
+def _lot_prices(region: Region, days: Counts, left: Counts, due: Counts) -> Reals:
     """[K + 1, K + 2] what waits and is late, beyond what was, when between trips i and j none runs.
 
     Index 0 is before the first trip, index k the k-th one, K + 1 the end of the horizon.
@@ -61,7 +60,7 @@ def lot_prices(region: Region, days: Counts, left: Counts, due: Counts, kinds: I
     spans, trips = region.spans, len(days)
     slot = np.searchsorted(days, np.arange(len(spans)), side="right")
     by_day = np.zeros((trips + 1, len(spans)))
-    for kind in kinds:
+    for kind in Kind:
         for variant in range(left.shape[1]):
             stream = left[kind, variant]
             if not stream.any():
@@ -78,8 +77,8 @@ def lot_prices(region: Region, days: Counts, left: Counts, due: Counts, kinds: I
     return prices
 
 
-def cheapest_chain(prices: Reals, lots: Counts, trip_cost: float) -> tuple[float, list[int]]:
-    """The cheapest chain from before the first trip to the end, and the trips (from 0) on it that carry something."""
+def _cheapest_chain(prices: Reals, lots: Counts, trip_cost: float) -> list[int]:
+    """The trips (from 0) that carry something on the cheapest chain from before the first one to the end."""
     trips = len(lots) - 1
     best = np.full(trips + 2, np.inf)
     best[0] = 0.0
@@ -93,4 +92,4 @@ def cheapest_chain(prices: Reals, lots: Counts, trip_cost: float) -> tuple[float
         if lots[before[at], at] > 0:
             chain.append(at - 1)
         at = int(before[at])
-    return float(best[trips + 1]), chain[::-1]
+    return chain[::-1]

@@ -20,6 +20,8 @@ from issuance.planning.slots import Batches, Slots, slots_of
 
 # Shares of its price that a cohort's waiting for a fuller trip is taken to cost; the cheapest plan of them is the plan.
 PATIENCE = (1.0, 0.5)
+# No closer bound is looked for where the plan is within this share of one.
+CLOSE = 0.03
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,11 @@ def make_plan(region: Region, *, clusters: int = CLUSTERS) -> Plan:
         return Plan(region, region.delivery.departs, every, cost_of(region, every), relaxed.bound, relaxed)
     tried = {share: trips_worth_running(region, every, patience=share) for share in _patience(region)}
     plans = [(every, region.delivery.departs), *((walked(trips), trips) for trips in tried.values())]
+    chosen, trips = min(plans, key=lambda one: cost_of(region, one[0]).total)
+    cost = cost_of(region, chosen)
     # What holds without the trips' cost holds with it, and is the closer bound where clocks are late.
-    bound = max(relaxed.bound, bound_with_trips(region, clusters=clusters))
-    chosen = min(plans, key=lambda one: cost_of(region, one[0]).total)
-    return Plan(region, chosen[1], chosen[0], cost_of(region, chosen[0]), bound, relaxed)
+    closer = bound_with_trips(region, enough=cost.total / (1 + CLOSE), clusters=clusters)
+    return Plan(region, trips, chosen, cost, max(relaxed.bound, closer), relaxed)
 
 
 def _patience(region: Region) -> tuple[float, ...]:

@@ -59,27 +59,11 @@ def relax(region: Region, *, clusters: int = CLUSTERS) -> Relaxed:
     )
 
 
-@dataclass(frozen=True)
-class Centre:
-    """What the centre's part of any plan costs at least, where it sells each cohort card it has finished.
-
-    `least` holds lines, chips, the clocks and the cohorts that nobody goes to; `clock_base` as in `Relaxed`. `finished`
-    [V, D] is the price of a cohort card that leaves that day; it never rises.
-    """
-
-    least: float
-    clock_base: float
-    finished: Reals
-
-
-def centre_of(region: Region, *, clusters: int = CLUSTERS) -> Centre:
-    """Take the cohort's departures out of the programme, at the price that it found for them."""
+def finished_prices(region: Region, *, clusters: int = CLUSTERS) -> Reals:
+    """[V, D] what one more finished card that could leave that day would save; it never rises."""
     model = _Model(region, clusters)
-    solved = model.programme.solve()
-    price = -solved.duals[model.finished_rows]
-    sold = float((price * solved.columns[model.leaves].sum(axis=0)).sum())
-    waits = sum(float(solved.columns[tier].reshape(-1, model.days).sum(axis=0) @ cost) for tier, cost in model.tiers)
-    return Centre(solved.value - waits - sold + model.base, model.clock_base, price)
+    found: Reals = np.maximum(-model.programme.solve().duals[model.finished_rows], 0.0)
+    return found
 
 
 class _Model:
@@ -171,13 +155,11 @@ class _Model:
         self._charge_unreachable_cohort()
         rows = lp.add_rows(known.shape, low=known, high=known)
         total = known.sum(axis=2, keepdims=True)
-        self.tiers: list[tuple[Counts, Reals]] = []
         for tier in range(TIERS):
             cost = region.prices.wait[kind] * region.spans * (1 + EVENNESS * tier / (TIERS - 1))
             last = tier == TIERS - 1
             waits = lp.add_columns(known.shape, cost=cost, high=INFINITY if last else total / TIERS)
             lp.balance(rows, waits)
-            self.tiers.append((waits, cost))
         people = known_at.sum(axis=2, keepdims=True)
         most = np.zeros(known.shape)
         np.add.at(most, self.clusters, self._carried[:, None] * np.minimum(people, self._lot))

@@ -61,23 +61,10 @@ class Programme:
 
     def solve(self) -> Solved:
         """Return the optimum; raises `PlanningError` when there is none, which a soft model never lets happen."""
-        solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        options: dict[str, Any] = {"output_flag": False, "threads": 1, "solver": "simplex"}
-        for option, value in options.items():
-            solver.setOptionValue(option, value)
-        solver.passModel(self._model())
-        solver.run()
-        status = solver.getModelStatus()
-        if status != highspy.HighsModelStatus.kOptimal:
-            said = solver.modelStatusToString(status)
-            raise PlanningError(
-                f"The planner found no optimum ({said}): check the input for numbers beyond all measure."
-            )
-        found = solver.getSolution()
-        best = float(solver.getInfo().objective_function_value)
-        return Solved(best, np.array(found.col_value), np.array(found.row_dual), np.array(found.col_dual))
+        return Running(self).solve()
 
-    def _model(self) -> Any:
+    def model(self) -> Any:
+        """The programme as the solver takes it."""
         rows, columns, values = (np.concatenate([entry[part] for entry in self._entries]) for part in range(3))
         order = np.lexsort((rows, columns))
         model = highspy.HighsLp()
@@ -93,6 +80,40 @@ class Programme:
         model.a_matrix_.index_ = rows[order].astype(np.int32)
         model.a_matrix_.value_ = values[order]
         return model
+
+
+class Running:
+    """A programme in the solver: prices change and columns come, and it goes on from its last optimum."""
+
+    def __init__(self, programme: Programme) -> None:
+        """Take over a programme; what is added to it later is not seen."""
+        self._solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        options: dict[str, Any] = {"output_flag": False, "threads": 1, "solver": "simplex"}
+        for option, value in options.items():
+            self._solver.setOptionValue(option, value)
+        self._solver.passModel(programme.model())
+
+    def price(self, columns: Any, cost: Reals) -> None:
+        """Give columns other costs, in the same shape."""
+        self._solver.changeColsCost(columns.size, columns.ravel().astype(np.int32), cost.ravel().astype(float))
+
+    def add_column(self, cost: float, rows: Any, values: Reals) -> None:
+        """Add a column from nothing to infinity with these entries."""
+        self._solver.addCol(cost, 0.0, INFINITY, len(rows), rows.astype(np.int32), values.astype(float))
+
+    def solve(self) -> Solved:
+        """Return the optimum; raises `PlanningError` when there is none."""
+        solver = self._solver
+        solver.run()
+        status = solver.getModelStatus()
+        if status != highspy.HighsModelStatus.kOptimal:
+            said = solver.modelStatusToString(status)
+            raise PlanningError(
+                f"The planner found no optimum ({said}): check the input for numbers beyond all measure."
+            )
+        found = solver.getSolution()
+        best = float(solver.getInfo().objective_function_value)
+        return Solved(best, np.array(found.col_value), np.array(found.row_dual), np.array(found.col_dual))
 
 
 def _flat(value: Any, shape: tuple[int, ...]) -> Reals:
