@@ -18,7 +18,7 @@ from issuance.planning.facts import Facts
 from tests.integration.services.test_plan_office import CALENDAR, applicants
 from tests.support.office import NOW, RULES, Office, open_office, snils_of
 from uec.domain.lifecycle import ApplicationState, BatchState, CardState, Route
-from uec.services import batches, plan_events, plan_facts, plan_people, plan_region
+from uec.services import batches, plan_events, plan_facts, plan_freeze, plan_office, plan_people, plan_region
 from uec.store.tables import (
     Application,
     Batch,
@@ -33,6 +33,8 @@ LINES = [
     {"code": "L1", "machines": 2, "cards_per_hour": 3, "shift_hours": 1},
     {"code": "L2", "machines": 1, "cards_per_hour": 4, "shift_hours": 1, "shifts": [1, 1, 2, 1, 0, 1, 0]},
 ]
+# Fewer than the lines could write within a life.
+CHIPS = 60
 RULES_HERE = replace(RULES, freeze_days=2, horizon_days=60, batch_limit=5)
 
 
@@ -46,7 +48,7 @@ class Life:
         self.refused: set[int] = set()
         self.cut: dict[int, tuple[Any, ...]] = {}
         self.promised: dict[int, date | None] = {}
-        self.tell({"lines": LINES, "courier": {"transit": 1}, "chips": {"in_hand": 150}})
+        self.tell({"lines": LINES, "courier": {"transit": 1}, "chips": {"in_hand": CHIPS}})
 
     def tell(self, table: dict[str, Any]) -> None:
         plan_facts.store(self.session, table, reason="chance", actor=self.office.planner, now=self.moment)
@@ -124,7 +126,7 @@ class Life:
             )
             assert (self.session.scalar(there) or 0) <= supply.capacity[number, 0]
         live = self.session.scalar(select(func.count()).select_from(Card).where(Card.state != CardState.ANNULLED)) or 0
-        assert live <= 150, "more cards than chips"
+        assert live <= CHIPS, "more cards than chips"
 
     def what_was_cut_stays(self) -> None:
         rows = self.session.execute(
@@ -164,6 +166,7 @@ class Life:
             .join(Application, Application.id == people.c.application_id)
         )
         rows = list(self.session.execute(found))
+        assert not {row.application_id for row in rows} & self.refused, "who refused holds somebody's place"
         counted = Counter(row.application_id for row in rows)
         assert not [key for key, times in counted.items() if times > 1], "somebody stands in two places"
         return rows
@@ -204,6 +207,21 @@ def check_a_life(sessions: sessionmaker[Session], seed: int) -> None:
 @pytest.mark.parametrize("seed", range(100, 130))
 def test_many_more_lives(sessions: sessionmaker[Session], seed: int) -> None:
     check_a_life(sessions, seed)
+
+
+def test_who_refuses_between_the_plan_and_its_batches_gets_no_card(sessions: sessionmaker[Session]) -> None:
+    office = open_office(sessions, points=1, daily_capacity=40)
+    with sessions() as session:
+        people = applicants(session, office, 30, route=Route.MASS)
+        region = plan_region.region_of(session, calendar=CALENDAR, profile="uec", today=NOW.date())
+        made = plan_office.make(session, region=region, actor=office.planner, now=NOW)
+        assert made.promised == 30
+        refused = set(people[:5])
+        for key in refused:
+            session.add(Refusal(number=f"R-{key}", snils=snils_of(key), channel="web", filed_at=NOW))
+        session.flush()
+        plan_freeze.freeze(session, made, leads={}, rules=RULES_HERE, actor=office.planner, now=NOW)
+        assert set(session.scalars(select(Card.application_id))) == set(people) - refused
 
 
 def test_the_checks_can_fail(sessions: sessionmaker[Session]) -> None:

@@ -131,7 +131,7 @@ def test_a_new_plan_keeps_what_is_frozen_and_all_the_rules(region: Region, data:
     plan = make_plan(region)
     day = data.draw(st.integers(0, len(region.days) - 1))
     frozen = data.draw(st.integers(0, 3))
-    event = data.draw(st.sampled_from(["line", "chips", "none"]))
+    event = data.draw(st.sampled_from(["line", "chips", "more", "rush", "none"]))
     changed = region
     if event == "line":
         capacity = region.supply.capacity.copy()
@@ -141,12 +141,22 @@ def test_a_new_plan_keeps_what_is_frozen_and_all_the_rules(region: Region, data:
         deliveries = region.supply.deliveries.copy()
         deliveries[:, day + frozen :] = 0
         changed = replace(region, supply=replace(region.supply, deliveries=deliveries))
+    elif event == "more":
+        capacity = region.supply.capacity.copy()
+        capacity[:, day:] = 3 * capacity[:, day:] + 5
+        changed = replace(region, supply=replace(region.supply, capacity=capacity))
+    elif event == "rush":
+        # Remakes come up that would go before everybody; the frozen days are not theirs.
+        known, due = region.demand.known.copy(), region.demand.due.copy()
+        known[:, Kind.REMAKE, 0, day] += 7
+        due[:, Kind.REMAKE, 0, -1] += 7
+        changed = replace(region, demand=replace(region.demand, known=known, due=due))
     again = replan(plan, changed, day=day, frozen=frozen)
     check(again.plan)
     assert (again.plan.walk.made[: day + frozen] == plan.walk.made[: day + frozen]).all()
     assert (again.plan.walk.left[:day] == plan.walk.left[:day]).all()
     told = sum(one.count for one in again.moved)
-    assert told <= region.demand.known[..., : day + 1].sum() + region.demand.finished.sum()
+    assert told <= changed.demand.known[..., : day + 1].sum() + region.demand.finished.sum()
     if event == "none":
         assert not again.moved or again.later == 0
 
