@@ -119,6 +119,8 @@ def test_jobs_are_paused_run_and_shown_by_command(
     assert run(["jobs", "show", "expire"]) == run(["jobs", "list"]) == 0
     said = capsys.readouterr().out
     assert "праздники" in said and "asked by" in said
+    assert run(["jobs", "end", "expire", *clerks[0]]) == 1, "nor does a planner end a run"
+    assert run(["jobs", "end", "expire", *admin]) == 0 and "no run of expire is to be ended" in capsys.readouterr().out
     assert run(["jobs", "resume", "expire", *admin]) == 0
     assert run(["jobs", "show", "nonsense"]) == 1 and "There is no job nonsense" in capsys.readouterr().err
 

@@ -1,15 +1,19 @@
 """The list of jobs: last run and how long it took, what failed this week, what is late; the queue beside it."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
 from sqlalchemy.orm import Session, sessionmaker
 
+from tests.support.office import add_staff
 from uec.cli import cli
+from uec.domain.permissions import Role
 from uec.jobs import JOBS
-from uec.services import job_list, schedule
+from uec.services import job_control, job_list, schedule
 from uec.store.tables import ScheduledRun
 
 NOW = datetime(2026, 3, 2, 9, 30, 7, tzinfo=UTC)
@@ -60,3 +64,38 @@ def test_the_commands_answer(words: list[str], database_url: str, tmp_path: Path
     if words == ["jobs", "list"]:
         lines = answer.output.splitlines()
         assert lines[0].startswith("job\tevery") and {line.split("\t")[0] for line in lines[1:]} >= set(JOBS)
+
+
+def test_a_command_says_what_hangs_what_fails_and_who_paused_it(
+    sessions: sessionmaker[Session], database_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "uec.toml"
+    file.write_text(f'database_url = "{database_url}"\ntimezone = "Asia/Vladivostok"\n')
+
+    def said(*words: str) -> str:
+        answer = CliRunner().invoke(cli, ["--settings", str(file), "jobs", *words])
+        assert answer.exit_code == 0, answer.output
+        return answer.output
+
+    now = datetime.now(UTC)
+    with sessions() as session:
+        admin = add_staff(session, "admin", Role.ADMIN)
+        for hours, begun in ((30, True), (3, False)):
+            at = now - timedelta(hours=hours)
+            assert schedule.trigger(session, "plan", at, now=at)
+            found = schedule.claim(session, now=at, worker="node2 4711")
+            assert found is not None
+            if begun:
+                schedule.finish(session, found, outcome="3 cards", now=at + timedelta(minutes=2))
+        run(session, "expire", 60, 1, "failed: x")
+        job_control.pause(session, "expire", reason="the disk is full", actor=admin, known=JOBS, now=now)
+    shown = said("show", "plan")
+    assert (
+        re.search(r"runs for 1\d{4}\.\d s, ", shown)
+        and "usually 120.0 s, in node2 4711" in shown
+        and "`uec jobs end plan`" in shown
+    )
+    assert f"{(now - timedelta(hours=30)).astimezone(ZoneInfo('Asia/Vladivostok')):%Y-%m-%d %H:%M:%S}" in shown
+    assert "so far" in said("list")
+    shown = said("show", "expire")
+    assert "paused by Admin since" in shown and "the disk is full" in shown and "fails since" in shown

@@ -192,13 +192,16 @@ from uec.store import queue
 url, marker, limit_s = sys.argv[1:]
 worker_watch.LOOK_EVERY_S = uec.queue.SWEEP_EVERY_S = uec.queue.HEARTBEAT_S = uec.queue.LOOK_EVERY_S = 0.2
 queue.STALLED_AFTER = timedelta(seconds=2)
-worker.JOBS = {name: replace(job, limit=timedelta(seconds=float(limit_s))) for name, job in JOBS.items()}
+first = Path(marker + ".begun")
+limit = timedelta(hours=1) if first.exists() else timedelta(seconds=float(limit_s))  # only what hangs is to meet it
+first.touch()
+worker.JOBS = {name: replace(job, limit=limit) for name, job in JOBS.items()}
 
 def do(job, tools):
     if Path(marker).exists():
-        with tools.sessions() as session:  # it has the database's attention, too
+        print("hangs", flush=True)
+        with tools.sessions() as session:  # with a connection in its hands
             session.connection(execution_options={"sqlite_read_only": True})
-            print("hangs", flush=True)
             threading.Event().wait()
     return "done"
 
@@ -228,11 +231,14 @@ def test_a_worker_that_hangs_begins_anew_and_does_the_next_run(
     assert schedule.trigger(session, "plan", NOW, now=NOW)
     with hanging_worker(database_url, marker, 3600 if way == "asked" else 0.5) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == f"begins {process.pid}\n" and process.stdout.readline() == "hangs\n"
+        assert process.stdout.readline() == f"begins {process.pid}\n"
+        line = process.stdout.readline()
         marker.unlink()
         if way == "asked":
             assert job_control.end_run(session, "plan", actor=admin, **WAYS)
-        assert process.stdout.readline() == f"begins {process.pid}\n", "the same process, anew"
+        if line == "hangs\n":  # a limit may come before that is said
+            line = process.stdout.readline()
+        assert line == f"begins {process.pid}\n", "the same process, anew"
         later = NOW + DAY
         schedule.trigger(session, "plan", later, now=later)
         deadline = time.monotonic() + 120
