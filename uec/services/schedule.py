@@ -115,13 +115,18 @@ def again_at(run: ScheduledRun, *, every: timedelta, zone: tzinfo = UTC) -> date
 
 
 def try_again(session: Session, job: str, due_at: datetime, *, every: timedelta, now: datetime, zone: tzinfo) -> bool:
-    """Let a run that failed be begun once more when its time has come; whether it has. The caller commits."""
+    """Let a run that failed be begun once more when its time has come; whether it has. The caller commits.
+
+    Not when somebody has asked for a run since, and that one succeeded.
+    """
     run = session.get(ScheduledRun, (job, due_at))
     moment = None if run is None else again_at(run, every=every, zone=zone)
     if run is None or moment is None or now < moment or session.get(JobPause, job) is not None:
         return False
     session.refresh(run, with_for_update=True)
-    if run.finished_at is None:
+    later = (ScheduledRun.job == job, ScheduledRun.due_at > due_at, ScheduledRun.finished_at.is_not(None))
+    done = select(ScheduledRun.due_at).where(*later, ~ScheduledRun.failed).limit(1)
+    if run.finished_at is None or session.scalar(done) is not None:
         return False
     run.started_at = run.finished_at = run.worker = None
     session.flush()

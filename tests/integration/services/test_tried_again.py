@@ -98,6 +98,17 @@ def test_a_paused_job_is_not_tried_again(sessions: sessionmaker[Session]) -> Non
     assert trigger_at(office, "plan", MIDNIGHT + 7 * MINUTE)
 
 
+def test_a_success_that_somebody_asked_for_ends_the_tries_as_well(sessions: sessionmaker[Session]) -> None:
+    office, asked = Office(sessions), MIDNIGHT + 2 * MINUTE
+    fail(sessions, office, MIDNIGHT)
+    with sessions() as session:
+        admin = add_staff(session, "admin", Role.ADMIN)
+        session.commit()
+        assert job_control.run_now(session, "plan", actor=admin, known=JOBS, now=asked)
+        assert work(session, asked, "3 cards")
+    assert not trigger_at(office, "plan", MIDNIGHT + 6 * MINUTE)
+
+
 def test_a_run_somebody_asked_for_is_not_tried_again_by_itself(sessions: sessionmaker[Session]) -> None:
     with sessions() as session:
         admin = add_staff(session, "admin", Role.ADMIN)
