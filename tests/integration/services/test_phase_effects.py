@@ -1,5 +1,7 @@
 """What a change of the policy moves, against a checker that asks every application, notice and list for itself."""
 
+# ruff: noqa: F811 - the fixture is imported
+
 import threading
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -11,59 +13,23 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+from tests.integration.services.test_phases import BASE, TODAY, apply_for, confirm, office, propose  # noqa: F401
 from tests.support.office import (
     NOW,
     POLICY,
     Office,
     add_resident,
     form,
-    open_office,
     publish_notice,
-    seeded_random,
 )
 from uec.domain.actors import CITIZEN
 from uec.domain.errors import InvalidInput, Stale, UecError
-from uec.domain.lifecycle import ApplicationState, CohortState, Route
+from uec.domain.lifecycle import ApplicationState, CohortState
 from uec.domain.policy import Policy, PolicyBook, age_on
 from uec.services import cohort, notice_windows, notices, phases
-from uec.services.intake import submit_application
 from uec.services.phases import ChangeView
 from uec.services.views import CohortView
 from uec.store.tables import Application, Cohort, PublicNotice
-
-BASE = PolicyBook(Policy())
-TODAY = NOW.date()
-
-
-@pytest.fixture
-def office(sessions: sessionmaker[Session]) -> Office:
-    return open_office(sessions)
-
-
-def propose(
-    session: Session, office: Office, day: date, *, base: PolicyBook = BASE, now: datetime = NOW, **rules: str
-) -> ChangeView:
-    return phases.propose(
-        session, rules=rules, valid_from=day, act="Постановление № 1", actor=office.planner, base=base, now=now
-    )
-
-
-def confirm(
-    session: Session, office: Office, change: ChangeView, *, base: PolicyBook = BASE, now: datetime = NOW
-) -> ChangeView:
-    return phases.confirm(session, change.id, shown=change.effects, actor=office.releaser, base=base, now=now)
-
-
-def apply_for(session: Session, office: Office, number: int, *, now: datetime, base: PolicyBook = BASE) -> None:
-    submit_application(
-        session,
-        form=form(number, point_id=office.points[0]),
-        route=Route.WEB,
-        actor=CITIZEN,
-        policy=phases.book(session, base).at(now),
-        now=now,
-        random=seeded_random(number),
-    )
 
 
 def listed(session: Session, office: Office, *, day: date = TODAY, now: datetime = NOW) -> CohortView:

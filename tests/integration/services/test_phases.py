@@ -1,6 +1,6 @@
 """Dated policy and public notices on both databases: four eyes, what a change moves, and the windows it opens."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -37,24 +37,28 @@ def office(sessions: sessionmaker[Session]) -> Office:
     return open_office(sessions)
 
 
-def propose(session: Session, office: Office, day: date = TODAY, **rules: str) -> ChangeView:
+def propose(
+    session: Session, office: Office, day: date = TODAY, *, base: PolicyBook = BASE, now: datetime = NOW, **rules: str
+) -> ChangeView:
     return phases.propose(
-        session, rules=rules, valid_from=day, act="Постановление № 1", actor=office.planner, base=BASE, now=NOW
+        session, rules=rules, valid_from=day, act="Постановление № 1", actor=office.planner, base=base, now=now
     )
 
 
-def confirm(session: Session, office: Office, change: ChangeView) -> ChangeView:
-    return phases.confirm(session, change.id, shown=change.effects, actor=office.releaser, base=BASE, now=NOW)
+def confirm(
+    session: Session, office: Office, change: ChangeView, *, base: PolicyBook = BASE, now: datetime = NOW
+) -> ChangeView:
+    return phases.confirm(session, change.id, shown=change.effects, actor=office.releaser, base=base, now=now)
 
 
-def apply_for(session: Session, office: Office, number: int) -> None:
+def apply_for(session: Session, office: Office, number: int, *, now: datetime = NOW, base: PolicyBook = BASE) -> None:
     submit_application(
         session,
         form=form(number, point_id=office.points[0]),
         route=Route.WEB,
         actor=CITIZEN,
-        policy=POLICY,
-        now=NOW,
+        policy=phases.book(session, base).at(now),
+        now=now,
         random=seeded_random(number),
     )
 
