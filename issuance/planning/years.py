@@ -8,17 +8,29 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.synchronize import Event
+from multiprocessing import connection
+from multiprocessing.connection import Connection
 
+from issuance.planning.errors import PlanningError
 from issuance.planning.optimiser import Plan, make_plan
 from issuance.planning.outcome import Outcome
 from issuance.planning.region import Region
 from issuance.planning.twin import Setting, simulate
 
 WORTH_A_PROCESS = 6
+# So long after the last word of who began it, a process that the pool has lost sight of ends by itself.
+GRACE_S = 5
+
+
+class YearsLost(PlanningError):
+    """A process that lived through years was ended by somebody else, most likely for the memory it took."""
+
+    code = "planning.years_lost"
 
 
 def simulate_many(
@@ -55,15 +67,19 @@ def years(
 def _side_by_side(plan: Plan, setting: Setting, seeds: range, processes: int) -> Generator[Outcome, None, None]:
     # Not forked: the solver and the database have threads of their own here. The plan goes over once, not with each.
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    with ProcessPoolExecutor(processes, context, _begin_process, (plan, setting, stop)) as pool:
+    ended, end = context.Pipe(duplex=False)
+    with ended, end, ProcessPoolExecutor(processes, context, _begin_process, (plan, setting, ended)) as pool:
         try:
             with _held(signal.SIGINT):
                 found = pool.map(_in_process, seeds)
             yield from found
+        except BrokenProcessPool as error:
+            raise YearsLost(
+                "A process that lived through years was ended from outside: run it again, with fewer processes."
+            ) from error
         finally:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            end.close()
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -76,22 +92,23 @@ def _held(number: signal.Signals) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_SHARED: dict[str, tuple[Plan, Setting, Event]] = {}
+_SHARED: dict[str, tuple[Plan, Setting, threading.Event]] = {}
 
 
-def _begin_process(plan: Plan, setting: Setting, stop: Event) -> None:
-    _SHARED["year"] = (plan, setting, stop)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _begin_process(plan: Plan, setting: Setting, ended: Connection) -> None:
+    stopped = threading.Event()
+    _SHARED["year"] = (plan, setting, stopped)
+    threading.Thread(target=_end_with_parent, args=(ended, stopped), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        # Nobody is there any more to hear of it; what this process did is kept nowhere.
-        os._exit(1)
+def _end_with_parent(ended: Connection, stopped: threading.Event) -> None:
+    """The other end is closed by who began this process: because it wants no more years, or by its own end."""
+    connection.wait([ended])
+    stopped.set()
+    time.sleep(GRACE_S)
+    os._exit(1)
 
 
 def _in_process(seed: int) -> Outcome:
-    plan, setting, stop = _SHARED["year"]
-    return simulate(plan.region, seed=seed, setting=setting, plan=plan, stopped=stop.is_set)
+    plan, setting, stopped = _SHARED["year"]
+    return simulate(plan.region, seed=seed, setting=setting, plan=plan, stopped=stopped.is_set)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from issuance.errors import IssuanceError
 from issuance.planning.chances import Chances, chances_from
 from issuance.planning.optimiser import make_plan
 from issuance.planning.outcome import Outcome, by_point, by_week, spread
@@ -19,6 +20,7 @@ from issuance.planning.region import Region
 from issuance.planning.twin import Setting
 from issuance.planning.years import years
 from uec.domain.actors import Actor
+from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import CARD
 from uec.services import plan_scenarios, scenario_facts
 from uec.services.plan_scenarios import Trial
@@ -47,7 +49,12 @@ def setting(chances: Chances | None = None, margin_days: int = 5) -> Setting:
 def run(session: Session, name: str, trial: Trial, *, ground: Ground, actor: Actor, watch: Watch) -> PlanScenario:
     """Ask for a scenario and live through it at once; nothing of it is kept when its changes are wrong."""
     row = plan_scenarios.held(session, name, trial, ground=ground, actor=actor, now=watch.clock())
-    live(session, row, ground=ground, watch=watch)
+    try:
+        live(session, row, ground=ground, watch=watch)
+    except (InvalidInput, IssuanceError) as error:
+        session.rollback()
+        fail(session, row, str(error))
+        raise
     return row
 
 

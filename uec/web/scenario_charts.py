@@ -14,6 +14,8 @@ from uec.web.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Tick, round_top
 from uec.web.language import short_day
 
 HALVES, NINES = 0, 1
+# A day written under the picture, in its units.
+NAME_WIDTH = 76
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def by_week(outcomes: Sequence[tuple[str, Mapping[str, Any]]], figure: str, *, s
         for number, ((name, _, _), sides) in enumerate(zip(known, values, strict=True), 1)
     )
     days = [date.fromisoformat(week) for week in weeks]
+    places = [(LEFT + step * (n + 0.5), day) for n, day in enumerate(days)]
     every = max(1, ceil(len(days) / 12))
     return Lines(
         WIDTH,
@@ -64,7 +67,7 @@ def by_week(outcomes: Sequence[tuple[str, Mapping[str, Any]]], figure: str, *, s
         LEFT,
         courses,
         tuple(Tick(_y(top * part / 4, top), _label(top * part / 4, share=share)) for part in range(5)),
-        tuple(Tick(LEFT + step * (n + 0.5), short_day(day)) for n, day in enumerate(days) if n % every == 0),
+        tuple(Tick(at, short_day(day)) for at, day in places[::every] if at + NAME_WIDTH / 2 <= WIDTH),
         tuple((day, tuple((sides[HALVES][n], sides[NINES][n]) for sides in values)) for n, day in enumerate(days)),
     )
 

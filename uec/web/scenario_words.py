@@ -41,13 +41,25 @@ def chances() -> tuple[Chance, ...]:
 
 def differing(table: Mapping[str, Any]) -> str:
     """What is more or less likely than usual, in a line; empty where nothing is."""
-    words = {one.name: one.words for one in chances()}
-    # Numbers of days, and chances that only a command asks for, go by their own names.
-    return "; ".join(_share(words, one.name, table[one.name]) for one in fields(Chances) if one.name in table)
+    words = {one.name: one.words for one in chances()} | _of_commands()
+    return "; ".join(
+        f"{words[one.name]}: {_amount(one.name, table[one.name])}" for one in fields(Chances) if one.name in table
+    )
 
 
-def _share(words: Mapping[str, str], name: str, value: float) -> str:
-    return f"{words[name]}: {value * PERCENT:g} %" if name in words else f"{name}: {value:g}"
+def _of_commands() -> dict[str, str]:
+    """Chances that only a command asks for."""
+    return {
+        "failure_days": _("Days that a line stands still"),
+        "strike_days": _("Days that a strike lasts"),
+        "comes_again": _("Of those who missed their day, come on another"),
+        "unclaimed": _("Of those who missed their day, never come"),
+        "delivery_days": _("Days that chips are late at most"),
+    }
+
+
+def _amount(name: str, value: float) -> str:
+    return f"{value:g}" if name.endswith("_days") else f"{value * PERCENT:g} %"
 
 
 def wrong(error: InvalidInput) -> tuple[str, str]:

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -32,7 +33,7 @@ from tests.unit.planning.test_years import SETTING, village
 from issuance.planning.years import years
 
 if __name__ == "__main__":
-    for number, _ in enumerate(years(village(), SETTING, range(100_000), processes=2)):
+    for number, _ in enumerate(years(village(), SETTING, range(2_000), processes=2)):
         if number == 1:
             print(*(child.pid for child in multiprocessing.active_children()), flush=True)
 """
@@ -79,16 +80,15 @@ def test_a_year_is_given_up_on_the_day_it_is_asked_for() -> None:
 
 @pytest.mark.slow
 def test_years_that_nobody_wants_any_more_end_at_once() -> None:
-    """Of a hundred thousand, two are taken: what is under way is given up, and the processes are gone."""
-    with closing(years(village(), SETTING, range(100_000), processes=2)) as lived:
+    """Of two thousand, two are taken: what is under way is given up, and the processes are gone."""
+    with closing(years(village(), SETTING, range(2_000), processes=2)) as lived:
         assert [plain(next(lived)), plain(next(lived))]
     assert not multiprocessing.active_children()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_no_year_outlives_who_asked_for_it(number: signal.Signals) -> None:
-    """Ctrl-C goes to the whole terminal; the processes that live through years leave it to the one that began them."""
+@contextmanager
+def endless() -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A command that lives through years without end, and the processes that do it."""
     begun = subprocess.Popen(
         [sys.executable, "-c", ENDLESS],
         cwd=ROOT,
@@ -97,13 +97,35 @@ def test_no_year_outlives_who_asked_for_it(number: signal.Signals) -> None:
         text=True,
         start_new_session=True,
     )
-    assert begun.stdout is not None
-    assert len(begun.stdout.readline().split()) == 2, "both are at work"
-    if number == signal.SIGINT:
-        os.killpg(begun.pid, number)
-    else:
-        begun.send_signal(number)
-    # Both pipes end when the last process that holds them has ended.
-    _, said = begun.communicate(timeout=120)
+    try:
+        assert begun.stdout is not None
+        yield begun, [int(pid) for pid in begun.stdout.readline().split()]
+    finally:
+        begun.kill()
+        # Both pipes end when the last process that holds them has ended.
+        begun.communicate(timeout=120)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_no_year_outlives_who_asked_for_it(number: signal.Signals) -> None:
+    """Ctrl-C goes to the whole terminal; the processes that live through years leave it to the one that began them."""
+    with endless() as (begun, children):
+        assert len(children) == 2
+        if number == signal.SIGINT:
+            os.killpg(begun.pid, number)
+        else:
+            begun.send_signal(number)
+        _, said = begun.communicate(timeout=120)
     assert begun.returncode != 0
     assert said.count("Traceback") == (1 if number == signal.SIGINT else 0), said
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_told_in_a_sentence() -> None:
+    """As the system does when memory runs out."""
+    with endless() as (begun, children):
+        os.kill(children[0], signal.SIGKILL)
+        _, said = begun.communicate(timeout=120)
+    assert begun.returncode == 1
+    assert "YearsLost: A process" in said and "fewer processes" in said
