@@ -19,6 +19,7 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    or_,
     select,
     true,
     tuple_,
@@ -81,7 +82,8 @@ def choose(
     """Put everybody entitled on an empty list, or those of some municipalities, or the first; returns how many."""
     wanted = entitled(as_of, policy)
     if oktmo:
-        wanted.append(Resident.oktmo.in_(oktmo))
+        # The register may name a part of a municipality, by 11 digits.
+        wanted.append(or_(Resident.oktmo.in_(oktmo), func.substr(Resident.oktmo, 1, 8).in_(oktmo)))
     if limit is not None:
         first = select(Resident.id).where(*wanted).order_by(Resident.id).limit(limit)
         wanted = [Resident.id.in_(first)]

@@ -129,6 +129,15 @@ def test_the_breakdown_counts_by_place_age_and_sex(sessions: sessionmaker[Sessio
     ]
 
 
+def test_a_list_of_a_municipality_has_its_parts(sessions: sessionmaker[Session], office: Office) -> None:
+    with sessions() as session:
+        for number, place in enumerate(("71601000", "71601000101", "71601000106", "71701000"), 1):
+            add_resident(session, number, oktmo=place)
+        session.commit()
+        asked = (["71601000"], ["71601000101"], ["71601000101", "71701000"], ["71601"])
+        assert [compute(session, office, oktmo=codes).count for codes in asked] == [3, 1, 2, 0]
+
+
 def test_a_region_whose_codes_begin_with_zero(sessions: sessionmaker[Session], office: Office) -> None:
     from uec.store.tables import Municipality
 
