@@ -59,7 +59,7 @@ def planning_compare() -> ResponseReturnValue:
     rows = plan_scenarios.chosen(reader(), ids, actor=current_actor())[:SIDE_BY_SIDE]
     if not rows:
         flash(_("Choose up to %(most)s scenarios of the list to see them side by side.", most=SIDE_BY_SIDE), "error")
-        return redirect(url_for(".planning_scenarios"))
+        return _page()
     lived = [(row.name, row.outcome) for row in rows if "kept" in row.outcome]
     return render_template(
         "office/planning_compare.html",
