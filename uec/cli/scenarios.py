@@ -83,7 +83,7 @@ def simulate(
         try:
             with progress_bar(name) as bar:
                 watch = scenario_years.Watch(now, lambda done: bar.update(done, runs), processes)
-                scenario_years.run(session, name, trial, ground=_ground(chosen), actor=actor, watch=watch)
+                scenario_years.run(session, name, trial, ground=_ground(session, chosen), actor=actor, watch=watch)
         except KeyboardInterrupt:
             _tell(session, name)
             raise
@@ -142,7 +142,7 @@ def approve(name: str, login: str, password_file: Path | None) -> None:
     with store(chosen) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
         version = scenario_approval.approve(
-            session, _id(session, name, actor), ground=_ground(chosen), actor=actor, now=now()
+            session, _id(session, name, actor), ground=_ground(session, chosen), actor=actor, now=now()
         )
     click.echo(f"{name} is in force as facts {version}; the workers make the plan again.")
 
@@ -153,11 +153,13 @@ def _id(session: "Session", name: str, actor: Any) -> int:
     return plan_scenarios.compare(session, [name], actor=actor)[0].id
 
 
-def _ground(chosen: "Settings") -> "Ground":
+def _ground(session: "Session", chosen: "Settings") -> "Ground":
+    from uec.services import phases  # noqa: PLC0415
     from uec.services.rules import working_calendar  # noqa: PLC0415
     from uec.services.scenario_facts import Ground  # noqa: PLC0415
 
-    return Ground(working_calendar(chosen), chosen.default_profile, chosen.policy.at(now()).day(now()))
+    policy = phases.book(session, chosen.policy).at(now())
+    return Ground(working_calendar(chosen), chosen.default_profile, policy.day(now()), policy.mass_emission_from)
 
 
 def _figures(rows: "list[PlanScenario]") -> None:

@@ -40,9 +40,12 @@ def release(tools: Tools) -> str:
 def live_scenarios(tools: Tools) -> str:
     """Live through the scenarios of the plan that somebody has asked for."""
     now, chosen = tools.clock(), tools.settings
-    ground = Ground(rules.working_calendar(chosen), chosen.default_profile, chosen.policy.day(now))
     lived = 0
     with tools.sessions() as session:
+        policy = policy_of(session, tools)
+        ground = Ground(
+            rules.working_calendar(chosen), chosen.default_profile, policy.day(now), policy.mass_emission_from
+        )
         for scenario in plan_scenarios.waiting(session, now=now):
             try:
                 scenario_years.live(session, scenario, ground=ground, watch=scenario_years.Watch(tools.clock))

@@ -27,11 +27,12 @@ Table = dict[str, Any]
 
 @dataclass(frozen=True)
 class Ground:
-    """What a scenario stands on beside the tables: the calendar, the usual card variant, and the day."""
+    """What a scenario stands on beside the tables: calendar, usual card variant, the day; when mass emission begins."""
 
     calendar: WorkingCalendar
     profile: str
     today: date
+    cohort_from: date | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def tried(session: Session, changes: Mapping[str, Any], *, ground: Ground, days:
     version, table = newest(session)
     after = edited(session, table, changes, ground=ground)
     terms: dict[str, Any] = {"calendar": ground.calendar, "profile": ground.profile, "today": ground.today}
+    terms["cohort_from"] = ground.cohort_from
     region = plan_region.region_of(session, horizon_days=days, **terms)
     if after != table:
         facts = plan_facts.with_bureaux(session, plan_facts.checked(after), today=ground.today)

@@ -408,3 +408,13 @@ def test_scenarios_are_listed_compared_and_not_overwritten(sessions: sessionmake
         assert ([row.name for row in page.rows], page.total) == (["as it is"], 2)
         ids = [table[1].id, 999, table[0].id, table[1].id]
         assert [row.name for row in plan_scenarios.chosen(session, ids, actor=office.planner)] == ["shift", "as it is"]
+
+
+def test_no_cohort_card_is_made_before_mass_emission_begins(sessions: sessionmaker[Session], office: Office) -> None:
+    """A scenario waits for the phase as the office's own plan does."""
+    begins = TODAY + timedelta(days=14)
+    with sessions() as session:
+        region = scenario_facts.tried(session, {"windows": 2}, ground=replace(GROUND, cohort_from=begins)).region
+        known = region.demand.known[:, Kind.COHORT].sum(axis=(0, 1))
+        assert known.sum() == 40
+        assert not known[[number for number, day in enumerate(region.days) if day < begins]].any()
