@@ -5,7 +5,8 @@ then registration. So that a plan over counts says who by counts, and the office
 All arrays are whole numbers; D days, P points, C classes, V variants, L lines.
 """
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import IntEnum
 from itertools import pairwise
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from issuance.planning.errors import PlanningError
 
 OWN, BUREAU = "own", "bureau"
+# Calendar days that a card without a day is taken to wait behind the last one; of how many a trip may make it at most.
+BEYOND_DAYS, MOST_BEYOND_DAYS = 30, 3000
 Counts = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Reals = npt.NDArray[np.float64]
@@ -67,12 +70,18 @@ class Prices:
     """What a day costs, in the currency of the couriers: `wait` and `late` a card and day, by class.
 
     The weights make the classes strict in practice: a clock a day late outweighs a courier's trip to its point.
-    `beyond_days` is what a card that found no place before the horizon is taken to wait after it.
+    `beyond_days` is what a card that found no place before the horizon is taken to wait after it; where a courier is
+    dearer than that for the few people of a point, they would never be served (`serving`).
     """
 
     wait: tuple[float, float, float] = (20.0, 5.0, 1.0)
     late: tuple[float, float, float] = (2000.0, 1000.0, 2.0)
-    beyond_days: int = 30
+    beyond_days: int = BEYOND_DAYS
+
+    def serving(self, trip: float) -> "Prices":
+        """The same, where leaving a card of the cohort without a day costs no less than a trip for it alone."""
+        days = min(MOST_BEYOND_DAYS, math.ceil(trip / self.wait[Kind.COHORT]))
+        return replace(self, beyond_days=max(self.beyond_days, days))
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,12 @@ class Region:
         """Calendar days from each planning day to the next; the last one counts `beyond_days` of its own."""
         numbers = [day.toordinal() for day in self.days]
         return np.append(np.diff(np.array(numbers, dtype=float)), float(self.prices.beyond_days))
+
+    @property
+    def time(self) -> Reals:
+        """The same for telling people: who has no day waits a month behind the last one, whatever that costs."""
+        found: Reals = np.append(self.spans[:-1], min(self.spans[-1], BEYOND_DAYS))
+        return found
 
     @property
     def reachable(self) -> Flags:

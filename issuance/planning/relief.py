@@ -107,7 +107,7 @@ def _tried(plan: Plan, remedy: Remedy, before: Walk) -> Relief | None:
     after = _walked(plan, remedy.region, relax(remedy.region))
     ahead = np.cumsum((after.handed - before.handed).sum(axis=(1, 2, 3)))
     cards = int(ahead.max())
-    days = float(ahead @ plan.region.spans) / cards if cards > 0 else 0.0
+    days = float(ahead @ plan.region.time) / cards if cards > 0 else 0.0
     if days < NOTICEABLE_DAYS:
         return None
     ru = f"{remedy.ru}: карт раньше — {spaced(cards)}, дней — {days:.0f}."

@@ -79,7 +79,7 @@ class Remedy:
 def days_forward(plan: Plan, prices: Reals) -> Reals:
     """[..., D] prices as days by which a card comes forward: never more than are left of the plan."""
     days = np.array([day.toordinal() for day in plan.region.days])
-    left = days[-1] - days + plan.region.prices.beyond_days
+    left = days[-1] - days + plan.region.time[-1]
     forward: Reals = np.minimum(prices / plan.region.prices.wait[Kind.COHORT], left)
     return forward
 
@@ -100,7 +100,7 @@ def point_remedies(plan: Plan) -> list[Remedy]:
     known = np.moveaxis(region.demand.known, -1, 0).sum(axis=(2, 3))
     there = region.demand.finished.sum(axis=(1, 2)) + region.demand.stock.sum(axis=(1, 2))
     open_cards = np.cumsum(known - plan.walk.handed.sum(axis=(2, 3)), axis=0) + there
-    waits, people = region.spans @ open_cards, known.sum(axis=0) + there
+    waits, people = region.time @ open_cards, known.sum(axis=0) + there
     excess = waits - people * waits.sum() / max(1, int(people.sum()))
     if len(people) == 1:
         excess = waits
@@ -159,7 +159,7 @@ def _new_line(plan: Plan) -> Iterator[Remedy]:
         capacity = np.concatenate([region.supply.capacity, np.full((1, len(region.days)), daily, dtype=np.int64)])
         yield Remedy(
             Bottleneck.LINES,
-            float(waiting * region.prices.beyond_days),
+            float(waiting * region.time[-1]),
             f"Ни одна линия не может сделать ни одной карты. Нужна линия на {spaced(daily)} карт в день",
             f"No line can make a card: it takes a line of {daily:,} cards a day, which brings",
             _with_supply(region, lines=(*region.supply.lines, line), capacity=capacity),

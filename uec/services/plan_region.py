@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from issuance.planning.calendar import WorkingCalendar
 from issuance.planning.doubts import doubts_of, overloads, unopened
 from issuance.planning.facts import Facts, OfficePoint
-from issuance.planning.region import CLASSES, Counts, Demand, Kind, Place, Region, Supply
+from issuance.planning.region import CLASSES, Counts, Demand, Kind, Place, Prices, Region, Supply
 from uec.domain.errors import InvalidInput
 from uec.domain.lifecycle import BatchState, CardState, Route
 from uec.services import plan_facts, plan_people
@@ -85,7 +85,17 @@ def region_of(
     places = _with_room(known.places(offered), unclaimed)
     doubts = doubts_of(known, days, calendar=calendar, points=offered, usual=profile, arrived=arrived)
     phase = unopened(cohort, opening, days) if cohort else ()
-    return Region(days, variants, places, supply, delivery, demand, doubts=(*phase, *overloads(overload), *doubts))
+    return Region(
+        days,
+        variants,
+        places,
+        supply,
+        delivery,
+        demand,
+        # A village of five, for whom no trip pays within a short plan, would wait for ever.
+        prices=Prices().serving(float(delivery.cost[delivery.departs.any(axis=1)].max(initial=0.0))),
+        doubts=(*phase, *overloads(overload), *doubts),
+    )
 
 
 def _days(

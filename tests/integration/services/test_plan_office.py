@@ -1,6 +1,7 @@
 """Plans of mass emission in the database, on SQLite and PostgreSQL: places, invariants, refusals, scenarios."""
 
 import random
+import re
 from collections import Counter
 from datetime import date, timedelta
 from typing import Any
@@ -257,3 +258,27 @@ def test_the_database_s_order_is_the_plan_s(engine: Engine, sessions: sessionmak
             expected = [slot.id for slot in slots[key] for _ in range(slot.count)]
             assert [written[row[2]] for row in sorted(queue)] == expected
         assert plan.people == 113
+
+
+@pytest.mark.parametrize("cost", [0, 700, 2500])
+def test_no_trip_is_too_dear_for_the_few_people_of_a_village(sessions: sessionmaker[Session], cost: int) -> None:
+    office = open_office(sessions, points=12)
+    dear = facts_from({"courier": {"cost": cost, "weekdays": [0, 2, 4]}})
+    with sessions() as session:
+        applicants(session, office, 25, route=Route.MASS)
+        plan = planned(session, office, dear, days=31)
+        assert Counter(promised is None for *_, promised, _, _ in places(session, plan)) == {False: 25}
+        assert plan.facts["late"] == [] and plan.facts["open_cards"] == 0
+
+
+def test_what_nobody_can_bring_is_no_dearer_in_words(sessions: sessionmaker[Session]) -> None:
+    """Days that a remedy is said to bring are those a person waits, whatever leaving them without a day is priced."""
+    office = open_office(sessions, points=2)
+    with sessions() as session:
+        applicants(session, office, 60, route=Route.MASS)
+        line = {"code": "A", "name_ru": "А", "name_en": "A", "machines": 1, "cards_per_hour": 1, "shift_hours": 1}
+        table = {"lines": [line | {"kind": "own", "shifts": [1, 1, 1, 1, 1, 0, 0]}], "courier": {"cost": 700}}
+        plan = planned(session, office, facts_from(table), days=31)
+        assert plan.facts["open_cards"] > 0
+        said = [int(days) for one in plan.facts["reliefs"] for days in re.findall(r"by (\d+) days", one["en"])]
+        assert said and max(said) <= 31 + 30
