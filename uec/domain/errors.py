@@ -61,6 +61,12 @@ class Stale(UecError):
     code = "uec.stale"
 
 
+class PlanInMaking(UecError):
+    """Batches are being cut or moved by somebody else at this moment; whoever comes a little later finds room."""
+
+    code = "uec.plan_in_making"
+
+
 class NotFound(UecError):
     """There is no such thing. Facts: `kind`, `id`."""
 

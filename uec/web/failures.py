@@ -56,6 +56,7 @@ STATUSES: tuple[tuple[type[errors.UecError], int], ...] = (
     (NotLookedAt, 409),
     (errors.IllegalMove, 409),
     (errors.Stale, 409),
+    (errors.PlanInMaking, 409),
     (errors.InvalidInput, 400),
 )
 

@@ -239,6 +239,7 @@ SENTENCES: Mapping[str, Callable[[UecError], str]] = {
         "This step is not possible now: the state has changed. Look at the present state."
     ),
     "uec.stale": lambda _e: _("A colleague changed this a moment ago. Look at the present state and decide again."),
+    "uec.plan_in_making": lambda _e: _("The plan is being made just now: try again in a minute."),
     "uec.store_unavailable": lambda _e: _(
         "The database is busy or not reachable. Nothing was changed; try again in a minute."
     ),
