@@ -47,6 +47,8 @@ class NotYet(InvalidInput):
     `day` is the first day of the phase or of the list, or the last one of the windows.
     """
 
+    code = "uec.cohort_not_yet"
+
 
 def ask(
     session: Session,

@@ -1,9 +1,12 @@
 """Roles and actors: separate duties stay separate."""
 
+from importlib import import_module
 from itertools import combinations
+from pkgutil import iter_modules
 
 import pytest
 
+from uec import domain, services
 from uec.domain.actors import CITIZEN, Actor, system_actor
 from uec.domain.errors import NotAllowed, NotFound, UecError
 from uec.domain.permissions import ROLE_PERMISSIONS, Permission, Role, permissions_of
@@ -63,5 +66,8 @@ def test_codes_are_unique() -> None:
     def family(kind: type[UecError]) -> list[type[UecError]]:
         return [kind, *(item for sub in kind.__subclasses__() for item in family(sub))]
 
+    for room in (domain, services):
+        for module in iter_modules(room.__path__, f"{room.__name__}."):
+            import_module(module.name)
     codes = [kind.code for kind in dict.fromkeys(family(UecError))]
     assert len(codes) == len(set(codes))
