@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 
@@ -56,24 +56,15 @@ def region_of(
     opening = max(today, cohort_from or today)
     cohort = sum(row[-1] for row in waiting if row[1] == Kind.COHORT)
     if horizon_days is None:
-        people = Counter[int]()
-        for point_id, *_queue, count in waiting:
-            people[point_id] += count
-        horizon_days = _far_enough([people[one] for one in points], known, calendar, offered, today)
+        served = _far_enough(_people(waiting, points), known, calendar, offered, today)
         # Who waits for the first day of mass emission is served behind it.
-        horizon_days = min(LONGEST_DAYS, horizon_days + ((opening - today).days if cohort else 0))
+        horizon_days = min(LONGEST_DAYS, served + ((opening - today).days if cohort else 0))
     days = _days(known, calendar, offered, today, horizon_days)
     index = {point_id: number for number, point_id in enumerate(points)}
     variants = (profile, *sorted({row[2] for row in waiting} - {profile}))
     arrived = plan_facts.arrived(session)
-    supply = known.supply(
-        days,
-        calendar,
-        offered,
-        variants=variants,
-        chips=plan_facts.free_chips(session, known, variants),
-        arrived=arrived,
-    )
+    chips = plan_facts.free_chips(session, known, variants)
+    supply = known.supply(days, calendar, offered, variants=variants, chips=chips, arrived=arrived)
     _leave_leads(supply, days, calendar)
     overload = _leave_to_batches(session, supply, days)
     stock, unclaimed = _at_points(session, index, variants, today)
@@ -84,18 +75,18 @@ def region_of(
     _leave_to_called(session, delivery.hand_over, index, days)
     places = _with_room(known.places(offered), unclaimed)
     doubts = doubts_of(known, days, calendar=calendar, points=offered, usual=profile, arrived=arrived)
-    phase = unopened(cohort, opening, days) if cohort else ()
-    return Region(
-        days,
-        variants,
-        places,
-        supply,
-        delivery,
-        demand,
-        # A village of five, for whom no trip pays within a short plan, would wait for ever.
-        prices=Prices().serving(float(delivery.cost[delivery.departs.any(axis=1)].max(initial=0.0))),
-        doubts=(*phase, *overloads(overload), *doubts),
-    )
+    # A village of five, for whom no trip pays within a short plan, would wait for ever.
+    prices = Prices().serving(float(delivery.cost[delivery.departs.any(axis=1)].max(initial=0.0)))
+    doubts = (*(unopened(cohort, opening, days) if cohort else ()), *overloads(overload), *doubts)
+    return Region(days, variants, places, supply, delivery, demand, prices=prices, doubts=doubts)
+
+
+def _people(waiting: Sequence[tuple[int, int, str, date, int]], points: Iterable[int]) -> list[int]:
+    """How many wait, by point."""
+    people = Counter[int]()
+    for point_id, *_queue, count in waiting:
+        people[point_id] += count
+    return [people[one] for one in points]
 
 
 def _days(
