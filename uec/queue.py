@@ -122,11 +122,13 @@ def make_app(tools: Tools, over: Over = contextlib.nullcontext) -> App:
 
     @app.task(name=preparation.TASK, queue=preparation.QUEUE, retry=BackOff())
     def prepare(batch_id: int, first: int, last: int) -> str:
-        return prepare_part(spread, Part(batch_id, first, last), recipes)
+        with over("prepare"):
+            return prepare_part(spread, Part(batch_id, first, last), recipes)
 
     @app.task(name=export_jobs.TASK, queue=export_jobs.QUEUE, retry=BackOff())
     def export(export_id: int) -> str:
-        return export_jobs.make(tools.sessions, export_id, book=tools.settings.policy, clock=tools.clock)
+        with over("exports"):
+            return export_jobs.make(tools.sessions, export_id, book=tools.settings.policy, clock=tools.clock)
 
     return app
 
@@ -197,7 +199,7 @@ def prepare_part(tools: Tools, part: Part, recipes: RecentRecipes) -> str:
 def run_node(tools: Tools, *, stop: Event, over: Over = contextlib.nullcontext) -> None:
     """Work until `stop` is set, through every outage of the database; a job that was begun is finished first.
 
-    `over` is entered as long as a run of a job lasts.
+    `over` is entered as long as a run of a job lasts, or a part of one that the queue has.
     """
     outage = Outage(_log)
     with seldom_collected():

@@ -1,6 +1,8 @@
 """A run that hangs is told of and ended, by a person or its limit; nothing of it is left when the next one begins."""
 
 import logging
+import multiprocessing
+import os
 import subprocess
 import sys
 import time
@@ -8,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from tests.support.office import add_staff
+from uec import worker_watch
 from uec.domain.actors import Actor
 from uec.domain.errors import NotAllowed, StoreUnavailable
 from uec.domain.permissions import Role
@@ -104,6 +108,89 @@ def test_a_run_that_locks_the_database_is_ended_all_the_same(
     with ends.watch.over(run):
         ends.watch.look()
     assert ends.times == 1 and outcome(session) is None
+
+
+def test_a_run_that_is_forgotten_or_a_part_of_the_queue_is_ended_and_nothing_written(
+    sessions: sessionmaker[Session], session: Session
+) -> None:
+    ends = Ends(sessions, limit=timedelta(0))
+    with ends.watch.over(RUN):
+        ends.watch.look()
+    with ends.watch.over("plan"):
+        ends.watch.look()
+    with ends.watch.over("publish"):
+        ends.watch.look()
+    assert ends.times == 2 and session.scalars(select(ScheduledRun)).all() == []
+
+
+def test_a_watch_goes_on_whatever_fails_in_it(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks, again = [0], Event()
+
+    def look() -> None:
+        looks[0] += 1
+        if looks[0] == 1:
+            raise ZeroDivisionError
+        again.set()
+
+    watch = Ends(sessions).watch
+    monkeypatch.setattr(worker_watch, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(watch, "look", look)
+    with watch.looking():
+        assert again.wait(30)
+    assert "failed, and goes on" in caplog.text and "ZeroDivisionError" in caplog.text
+
+
+class Ended(BaseException):
+    """In place of the end of this process."""
+
+
+def test_a_worker_that_cannot_begin_anew_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(*_given: object) -> None:
+        raise FileNotFoundError("no such file: python")
+
+    def end(_code: int) -> None:
+        raise Ended
+
+    monkeypatch.setattr(logging, "shutdown", lambda: None)
+    monkeypatch.setattr(multiprocessing, "active_children", list)
+    monkeypatch.setattr(os, "execv", gone)
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setenv(worker_watch.LEFT, "")
+    with pytest.raises(Ended):
+        worker_watch.begin_anew(Event())
+    assert "start it again: no such file" in caplog.text
+
+
+LEAVES = """
+import multiprocessing, os, sys, time
+from threading import Event
+
+from uec.worker_watch import LEFT, begin_anew, bury
+
+if LEFT not in os.environ:
+    multiprocessing.get_context("spawn").Process(target=time.sleep, args=(3600,)).start()
+    sys.stdout = open(sys.argv[1], "w")
+    print("is lost")
+    begin_anew(Event())
+assert os.environ[LEFT]
+bury()
+assert LEFT not in os.environ
+try:
+    print(os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    print("none is left")
+"""
+
+
+@pytest.mark.parametrize("output", ["/dev/null", "/dev/full"])
+def test_nothing_is_left_of_the_processes_of_a_worker_that_begins_anew(output: str) -> None:
+    command = [sys.executable, "-c", LEAVES, output]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "none is left\n"), done.stderr
 
 
 def test_whoever_is_asked_to_end_a_run_of_a_dead_worker_does_not_begin_it(session: Session, admin: Actor) -> None:
