@@ -128,7 +128,8 @@ def try_again(session: Session, job: str, due_at: datetime, *, every: timedelta,
     done = select(ScheduledRun.due_at).where(*later, ~ScheduledRun.failed).limit(1)
     if run.finished_at is None or session.scalar(done) is not None:
         return False
-    run.started_at = run.finished_at = run.worker = None
+    run.started_at = run.finished_at = run.worker = run.outcome = run.end_asked_by = None
+    run.failed = False
     session.flush()
     queue.hand_over(session, [_work(job, due_at)])
     return True
@@ -150,8 +151,9 @@ def _hand_over_waiting(session: Session, job: str, now: datetime) -> bool:
 
 
 def _not_paused() -> ColumnElement[bool]:
-    """Whether a run may be begun: its job is not paused, or somebody asked for this run."""
-    return or_(ScheduledRun.asked_by.is_not(None), ~exists().where(JobPause.job == ScheduledRun.job))
+    """Whether a run may be taken: its job is not paused, or somebody asked for this run, or to end it (`_begun`)."""
+    asked = or_(ScheduledRun.asked_by.is_not(None), ScheduledRun.end_asked_by.is_not(None))
+    return or_(asked, ~exists().where(JobPause.job == ScheduledRun.job))
 
 
 def _work(job: str, due_at: datetime) -> Work:

@@ -61,6 +61,26 @@ def test_a_waiting_run_becomes_the_one_that_was_asked_for(session: Session, admi
     assert len(session.scalars(select(ScheduledRun)).all()) == 1
 
 
+@pytest.mark.parametrize("way", ["claim", "claim_run", "claim_of"])
+def test_a_run_of_a_paused_job_whose_worker_died_is_ended_by_whoever_asks(
+    session: Session, admin: Actor, way: str
+) -> None:
+    later = NOW + schedule.LEASE + MINUTE
+    assert schedule.trigger(session, "plan", NOW, now=NOW) and schedule.claim(session, now=NOW)
+    job_control.pause(session, "plan", reason="x", actor=admin, known=JOBS, now=NOW)
+    assert schedule.due_jobs(session, known=JOBS, now=later) == [], "it waits for the end of the pause"
+    assert job_control.end_run(session, "plan", actor=admin, known=JOBS, now=NOW)
+    assert schedule.due_jobs(session, known=JOBS, now=later) == ["plan"]
+    if way == "claim":
+        assert schedule.claim(session, now=later) is None
+    elif way == "claim_run":
+        assert schedule.claim_run(session, "plan", NOW, now=later) is None
+    else:
+        assert schedule.claim_of(session, "plan", now=later) is None
+    run = session.get_one(ScheduledRun, ("plan", NOW), populate_existing=True)
+    assert (run.outcome, run.tries) == ("ended: asked for", 1), "and not begun"
+
+
 def test_everything_is_audited_and_needs_its_permission(session: Session, admin: Actor) -> None:
     planner = add_staff(session, "planner", Role.PLANNER)
     session.commit()

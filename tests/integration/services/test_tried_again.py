@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -10,13 +11,14 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+import uec.queue
 from tests.support.office import add_staff
 from uec import worker
 from uec.domain.permissions import Role
 from uec.jobs import JOBS, Tools, UnknownJob, known
-from uec.queue import ATTEMPTS, BackOff, run_due
+from uec.queue import ATTEMPTS, BackOff, make_app, run_due
 from uec.scheduler import Office, trigger_at
-from uec.services import job_control, job_list, schedule
+from uec.services import export_jobs, job_control, job_list, schedule
 from uec.settings import Settings
 from uec.store.tables import ScheduledRun
 
@@ -82,6 +84,24 @@ def test_a_success_ends_the_tries(sessions: sessionmaker[Session]) -> None:
     assert not trigger_at(office, "plan", again + 60 * MINUTE)
     row = listed(sessions, again)
     assert row.failing is None and row.outcome == "3 cards"
+
+
+def test_nothing_of_the_run_that_failed_is_left_for_the_one_that_tries_again(sessions: sessionmaker[Session]) -> None:
+    """Somebody asked for its end, and it failed before its worker heard of that."""
+    office, again = Office(sessions), MIDNIGHT + 5 * MINUTE
+    assert trigger_at(office, "plan", MIDNIGHT)
+    with sessions() as session:
+        run = schedule.claim(session, now=MIDNIGHT)
+        assert run is not None and schedule.ask_end(session, "plan", asked_by="staff:7")
+        schedule.finish(session, run, outcome="failed: x", now=MIDNIGHT)
+    assert trigger_at(office, "plan", again)
+    with sessions() as session:
+        (shown,) = job_list.history(session, "plan", limit=5)
+        assert (shown.outcome, shown.failed, shown.ended_by, shown.tries) == ("", False, None, 1)
+        assert schedule.claim(session, now=again) == run, "it is begun"
+        schedule.finish(session, run, outcome="failed: y", now=again)
+    row = listed(sessions, again)
+    assert row.failing == job_list.Failing(again, 1, again + 10 * MINUTE) and row.failures == 1
 
 
 def test_a_paused_job_is_not_tried_again(sessions: sessionmaker[Session]) -> None:
@@ -168,6 +188,23 @@ def test_a_fault_of_the_program_fails_its_run_and_no_worker(
         run.failed and run.outcome == "failed: a fault of the program (ZeroDivisionError): the worker's log tells where"
     )
     assert "Traceback" in caplog.text and run.worker == tools.name
+
+
+def test_the_parts_that_the_queue_has_are_watched_as_well(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+
+    @contextmanager
+    def over(work: object) -> Iterator[None]:
+        told.append(work)
+        yield
+        told.append("over")
+
+    monkeypatch.setattr(uec.queue, "prepare_part", lambda *_: told.append("a part") or "prepared")
+    monkeypatch.setattr(export_jobs, "make", lambda *_, **__: told.append("a file") or "made")
+    tasks = make_app(tools, over).tasks
+    assert tasks["prepare"](batch_id=1, first=1, last=2) == "prepared" and tasks["export"](export_id=1) == "made"
+    assert told == ["prepare", "a part", "over", "exports", "a file", "over"]
+    assert {"prepare", "exports"} < set(JOBS), "where their limits are"
 
 
 def test_a_job_of_a_newer_version_is_left_to_its_workers(tools: Tools) -> None:
