@@ -1,5 +1,6 @@
 """What the office does by itself, as an operator sees it: each job's last run, what it usually takes, what hangs, what
-fails since when. A week of runs is some 600,000 rows: everything here asks for the few it needs by an index.
+fails since when. A week of runs is some 600,000 rows: everything here asks for the few it needs by an index, and looks
+no further back than so many runs of a job: there may be none that succeeded.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from statistics import median_low
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from uec.domain.rhythm import next_moment
 from uec.services.schedule import LEASE, again_at
@@ -18,6 +19,9 @@ LATE_AFTER = 2
 LONG_AFTER = timedelta(minutes=15)
 LONG_TIMES = 10
 USUAL_OF = 50
+USUAL_AMONG = 1000
+FAILING_AMONG = 20_000
+"""How many rhythms of a job are looked over for its last success: more than a day of those of five seconds."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,10 @@ class Pause:
 
 @dataclass(frozen=True)
 class Failing:
-    """That a job has not succeeded since a moment, in so many runs, and when the last of them is tried again."""
+    """That a job has not succeeded since a moment, in so many runs, and when the last of them is tried again.
+
+    Where it has not for more than `FAILING_AMONG` of its rhythms, both are of these: it may be longer.
+    """
 
     since: datetime
     runs: int
@@ -168,11 +175,12 @@ def history(session: Session, job: str, *, limit: int, before: datetime | None =
 
 def usual(session: Session, job: str) -> timedelta | None:
     """What half of the job's last runs took at most; None when none has succeeded lately."""
-    done = (ScheduledRun.job == job, ScheduledRun.finished_at.is_not(None), ~ScheduledRun.failed)
-    times = select(ScheduledRun.started_at, ScheduledRun.finished_at).where(*done)
+    of_job = select(ScheduledRun).where(ScheduledRun.job == job)
+    last = aliased(ScheduledRun, of_job.order_by(ScheduledRun.due_at.desc()).limit(USUAL_AMONG).subquery())
+    times = select(last.started_at, last.finished_at).where(last.finished_at.is_not(None), ~last.failed)
     took = [
         finished - started
-        for started, finished in session.execute(times.order_by(ScheduledRun.due_at.desc()).limit(USUAL_OF))
+        for started, finished in session.execute(times.order_by(last.due_at.desc()).limit(USUAL_OF))
         if started is not None and finished is not None
     ]
     return median_low(took) if took else None
@@ -196,7 +204,11 @@ def _failing(session: Session, run: ScheduledRun, every: timedelta, zone: tzinfo
     """Since when nothing of the job has succeeded, where its newest run has not; `run` may be in hand just now."""
     if run.finished_at is not None and not run.failed:
         return None
-    of_job = (ScheduledRun.job == run.job, ScheduledRun.finished_at.is_not(None))
+    of_job = (
+        ScheduledRun.job == run.job,
+        ScheduledRun.due_at > run.due_at - FAILING_AMONG * every,
+        ScheduledRun.finished_at.is_not(None),
+    )
     good = select(ScheduledRun.due_at).where(*of_job, ~ScheduledRun.failed)
     last_good = session.scalar(good.order_by(ScheduledRun.due_at.desc()).limit(1))
     since = select(func.min(ScheduledRun.finished_at), func.count()).where(*of_job, ScheduledRun.failed)

@@ -55,6 +55,25 @@ def test_a_run_that_goes_on_has_no_length_and_an_old_one_is_late(sessions: sessi
     assert row_of_old.took is not None and row_of_old.late
 
 
+def test_nobody_looks_for_a_success_through_all_that_is_kept(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = EVERY["publish"]
+    with sessions() as session:
+        run(session, "publish", 75, 2, "CRL 1")
+        for n in range(4, -1, -1):
+            run(session, "publish", n * 15, 1, "failed: the vault is away")
+        first = NOW - timedelta(seconds=59)
+        (row,) = job_list.jobs(session, {"publish": every}, now=NOW)
+        assert row.failing == job_list.Failing(first, 5, None)
+        assert job_list.usual(session, "publish") == timedelta(seconds=2)
+        monkeypatch.setattr(job_list, "FAILING_AMONG", 3)
+        monkeypatch.setattr(job_list, "USUAL_AMONG", 5)
+        (row,) = job_list.jobs(session, {"publish": every}, now=NOW)
+        assert row.failing == job_list.Failing(first + 2 * every, 3, None) and row.failures == 5
+        assert job_list.usual(session, "publish") is None
+
+
 @pytest.mark.parametrize("words", [["jobs", "list"], ["worker", "--help"], ["jobs", "--help"]])
 def test_the_commands_answer(words: list[str], database_url: str, tmp_path: Path) -> None:
     file = tmp_path / "uec.toml"
