@@ -65,6 +65,8 @@ def unpack(packed: bytes) -> Plan:
 def _plan(found: dict[str, Any]) -> Plan:
     names = json.loads(found["names"].tobytes())
     wide = {name: array.astype(np.int64) if array.dtype.kind in "iu" else array for name, array in found.items()}
+    # A plan that was kept without them counted every one of its days.
+    wide.setdefault("delivery.worked", np.ones(len(names["days"]), dtype=np.bool_))
 
     def of(part: str, chosen: tuple[str, ...]) -> dict[str, Any]:
         return {field: wide[f"{part}.{field}"] for field in chosen}

@@ -25,7 +25,10 @@ NOTICEABLE = 1e-3
 
 
 def bound_with_trips(region: Region, *, enough: float, clusters: int = CLUSTERS) -> float:
-    """What any plan costs at least, its trips included; looked for until it is `enough`, or no better one is near."""
+    """What any plan costs at least, its trips included; looked for until it is `enough`, or no better one is near.
+
+    Raises `PlanningError` where the solver finds no prices to begin with.
+    """
     market = _Market(region, finished_prices(region, clusters=clusters))
     for _ in range(ROUNDS):
         if market.best >= enough or not market.hopeful:
@@ -50,17 +53,17 @@ class _Market:
 
     def step(self) -> None:
         """Ask the master programme for the next prices, and try them."""
+        before = self.best
         self.running.price(self.more, self.prices + self.box)
         self.running.price(self.less, -np.maximum(self.prices - self.box, 0.0))
         try:
             solved = self.running.solve()
+            self.hopeful = solved.value + self.points.base > self.best + NOTICEABLE * abs(self.best)
+            self._choose(np.maximum(-solved.duals[self.rows], 0.0))
         except PlanningError:
             # What was found so far is a bound all the same, and the plan comes whatever the numbers.
             self.hopeful = False
             return
-        self.hopeful = solved.value + self.points.base > self.best + NOTICEABLE * abs(self.best)
-        before = self.best
-        self._choose(np.maximum(-solved.duals[self.rows], 0.0))
         if self.best <= before:
             self.box *= SMALLER
 

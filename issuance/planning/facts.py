@@ -227,6 +227,7 @@ class Facts:
             volume=np.array([10_000 if one.volume is None else one.volume for one in served], dtype=np.int64),
             cost=np.array([one.cost or 0.0 for one in served], dtype=float),
             hand_over=np.floor(np.stack(by_point) * self.windows).astype(np.int64),
+            worked=np.array([calendar.is_working(day) for day in days], dtype=np.bool_),
         )
 
     def service(self, code: str) -> Service:

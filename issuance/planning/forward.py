@@ -106,7 +106,7 @@ def course_of(
         storage=np.array([place.storage for place in region.places], dtype=np.int64),
         kept_chips=kept_chips(region),
         allowed=np.cumsum(every.allowance, axis=1),
-        longest=int(region.delivery.transit.max()) + 1,
+        longest=int((rooms.arrives - np.arange(len(region.days))).max()) + 1,
         queue_ages=ages,
         handed_before=-region.demand.stock,
         kept_plan=kept_plan,

@@ -111,7 +111,7 @@ def late_places(plan: Plan) -> Iterator[LatePlaces]:
 def _late_rows(plan: Plan) -> _Rows:
     slots, _ = plan.pieces
     point, kind, variant = np.unravel_index(slots.stream, plan.region.demand.finished.shape)
-    arrives = arrival_days(plan, point, slots.left)
+    arrives: Counts = plan.region.delivery.arrives[point, slots.left]
     rows = np.flatnonzero(_late(plan, point, arrives))
     reasons = reasons_of(plan, rows, point[rows], kind[rows], variant[rows])
     # What becomes known so late that its first trip comes after the horizon is the next plan's.
@@ -131,13 +131,6 @@ def _late(plan: Plan, point: Counts, arrives: Counts) -> Flags:
     return late
 
 
-def arrival_days(plan: Plan, point: Counts, left: Counts) -> Counts:
-    """Index of the day of arrival at a point for a day of departure; the number of days for none."""
-    days = len(plan.region.days)
-    arrives: Counts = np.minimum(left + plan.region.delivery.transit[point], days)
-    return arrives
-
-
 def explain(plan: Plan, *, point: int, kind: Kind, variant: int, number: int) -> Place:
     """Say when the card with the place `number` (from 0) in a stream's queue comes, and what decides that.
 
@@ -150,7 +143,7 @@ def explain(plan: Plan, *, point: int, kind: Kind, variant: int, number: int) ->
     if not len(found):
         raise IndexError(f"the queue has no place {number}")
     row = int(found[0])
-    arrives = arrival_days(plan, points, slots.left)
+    arrives: Counts = plan.region.delivery.arrives[points, slots.left]
     reason = None
     if _late(plan, points, arrives)[row]:
         (number_of,) = reasons_of(plan, found[:1], *(np.array([part]) for part in (point, int(kind), variant)))

@@ -12,6 +12,7 @@ from functools import cached_property
 from issuance.planning.allot import line_groups
 from issuance.planning.bounds import bound_with_trips
 from issuance.planning.cost import Cost, cost_of
+from issuance.planning.errors import PlanningError
 from issuance.planning.forward import Walk, course_of, walk
 from issuance.planning.lots import trips_worth_running
 from issuance.planning.region import Counts, Flags, Kind, Region
@@ -65,9 +66,17 @@ def make_plan(region: Region, *, clusters: int = CLUSTERS) -> Plan:
     plans = [(every, region.delivery.departs), *((walked(trips), trips) for trips in tried.values())]
     chosen, trips = min(plans, key=lambda one: cost_of(region, one[0]).total)
     cost = cost_of(region, chosen)
+    return Plan(region, trips, chosen, cost, _bound(region, relaxed, cost, clusters), relaxed)
+
+
+def _bound(region: Region, relaxed: Relaxed, cost: Cost, clusters: int) -> float:
+    """The closer of both bounds; the linear programme's alone where the solver fails at the other."""
+    try:
+        closer = bound_with_trips(region, enough=cost.total / (1 + CLOSE), clusters=clusters)
+    except PlanningError:
+        return relaxed.bound
     # What holds without the trips' cost holds with it, and is the closer bound where clocks are late.
-    closer = bound_with_trips(region, enough=cost.total / (1 + CLOSE), clusters=clusters)
-    return Plan(region, trips, chosen, cost, max(relaxed.bound, closer), relaxed)
+    return max(relaxed.bound, closer)
 
 
 def _patience(region: Region) -> tuple[float, ...]:

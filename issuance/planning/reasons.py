@@ -98,7 +98,7 @@ def reasons_of(plan: Plan, rows: Counts, point: Counts, kind: Counts, variant: C
     known, due = np.minimum(slots.known[rows], days), slots.due[rows]
     made = np.clip(slots.made[rows], known, days)
     trips = np.concatenate([next_trip(region.delivery.departs), np.full((len(region.places), 1), days)], axis=1)
-    first = trips[point, known] + region.delivery.transit[point]
+    first = region.delivery.arrives[point, trips[point, known]]
     chips, lines, free = (
         found[made, kind, variant] - found[known, kind, variant] for found in map(_so_far, _short(plan))
     )

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import IntEnum
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -99,8 +100,10 @@ class Delivery:
     """How cards reach the points.
 
     `departs` [P, D]: a courier leaves for the point in the morning of the day, with what was made before it;
-    `transit` [P] planning days on the way; `volume` [P] cards a trip; `cost` [P] of a trip; `hand_over` [P, D] cards
+    `transit` [P] working days on the way; `volume` [P] cards a trip; `cost` [P] of a trip; `hand_over` [P, D] cards
     the point can hand over on a day (windows x minutes, by opening hours; a mobile office only where it stands).
+    Transit counts the days `worked` [D] by the calendar alone: a plan has weekend days as soon as any one point is open
+    then, and these make no way shorter.
     """
 
     departs: Flags
@@ -108,6 +111,16 @@ class Delivery:
     volume: Counts
     cost: Reals
     hand_over: Counts
+    worked: Flags
+
+    @cached_property
+    def arrives(self) -> Counts:
+        """[P, D + 1] index of the day on which a trip of each morning arrives; D: after the horizon, or no trip."""
+        done, days = np.cumsum(self.worked), len(self.worked)
+        # Without transit a trip arrives on its own day, be that worked or not.
+        there = np.maximum(np.searchsorted(done, done + self.transit[:, None]), np.arange(days))
+        found: Counts = np.concatenate([there, np.full((len(there), 1), days)], axis=1)
+        return found
 
 
 @dataclass(frozen=True)
@@ -154,6 +167,7 @@ class Region:
             "volumes": (self.delivery.volume, (p,)),
             "trip costs": (self.delivery.cost, (p,)),
             "hand-over capacity": (self.delivery.hand_over, (p, d)),
+            "days worked": (self.delivery.worked, (d,)),
             "known demand": (self.demand.known, (p, CLASSES, v, d)),
             "due demand": (self.demand.due, (p, CLASSES, v, d + 1)),
             "stock at points": (self.demand.stock, (p, CLASSES, v)),
@@ -197,11 +211,10 @@ def last_departures(region: Region) -> Counts:
     What could arrive in time by no day of the horizon any more stands in the first column.
     """
     due = region.demand.due
-    left = np.zeros_like(due)
+    left = np.empty_like(due)
     left[..., -1] = due[..., -1]
-    size = due.shape[-1] - 1
-    for point, transit in enumerate(region.delivery.transit):
-        moved = left[point]
-        moved[..., : max(0, size - int(transit))] += due[point, :, :, int(transit) : -1]
-        moved[..., 0] += due[point, :, :, : min(int(transit), size)].sum(axis=-1)
+    before = np.cumsum(due, axis=-1) - due
+    # By a trip must leave what is due before the next day's trip would arrive.
+    gone = np.take_along_axis(before, region.delivery.arrives[:, None, None, 1:], axis=-1)
+    left[..., :-1] = np.diff(gone, axis=-1, prepend=0)
     return left

@@ -12,7 +12,6 @@ from datetime import date
 import numpy as np
 
 from issuance.planning.allot import line_groups
-from issuance.planning.calendar import SATURDAY
 from issuance.planning.cost import cost_of
 from issuance.planning.errors import PlanningError
 from issuance.planning.forward import Walk, course_of, walk
@@ -122,8 +121,8 @@ def _cut_ahead(old: Plan, gone: int) -> Counts:
         return found
     slots, _ = old.pieces
     point, kind, variant = np.unravel_index(slots.stream, shape)
-    # Leads are working days, and a plan may have Saturdays between them.
-    worked = np.cumsum([day.weekday() < SATURDAY for day in old.region.days])
+    # As in the freeze, leads are days that the calendar works, and a plan may have others between them.
+    worked = np.cumsum(old.region.delivery.worked)
     ends = np.searchsorted(worked, worked[gone - 1] + leads) + 1
     within = (slots.made >= gone) & (slots.made < np.minimum(days, ends[slots.line]))
     rows = np.flatnonzero((kind == Kind.COHORT) & (slots.line >= 0) & within)

@@ -29,7 +29,7 @@ def rooms_of(region: Region, trips: Flags | None = None) -> Rooms:
     """The rooms when only `trips` [P, D] run; all trips by default."""
     departs = region.delivery.departs if trips is None else trips
     points, days = departs.shape
-    arrives = np.minimum(np.arange(days)[None, :] + region.delivery.transit[:, None], days)
+    arrives = region.delivery.arrives[:, :-1]
     nxt = next_trip(departs)
     arrives_next = np.where(nxt < days, np.take_along_axis(arrives, np.minimum(nxt, days - 1), axis=1), days)
     handed = np.concatenate([np.zeros((points, 1), np.int64), np.cumsum(region.delivery.hand_over, axis=1)], axis=1)

@@ -99,4 +99,5 @@ def _couriers(random: np.random.Generator, size: Reals, total: int, days: int) -
         volume=np.ceil(daily * 20).astype(np.int64) + 50,
         cost=np.round(random.uniform(300, 1500, points)),
         hand_over=np.repeat(hand_over[:, None], days, axis=1),
+        worked=np.ones(days, dtype=np.bool_),
     )

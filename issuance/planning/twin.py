@@ -242,8 +242,9 @@ class _Year:
             chips=state.chips.copy(),
             deliveries=self._coming(day),
         )
+        usual = region.delivery
         delivery = replace(
-            region.delivery, departs=region.delivery.departs[:, day:], hand_over=region.delivery.hand_over[:, day:]
+            usual, departs=usual.departs[:, day:], hand_over=usual.hand_over[:, day:], worked=usual.worked[day:]
         )
         return replace(region, days=region.days[day:], supply=supply, delivery=delivery, demand=demand)
 

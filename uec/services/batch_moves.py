@@ -217,9 +217,9 @@ def _journey(session: Session, batch: Batch, day: date, facts: Facts, calendar: 
     leaves = int(next_trip(delivery.departs)[0, 0])
     if leaves >= len(days):
         return _Journey()
-    arrives = leaves + int(delivery.transit[0])
+    arrives = int(delivery.arrives[0, leaves])
     volume = int(delivery.volume[0])
-    handed = delivery.hand_over[0, arrives:] if arrives < len(days) else np.zeros(0, dtype=np.int64)
+    handed = delivery.hand_over[0, arrives:]
     open_days = np.flatnonzero(handed)
     if not len(open_days):
         return _Journey(days[leaves], volume=volume)

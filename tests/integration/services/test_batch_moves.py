@@ -111,6 +111,18 @@ def test_a_courier_or_windows_too_full_are_told(sessions: sessionmaker[Session],
         assert found.courier.over == max(0, with_it - 6) and found.windows.over == max(0, promised - 5) > 0
 
 
+def test_a_saturday_on_which_only_a_line_works_makes_no_courier_quicker(
+    sessions: sessionmaker[Session], office: Office
+) -> None:
+    rounds = {"weekdays": [4], "transit": 2}
+    with sessions() as session:
+        batch = cut(session, office, 3, {"lines": [LINE], "courier": rounds})
+        usual = considered(session, office, batch, THURSDAY)
+        told(session, office, {"lines": [LINE | {"shifts": [1, 1, 1, 1, 1, 1, 0]}], "courier": rounds})
+        assert considered(session, office, batch, THURSDAY) == usual
+    assert (usual.departs_on, usual.promised_on) == (FRIDAY, date(2026, 3, 10))
+
+
 def test_days_with_room_are_named_on_its_own_line_first(sessions: sessionmaker[Session], office: Office) -> None:
     stop = {"maintenance": [{"first": "2026-03-03", "last": "2026-03-11", "machines": 1}]}
     other = LINE | {"code": "L2", "shifts": [0, 0, 1, 0, 0, 0, 0]}

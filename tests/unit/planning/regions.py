@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 from hypothesis import strategies as st
 
+from issuance.planning.calendar import SATURDAY
 from issuance.planning.region import CLASSES, Counts, Delivery, Demand, Kind, Line, Place, Prices, Region, Supply
 
 START = date(2026, 3, 2)
@@ -49,6 +50,7 @@ def region(
             np.full(points, 1000, dtype=np.int64),
             np.full(points, cost),
             np.full((points, days), hand_over, dtype=np.int64),
+            np.ones(days, dtype=np.bool_),
         ),
         demand=Demand(known, due, nothing, nothing.copy()),
     )
@@ -61,8 +63,9 @@ def chance_region(seed: int, *, days: int, points: int, variants: int, lines: in
     known = _draw(random, 6, (*streams, days)) * (random.random((*streams, 1)) < 0.7)
     known[:, Kind.COHORT, :, 0] += _draw(random, 60, (points, variants))
     finished = _draw(random, 4, streams) * (random.random(streams) < 0.2)
+    dates = tuple(START + timedelta(days=int(n)) for n in np.cumsum(random.integers(1, 4, days)))
     return Region(
-        days=tuple(START + timedelta(days=int(n)) for n in np.cumsum(random.integers(1, 4, days))),
+        days=dates,
         variants=tuple(f"V{number}" for number in range(variants)),
         places=tuple(
             Place(f"P{n}", f"Пункт {n}", f"Point {n}", "71000000", int(random.integers(0, 60))) for n in range(points)
@@ -81,6 +84,7 @@ def chance_region(seed: int, *, days: int, points: int, variants: int, lines: in
             _draw(random, 60, (points,)),
             np.round(random.random(points) * 40) * (random.random() < 0.7),
             _draw(random, 20, (points, days)),
+            np.array([day.weekday() < SATURDAY for day in dates], dtype=np.bool_),
         ),
         demand=Demand(known, _due(random, known, finished), _draw(random, 5, streams), finished),
         prices=Prices(beyond_days=int(random.integers(1, 40))),

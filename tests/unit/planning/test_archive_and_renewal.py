@@ -1,5 +1,6 @@
 """A plan kept as bytes comes back whole; a plan renewed later keeps the days of those who had one."""
 
+import io
 import zlib
 from dataclasses import fields, replace
 from datetime import date
@@ -51,6 +52,17 @@ def test_bytes_that_are_no_plan_are_refused(broken: bytes) -> None:
         unpack(broken)
 
 
+def test_a_plan_kept_before_transit_counted_working_days_alone_counts_every_day_of_its_own() -> None:
+    plan = make_plan(region(days=7, cohort=5))
+    with np.load(io.BytesIO(zlib.decompress(pack(plan)))) as found:
+        older = {name: found[name] for name in found.files if name != "delivery.worked"}
+    file = io.BytesIO()
+    np.savez(file, **older)
+    again = unpack(zlib.compress(file.getvalue()))
+    assert again.region.delivery.worked.tolist() == [True] * 7
+    assert len(older) == len(found.files) - 1
+
+
 def later(one: Region, days: int, made: int) -> Region:
     """The same region some days on, when `made` of the cohort at each point are in batches."""
     known, due = one.demand.known[..., days:].copy(), one.demand.due[..., days:].copy()
@@ -61,7 +73,12 @@ def later(one: Region, days: int, made: int) -> Region:
         one,
         days=one.days[days:],
         supply=replace(one.supply, capacity=one.supply.capacity[:, days:], deliveries=one.supply.deliveries[:, days:]),
-        delivery=replace(one.delivery, departs=one.delivery.departs[:, days:], hand_over=hand_over),
+        delivery=replace(
+            one.delivery,
+            departs=one.delivery.departs[:, days:],
+            hand_over=hand_over,
+            worked=one.delivery.worked[days:],
+        ),
         demand=replace(one.demand, known=known, due=due),
     )
 

@@ -13,11 +13,13 @@ from issuance.planning import calendar
 from issuance.planning.bounds import bound_with_trips
 from issuance.planning.chains import Chains
 from issuance.planning.cost import cost_of
+from issuance.planning.errors import PlanningError
 from issuance.planning.forward import course_of, walk
 from issuance.planning.optimiser import make_plan
 from issuance.planning.region import Kind, Region
 from issuance.planning.relaxation import finished_prices
 from issuance.planning.sample import sample_region
+from issuance.planning.solver import Running, Solved
 from tests.unit.planning.regions import region, regions
 
 CALENDAR = calendar.load(Path(__file__).parents[3] / "config" / "calendar" / "russia.toml")
@@ -95,6 +97,23 @@ def test_more_is_looked_for_only_where_it_is_wanted() -> None:
     first, closer = (bound_with_trips(given, enough=enough) for enough in (0.0, np.inf))
     assert first < closer * 0.999
     assert closer <= make_plan(given).cost.total
+
+
+@pytest.mark.parametrize("failing", [2, 3, 4, 5])
+def test_a_plan_comes_though_the_solver_fails_at_its_bound(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+    """It solves the programme, and fails at its first prices, at the centre, at a step, or at the centre again."""
+    calls, solve = [], Running.solve
+
+    def solved(running: Running) -> Solved:
+        calls.append(running)
+        if len(calls) >= failing:
+            raise PlanningError("The planner found no optimum: check the input.")
+        return solve(running)
+
+    monkeypatch.setattr(Running, "solve", solved)
+    plan = make_plan(town(load=0.5, points=4))
+    assert len(calls) == failing
+    assert plan.relaxed.bound <= plan.bound <= plan.cost.total
 
 
 @given(regions, st.integers(0, 2**32))

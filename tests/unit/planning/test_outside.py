@@ -116,6 +116,21 @@ def test_the_next_morning_counts_what_was_cut_ahead_for_a_bureau_once() -> None:
     assert np.cumsum(new.walk.made.sum(axis=(1, 2, 3))).tolist() == left[1:].tolist()
 
 
+def test_what_was_cut_ahead_is_reckoned_by_the_days_that_the_calendar_works() -> None:
+    """A Thursday is a holiday with a mobile office, the Saturday after it is worked by decree."""
+    home = region(days=20, capacity=5, cohort=120)
+    worked = home.delivery.worked.copy()
+    worked[[3, 6]] = False
+    home = replace(home, delivery=replace(home.delivery, worked=worked))
+    old = make_plan(with_bureau(home, price=0.5, lead=3))
+    away = given_away(old)
+    own = old.walk.made.sum(axis=(1, 2, 3)) - away
+    assert away[5] > 0
+    # Frozen are days 0 and 1; of the bureau also the three working days after them: 2, 4 and 5.
+    left = np.cumsum(np.where(np.arange(20) < 2, 0, own) + np.where(np.arange(20) < 6, 0, away))
+    assert _kept(old, old.region, old.region.days[1])[:, 0, 0].tolist() == left.tolist()
+
+
 def _next_morning(old: Plan, cut: int) -> Region:
     """The region of the next morning: so many of the cohort are in batches, and lines do those first."""
     first, demand, supply = 1, old.region.demand, old.region.supply
@@ -133,6 +148,7 @@ def _next_morning(old: Plan, cut: int) -> Region:
             old.region.delivery,
             departs=old.region.delivery.departs[:, first:],
             hand_over=old.region.delivery.hand_over[:, first:],
+            worked=old.region.delivery.worked[first:],
         ),
         demand=replace(demand, known=known, due=due),
     )
