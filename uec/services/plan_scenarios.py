@@ -164,9 +164,10 @@ def progress(row: PlanScenario) -> Progress | None:
     if lived(row):
         return None
     runs, done = int(row.outcome["runs"]), int(row.outcome.get("done", 0))
-    if not done:
+    moments = [datetime.fromisoformat(row.outcome[name]) for name in ("begun", "held") if name in row.outcome]
+    if not done or len(moments) < 2:  # an older version that was stopped half way has not noted both
         return Progress(0, runs, None)
-    begun, noted = (datetime.fromisoformat(row.outcome[name]) for name in ("begun", "held"))
+    begun, noted = moments
     return Progress(done, runs, round((noted - begun).total_seconds() / done * (runs - done)))
 
 
