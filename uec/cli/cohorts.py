@@ -253,9 +253,9 @@ def why(person: str, as_of: datetime | None, login: str, password_file: Path | N
         day = as_of.date() if as_of else chosen.policy.day(now())
         policy = phases.book(session, chosen.policy).on(day)
         actor, moment = signed_in(session, login, password_file), now()
-        found = cohort_why.explore(session, actor=actor, as_of=day, policy=policy, now=moment, query=person)
         told = [
-            cohort_why.why(session, one.resident_id, actor=actor, as_of=day, policy=policy, now=moment) for one in found
+            cohort_why.why(session, resident_id, actor=actor, as_of=day, policy=policy, now=moment)
+            for resident_id in cohort_why.named(session, person, actor=actor)
         ]
     if not told:
         raise NotFound(f"Nobody in the register has the SNILS or register id {person}.", kind="resident", id=person)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from uec.domain.actors import Actor
@@ -80,10 +80,20 @@ def explore(
     if oktmo:
         wanted.append(Resident.oktmo.in_(_codes(session, oktmo)))
     if query:
-        digits = "".join(filter(str.isdigit, query))
-        wanted.append((Resident.register_id == query) | (Resident.snils == digits))
+        wanted.append(_named(query))
     found = select(Resident.id).where(*wanted).order_by(Resident.id).limit(limit)
     return _verdicts(session, list(session.scalars(found)), actor=actor, as_of=as_of, policy=policy, now=now)
+
+
+def named(session: Session, query: str, *, actor: Actor, limit: int = 25) -> Sequence[int]:
+    """The ids of the residents with this SNILS or register id; nobody looked at any of them before asking `why`."""
+    actor.require(Permission.VIEW_BATCHES)
+    return session.scalars(select(Resident.id).where(_named(query)).order_by(Resident.id).limit(limit)).all()
+
+
+def _named(query: str) -> ColumnElement[bool]:
+    digits = "".join(filter(str.isdigit, query))
+    return (Resident.register_id == query) | (Resident.snils == digits)
 
 
 def municipalities(session: Session) -> Sequence[Municipality]:

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from tests.integration.cli.test_mass_emission_commands import clerks  # noqa: F401 - a fixture
 from tests.integration.cli.test_office_commands import ADMIN, installed, office, run  # noqa: F401 - fixtures
 from tests.support.office import add_resident, person
 from uec.settings import load_settings
 from uec.store.engine import make_engine, session_factory
+from uec.store.tables import AuditEntry, Resident
 
 # ruff: noqa: F811 - the fixtures are imported
 
@@ -65,6 +67,18 @@ def test_what_was_proposed_is_taken_back_and_a_notice_has_both_languages(
     assert run(["phases", "confirm-notice", told.split()[1], *raisa]) != 0
 
 
+def looks(number: int) -> int:
+    """How often somebody was looked at for a list, as the audit has it."""
+    engine = make_engine(load_settings(None).database_url)
+    with session_factory(engine)() as session:
+        of_person = select(Resident.id).where(Resident.snils == person(number)["snils"]).scalar_subquery()
+        entries = select(func.count()).select_from(AuditEntry)
+        wanted = entries.where(AuditEntry.action == "cohort.look", AuditEntry.person_id == of_person)
+        count = session.scalar(wanted) or 0
+    engine.dispose()
+    return count
+
+
 def test_a_list_is_discarded_and_why_says_by_what(
     clerks: tuple[list[str], list[str]],
     office: Path,
@@ -83,7 +97,9 @@ def test_a_list_is_discarded_and_why_says_by_what(
     assert run([*file, "--channel", "pigeon"]) != 0
     assert run([*file, "--channel", "mfc"]) == 0
     number = capsys.readouterr().out.split()[-1]
+    before = looks(911)
     assert run(["cohorts", "why", snils, *petr]) == 0
+    assert looks(911) == before + 1, "the citizen reads of one look"
     assert f"not_refused {number} " in capsys.readouterr().out
     assert run(["cohorts", "why", snils, "--as-of", "2013-01-01", *petr]) == 0
     assert "mass emission begins on 2014-01-01" in capsys.readouterr().err
