@@ -34,12 +34,13 @@ def run_scheduler(settings: Settings, *, stop: Event) -> None:
     engine = make_engine(settings.database_url)
     try:
         while not stop.is_set():
+            attempt = outage.attempt()
             try:
                 with only_one(engine, stop) as alone:
                     if alone:
                         _trigger_until(stop, Office(session_factory(engine), ZoneInfo(settings.timezone)), alone)
             except StoreUnavailable as error:
-                outage.begun(error)
+                outage.begun(error, attempt)
                 stop.wait(RETRY_S)
     finally:
         engine.dispose()
@@ -157,6 +158,7 @@ def trigger_at(office: Office, name: str, now: datetime) -> bool:
     """Write down what is due of a job at a moment, as `trigger_now` does; what failed is due again after a while."""
     every = JOBS[name].every
     moment = due_moment(now, every, office.zone)
+    attempt = outage.attempt()
     try:
         with office.sessions() as session:
             forgotten = schedule.forget_future(session, name, every=every, now=now)
@@ -165,10 +167,10 @@ def trigger_at(office: Office, name: str, now: datetime) -> bool:
             again = schedule.try_again(session, name, moment, every=every, now=now, zone=office.zone)
             due = schedule.trigger(session, name, moment, now=now)
     except StoreUnavailable as error:
-        outage.begun(error)
+        outage.begun(error, attempt)
         return False
     except UecError as error:
         _log.warning("job %s could not be triggered: %s", name, error)
         return False
-    outage.over()
+    outage.over(attempt)
     return due or again

@@ -111,11 +111,12 @@ def only_one(engine: Engine, stop: Event) -> Iterator[Lock | None]:
 
 @contextmanager
 def _advisory_lock(engine: Engine, stop: Event) -> Iterator[Lock | None]:
+    attempt = outage.attempt()
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         # A machine that vanished from the network gives its lock up as well, and not after the two hours of TCP.
         for name, seconds in (("tcp_keepalives_idle", 5), ("tcp_keepalives_interval", 5), ("tcp_keepalives_count", 2)):
             connection.execute(text(f"SET {name} = {seconds}"))
-        outage.over()
+        outage.over(attempt)
         take = text("SELECT pg_try_advisory_lock(:number)").bindparams(number=LOCK_NUMBER)
         while not connection.scalar(take):
             if stop.wait(RETRY_S):

@@ -2,11 +2,15 @@
 
 import itertools
 import logging
+from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 import pytest
 
 from uec.domain.errors import StoreUnavailable, UecError
+from uec.scheduler import Office, trigger_at
+from uec.scheduler_lock import outage as of_scheduler
 from uec.store.outage import BACK, Outage, PlainSpoken, unavailable
 
 GONE = StoreUnavailable("The database cannot be reached.")
@@ -49,6 +53,33 @@ def test_another_reason_is_news_and_so_is_the_next_outage(outage: Outage, caplog
 def test_a_database_that_was_never_away_is_not_back(outage: Outage, caplog: pytest.LogCaptureFixture) -> None:
     outage.over()
     assert said(caplog) == []
+
+
+def test_an_attempt_that_is_told_of_late_tells_nothing(outage: Outage, caplog: pytest.LogCaptureFixture) -> None:
+    before = outage.attempt()
+    outage.begun(GONE, outage.attempt())
+    during = outage.attempt()
+    outage.over(before)
+    assert said(caplog) == ["The database cannot be reached. Trying again until it answers."]
+    outage.over(outage.attempt())
+    for late in (before, during):
+        outage.begun(GONE, late)
+    assert said(caplog)[1:] == [BACK]
+    outage.begun(GONE, outage.attempt())
+    assert len(said(caplog)) == 3, "the next outage is told"
+
+
+def test_a_job_of_the_scheduler_that_fails_longer_than_an_outage_lasts_tells_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def held_up() -> Any:
+        of_scheduler.begun(GONE)  # another job's, and so is the answer
+        of_scheduler.over()
+        raise GONE
+
+    assert not trigger_at(Office(held_up), "plan", datetime(2026, 3, 2, tzinfo=UTC))  # type: ignore[arg-type]
+    of_scheduler.over()
+    assert said(caplog) == ["The database cannot be reached. Trying again until it answers.", BACK]
 
 
 def raised(*chain: Exception) -> Exception:

@@ -14,28 +14,40 @@ BACK = "The database answers again: the work goes on."
 
 
 class Outage:
-    """Whether the database is away, as far as this process has told; for all of its threads."""
+    """Whether the database is away, as far as this process has told; for all of its threads.
+
+    Threads tell how their attempts went in another order than it happened. One that began before the last line is of
+    the time before it, and says nothing: those that follow do.
+    """
 
     def __init__(self, log: logging.Logger) -> None:
         """Tell it to this log."""
         self._log = log
         self._guard = threading.Lock()
         self._told = ""
+        self._lines = 0
 
-    def begun(self, error: Exception) -> None:
+    def attempt(self) -> int:
+        """How many lines there are before an attempt to reach the database; to be named with how it went."""
+        with self._guard:
+            return self._lines
+
+    def begun(self, error: Exception, attempt: int | None = None) -> None:
         """The database did not answer; an hour of that is one line, as long as the reason stays the same."""
         text = str(unavailable(error) or error)
-        with self._guard:
-            news, self._told = text != self._told, text
-        if news:
-            self._log.warning("%s Trying again until it answers.", text)
+        self._tell(text, f"{text} Trying again until it answers.", attempt)
 
-    def over(self) -> None:
+    def over(self, attempt: int | None = None) -> None:
         """The database has answered."""
-        with self._guard:
-            told, self._told = self._told, ""
-        if told:
-            self._log.warning(BACK)
+        self._tell("", BACK, attempt)
+
+    def _tell(self, state: str, line: str, attempt: int | None) -> None:
+        with self._guard:  # also around the line, or two might change places
+            if state == self._told or attempt not in {None, self._lines}:
+                return
+            self._told = state
+            self._lines += 1
+            self._log.warning("%s", line)
 
 
 class PlainSpoken(logging.Filter):
