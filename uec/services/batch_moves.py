@@ -17,16 +17,17 @@ from issuance.planning.facts import Facts
 from issuance.planning.region import Kind, Line
 from issuance.planning.rooms import next_trip
 from uec.domain.actors import Actor
-from uec.domain.errors import InvalidInput, Stale
+from uec.domain.errors import InvalidInput, PlanInMaking, Stale
 from uec.domain.lifecycle import BatchState, CardState
 from uec.domain.permissions import Permission
-from uec.services import plan_facts, plan_moves, plan_region
+from uec.domain.policy import sensible
+from uec.services import numbering, plan_facts, plan_moves, plan_region
 from uec.services.batch_room import room_for
 from uec.services.batch_rules import BatchRules
 from uec.services.plan_people import KIND
 from uec.services.rows import locked_batch, present
 from uec.store import audit
-from uec.store.tables import Application, Batch, Card, NumberSeries
+from uec.store.tables import Application, Batch, Card
 
 LOOK_AHEAD_DAYS = 60
 OPENINGS_WITHIN_DAYS = 30
@@ -93,6 +94,7 @@ def consider(
     Without a line it stays on its own.
     """
     actor.require(Permission.VIEW_BATCHES)
+    sensible(day, "day")
     batch = present(session, Batch, batch_id)
     if batch.state is not BatchState.PLANNED:
         raise InvalidInput("Only a batch that is planned and not yet released can be moved.", field="batch")
@@ -148,11 +150,12 @@ def move(
 ) -> Move:
     """Move it; raises `InvalidInput` also where the line has no room. People whose day moves are listed.
 
-    With the day and line that were `seen`, raises `Stale` when a colleague has moved it from there.
+    With the day and line that were `seen`, raises `Stale` when a colleague has moved it from there. Raises
+    `PlanInMaking` while batches are cut, or another one is moved.
     """
     actor.require(Permission.PLAN_BATCH)
-    batch = locked_batch(session, batch_id)
     _one_by_one(session)
+    batch = locked_batch(session, batch_id)
     if seen is not None and (batch.planned_for, batch.line or "") != seen:
         raise Stale(f"Batch {batch.number} was moved meanwhile: look at what follows anew.", kind="batch", id=batch_id)
     found = consider(session, batch_id, day=day, line=line, actor=actor, rules=rules, today=today)
@@ -185,8 +188,12 @@ def move(
 
 
 def _one_by_one(session: Session) -> None:
-    """Moves queue, also behind the cutting of batches: two that saw the same room would fill it twice."""
-    session.execute(select(NumberSeries.next).where(NumberSeries.name == "batch").with_for_update())
+    """Nobody else moves or cuts batches until the end: two that saw the same room would fill it twice.
+
+    A plan of the whole region holds the series for a minute: nobody waits for it, least of all with a batch locked.
+    """
+    if not numbering.held(session, "batch"):
+        raise PlanInMaking("The plan is being made just now: try again in a minute.")
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,9 @@ class Room:
                 f"There is no line {code!r} that makes such cards: choose one of the list.", field="line"
             )
         whole = int(self.capacity[own, self.days.index(day)].sum())
-        taken = self.taken.get(day, {})
-        return max(0, whole - (taken.get(code, 0) + taken.get(None, 0) if code else sum(taken.values())))
+        # What stands on no line may be made on any; what lines of other variants make takes nothing from these.
+        beside = {None, *(self.lines[number].code for number in own)}
+        return max(0, whole - sum(count for line, count in self.taken.get(day, {}).items() if line in beside))
 
     def openings(self, cards: int, code: str | None, *, but: tuple[date, str | None]) -> list[tuple[date, str]]:
         """The next days with room for so many cards, `but` one: on a line as far as possible, else on others."""

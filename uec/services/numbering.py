@@ -26,6 +26,16 @@ def take(session: Session, series: str, *, count: int = 1) -> range:
     return range(after - count, after)
 
 
+def held(session: Session, series: str) -> bool:
+    """Hold a series until the transaction ends, as whoever takes from it does; False at once where another one does.
+
+    On SQLite, which has one writer, the session's first statement waits for that one.
+    """
+    row = select(NumberSeries.next).where(NumberSeries.name == series)
+    mine = session.scalar(row.with_for_update(skip_locked=True))
+    return mine is not None or session.scalar(row) is None
+
+
 @cache
 def _raised() -> Any:
     """Built once: whoever makes, holds or gives a card takes numbers."""

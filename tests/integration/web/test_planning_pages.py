@@ -13,7 +13,7 @@ from tests.integration.services.test_plan_office import applicants
 from tests.integration.web.test_office import colleague, press  # noqa: F401 - a fixture
 from tests.support.desk import CardOffice
 from uec.domain.lifecycle import Route
-from uec.services import plan_events, plan_facts, plan_region
+from uec.services import numbering, plan_events, plan_facts, plan_region
 from uec.store.tables import Batch, EmissionPlan, Message, PlanningFacts, PromiseMove, ScheduledRun
 
 FACTS = "/office/plan/facts"
@@ -141,8 +141,19 @@ def test_a_batch_is_moved_with_a_form_that_shows_what_follows(colleague, planned
     assert releaser.get(address).status_code == 403
     with planned.sessions() as session:
         assert session.get_one(Batch, batch_id).planned_for == day
+    for beyond in ("9999-12-31", "2200-01-01"):
+        asked = planner.get(f"{address}?day={beyond}&line=centre")
+        assert asked.status_code == 200 and "выберите рабочий день" in asked.text
+        assert press(planner, address, address, day=beyond, line="centre").status_code == 400
+        assert planner.get(f"/office/batches?day={beyond}").status_code == 200
+    assert planner.get(f"{address}?day=2199-12-31&line=centre").status_code == 200
     (was,) = re.findall(r'name="from_day" value="([\d-]+)"', seen)
     fields = {"day": "2026-03-12", "line": "centre", "from_day": was, "from_line": "centre"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numbering, "held", lambda _session, _series: False)
+        busy = press(planner, address, address, **fields)
+    assert busy.status_code == 409 and "попробуйте ещё раз через минуту" in busy.text
+    assert 'name="from_day"' in busy.text, "the move stands there to be sent again"
     moved = press(planner, address, f"{address}?day=2026-03-12&line=centre", **fields)
     assert "перенесена" in moved.text
     late = press(planner, address, address, **fields | {"day": "2026-03-11"})

@@ -6,7 +6,7 @@ from typing import Any
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from uec.domain.errors import InvalidInput
+from uec.domain.errors import InvalidInput, PlanInMaking, UecError
 from uec.domain.lifecycle import BatchState
 from uec.domain.permissions import Permission
 from uec.services import (
@@ -24,11 +24,13 @@ from uec.services.rows import present
 from uec.store.tables import Batch
 from uec.web.access import current_actor, needs
 from uec.web.context import database, now, office, policy_book, reader, today
+from uec.web.failures import status_of
 from uec.web.language import pick
 from uec.web.paging import PAGE_ROWS, number, offset
 from uec.web.texts import _, ngettext
 from uec.web.views.office.applications import chosen
 from uec.web.views.office.room import blueprint
+from uec.web.wording import sentence
 
 SHOWN_CARDS = 200
 
@@ -159,21 +161,20 @@ def move_batch(batch_id: int) -> ResponseReturnValue:
     return _move_page(batch_id, day, line)
 
 
-def _move_page(
-    batch_id: int, day: date | None, line: str | None, wrong: InvalidInput | None = None
-) -> ResponseReturnValue:
+def _move_page(batch_id: int, day: date | None, line: str | None, wrong: UecError | None = None) -> ResponseReturnValue:
     """What follows from a day or a line that was asked for, or why that cannot be; `wrong` is why it was not saved."""
     row, _cards = batch_lists.detail(reader(), batch_id, actor=current_actor())
     ways: dict[str, Any] = {"actor": current_actor(), "rules": _rules(), "today": today()}
     wanted, on_line = day or row.planned_for, line or row.line
     found: batch_moves.Move | None = None
     openings: list[tuple[date, str]] = []
-    if wrong is None and (day or line):
+    # While the plan is made nothing is wrong with the move itself: it stands there to be sent again.
+    if not isinstance(wrong, InvalidInput) and (day or line):
         try:
             found = batch_moves.consider(reader(), batch_id, day=wanted, line=on_line, **ways)
         except InvalidInput as why:
             wrong = why
-    if wrong or (found and not found.fits):
+    if isinstance(wrong, InvalidInput) or (found and not found.fits):
         openings = batch_moves.openings(reader(), batch_id, line=on_line, **ways)
     lines = batch_moves.lines_for(reader(), batch_id, **ways)
     page = render_template(
@@ -187,11 +188,13 @@ def _move_page(
         problem=_not_moved(wrong) if wrong else None,
         openings=openings,
     )
-    return page, 400 if request.method == "POST" else 200
+    return page, status_of(wrong) if wrong and request.method == "POST" else 200
 
 
-def _not_moved(wrong: InvalidInput) -> str:
+def _not_moved(wrong: UecError) -> str | None:
     """Why a batch cannot be moved there, and what to do."""
+    if isinstance(wrong, PlanInMaking):
+        return sentence(wrong)
     words = {
         "batch": _("The batch is released already: it is not moved any more."),
         "line": _("This line does not make such cards, or is not there any more: choose one of the list."),
@@ -219,7 +222,7 @@ def move_batch_now(batch_id: int) -> ResponseReturnValue:
             now=now(),
             seen=(seen, request.form.get("from_line", "")) if seen else None,
         )
-    except InvalidInput as wrong:
+    except (InvalidInput, PlanInMaking) as wrong:
         database().rollback()
         return _move_page(batch_id, day, line, wrong)
     flash(_("The batch is moved."), "success")
