@@ -23,7 +23,7 @@ from uec.domain.permissions import Permission
 from uec.domain.stock import Place
 from uec.domain.texts import typed
 from uec.services import bureaux
-from uec.store import audit
+from uec.store import audit, queue
 from uec.store.tables import (
     Card,
     IssuancePoint,
@@ -62,6 +62,14 @@ def current(session: Session, *, today: date) -> Facts:
 def with_bureaux(session: Session, facts: Facts, *, today: date) -> Facts:
     """Facts with the bureaux that can take orders today as lines, as far as the facts allow."""
     return facts.joined(bureaux.partners(session, now=datetime.combine(today, time(12), UTC)))
+
+
+def one_writer(session: Session) -> None:
+    """Nobody else changes the facts from here to the end of the transaction; SQLite has one writer in any case.
+
+    Taken before the table is read that a new version is made of, or the change of another one would be lost.
+    """
+    queue.one_at_a_time(session, "planning facts")
 
 
 def history(session: Session, *, actor: Actor, limit: int = 20) -> list[FactsVersion]:
@@ -109,6 +117,7 @@ def keep(
     scenario_id: int | None = None,
 ) -> int:
     """Like `store`, for who was allowed by another rule."""
+    one_writer(session)
     reason = typed(reason)
     if not reason:
         raise InvalidInput("Say what happened: write the reason.", field="reason")

@@ -81,7 +81,8 @@ def approve(session: Session, scenario_id: int, *, ground: Ground, actor: Actor,
     if proposal.approved_at is not None:
         raise ScenarioRefused("The scenario is the plan already.", reason="in_force")
     _refuse_same(row, proposal, actor)
-    _one_at_a_time(session)
+    # Of two approved at once the second sees the facts that the first has made.
+    plan_facts.one_writer(session)
     _refuse_unfit(session, row)
     proposal.approved_by, proposal.approved_at = actor.staff_id, now
     table = scenario_facts.edited(session, scenario_facts.newest(session)[1], row.changes, ground=ground)
@@ -157,9 +158,3 @@ def _refuse_same(row: PlanScenario, proposal: PlanProposal, actor: Actor) -> Non
                 earlier=earlier,
                 now="approve",
             )
-
-
-def _one_at_a_time(session: Session) -> None:
-    """Of two scenarios approved at once the second sees the facts that the first has made; SQLite has one writer."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("planning facts", 0))))

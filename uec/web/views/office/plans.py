@@ -7,6 +7,7 @@ from typing import Any
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import format_percent, get_locale
+from sqlalchemy.orm import Session
 
 from issuance.planning.facts import PLENTY, Outside, Partner
 from uec.domain.errors import InvalidInput, NotFound
@@ -166,13 +167,13 @@ def _bureaux(table: dict[str, Any]) -> list[tuple[Partner, Outside]]:
     return [(one, facts.outside(one.code)) for one in facts.partners]
 
 
-def _event() -> tuple[dict[str, Any], dict[str, str]]:
+def _event(session: Session) -> tuple[dict[str, Any], dict[str, str]]:
     """The table after the event of the form, and the form's fields to send again."""
     fields = {
         name: value[:EVENT_FIELDS] for name, value in request.form.items() if name not in {"csrf_token", "reason"}
     }
-    points = list(plan_region.office_points(reader()).values())
-    table = plan_facts.table(reader())
+    points = list(plan_region.office_points(session).values())
+    table = plan_facts.table(session)
     return plan_events.edited(table, fields.get("kind", ""), fields, points=points), fields
 
 
@@ -181,7 +182,7 @@ def _event() -> tuple[dict[str, Any], dict[str, str]]:
 def planning_event() -> ResponseReturnValue:
     """Show what an event would do to the plan; nothing is saved."""
     try:
-        table, fields = _event()
+        table, fields = _event(reader())
         plan_facts.checked_here(reader(), table)
     except InvalidInput as wrong:
         return _facts_page(wrong)
@@ -208,7 +209,8 @@ def planning_event() -> ResponseReturnValue:
 def planning_save() -> ResponseReturnValue:
     """Put the facts after an event in force; the plan is made again by its job."""
     try:
-        table, _fields = _event()
+        plan_facts.one_writer(database())
+        table, _fields = _event(database())
         plan_changes.save(database(), table, reason=request.form.get("reason", ""), actor=current_actor(), now=now())
     except InvalidInput as wrong:
         database().rollback()
