@@ -48,6 +48,7 @@ from uec.store.tables import BureauCard, BureauFile, BureauOrder, Card, CardData
 from uec.store.tables.production import PreparedPart
 
 PART = ".part"
+NOTHING = "nothing-to-answer"
 
 
 def due(session: Session) -> Sequence[int]:
@@ -108,10 +109,11 @@ def _make(
                         cards.append(card_id)
                 writer.close()
             written.keep()
-        if not cards:
-            raise BureauRefused(f"No card of order {row.number} waits for certificates.", finding="nothing-to-answer")
-        _require_standing(session, cards)
         row.held_up_by = row.held_up_why = None
+        if not cards:
+            session.commit()
+            raise BureauRefused(f"No card of order {row.number} waits for certificates.", finding=NOTHING)
+        _require_standing(session, cards)
         session.add(outgoing(row, FileKind.ANSWER, sequence, path.name, written, actor, now))
         tell(session, row, "answer", actor, now, cards=len(cards), sha256=written.sha256)
         session.flush()

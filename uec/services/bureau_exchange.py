@@ -21,7 +21,7 @@ from issuance.pki.hygiene import WeakKeyList
 from issuance.pki.signing import Signer
 from issuance.production.profile import CardProfile
 from uec.domain.actors import Actor
-from uec.domain.bureau import BureauRefused, FileRefused
+from uec.domain.bureau import BureauRefused, FileRefused, OrderState
 from uec.domain.errors import UecError
 from uec.domain.permissions import Permission
 from uec.services import bureau_answers, bureau_orders, bureau_sending, bureau_taking
@@ -35,6 +35,8 @@ FOLDER = "bureaux"
 INCOMING = "*/out/*.p7s"
 SENTENCE_LIMIT = 500
 TROUBLE = (UecError, IssuanceError, OSError)
+HELD = (OrderState.APPROVED, OrderState.ACCEPTED)
+"""Orders of which a file or an answer may be due: nothing holds another one up."""
 _log = logging.getLogger(__name__)
 
 
@@ -110,7 +112,10 @@ def send_due(
             profile = counter.profiles(bureau_orders.profile_name(session, order_id))
             yield make(counter, order_id, Sender(counter.vault, counter.signer, profile))
         except TROUBLE as error:
-            yield _held_up(session, order_id, error)
+            if isinstance(error, BureauRefused) and error.facts.get("finding") == bureau_answers.NOTHING:
+                session.rollback()  # its last cards were rejected, or another process has answered: that is no trouble
+            else:
+                yield _held_up(session, order_id, error)
 
 
 def anything_due(session: Session, folder: Path) -> bool:
@@ -154,7 +159,8 @@ def _held_up(session: Session, order_id: int, error: UecError | IssuanceError | 
     said = NotSent(bureau_orders.number_of(session, order_id), _said(error, "its folder"))
     by, why = str(said.refusal.facts.get("finding") or said.refusal.code)[:60], str(said.refusal)[:SENTENCE_LIMIT]
     changed = or_(BureauOrder.held_up_by.is_distinct_from(by), BureauOrder.held_up_why.is_distinct_from(why))
-    kept = update(BureauOrder).where(BureauOrder.id == order_id, changed).values(held_up_by=by, held_up_why=why)
+    standing = (BureauOrder.id == order_id, BureauOrder.state.in_(HELD), changed)
+    kept = update(BureauOrder).where(*standing).values(held_up_by=by, held_up_why=why)
     session.execute(kept, execution_options={"synchronize_session": False})
     session.commit()
     _log.warning("nothing was made of order %s: %s", said.order, said.refusal)

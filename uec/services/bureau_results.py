@@ -258,4 +258,5 @@ def complete_if_done(session: Session, row: BureauOrder, *, actor: Actor, now: d
     left = select(BureauCard.id).where(BureauCard.order_id == row.id, BureauCard.state.in_(waiting))
     if row.state is OrderState.ACCEPTED and session.scalar(left.limit(1)) is None:
         row.state, row.completed_at = advance(ORDER, row.state, OrderEvent.COMPLETE), now
+        row.held_up_by = row.held_up_why = None
         tell(session, row, "complete", actor, now)

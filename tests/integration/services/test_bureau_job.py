@@ -14,10 +14,10 @@ from issuance.errors import VaultUnavailable
 from tests.support.bureau_office import BureauOffice, open_bureau_office
 from tests.support.desk import SETTINGS
 from tests.support.stock import LOT
-from uec.domain.bureau import Certificates, OrderState
+from uec.domain.bureau import Certificates, OrderedState, OrderState
 from uec.domain.errors import IllegalMove
 from uec.jobs import JOBS, Tools, do
-from uec.services import authority, bureau_lists, bureau_orders, bureau_sending
+from uec.services import authority, bureau_lists, bureau_orders, bureau_sending, cards
 from uec.store.tables import BureauOrder
 
 UNKNOWN = "479005007499"
@@ -114,6 +114,53 @@ def test_with_the_vault_away_replies_are_taken_and_orders_say_what_holds_them_up
     assert bureau.row(third).state is OrderState.COMPLETE
     assert do("bureaux", worker) == "made 2 files, took 0, refused 0"
     assert held_up(bureau, first) == held_up(bureau, second) == (None, None)
+
+
+def spoil_made(bureau: BureauOffice, order_id: int) -> None:
+    """Somebody ends every card of an order that waits for certificates."""
+    office = bureau.office
+    for card in bureau.cards(order_id, OrderedState.MADE):
+        with office.sessions() as session:
+            cards.spoil(session, card.id, actor=office.staff.producer, reason="torn", now=office.clock())
+
+
+def test_an_order_that_has_nothing_to_answer_any_more_is_not_held_up(
+    bureau: BureauOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the first order nothing comes any more, of the second one card: nothing stands against either."""
+    worker = tools(bureau)
+    first = bureau.order(1, certificates=Certificates.ANSWER)
+    bureau.standin()
+    second = bureau.order(2, 3, certificates=Certificates.ANSWER)
+    bureau.standin(Fault.LATE)
+    assert do("bureaux", worker) == "made 0 files, took 4, refused 0"
+    with monkeypatch.context() as patch:
+        patch.setattr(authority, "open_authority", away)
+        do("bureaux", worker)
+    assert held_up(bureau, first) == held_up(bureau, second) == ("vault-unavailable", AWAY)
+    for order_id in (first, second):
+        spoil_made(bureau, order_id)
+    assert do("bureaux", worker) == "nothing new"
+    assert (bureau.row(first).state, bureau.row(second).state) == (OrderState.COMPLETE, OrderState.ACCEPTED)
+    assert held_up(bureau, first) == held_up(bureau, second) == (None, None)
+
+
+def test_what_fails_once_an_order_is_complete_holds_it_up_no_more(
+    bureau: BureauOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last card was rejected, then the disk was full: it is said, and the order keeps nothing of it."""
+    worker, order_id = tools(bureau), bureau.order(1, certificates=Certificates.ANSWER)
+    bureau.standin()
+    do("bureaux", worker)
+    spoil_made(bureau, order_id)
+
+    def full(_file: bureau_sending.Measured) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(bureau_sending.Measured, "keep", full)
+    assert "No space left on device" in do("bureaux", worker)
+    assert bureau.row(order_id).state is OrderState.COMPLETE
+    assert held_up(bureau, order_id) == (None, None)
 
 
 def test_the_vault_goes_at_one_order(bureau: BureauOffice, monkeypatch: pytest.MonkeyPatch) -> None:
