@@ -27,7 +27,6 @@ from tests.support.strikes import snils_of, strike
 from uec.domain.bureau import CertificateUse, FileRefused, OrderedState, OrderState
 from uec.domain.lifecycle import ApplicationState, BatchState, CardState
 from uec.services import (
-    batch_closing,
     bureau_rejecting,
     bureau_report,
     bureau_results,
@@ -121,7 +120,7 @@ PLACES = {
     "put before": (bureau_rejecting, "_remake"),
     "a part rejected": (bureau_results, "reject_unmade"),
     "all rejected": (bureau_results, "_reject"),
-    "the batch": (batch_closing, "move"),
+    "the batch": (bureau_results, "close_if_done"),
 }
 
 
@@ -140,11 +139,11 @@ def test_a_clerk_at_another_card_of_a_batch_whose_cards_are_rejected(
     begun = begun_within(monkeypatch, PLACES[place], bureau, pool, lambda: spoil(bureau, lost.id))
     facts = bureau.take(results).facts
     assert facts["rejected"] == 2
-    if begun:
-        assert begun[0].exception(LIMIT_S) is None or "SPOILED" in str(begun[0].exception())
+    assert begun, "the place was reached"
+    assert begun[0].exception(LIMIT_S) is None or "SPOILED" in str(begun[0].exception())
     office = bureau.office
     states = {card.id: office.card(card.id).state for card in bureau.cards(order_id)}
-    assert states[lost.id] is (CardState.SPOILED if begun else states[lost.id])
+    assert states[lost.id] is CardState.SPOILED
     with office.sessions() as session:
         assert session.scalars(select(Batch.state)).one() is (
             BatchState.CLOSED if set(states.values()) == {CardState.SPOILED} else BatchState.IN_PRODUCTION
