@@ -202,6 +202,67 @@ def test_keys_lift_a_batch_choose_its_place_and_put_it_back(browser: Browser, pl
     context.close()
 
 
+# What became of clicks, in the order they were made; none of them goes anywhere meanwhile.
+NOTE_CLICKS = """
+window.clicks = [];
+document.addEventListener("click", (event) => {
+  window.clicks.push(event.defaultPrevented ? "swallowed" : "opens");
+  event.preventDefault();
+});
+"""
+
+
+def test_a_drag_called_off_by_escape_opens_nothing_when_the_mouse_is_let_go(browser: Browser, planned: Site) -> None:
+    batch = last_batch(planned)
+    context = browser.new_context(base_url=planned.url, locale="ru-RU", viewport={"width": 1280, "height": 900})
+    page = enter(context, "planner")
+    page.goto(f"/office/plan/lines?first={batch.planned_for:%Y-%m-%d}")
+    bar, lifted = bar_of(page, batch), page.locator(".uec-drag--on")
+    page.evaluate(NOTE_CLICKS)
+    x, y = middle(bar)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 8, y, steps=2)
+    expect(lifted).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(lifted).to_have_count(0)
+    page.mouse.move(x, y)
+    assert lifted.count() == 0, "the mouse drags no more"
+    page.mouse.up()
+    assert page.evaluate("clicks") == ["swallowed"]
+    bar.click()
+    assert page.evaluate("clicks") == ["swallowed", "opens"], "the next click is a click"
+    context.close()
+
+
+def test_a_key_that_is_held_down_says_it_once(browser: Browser, planned: Site) -> None:
+    batch = last_batch(planned)
+    context = browser.new_context(base_url=planned.url, locale="ru-RU", viewport={"width": 1280, "height": 900})
+    page = enter(context, "planner")
+    page.goto(f"/office/plan/lines?first={batch.planned_for:%Y-%m-%d}")
+    lifted, target = page.locator(".uec-drag--on"), page.locator(".uec-drag__target")
+    page.evaluate(NOTE_CLICKS)
+    bar_of(page, batch).focus()
+    for _ in range(3):
+        page.keyboard.down("Space")
+        assert lifted.count() == 1
+    page.keyboard.up("Space")
+    columns = []
+    for _ in range(2):
+        page.keyboard.down("ArrowRight")
+        columns.append(target.evaluate("(cell) => cell.cellIndex"))
+    page.keyboard.up("ArrowRight")
+    assert columns[0] < columns[1], "an arrow goes on"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Space")
+    for _ in range(3):
+        page.keyboard.down("Enter")
+        assert lifted.count() == 0, "let go where it was"
+    page.keyboard.up("Enter")
+    assert page.evaluate("clicks") == [], "and opened by no key"
+    context.close()
+
+
 def test_a_batch_is_dragged_to_another_day_of_the_month(browser: Browser, planned: Site) -> None:
     batch = last_batch(planned)
     context = browser.new_context(base_url=planned.url, locale="en-GB", viewport={"width": 1280, "height": 1600})

@@ -20,6 +20,7 @@ class Dragging {
     this.pressed = null;
     this.lifted = null;
     this.resting = null;
+    this.calledOff = null;
     this.justLetGo = false;
     table.querySelectorAll("[data-cards]").forEach((bar) => {
       bar.draggable = false;
@@ -57,6 +58,7 @@ class Dragging {
   press(event) {
     const bar = event.target.closest("[data-cards]");
     this.putBack();
+    this.calledOff = null;
     if (!bar || event.button !== 0 || !event.isPrimary || event.ctrlKey || event.metaKey || event.shiftKey) return;
     this.pressed = { bar, id: event.pointerId, x: event.clientX, y: event.clientY, finger: event.pointerType === "touch" };
     bar.setPointerCapture(event.pointerId);
@@ -101,11 +103,23 @@ class Dragging {
   }
 
   drop(event) {
+    if (event.pointerId === this.calledOff) return this.letGo();
     if (!this.pressed || event.pointerId !== this.pressed.id) return;
     if (!this.lifted) return this.putBack();
+    this.letGo();
+    this.open();
+  }
+
+  letGo() {
+    this.calledOff = null;
     this.justLetGo = true;
     setTimeout(() => (this.justLetGo = false));
-    this.open();
+  }
+
+  // The button of the mouse is still down: that it is let go later opens nothing either.
+  callOff() {
+    this.calledOff = this.pressed?.id ?? null;
+    this.putBack();
   }
 
   // By keys.
@@ -113,7 +127,9 @@ class Dragging {
   key(event) {
     const bar = event.target.closest("[data-cards]");
     const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-    if (this.lifted && event.key === "Escape") this.putBack();
+    const held = event.repeat && (event.key === " " || event.key === "Enter");
+    if (this.lifted && event.key === "Escape") this.callOff();
+    else if (bar && held) return event.preventDefault(); // a key that is held down says it once
     else if (this.lifted?.keys && event.key in steps) this.step(...steps[event.key]);
     else if (this.lifted?.keys && (event.key === " " || event.key === "Enter")) this.open();
     else if (bar && !this.lifted && event.key === " ") this.lift(bar, { keys: true });
