@@ -26,6 +26,12 @@ document.body.addEventListener("htmx:load", (event) => {
   part.querySelectorAll('[data-module="govuk-notification-banner"]').forEach((element) => new NotificationBanner(element));
 });
 
+// A poll leaves alone what it would bring again word for word: neither the focus nor a press that began there is lost.
+document.addEventListener("htmx:oobBeforeSwap", (event) => {
+  const { target, fragment } = event.detail;
+  if ("swapChanged" in target.dataset && target.textContent === fragment.textContent) event.detail.shouldSwap = false;
+});
+
 // Printing needs a script, so its buttons show themselves only here; those that htmx brings in later work as well.
 document.querySelectorAll("[data-print]").forEach((button) => {
   button.hidden = false;
