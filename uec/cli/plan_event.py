@@ -1,9 +1,9 @@
 """`uec plan event`: something has happened; what follows is seen before it is saved, as on the page of the facts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,8 @@ from uec.cli.tables import show, show_facts, show_json
 from uec.domain.permissions import Permission
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from uec.services.plan_changes import Consequences
 
 # As uec.services.plan_events has them; a test compares them, and that the help names every field.
@@ -63,22 +65,21 @@ def event(
         uec plan event stop line=L1 first=2026-03-02 last=2026-03-06 --login planner
         uec plan event point point=P1 minutes="480 480 480 480 480 240 0" --save --reason "open on Saturdays" ...
     """
-    from uec.services import plan_changes, plan_events, plan_facts, plan_region, rules  # noqa: PLC0415
+    from uec.services import plan_changes, plan_events, plan_facts, rules  # noqa: PLC0415
 
     typed = _typed(kind, fields, plan_events.EVENTS[kind].fields)
     chosen = settings()
     with store(chosen) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
         actor.require(Permission.PLAN_BATCH)
-        points = list(plan_region.office_points(session).values())
-        table = plan_events.edited(plan_facts.table(session), kind, typed, points=points)
         if save:
-            version = plan_changes.save(session, table, reason=reason, actor=actor, now=now())
+            plan_facts.one_writer(session)
+            version = plan_changes.save(session, _edited(session, kind, typed), reason=reason, actor=actor, now=now())
             click.echo(f"Facts {version} are in force: a worker makes the plan again, or `uec plan make` does.")
             return
         found = plan_changes.consequences(
             session,
-            table,
+            _edited(session, kind, typed),
             actor=actor,
             calendar=rules.working_calendar(chosen),
             today=chosen.policy.at(now()).day(now()),
@@ -87,6 +88,13 @@ def event(
         show_json(asdict(found))
     else:
         _told(found)
+
+
+def _edited(session: "Session", kind: str, typed: Mapping[str, str]) -> dict[str, Any]:
+    from uec.services import plan_events, plan_facts, plan_region  # noqa: PLC0415
+
+    points = list(plan_region.office_points(session).values())
+    return plan_events.edited(plan_facts.table(session), kind, typed, points=points)
 
 
 def _typed(kind: str, said: Sequence[str], known: Sequence[str]) -> dict[str, str]:
