@@ -14,6 +14,7 @@ from uec.domain.permissions import Permission
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from uec.domain.actors import Actor
     from uec.services.plan_changes import Consequences
 
 # As uec.services.plan_events has them; a test compares them, and that the help names every field.
@@ -65,11 +66,10 @@ def event(
         uec plan event stop line=L1 first=2026-03-02 last=2026-03-06 --login planner
         uec plan event point point=P1 minutes="480 480 480 480 480 240 0" --save --reason "open on Saturdays" ...
     """
-    from uec.services import plan_changes, plan_events, plan_facts, rules  # noqa: PLC0415
+    from uec.services import plan_changes, plan_events, plan_facts  # noqa: PLC0415
 
     typed = _typed(kind, fields, plan_events.EVENTS[kind].fields)
-    chosen = settings()
-    with store(chosen) as sessions, sessions() as session:
+    with store(settings()) as sessions, sessions() as session:
         actor = signed_in(session, login, password_file)
         actor.require(Permission.PLAN_BATCH)
         if save:
@@ -77,17 +77,8 @@ def event(
             version = plan_changes.save(session, _edited(session, kind, typed), reason=reason, actor=actor, now=now())
             click.echo(f"Facts {version} are in force: a worker makes the plan again, or `uec plan make` does.")
             return
-        found = plan_changes.consequences(
-            session,
-            _edited(session, kind, typed),
-            actor=actor,
-            calendar=rules.working_calendar(chosen),
-            today=chosen.policy.at(now()).day(now()),
-        )
-    if as_json:
-        show_json(asdict(found))
-    else:
-        _told(found)
+        found = _consequences(session, _edited(session, kind, typed), actor)
+    show_json(asdict(found)) if as_json else _told(found)
 
 
 def _edited(session: "Session", kind: str, typed: Mapping[str, str]) -> dict[str, Any]:
@@ -95,6 +86,14 @@ def _edited(session: "Session", kind: str, typed: Mapping[str, str]) -> dict[str
 
     points = list(plan_region.office_points(session).values())
     return plan_events.edited(plan_facts.table(session), kind, typed, points=points)
+
+
+def _consequences(session: "Session", table: Mapping[str, Any], actor: "Actor") -> "Consequences":
+    from uec.services import plan_changes, rules  # noqa: PLC0415
+
+    chosen = settings()
+    calendar, today = rules.working_calendar(chosen), chosen.policy.at(now()).day(now())
+    return plan_changes.consequences(session, table, actor=actor, calendar=calendar, today=today)
 
 
 def _typed(kind: str, said: Sequence[str], known: Sequence[str]) -> dict[str, str]:
