@@ -11,7 +11,7 @@ import pytest
 from uec.domain.errors import StoreUnavailable, UecError
 from uec.scheduler import Office, trigger_at
 from uec.scheduler_lock import outage as of_scheduler
-from uec.store.outage import BACK, Outage, PlainSpoken, unavailable
+from uec.store.outage import BACK, Outage, PlainSpoken, spare_the_log, unavailable
 
 GONE = StoreUnavailable("The database cannot be reached.")
 
@@ -114,3 +114,17 @@ def test_a_mistake_of_ours_during_an_outage_keeps_its_traceback() -> None:
 
 def test_a_line_without_a_traceback_passes() -> None:
     assert PlainSpoken().filter(logging.LogRecord("x", logging.ERROR, "x.py", 1, str(GONE), (), None))
+
+
+def test_a_look_that_is_left_out_while_another_waits_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    libraries = [logging.getLogger(name) for name in ("apscheduler", "psycopg.pool")]
+    levels = [library.level for library in libraries]
+    try:
+        spare_the_log()
+        told = logging.getLogger("apscheduler.scheduler")
+        assert not told.isEnabledFor(logging.WARNING)
+        assert told.isEnabledFor(logging.ERROR), "a look that fails is told"
+    finally:
+        for library, level in zip(libraries, levels, strict=True):
+            library.setLevel(level)

@@ -77,5 +77,7 @@ def unavailable(error: BaseException | None) -> StoreUnavailable | None:
 def spare_the_log() -> None:
     """Have this process's log speak of the database as a person would, whichever library writes to it."""
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # its warnings are one for each try to connect
+    # It warns of each look that the one before, which waits for the database, has no end yet: nothing is lost by that.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
         handler.addFilter(PlainSpoken())
